@@ -1,0 +1,33 @@
+"""kdcli: distil a large monocular depth network into a small one, also without the target's images.
+
+From Python the names are those of the command line; heavy imports happen on first use.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "load_model": "kdcli.models",
+    "load_source": "kdcli.sources",
+    "distill": "kdcli.distill",
+    "evaluate": "kdcli.evals",
+    "export": "kdcli.exporters",
+}
+__all__ = ["__version__", "distill", "evaluate", "export", "load_model", "load_source"]
+
+if TYPE_CHECKING:
+    from kdcli.distill import distill as distill
+    from kdcli.evals import evaluate as evaluate
+    from kdcli.exporters import export as export
+    from kdcli.models import load_model as load_model
+    from kdcli.sources import load_source as load_source
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'kdcli' has no attribute '{name}'")

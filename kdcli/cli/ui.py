@@ -1,0 +1,136 @@
+"""What every command shares: its common options, where results and messages go, progress.
+
+Results go to standard output, everything else to standard error. With ``--json`` standard output holds one JSON
+document and nothing else.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    import torch
+    from rich.console import Console
+    from rich.progress import Progress
+
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", show_default=True)]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document on standard output.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress or notes, only results and errors.")]
+Debug = Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")]
+
+_COMMON: tuple[tuple[str, Any, Any], ...] = (
+    ("device", Device, "auto"),
+    ("seed", Seed, 0),
+    ("json", Json, False),
+    ("quiet", Quiet, False),
+    ("debug", Debug, False),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """The common options of one call of a command."""
+
+    device_name: str = "auto"
+    seed: int = 0
+    json: bool = False
+    quiet: bool = False
+
+    @property
+    def device(self) -> torch.device:
+        """The device to work on; ``auto`` is CUDA where there is one.
+
+        Raises:
+            ConfigError: an unknown device, or CUDA asked for where there is none.
+        """
+        from kdcli.devices import choose
+
+        return choose(self.device_name)
+
+    @property
+    def console(self) -> Console:
+        """A rich console on standard error; silent with ``--quiet``."""
+        from rich.console import Console
+
+        return Console(stderr=True, quiet=self.quiet, highlight=False, soft_wrap=True)
+
+    def note(self, message: str) -> None:
+        """Say something on standard error, unless ``--quiet``."""
+        if not self.quiet:
+            print(message, file=sys.stderr, flush=True)
+
+    def result(self, document: Any, human: Callable[[], None] | str | None = None) -> None:
+        """Give the result: as JSON with ``--json``, otherwise for people."""
+        if self.json:
+            print(json.dumps(document, indent=2, default=str, allow_nan=False), flush=True)
+        elif isinstance(human, str):
+            print(human, flush=True)
+        elif human is not None:
+            human()
+
+    def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
+        """Print a table on standard output: rich on a terminal, tab-free plain columns elsewhere."""
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*("" if cell is None else str(cell) for cell in row))
+        width = None if sys.stdout.isatty() else 200
+        Console(width=width, highlight=False, markup=False).print(table)
+
+    def progress(self) -> AbstractContextManager[Progress]:
+        """Return a rich progress display on standard error; nothing is drawn when that is no terminal."""
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        return Progress(
+            TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"), console=self.console, transient=True,
+            disable=self.quiet or not sys.stderr.isatty(),
+        )
+
+
+def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function as a command; it is given a ``Session`` first, made from the common options."""
+
+    def register(function: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(function, eval_str=True)
+        own = list(signature.parameters.values())[1:]
+        common = [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
+            for key, kind, default in _COMMON
+        ]
+
+        @functools.wraps(function)
+        def wrapper(**options: Any) -> None:
+            shared = {key: options.pop(key) for key, _, _ in _COMMON}
+            session = Session(
+                device_name=shared["device"], seed=shared["seed"], json=shared["json"], quiet=shared["quiet"]
+            )
+            function(session, **options)
+
+        named = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
+        wrapper.__signature__ = signature.replace(parameters=[*named, *common])  # type: ignore[attr-defined]
+        wrapper.__annotations__ = {p.name: p.annotation for p in [*named, *common]}
+        del wrapper.__wrapped__  # type: ignore[attr-defined]
+        app.command(name, **settings)(wrapper)
+        return function
+
+    return register
+
+
+def complain(message: str) -> None:
+    """Print one error line on standard error."""
+    print(f"kdcli: {message}", file=sys.stderr, flush=True)

@@ -1,0 +1,33 @@
+"""Which device to work on, and what it can do."""
+
+from __future__ import annotations
+
+import torch
+
+from kdcli.errors import ConfigError
+
+
+def choose(name: str) -> torch.device:
+    """Return the device of a name: ``auto`` (CUDA where there is one), ``cpu``, ``cuda`` or ``cuda:N``.
+
+    Raises:
+        ConfigError: an unknown name, or CUDA asked for where there is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ConfigError(f"device '{name}' is unknown; use auto, cpu, cuda or cuda:N") from None
+    if device.type not in ("cpu", "cuda", "meta"):
+        raise ConfigError(f"device '{name}' is not supported; use auto, cpu, cuda or cuda:N")
+    if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
+        raise ConfigError(f"device '{name}' is not there: {torch.cuda.device_count()} CUDA devices; use --device cpu")
+    return device
+
+
+def autocast_dtype(device: torch.device) -> torch.dtype | None:
+    """Return bfloat16 where the device computes in it natively, else None."""
+    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
+        return torch.bfloat16
+    return None

@@ -1,0 +1,62 @@
+"""Everything that kdcli raises on purpose.
+
+::
+
+    KdcliError                 exit code 1: the user or the configuration
+    |-- ConfigError            1   a recipe, flag or spec that does not hold
+    |-- SpecError              1   NAME[:LOCATION][,key=value...] that does not parse, unknown key
+    |-- PluginError            3   a plugin that is unknown, broken or of the wrong type
+    |-- DataError              4   images, depth maps or lists that are missing or broken
+    |-- WeightsError           4   weights that are missing, broken or do not fit
+    `-- TrainingError          1   a run that cannot go on (not-a-number loss ...)
+
+A message is one line: what happened, the offending value, what to do. Usage errors (2) are Typer's own, an
+interrupted run ends with 130.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class KdcliError(Exception):
+    """Base of all errors that the command line answers with one line."""
+
+    exit_code = 1
+
+
+class ConfigError(KdcliError):
+    """A recipe, flag or combination of them that does not hold."""
+
+
+class SpecError(ConfigError):
+    """A plugin spec that does not parse or has an unknown key."""
+
+
+class PluginError(KdcliError):
+    """A plugin that is unknown, broken, or not what it says it is."""
+
+    exit_code = 3
+
+
+class DataError(KdcliError):
+    """Images, depth maps or list files that are missing, broken or do not fit together."""
+
+    exit_code = 4
+
+
+class WeightsError(KdcliError):
+    """A weights file that is missing, broken, unsafe to read, or does not fit the network."""
+
+    exit_code = 4
+
+
+class TrainingError(KdcliError):
+    """A run that cannot go on, for example because the loss is not a number."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return `` Did you mean 'x'?`` for the closest known name, or an empty string."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f" Did you mean '{close[0]}'?" if close else ""

@@ -1,0 +1,67 @@
+"""Files: written whole or not at all, hashed, and never half-read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside ``path``; rename it on success, remove it on any failure.
+
+    The temporary keeps the suffix, since many writers choose the format by it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb+") as written:
+            os.fsync(written.fileno())
+        # mkstemp makes files private; give the ones we keep the usual permissions.
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write text atomically as UTF-8 with plain newlines."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON document atomically; not-a-number is refused, as other readers do."""
+    write_text(path, json.dumps(document, indent=2, default=str, allow_nan=False) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file as hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def digest(document: Any) -> str:
+    """Return a short stable hash of a JSON-able document: 16 hexadecimal digits."""
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def is_lfs_pointer(path: Path) -> bool:
+    """Whether a file is a Git LFS pointer: a few lines of text standing in for the real content."""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(42).startswith(b"version https://git-lfs.github.com/spec/")
+    except OSError:
+        return False

@@ -1,0 +1,183 @@
+"""The plugin contract: what each kind of plugin is given and gives.
+
+A plugin is an entry point in one of the groups of ``kdcli.registry.GROUPS``. It names a *factory*: a class or function
+that carries ``api_version`` and whose keyword arguments are the keys of its spec. A factory that takes ``location``
+accepts ``NAME:LOCATION``. The protocols below say what the factory must return; nobody inherits from them.
+``kdcli.testing`` holds the checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+    from kdcli.types import Batch, DepthKind, Finding, Needs, Prediction, Provenance, Sample, Tap
+
+API_VERSION = 1
+"""The version of this contract. A plugin states the one it was written for as ``api_version``."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def plugin(factory: F) -> F:
+    """Mark a function as a plugin factory written for this version of the contract."""
+    factory.api_version = API_VERSION  # type: ignore[attr-defined]
+    return factory
+
+
+class Factory(Protocol):
+    """What an entry point names: called with the keys of the spec as keyword arguments."""
+
+    api_version: ClassVar[int]
+
+    def __call__(self, **options: Any) -> Any: ...
+
+
+@runtime_checkable
+class DepthModel(Protocol):
+    """A student or teacher: an ``nn.Module`` that normalises and resizes inside ``forward``.
+
+    ``forward(image)`` takes B x 3 x H x W RGB in 0..1 on the model's device and returns a ``Prediction`` at the
+    model's own output resolution.
+    """
+
+    depth_kind: DepthKind
+    depth_range: tuple[float, float]
+    taps: Mapping[str, Tap]
+
+    def __call__(self, image: Tensor) -> Prediction: ...
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]: ...
+    def train(self, mode: bool = True) -> Any: ...
+    def state_dict(self) -> dict[str, Any]: ...
+
+
+class Teacher(DepthModel, Protocol):
+    """A depth model that teaches: it also says where its weights come from."""
+
+    provenance: Provenance
+
+
+class Student(DepthModel, Protocol):
+    """A depth model that learns. Export-friendly networks are preferred: static shapes, no host branches."""
+
+
+class View(Protocol):
+    """A lazy look at one model on the current batch: nothing is evaluated before it is touched."""
+
+    model: nn.Module
+
+    @property
+    def out(self) -> Prediction:
+        """The prediction for the batch; for a teacher without gradient."""
+
+    def feat(self, tap: str) -> Tensor:
+        """The inner feature at a tap, B x C x h x w; ``module:path`` addresses any submodule."""
+
+    def call(self, image: Tensor, *, gradient: bool = True) -> Prediction:
+        """Run the model on other images, by default with the graph to the image kept."""
+
+    def subset(self, index: Tensor) -> View:
+        """A view on some of the images only; the others are not evaluated."""
+
+
+class StepContext(Protocol):
+    """All that a loss or mixer is given in one step."""
+
+    step: int
+    epoch: int
+    stage: str
+    progress: float
+    """Share of the stage done, 0..1."""
+    generator: torch.Generator
+    """Random numbers of this step, on the batch's device: a function of (seed, stage, step) alone."""
+    batch: Batch
+    student: View
+    teachers: Mapping[str, View]
+    state: MutableMapping[str, Any]
+    """Small store of the plugin that asks, saved in the checkpoint."""
+
+    @property
+    def teacher(self) -> View:
+        """The only teacher; an error when there are several."""
+
+    def target(self) -> tuple[Tensor, Tensor]:
+        """The teacher's depth at the student's resolution and where it is valid; B x 1 x h x w each."""
+
+    def task_map(self, prediction: Prediction) -> tuple[Tensor, Tensor]:
+        """The task loss against ground truth as a per-pixel map, and where it counts; B x 1 x h x w each."""
+
+
+@runtime_checkable
+class Loss(Protocol):
+    """Named terms of one step. A loss with parameters of its own is also an ``nn.Module``.
+
+    Optional members, used where present: ``task_weight(ctx) -> Tensor | None`` (a detached B x 1 x h x w factor on
+    the task-loss map), ``build(ctx)`` (create own modules once shapes are known), ``inner_parameters()`` with
+    ``inner_loss(ctx)`` and ``inner_steps`` (own optimiser, stepped before the main update), ``map(prediction, target,
+    valid)`` (a per-pixel map; makes the loss usable as task loss).
+    """
+
+    needs: Needs
+    min_value: float
+    """Value at student == teacher."""
+    invariances: frozenset[str]
+    """Of ``scale`` (student's depth times a factor per image), ``shift`` (plus an offset), ``none``."""
+
+    def terms(self, ctx: StepContext) -> Mapping[str, Tensor]:
+        """Return unweighted scalars by name; they are summed, weighted by the recipe, and logged."""
+
+
+@runtime_checkable
+class Mixer(Protocol):
+    """Batch in, batch out, on the batch's device, without a host round trip."""
+
+    def mix(self, batch: Batch, ctx: MixContext) -> Batch:
+        """Return a batch of the same size. Labels that no longer hold are dropped (None) or marked invalid."""
+
+
+class MixContext(Protocol):
+    """The part of the step context that exists before the models have looked at the batch."""
+
+    step: int
+    epoch: int
+    stage: str
+    progress: float
+    generator: torch.Generator
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Where images come from. Items are addressed by index; an endless source has a very large length.
+
+    Optional member: ``batch(indices, size, device) -> Batch`` for a source that makes whole batches on the device.
+    """
+
+    name: str
+    depth_kind: DepthKind | None
+    """Kind of the ground truth; None when the source has none."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, index: int, /) -> Sample: ...
+    def check(self) -> Sequence[Finding]:
+        """Say what is missing or broken, in the user's own paths."""
+
+
+@runtime_checkable
+class Exporter(Protocol):
+    """Writes a file that runs elsewhere, and reads it back for the parity gate."""
+
+    suffix: str
+
+    def export(self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool,
+               metadata: Mapping[str, str]) -> None:
+        """Write the file: image B x 3 x H x W in 0..1 in, the prediction's depth out."""
+
+    def load(self, path: Path) -> Callable[[Tensor], Tensor]:
+        """Return the file as a callable from image to depth, run by the format's own runtime."""
+
+

@@ -1,0 +1,145 @@
+"""The one grammar for naming a plugin: ``NAME[:LOCATION][,key=value...]``.
+
+``nyu:/data/nyu,split=test`` is plugin ``nyu`` at ``/data/nyu`` with ``split=test``. A location may hold colons and
+commas: only trailing ``,key=value`` parts are options.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Union
+
+from kdcli.errors import SpecError, nearest
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
+_OPTION = re.compile(r"([A-Za-z_][A-Za-z0-9_\-]*)=(.*)", re.DOTALL)
+_TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spec:
+    """A parsed spec; options are still strings."""
+
+    name: str
+    location: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        head = self.name if self.location is None else f"{self.name}:{self.location}"
+        return ",".join([head, *(f"{key}={value}" for key, value in self.options.items())])
+
+
+def parse(text: str) -> Spec:
+    """Parse a spec.
+
+    Raises:
+        SpecError: no name, or something other than ``key=value`` after the first option.
+    """
+    parts = text.split(",")
+    first = next((i for i, part in enumerate(parts) if i and _OPTION.fullmatch(part)), len(parts))
+    head, options = ",".join(parts[:first]), {}
+    for part in parts[first:]:
+        match = _OPTION.fullmatch(part)
+        if match is None:
+            raise SpecError(f"'{part}' in '{text}' is not key=value; write NAME[:LOCATION][,key=value...]")
+        key = match[1].replace("-", "_")
+        if key in options:
+            raise SpecError(f"key '{match[1]}' is given twice in '{text}'")
+        options[key] = match[2]
+    name, colon, location = head.partition(":")
+    if not _NAME.fullmatch(name):
+        raise SpecError(f"'{text}' does not start with a plugin name; write NAME[:LOCATION][,key=value...]")
+    return Spec(name=name, location=location if colon else None, options=options)
+
+
+def bind(spec: Spec, factory: Callable[..., Any]) -> dict[str, Any]:
+    """Turn a spec into keyword arguments of a factory, checked and converted by its signature.
+
+    Raises:
+        SpecError: an unknown key, a value of the wrong type, a location where none is taken, or one that is missing.
+    """
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(factory).parameters.items()
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD) and name != "self"
+    }
+    hints = _hints(factory)
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(factory).parameters.values())
+    known = [name for name in parameters if name != "location"]
+    given: dict[str, Any] = {}
+    for key, text in spec.options.items():
+        if key == "location" or (key not in parameters and not open_ended):
+            listed = ", ".join(known) or "none"
+            raise SpecError(f"'{spec.name}' has no key '{key}'.{nearest(key, known)} Keys: {listed}")
+        given[key] = convert(text, hints.get(key, str), f"{spec.name},{key}")
+    if spec.location is not None:
+        if "location" not in parameters:
+            raise SpecError(f"'{spec.name}' takes no location, but was given '{spec.location}'; write just '{spec.name}'")
+        given["location"] = spec.location
+    for name, parameter in parameters.items():
+        if parameter.default is parameter.empty and name not in given:
+            wanted = f"'{spec.name}:LOCATION'" if name == "location" else f"'{spec.name},{name}=...'"
+            raise SpecError(f"'{spec}' lacks {name}; write {wanted}")
+    return given
+
+
+def convert(text: str, kind: Any, where: str) -> Any:
+    """Convert a string to an annotated type: bool, int, float, str, Literal, or one of a union.
+
+    Raises:
+        SpecError: the text is not of that type.
+    """
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        for value in arguments:
+            if str(value) == text:
+                return value
+        choices = [str(value) for value in arguments]
+        raise SpecError(f"'{where}={text}' is not one of {', '.join(choices)}.{nearest(text, choices)}")
+    if origin in (Union, types.UnionType):
+        if type(None) in arguments and text.lower() == "none":
+            return None
+        options = [argument for argument in arguments if argument is not type(None)]
+        for i, option in enumerate(options):
+            try:
+                return convert(text, option, where)
+            except SpecError:
+                if i == len(options) - 1:
+                    raise
+    if kind is bool:
+        if text.lower() in _TRUE | _FALSE:
+            return text.lower() in _TRUE
+        raise SpecError(f"'{where}={text}' is not true or false")
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            raise SpecError(f"'{where}={text}' is not {'a whole' if kind is int else 'a'} number") from None
+    return text
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Parse ``HxW`` into (height, width).
+
+    Raises:
+        SpecError: not two positive whole numbers.
+    """
+    match = re.fullmatch(r"(\d+)[xX](\d+)", text)
+    if match is None or not int(match[1]) or not int(match[2]):
+        raise SpecError(f"size '{text}' is not HxW in pixels; write for example 96x128")
+    return int(match[1]), int(match[2])
+
+
+def _hints(factory: Callable[..., Any]) -> dict[str, Any]:
+    target = factory.__init__ if inspect.isclass(factory) else factory  # type: ignore[misc]
+    try:
+        return typing.get_type_hints(target)
+    except Exception:  # names under TYPE_CHECKING: fall back to strings, the factory then sees text
+        simple = {"int": int, "float": float, "bool": bool, "str": str}
+        raw = {name: p.annotation for name, p in inspect.signature(factory).parameters.items()}
+        return {n: simple.get(str(a).split(" |")[0], str) for n, a in raw.items()}

@@ -1,0 +1,165 @@
+"""What travels between the parts: samples, batches, predictions, and what their numbers mean.
+
+Shape legend: B batch, C channels, H height, W width, K bins. Nothing here imports torch at run time, so the
+command line can name depth kinds without paying for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+
+class DepthKind(StrEnum):
+    """What a model's numbers mean. Travels with every prediction, file, export and result."""
+
+    METRIC = "metric"
+    """Depth along the optical axis in metres."""
+    SCALE_INVARIANT = "scale_invariant"
+    """Depth up to one unknown factor per image."""
+    AFFINE_DEPTH = "affine_depth"
+    """Depth up to an unknown factor and offset per image."""
+    AFFINE_DISPARITY = "affine_disparity"
+    """Inverse depth up to an unknown factor and offset per image."""
+
+    @property
+    def is_disparity(self) -> bool:
+        """Whether larger numbers are nearer."""
+        return self is DepthKind.AFFINE_DISPARITY
+
+    @property
+    def unit(self) -> str:
+        """The unit to print beside a number of this kind; empty when it has none."""
+        return "m" if self is DepthKind.METRIC else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One item of a source, on the CPU, at the source's own size.
+
+    image: 3 x H x W float32 in 0..1 RGB. depth: 1 x h x w float32 metres (may differ in size from the image).
+    valid: 1 x h x w bool. instances: H x W int64 ids, 0 = no object. intrinsics: (4,) float32 fx, fy, cx, cy in
+    pixels of the image.
+    """
+
+    id: str
+    image: Tensor
+    depth: Tensor | None = None
+    valid: Tensor | None = None
+    instances: Tensor | None = None
+    intrinsics: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """Samples of one size, stacked, on one device.
+
+    image: B x 3 x H x W float in 0..1. depth: B x 1 x H x W metres. valid: B x 1 x H x W bool, where ground truth
+    exists. instances: B x H x W int64, 0 = no object. intrinsics: B x 4 fx, fy, cx, cy in pixels. labelled: B bool,
+    which images have ground truth at all.
+    """
+
+    ids: tuple[str, ...]
+    image: Tensor
+    depth: Tensor | None = None
+    valid: Tensor | None = None
+    instances: Tensor | None = None
+    intrinsics: Tensor | None = None
+    labelled: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device | str, *, non_blocking: bool = True) -> Batch:
+        """Return the batch on a device; tensors already there are shared."""
+        return self.map_tensors(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def select(self, index: Tensor) -> Batch:
+        """Return the images at the given integer positions; index is a 1-D int64 tensor."""
+        ids = tuple(self.ids[i] for i in index.tolist())
+        return replace(self.map_tensors(lambda tensor: tensor[index]), ids=ids)
+
+    def map_tensors(self, function: Callable[[Tensor], Tensor]) -> Batch:
+        """Return a batch with a function applied to every tensor it holds."""
+        changed = {
+            f.name: function(value)
+            for f in fields(self)
+            if f.name != "ids" and (value := getattr(self, f.name)) is not None
+        }
+        return replace(self, **changed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What a model says of a batch of images, at the model's own output resolution h x w.
+
+    depth: B x 1 x h x w, in the meaning of ``kind`` (disparity when the kind says so). valid: B x 1 x h x w bool,
+    where the model has an opinion; None = everywhere. probs: B x K x h x w distribution over bins. centers: B x K,
+    or K, bin centres. aux: further depth maps of side heads. branches: depth maps of parallel heads.
+    """
+
+    depth: Tensor
+    kind: DepthKind
+    valid: Tensor | None = None
+    probs: Tensor | None = None
+    centers: Tensor | None = None
+    aux: tuple[Tensor, ...] = ()
+    branches: tuple[Tensor, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tap:
+    """A stable name for an inner feature: where it is in the module tree, its stride and channels."""
+
+    module: str
+    stride: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provenance:
+    """Where a model's weights come from; inherited by the card of every student taught by it."""
+
+    name: str
+    weights: str | None = None
+    sha256: str | None = None
+    licence: str = "unknown"
+    training_data: str = "unknown"
+    notes: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that ``check()`` of a source has to say, in the user's own paths."""
+
+    level: str
+    """``error`` (cannot be used), ``warning`` (usable, look at it) or ``info``."""
+    message: str
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needs:
+    """What a loss needs, checked when a run is configured, before the first step.
+
+    outputs: fields of a prediction beside depth (``probs`` ...). student_taps, teacher_taps: names of inner features.
+    """
+
+    outputs: frozenset[str] = frozenset()
+    student_taps: tuple[str, ...] = ()
+    teacher_taps: tuple[str, ...] = ()
+    ground_truth: bool = False
+    teachers: tuple[int, int | None] = (1, 1)
+    """Fewest and most teachers; None = no upper limit."""
+    input_gradient: str = "none"
+    """``none``, ``teacher`` or ``both``: whose gradient with respect to the image is taken."""
+    batch_norm: bool = False
+    min_batch: int = 1
+    kinds: frozenset[DepthKind] = frozenset(DepthKind)
+    """Depth kinds of the target that the loss is meaningful for; others are refused."""

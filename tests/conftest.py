@@ -1,0 +1,23 @@
+"""Fixtures shared by all tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real samples and golden numbers; tests that need it are skipped where it is absent."""
+    path = Path(os.environ.get("KDCLI_TEST_DATA", Path(__file__).resolve().parents[2] / "shared"))
+    if not (path / "data").is_dir():
+        pytest.skip(f"no real samples at {path}; set KDCLI_TEST_DATA")
+    return path
+
+
+@pytest.fixture(autouse=True)
+def _two_threads() -> None:
+    torch.set_num_threads(min(2, os.cpu_count() or 1))
