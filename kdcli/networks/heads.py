@@ -1,0 +1,76 @@
+"""Heads: from a feature to metric depth within a known range.
+
+Both start at about the geometric middle of the range whatever the feature is, so that the first steps of a short
+training are spent on the picture and not on finding the scale.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from kdcli.errors import SpecError
+from kdcli.types import DepthKind, Prediction
+
+
+class DirectHead(nn.Module):
+    """Regress depth as one number per pixel.
+
+    The number moves depth through its range in log space, depth = min (max / min) ** sigmoid(x): positive, bounded,
+    and a step has the same relative effect near and far.
+    """
+
+    def __init__(self, channels: int, min_depth: float, max_depth: float) -> None:
+        super().__init__()
+        check_range(min_depth, max_depth)
+        self.floor, self.span = math.log(min_depth), math.log(max_depth / min_depth)
+        self.conv = nn.Conv2d(channels, 1, 3, padding=1)
+        nn.init.normal_(self.conv.weight, std=0.01)
+        nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
+
+    def forward(self, feature: Tensor) -> Prediction:
+        """Return depth B x 1 x h x w in metres."""
+        # float32 also under autocast: bfloat16 would step far depth by several centimetres.
+        share = torch.sigmoid(self.conv(feature).float())
+        return Prediction(depth=torch.exp(self.floor + self.span * share), kind=DepthKind.METRIC)
+
+
+class BinsHead(nn.Module):
+    """Classify depth over fixed, log-spaced bins; depth is the expectation, sum of probs times centers."""
+
+    centers: Tensor
+
+    def __init__(self, channels: int, min_depth: float, max_depth: float, bins: int) -> None:
+        super().__init__()
+        check_range(min_depth, max_depth)
+        if bins < 2:
+            raise SpecError(f"bins={bins} is too few for a distribution; use 2 or more, for example 64")
+        edges = torch.linspace(math.log(min_depth), math.log(max_depth), bins + 1, dtype=torch.float64)
+        middles = (edges[1:] + edges[:-1]) / 2
+        self.register_buffer("centers", middles.exp().float(), persistent=False)
+        self.conv = nn.Conv2d(channels, bins, 3, padding=1)
+        nn.init.normal_(self.conv.weight, std=0.01)
+        # A broad bump in the middle: with equal logits the expectation would lie far above the geometric middle.
+        offset = (middles - middles.mean()) / (0.15 * (edges[-1] - edges[0]))
+        with torch.no_grad():
+            self.conv.bias.copy_(-0.5 * offset.square())  # type: ignore[union-attr]
+
+    def forward(self, feature: Tensor) -> Prediction:
+        """Return depth B x 1 x h x w in metres, probs B x K x h x w and centers (K,)."""
+        probs = torch.softmax(self.conv(feature).float(), dim=1)
+        depth = (probs * self.centers.view(1, -1, 1, 1)).sum(dim=1, keepdim=True)
+        return Prediction(depth=depth, kind=DepthKind.METRIC, probs=probs, centers=self.centers)
+
+
+def check_range(min_depth: float, max_depth: float) -> None:
+    """Refuse a range that is empty or not positive.
+
+    Raises:
+        SpecError: not 0 < min_depth < max_depth.
+    """
+    if not 0.0 < min_depth < max_depth < math.inf:
+        raise SpecError(
+            f"min_depth={min_depth}, max_depth={max_depth} is no range; use 0 < min_depth < max_depth in metres"
+        )

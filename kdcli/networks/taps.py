@@ -1,0 +1,79 @@
+"""Taps: reading inner features of a model by stable names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import Any
+
+from torch import Tensor, nn
+
+from kdcli.errors import ConfigError, nearest
+from kdcli.types import Tap
+
+
+class TapReader:
+    """Collect asked features of whatever the model computes inside the ``with`` block.
+
+    ::
+
+        with TapReader(model, ["enc3", "module:decoder.levels.0"]) as reader:
+            prediction = model(image)
+        feature = reader.features["enc3"]
+
+    A later pass overwrites an earlier one. Gradients are kept. Names are those of ``model.taps``; ``module:path``
+    addresses any submodule of the module tree.
+    """
+
+    def __init__(self, model: nn.Module, names: Iterable[str]) -> None:
+        """Find the modules; nothing is hooked before the block is entered.
+
+        Raises:
+            ConfigError: a name that is neither a tap nor the path of a submodule.
+        """
+        self.features: dict[str, Tensor] = {}
+        self._modules = {name: locate(model, name) for name in names}
+        self._handles: list[Any] = []
+
+    def __enter__(self) -> TapReader:
+        for name, module in self._modules.items():
+            self._handles.append(module.register_forward_hook(self._keep(name)))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        while self._handles:
+            self._handles.pop().remove()
+
+    def _keep(self, name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            feature = output[0] if isinstance(output, tuple | list) and output else output
+            if not isinstance(feature, Tensor):
+                raise ConfigError(f"tap '{name}' gives {type(output).__name__}, not a tensor; choose another module")
+            self.features[name] = feature
+
+        return hook
+
+
+def locate(model: nn.Module, name: str) -> nn.Module:
+    """Return the submodule that a tap name or ``module:path`` means.
+
+    Raises:
+        ConfigError: there is none; the message names the nearest.
+    """
+    taps: Mapping[str, Tap] = getattr(model, "taps", {})
+    if name.startswith("module:"):
+        path = name.removeprefix("module:")
+    elif name in taps:
+        path = taps[name].module
+    else:
+        listed = ", ".join(taps) or "none"
+        raise ConfigError(
+            f"{type(model).__name__} has no tap '{name}'.{nearest(name, taps)} Taps: {listed}; or module:PATH"
+        )
+    try:
+        return model.get_submodule(path)
+    except AttributeError:
+        known = [path for path, _ in model.named_modules() if path]
+        raise ConfigError(f"{type(model).__name__} has no module '{path}'.{nearest(path, known)}") from None

@@ -1,0 +1,1 @@
+"""Students: small depth networks that learn."""
