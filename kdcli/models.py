@@ -1,0 +1,46 @@
+"""``MODEL`` on the command line: a run folder, a student's file, an exported file, or ``teacher:SPEC``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from kdcli import registry
+from kdcli.errors import PluginError
+from kdcli.protocols import DepthModel
+from kdcli.students.files import load_student
+from kdcli.teachers.run import find_student
+
+
+def load_model(model: str | Path, device: torch.device | str = "cpu") -> nn.Module:
+    """Load a model in eval mode: images B x 3 x H x W in 0..1 in, ``Prediction`` out.
+
+    ``model``: a run folder, ``.safetensors`` student, ``.onnx`` or ``.pt2`` file, or ``teacher:SPEC``.
+
+    Raises:
+        WeightsError: no such file, or one that is broken. PluginError, SpecError: a teacher that is unknown or broken.
+    """
+    text = str(model)
+    if text.startswith("teacher:"):
+        loaded = load_teacher(text.removeprefix("teacher:"))
+    elif Path(text).suffix in (".onnx", ".pt2"):
+        from kdcli.exporters.loaded import load_exported
+
+        loaded = load_exported(Path(text))
+    else:
+        loaded, _ = load_student(find_student(Path(text)))
+    return loaded.to(device).eval()
+
+
+def load_teacher(spec: str) -> nn.Module:
+    """Build a teacher, frozen and in eval mode, and check that it keeps the contract.
+
+    Raises:
+        PluginError: it is no depth model.
+    """
+    teacher = registry.build("teacher", spec)
+    if not isinstance(teacher, nn.Module) or not isinstance(teacher, DepthModel):
+        raise PluginError(f"teacher '{spec}' is no depth model: it lacks depth_kind, depth_range or taps; report it to its author")
+    return teacher.requires_grad_(False).eval()

@@ -1,0 +1,68 @@
+"""Any finished run, or a student's file, as a teacher."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from kdcli.errors import WeightsError
+from kdcli.files import sha256_of
+from kdcli.protocols import API_VERSION
+from kdcli.students.files import load_student
+from kdcli.types import DepthKind, Prediction, Provenance, Tap
+
+
+class StudentAsTeacher(nn.Module):
+    """A student from its file, frozen, with the provenance that its card tells."""
+
+    def __init__(self, path: Path, *, name: str) -> None:
+        super().__init__()
+        network, card = load_student(path)
+        self.network = network
+        self.depth_kind: DepthKind = network.depth_kind  # type: ignore[assignment]
+        self.depth_range: tuple[float, float] = tuple(card["depth_range"])
+        self.taps: Mapping[str, Tap] = {
+            key: Tap(module=f"network.{tap.module}", stride=tap.stride, channels=tap.channels)
+            for key, tap in network.taps.items()  # type: ignore[union-attr,operator]
+        }
+        self.provenance = Provenance(
+            name=name,
+            weights=str(path),
+            sha256=sha256_of(path),
+            licence=str(card.get("licence", "unknown")),
+            training_data=str(card.get("training_data", "unknown")),
+        )
+        self.card: dict[str, Any] = card
+        self.eval()
+
+    def forward(self, image: Tensor) -> Prediction:
+        """Predict as the student does."""
+        prediction: Prediction = self.network(image)
+        return prediction
+
+
+class RunTeacher(StudentAsTeacher):
+    """A finished run (its folder) or a student's safetensors file."""
+
+    api_version: ClassVar[int] = API_VERSION
+
+    def __init__(self, location: str) -> None:
+        super().__init__(find_student(Path(location)), name=f"run:{location}")
+
+
+def find_student(path: Path) -> Path:
+    """Return the student's file of a run folder, or the file itself.
+
+    Raises:
+        WeightsError: neither exists.
+    """
+    if path.is_dir():
+        path = path / "student.safetensors"
+        if not path.is_file():
+            raise WeightsError(f"run '{path.parent}' has no student yet ('{path.name}' is missing); finish it with --resume")
+    if not path.is_file():
+        raise WeightsError(f"there is no model at '{path}'; give a run folder or a .safetensors student")
+    return path

@@ -1,0 +1,147 @@
+"""The one object that losses and mixers are given in a step; see ``kdcli.protocols.StepContext``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kdcli.errors import ConfigError
+from kdcli.networks.taps import TapReader
+from kdcli.protocols import Loss
+from kdcli.types import Batch, Prediction
+
+
+class ModelView:
+    """One model on one batch, evaluated when first touched.
+
+    A teacher's view runs without gradient and never trains it. ``taps`` are read along in the same pass.
+    """
+
+    def __init__(
+        self, model: nn.Module, batch: Batch, *, gradient: bool, taps: Sequence[str] = (), amp: torch.dtype | None = None
+    ) -> None:
+        self.model = model
+        self._batch, self._gradient, self._taps, self._amp = batch, gradient, tuple(taps), amp
+        self._out: Prediction | None = None
+        self._features: dict[str, Tensor] = {}
+
+    @property
+    def out(self) -> Prediction:
+        """The prediction for the batch."""
+        if self._out is None:
+            self._out = self._evaluate(self._taps)
+        return self._out
+
+    def feat(self, tap: str) -> Tensor:
+        """The inner feature at a tap; one that no loss announced costs another pass."""
+        if self._out is None and tap not in self._taps:
+            self._taps = (*self._taps, tap)
+        _ = self.out
+        if tap not in self._features:
+            self._out = self._evaluate((*self._taps, tap))
+        return self._features[tap]
+
+    def call(self, image: Tensor, *, gradient: bool = True) -> Prediction:
+        """Run the model on other images."""
+        with torch.set_grad_enabled(gradient and torch.is_grad_enabled()), self._autocast():
+            prediction: Prediction = self.model(image)
+        return prediction
+
+    def subset(self, index: Tensor) -> ModelView:
+        """A view on some of the images only."""
+        return ModelView(
+            self.model, self._batch.select(index), gradient=self._gradient, taps=self._taps, amp=self._amp
+        )
+
+    def _evaluate(self, taps: Sequence[str]) -> Prediction:
+        with torch.set_grad_enabled(self._gradient and torch.is_grad_enabled()), self._autocast():
+            if hasattr(self.model, "from_batch"):
+                prediction: Prediction = self.model.from_batch(self._batch)
+            elif taps:
+                with TapReader(self.model, taps) as reader:
+                    prediction = self.model(self._batch.image)
+                self._features.update(reader.features)
+            else:
+                prediction = self.model(self._batch.image)
+        return prediction
+
+    @contextmanager
+    def _autocast(self) -> Iterator[None]:
+        if self._amp is None:
+            yield
+        else:
+            with torch.autocast(self._batch.image.device.type, dtype=self._amp):
+                yield
+
+
+class Context:
+    """Counters, generator, batch, and lazy views of the student and of each teacher."""
+
+    def __init__(
+        self, *, step: int, epoch: int, stage: str, progress: float, generator: torch.Generator, batch: Batch,
+        student: ModelView, teachers: Mapping[str, ModelView], task: Loss | None = None,
+    ) -> None:
+        self.step, self.epoch, self.stage, self.progress = step, epoch, stage, progress
+        self.generator, self.batch = generator, batch
+        self.student, self.teachers = student, teachers
+        self.state: MutableMapping[str, Any] = {}
+        self._task = task
+        self._target: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def teacher(self) -> ModelView:
+        """The only teacher.
+
+        Raises:
+            ConfigError: there are several.
+        """
+        if len(self.teachers) != 1:
+            raise ConfigError(f"this loss needs one teacher, but there are {len(self.teachers)}: {', '.join(self.teachers)}")
+        return next(iter(self.teachers.values()))
+
+    def target(self) -> tuple[Tensor, Tensor]:
+        """The teacher's depth at the student's resolution and where it is valid; B x 1 x h x w float32 and bool."""
+        if self._target is None:
+            size = self.student.out.depth.shape[-2:]
+            self._target = at_size(self.teacher.out, (int(size[0]), int(size[1])))
+        return self._target
+
+    def task_map(self, prediction: Prediction) -> tuple[Tensor, Tensor]:
+        """The task loss against ground truth per pixel, and where it counts.
+
+        Raises:
+            ConfigError: the recipe has no task loss, or the batch has no depth.
+        """
+        if self._task is None or self.batch.depth is None:
+            raise ConfigError(f"stage '{self.stage}' has no task loss or its data no depth; set task_loss and use a source with depth")
+        valid = torch.ones_like(self.batch.depth, dtype=torch.bool) if self.batch.valid is None else self.batch.valid
+        if self.batch.labelled is not None:
+            valid = valid & self.batch.labelled.view(-1, 1, 1, 1)
+        truth = Prediction(depth=self.batch.depth, kind=prediction.kind, valid=valid)
+        size = prediction.depth.shape[-2:]
+        target, counted = at_size(truth, (int(size[0]), int(size[1])))
+        error_map: Tensor = self._task.map(prediction.depth.float(), target, counted)  # type: ignore[attr-defined]
+        return error_map, counted
+
+
+def at_size(prediction: Prediction, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Bring a prediction to h x w in its own output space, with where it is valid.
+
+    A map with holes is resized by nearest neighbour, so that a hole never bleeds into what was measured.
+    """
+    depth, valid = prediction.depth.float(), prediction.valid
+    if tuple(depth.shape[-2:]) != size:
+        if valid is None:
+            depth = F.interpolate(depth, size=size, mode="bilinear", align_corners=False, antialias=True)
+        else:
+            depth = F.interpolate(depth, size=size, mode="nearest-exact")
+            valid = F.interpolate(valid.to(depth.dtype), size=size, mode="nearest-exact") > 0.5
+    good = torch.isfinite(depth)
+    if not prediction.kind.is_disparity:
+        good = good & (depth > 0)
+    return depth, good if valid is None else good & valid

@@ -1,0 +1,79 @@
+"""Optimisers, schedules as functions of the step alone, and the averaged student."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from kdcli.config import StageConfig
+
+
+def optimizer_of(stage: StageConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    """Build a stage's optimiser; biases and norm weights (one-dimensional) are not decayed."""
+    trained = list(parameters)
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": stage.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    groups = [group for group in groups if group["params"]]
+    if stage.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=stage.lr, momentum=0.9)
+    kind = torch.optim.AdamW if stage.optimizer == "adamw" else torch.optim.Adam
+    return kind(groups, lr=stage.lr, betas=(0.9, 0.99))
+
+
+def lr_factor(stage: StageConfig, step: int, total: int) -> float:
+    """Return the learning rate of a step as a share of the stage's ``lr``.
+
+    onecycle: cosine up from 1/25 over the warm-up, cosine down to 1/10000. cosine: linear up, cosine down to 0.
+    step: halved at each quarter.
+    """
+    done = step / max(total, 1)
+    if stage.schedule == "constant":
+        return 1.0
+    if stage.schedule == "step":
+        return 0.5 ** int(done * 4)
+    rising = stage.warmup > 0 and done < stage.warmup
+    if stage.schedule == "cosine":
+        return (done / stage.warmup) if rising else 0.5 * (1 + math.cos(math.pi * (done - stage.warmup) / (1 - stage.warmup + 1e-12)))
+    if rising:
+        return _anneal(1 / 25, 1.0, done / stage.warmup)
+    return _anneal(1.0, 1e-4, (done - stage.warmup) / (1 - stage.warmup + 1e-12))
+
+
+def _anneal(start: float, end: float, share: float) -> float:
+    return end + (start - end) / 2 * (1 + math.cos(math.pi * min(share, 1.0)))
+
+
+class Averaged:
+    """An exponential average of a model's floating-point state; other buffers are copied.
+
+    The decay rises from 0.1 with the steps, so that a short run is not held back by its first weights.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay, self.steps = decay, 0
+        self.state: dict[str, Tensor] = {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module) -> None:
+        """Move the average towards the model."""
+        self.steps += 1
+        decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
+        kept, current = [], []
+        for name, value in model.state_dict().items():
+            if value.is_floating_point():
+                kept.append(self.state[name])
+                current.append(value)
+            else:
+                self.state[name].copy_(value)
+        torch._foreach_lerp_(kept, current, 1 - decay)
+
+    def load(self, state: dict[str, Tensor], steps: int) -> None:
+        """Restore a saved average."""
+        for name, value in self.state.items():
+            value.copy_(state[name])
+        self.steps = steps
