@@ -2,24 +2,26 @@
 
 Entry points are read with the standard library's ``importlib.metadata`` and only here. Discovery imports nothing.
 Loading catches everything that a module can do at import short of Ctrl-C, sends what it prints to standard error, and
-turns it into one ``PluginError`` for the one who asked for that plugin.
+turns it into one ``PluginError`` for the one who asked for that plugin. A failure is remembered, so that listings can
+show it at no cost.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.util
 import os
 import re
-import sys
 import time
 from dataclasses import dataclass, replace
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
+from kdcli import plugin_memory
 from kdcli.errors import KdcliError, PluginError, nearest
+from kdcli.isolate import stdout_to_stderr
+from kdcli.locate import package_folders
 from kdcli.protocols import API_VERSION
 from kdcli.spec import Spec, bind, parse
 
@@ -69,13 +71,16 @@ def discover() -> tuple[Plugin, ...]:
     allowed = os.environ.get("KDCLI_PLUGINS")
     names = None if allowed is None else {_normal(name) for name in allowed.split(",") if name.strip()}
     points = entry_points()
+    owners: dict[int, tuple[str, str]] = {}
     found: dict[tuple[str, str, str], Plugin] = {}
     for kind, group in GROUPS.items():
         for point in points.select(group=group):
-            distribution = _normal(point.dist.name) if point.dist else "unknown"
+            owner = owners.get(id(point.dist))
+            if owner is None:
+                owner = owners[id(point.dist)] = _name_and_version(point.dist)
+            distribution, version = owner
             if names is not None and distribution != BUILT_IN and distribution not in names:
                 continue
-            version = point.dist.version if point.dist else "0"
             # The first distribution of a name on sys.path is the one that imports: keep it.
             found.setdefault(
                 (kind, point.name, distribution),
@@ -102,27 +107,30 @@ def find(kind: str, name: str) -> Plugin:
         PluginError: there is none; the message names the nearest.
     """
     plugins = [plugin for plugin in discover() if plugin.kind == kind]
-    wanted = name.replace("_", "-")
     for plugin in plugins:
-        if plugin.shadowed_by is None and plugin.name.replace("_", "-") == wanted:
+        if plugin.shadowed_by is None and _dashed(plugin.name) == _dashed(name):
             return plugin
+    owner, colon, own_name = name.partition(":")
     for plugin in plugins:
-        if plugin.address == name:
+        if colon and plugin.distribution == _normal(owner) and _dashed(plugin.name) == _dashed(own_name):
             return plugin
-    known = names(kind)
+    known = [*names(kind), *(plugin.address for plugin in plugins if colon)]
     raise PluginError(f"there is no {kind} '{name}'.{nearest(name, known)} See: kdcli plugins list")
 
 
 def resolve(kind: str, spec: Spec) -> tuple[Plugin, Spec]:
     """Return the plugin that a spec names, and the spec under the plugin's own name.
 
-    A first word that is no plugin but a distribution makes the location the plugin: ``my-package:net:/weights``.
+    A first word that is a distribution makes the location the plugin: ``my-package:net:/weights``. Where the word is
+    a plugin as well, the location has to name a plugin of that distribution; otherwise it is a location.
     """
-    owned = {p.name for p in discover() if p.kind == kind and p.distribution == _normal(spec.name)}
-    if spec.location is not None and owned and spec.name.replace("_", "-") not in {n.replace("_", "-") for n in names(kind)}:
+    if spec.location is not None:
+        owned = {_dashed(p.name) for p in discover() if p.kind == kind and p.distribution == _normal(spec.name)}
+        taken = {_dashed(name) for name in names(kind)}
         name, colon, location = spec.location.partition(":")
-        plugin = find(kind, f"{_normal(spec.name)}:{name}")
-        return plugin, Spec(name=plugin.name, location=location if colon else None, options=spec.options)
+        if _dashed(name) in owned or (owned and _dashed(spec.name) not in taken):
+            plugin = find(kind, f"{spec.name}:{name}")
+            return plugin, Spec(name=plugin.name, location=location if colon else None, options=spec.options)
     plugin = find(kind, spec.name)
     return plugin, replace(spec, name=plugin.name)
 
@@ -134,17 +142,31 @@ def load(plugin: Plugin) -> Any:
     Raises:
         PluginError: whatever happened at import, or no callable with a supported ``api_version``.
     """
+    if plugin.kind == "recipe":
+        raise PluginError(f"recipe '{plugin.name}' is data, not code; use: kdcli recipes show {plugin.name}")
+    try:
+        factory = _load(plugin)
+    except PluginError as error:
+        if not plugin.built_in:
+            plugin_memory.remember(plugin.distribution, plugin.version, plugin.value, str(error))
+        raise
+    if not plugin.built_in:
+        plugin_memory.remember(plugin.distribution, plugin.version, plugin.value, None)
+    return factory
+
+
+def _load(plugin: Plugin) -> Any:
     who = f"{plugin.kind} '{plugin.name}' of {plugin.distribution} {plugin.version}"
     begin = time.perf_counter()
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with stdout_to_stderr():
             factory = EntryPoint(name=plugin.name, value=plugin.value, group=GROUPS[plugin.kind]).load()
+            version = getattr(factory, "api_version", None)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin may raise SystemExit or worse at import: it costs only its user
         raise PluginError(f"{who} cannot be loaded: {describe(error)}; update or uninstall that package") from error
     took = time.perf_counter() - begin
-    version = getattr(factory, "api_version", None)
     if not callable(factory) or not isinstance(version, int):
         raise PluginError(
             f"{who} is not a plugin: '{plugin.value}' is {type(factory).__name__}, not a class or function with "
@@ -167,10 +189,9 @@ def build(kind: str, spec: Spec | str) -> Any:
     """
     plugin, spec = resolve(kind, parse(spec) if isinstance(spec, str) else spec)
     factory = load(plugin)
-    options = bind(spec, factory)
     try:
-        with contextlib.redirect_stdout(sys.stderr):
-            return factory(**options)
+        with stdout_to_stderr():
+            return factory(**bind(spec, factory))
     except (KdcliError, KeyboardInterrupt):
         raise
     except BaseException as error:
@@ -184,11 +205,13 @@ def recipe_path(plugin: Plugin) -> Path:
         PluginError: the package or the file does not exist.
     """
     module, _, file = plugin.value.partition(":")
-    spec = importlib.util.find_spec(module)
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        if (path := Path(folder, file)).is_file():
+    for folder in package_folders(module.strip()):
+        if (path := folder / file.strip()).is_file():
             return path
-    raise PluginError(f"recipe '{plugin.name}' of {plugin.distribution} names '{plugin.value}', which does not exist")
+    raise PluginError(
+        f"recipe '{plugin.name}' of {plugin.distribution} names '{plugin.value}', which does not exist; "
+        "update or uninstall that package"
+    )
 
 
 def describe(error: BaseException) -> str:
@@ -199,3 +222,16 @@ def describe(error: BaseException) -> str:
 
 def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _name_and_version(distribution: Distribution | None) -> tuple[str, str]:
+    """Return a distribution's normal name and version; metadata may be missing or damaged."""
+    name = version = None
+    if distribution is not None:
+        with contextlib.suppress(Exception):
+            name, version = distribution.name, distribution.version
+    return _normal(name or "unknown"), version or "0"

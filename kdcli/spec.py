@@ -79,7 +79,7 @@ def bind(spec: Spec, factory: Callable[..., Any]) -> dict[str, Any]:
         given[key] = convert(text, hints.get(key, str), f"{spec.name},{key}")
     if spec.location is not None:
         if "location" not in parameters:
-            raise SpecError(f"'{spec.name}' takes no location, but was given '{spec.location}'; write just '{spec.name}'")
+            raise SpecError(f"'{spec.name}' takes no location, but was given '{spec.location}'; write '{spec.name}'")
         given["location"] = spec.location
     for name, parameter in parameters.items():
         if parameter.default is parameter.empty and name not in given:
