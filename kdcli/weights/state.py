@@ -1,0 +1,214 @@
+"""Read and write state dicts: tensors only, strict, and with errors that say what is wrong with the file.
+
+Two formats are read, told apart by their first bytes and not by their name: safetensors, and what ``torch.save``
+writes. The latter is a pickle, so it is read with ``weights_only=True``, which refuses everything but tensors and plain
+containers: a file can then not run code.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kdcli.errors import WeightsError
+from kdcli.files import atomic, is_lfs_pointer
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_WRAPPERS = ("model", "state_dict", "model_state_dict")
+"""Keys under which checkpoints keep the state dict, beside optimiser, epoch and so on."""
+
+_PREFIXES = ("module.", "_orig_mod.")
+"""What data-parallel wrappers and ``torch.compile`` put before every key."""
+
+_NEEDS_CODE = re.compile(r"(?:Unsupported global: GLOBAL|unsupported class|with) ([\w.]+)(?: was not| archives|$)")
+"""How torch says that a pickle wants a class or function, or that a file is a TorchScript program."""
+
+_SHOWN = 4
+"""How many keys of each sort an error names."""
+
+
+def load_state(path: Path | str) -> dict[str, Tensor]:
+    """Read the tensors of a file on the CPU, unwrapped and without ``module.`` before their names.
+
+    Raises:
+        WeightsError: the file is missing, empty, a Git LFS pointer, cut short, of another format, or needs code to
+            be read.
+    """
+    path = Path(path)
+    if _sort(path) == "safetensors":
+        _header(path)
+        from safetensors.torch import load_file
+
+        try:
+            document: Any = load_file(path, device="cpu")
+        except Exception as error:  # the reader's own error classes differ by version; all mean the same to the user
+            raise _broken(path, error) from error
+    else:
+        document = _load_pickle(path)
+    state = _unwrap(document)
+    if not state:
+        keys = list(document)[:_SHOWN] if isinstance(document, Mapping) else [type(document).__name__]
+        held = ", ".join(map(str, keys)) or "nothing"
+        raise WeightsError(f"'{path}' holds no tensors by name (it holds: {held}); give a state dict")
+    return _without_prefix(state)
+
+
+def load_into(module: nn.Module, state: Mapping[str, Tensor], origin: Path | str) -> None:
+    """Fill a module with a state dict: every key used, every parameter filled, every shape equal, every number finite.
+
+    Batch counters (``num_batches_tracked``) may be absent: old files do not have them and inference ignores them.
+
+    Args:
+        module: is filled in place.
+        state: tensors by the module's own names; dtypes are converted.
+        origin: where the state is from, for the message.
+
+    Raises:
+        WeightsError: keys are missing, unexpected or of another shape, or a tensor holds not-a-number; the module is
+            then untouched.
+    """
+    own = module.state_dict()
+    missing = [key for key in own if key not in state and not key.endswith("num_batches_tracked")]
+    unexpected = [key for key in state if key not in own]
+    shapes = [
+        f"{key} is {_shape(state[key])}, wanted {_shape(own[key])}"
+        for key in own
+        if key in state and state[key].shape != own[key].shape
+    ]
+    wrong = [
+        f"{len(keys)} {what} ({', '.join(keys[:_SHOWN])}{', ...' if len(keys) > _SHOWN else ''})"
+        for what, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+        if keys
+    ]
+    if wrong:
+        raise WeightsError(
+            f"'{origin}' does not fit {type(module).__name__}: {'; '.join(wrong)} "
+            f"of {len(own)} tensors; give the weights of this network"
+        )
+    for key, tensor in state.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise WeightsError(f"'{origin}' holds not-a-number or infinity in {key}; get the file again")
+    module.load_state_dict({**own, **state}, strict=True)
+
+
+def save(path: Path | str, state: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write a state dict as safetensors, atomically; metadata that is not a string is stored as JSON.
+
+    Tensors that share memory are stored once each, so that every key stands on its own.
+    """
+    from safetensors.torch import save_file
+
+    own = {key: tensor.detach().to("cpu", copy=True).contiguous() for key, tensor in state.items()}
+    texts = {key: v if isinstance(v, str) else json.dumps(v, default=str) for key, v in metadata.items()}
+    with atomic(Path(path)) as temporary:
+        save_file(own, temporary, metadata={"format": "pt", **texts})
+
+
+def read_metadata(path: Path | str) -> dict[str, str]:
+    """Return the metadata in the header of a safetensors file; empty for a file of ``torch.save``.
+
+    Only the header is read, without torch.
+
+    Raises:
+        WeightsError: as ``load_state``.
+    """
+    path = Path(path)
+    if _sort(path) != "safetensors":
+        return {}
+    return {str(key): str(value) for key, value in _header(path).get("__metadata__", {}).items()}
+
+
+def _sort(path: Path) -> str:
+    """Return ``safetensors`` or ``pickle``, by the first bytes."""
+    if path.is_dir():
+        raise WeightsError(f"'{path}' is a folder, not a file of weights; give the file in it")
+    if not path.exists():
+        raise WeightsError(f"weights '{path}' do not exist; check the path, or see `kdcli weights list`")
+    if path.stat().st_size == 0:
+        raise WeightsError(f"'{path}' is empty; get the file again")
+    if is_lfs_pointer(path):
+        raise WeightsError(f"'{path}' is a Git LFS pointer, not the weights; run `git lfs pull` in its repository")
+    with path.open("rb") as stream:
+        start = stream.read(16)
+    if start[8:9] == b"{":
+        return "safetensors"
+    if start.startswith((b"PK\x03\x04", b"\x80")):
+        return "pickle"
+    raise WeightsError(
+        f"'{path}' is neither safetensors nor a file of torch.save (it begins with {start[:8].hex(' ')}); "
+        "get the file again"
+    )
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """Return the JSON header of a safetensors file, checked against the size of the file."""
+    total = path.stat().st_size
+    with path.open("rb") as stream:
+        (length,) = struct.unpack("<Q", stream.read(8))
+        if length > total - 8:
+            raise WeightsError(f"'{path}' is cut short or damaged: a header of {length} bytes in a file of {total}")
+        try:
+            header = json.loads(stream.read(length))
+            ends = [int(value["data_offsets"][1]) for key, value in header.items() if key != "__metadata__"]
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+            raise _broken(path, error) from error
+    expected = 8 + length + max(ends, default=0)
+    if expected != total:
+        raise WeightsError(f"'{path}' is cut short or damaged: {total} of {expected} bytes; get the file again")
+    return dict(header)
+
+
+def _load_pickle(path: Path) -> Any:
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged archive surfaces as RuntimeError, EOFError, UnpicklingError, KeyError ...
+        wanted = _NEEDS_CODE.search(str(error))
+        if wanted is None:
+            raise _broken(path, error) from error
+        raise WeightsError(
+            f"'{path}' holds Python objects ({wanted[1]}), not only tensors, and is not read because that "
+            "could run code; save its state dict as safetensors where you trust it"
+        ) from error
+
+
+def _broken(path: Path, error: Exception) -> WeightsError:
+    # What torch has to say about pickles begins with a page of advice; the reason comes after its own name for it.
+    text = str(error).rpartition("WeightsUnpickler error:")[2]
+    reason = next((line.strip() for line in text.splitlines() if line.strip()), "")[:120]
+    detail = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
+    return WeightsError(f"'{path}' is cut short or damaged ({detail}); get the file again")
+
+
+def _unwrap(document: Any) -> dict[str, Tensor]:
+    from torch import Tensor
+
+    for _ in range(2):  # trainers nest at most twice, as in {'model': {'state_dict': ...}}
+        inner = next((document[key] for key in _WRAPPERS if _holds(document, key)), None)
+        if inner is None:
+            break
+        document = inner
+    if not isinstance(document, Mapping):
+        return {}
+    return {str(key): value for key, value in document.items() if isinstance(value, Tensor)}
+
+
+def _holds(document: Any, key: str) -> bool:
+    return isinstance(document, Mapping) and isinstance(document.get(key), Mapping)
+
+
+def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    while prefix := next((p for p in _PREFIXES if all(key.startswith(p) for key in state)), None):
+        state = {key[len(prefix):]: tensor for key, tensor in state.items()}
+    return state
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape)) or "one number"
