@@ -1,0 +1,113 @@
+"""Simulated image sources: endless labelled scenes, rendered in batches on the device that wants them.
+
+``rooms`` are furnished rooms with the cues that metric scale is learned from; ``blocks`` are bright scattered solids,
+another world at the same scale. Torch is imported when the first scene is wanted, not before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar
+
+from kdcli.errors import DataError, SpecError, nearest
+from kdcli.types import Batch, DepthKind, Finding, Sample
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+WORLD_NAMES = ("rooms", "blocks")
+DEFAULT_SIZE = (96, 128)
+ENDLESS = 2**31 - 1
+_SMALLEST, _LARGEST = 8, 4096
+
+
+class SimSource:
+    """Source of simulated scenes, ``sim:rooms`` or ``sim:blocks``.
+
+    A scene is a function of (world, seed, index) alone; sources of different seeds share no scene. ``count`` limits
+    the source, without it it is endless.
+    """
+
+    api_version: ClassVar[int] = 1
+
+    def __init__(
+        self, location: str | None = None, *, count: int | None = None, seed: int = 0, size: str | None = None
+    ) -> None:
+        if location is None:
+            raise SpecError("source 'sim' needs a world: write sim:rooms or sim:blocks.")
+        if location not in WORLD_NAMES:
+            raise DataError(
+                f"source 'sim' has no world '{location}'.{nearest(location, WORLD_NAMES)} "
+                f"Choose one of: {', '.join(WORLD_NAMES)}."
+            )
+        self.world = location
+        self.name = f"sim:{location}"
+        self.depth_kind = DepthKind.METRIC
+        self.seed = _whole("seed", seed, lowest=None)
+        self.count = None if count is None else _whole("count", count, lowest=1)
+        self.size = DEFAULT_SIZE if size is None else _parse_size(size)
+
+    def __len__(self) -> int:
+        return ENDLESS if self.count is None else min(self.count, ENDLESS)
+
+    def __getitem__(self, i: int) -> Sample:
+        """Render one scene on the CPU at the source's size."""
+        index = i + len(self) if i < 0 else i
+        if not 0 <= index < len(self):
+            raise IndexError(f"scene {i} is outside {self.name} with {len(self)} scenes")
+        batch = self.batch([index], None, "cpu")
+        assert batch.depth is not None and batch.valid is not None
+        assert batch.instances is not None and batch.intrinsics is not None
+        return Sample(
+            id=batch.ids[0],
+            image=batch.image[0],
+            depth=batch.depth[0],
+            valid=batch.valid[0],
+            instances=batch.instances[0],
+            intrinsics=batch.intrinsics[0],
+        )
+
+    def batch(
+        self,
+        indices: Sequence[int] | Tensor,
+        size: tuple[int, int] | None = None,
+        device: torch.device | str = "cpu",
+    ) -> Batch:
+        """Render scenes straight on a device; size is (height, width), or None for the source's own."""
+        import torch
+
+        from kdcli.sources.sim.render import render
+
+        numbers = torch.as_tensor(indices, dtype=torch.int64)
+        return render(self.world, self.seed, numbers, size or self.size, device)
+
+    def check(self) -> list[Finding]:
+        """Say what the source holds; a simulated source has nothing that could be missing."""
+        height, width = self.size
+        scenes = "endless" if self.count is None else f"{self.count} scenes"
+        message = f"{self.name}: {scenes}, seed {self.seed}, {height}x{width}, depth in metres."
+        return [Finding(level="info", message=message)]
+
+
+def _whole(key: str, value: int | str, lowest: int | None) -> int:
+    """Read a whole number; specs on the command line hold text."""
+    try:
+        number = int(value)
+    except ValueError:
+        raise SpecError(f"source 'sim': {key}={value} is not a whole number.") from None
+    if lowest is not None and number < lowest:
+        raise SpecError(f"source 'sim': {key}={value} is too small, write {lowest} or more.")
+    return number
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    """Read HEIGHTxWIDTH."""
+    match = re.fullmatch(r"(\d+)x(\d+)", text)
+    if match is None:
+        raise SpecError(f"source 'sim': size={text} is not HEIGHTxWIDTH, for example size=96x128.")
+    height, width = int(match[1]), int(match[2])
+    if not all(_SMALLEST <= side <= _LARGEST for side in (height, width)):
+        raise SpecError(f"source 'sim': size={text} is outside {_SMALLEST}..{_LARGEST} pixels a side.")
+    return height, width

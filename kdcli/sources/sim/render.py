@@ -1,0 +1,65 @@
+"""Render batches of simulated scenes: keys, scene, rays, hits, light, photograph, all on one device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from kdcli.sources.sim.blocks import blocks
+from kdcli.sources.sim.camera import intrinsics, photograph, view_rays
+from kdcli.sources.sim.hashing import scene_keys
+from kdcli.sources.sim.primitives import nearest_hit
+from kdcli.sources.sim.rooms import rooms
+from kdcli.sources.sim.scene import Scene
+from kdcli.sources.sim.shade import albedo, light, surface_frame
+from kdcli.types import Batch
+
+WORLDS: dict[str, Callable[[Tensor], Scene]] = {"rooms": rooms, "blocks": blocks}
+
+
+def render(world: str, seed: int, indices: Tensor, size: tuple[int, int], device: torch.device | str = "cpu") -> Batch:
+    """Render scenes of a world at a size (height, width).
+
+    indices: (B,) int64 scene numbers; each scene depends on (world, seed, index) alone. The depth is metric z-depth.
+    """
+    ids = tuple(f"{world}/{seed}/{index}" for index in indices.tolist())
+    with torch.no_grad():
+        keys = scene_keys(world, seed, indices.to(device=device, dtype=torch.int64))
+        scene = WORLDS[world](keys)
+        image, depth, instances = draw(scene, size)
+        valid = torch.ones_like(depth, dtype=torch.bool)
+        return Batch(
+            ids=ids,
+            image=image,
+            depth=depth,
+            valid=valid,
+            instances=instances,
+            intrinsics=intrinsics(scene.view, size),
+            labelled=torch.ones(len(ids), dtype=torch.bool, device=keys.device),
+        )
+
+
+def draw(scene: Scene, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return image B x 3 x H x W, z-depth B x 1 x H x W in metres and instances B x H x W of a batch of scenes."""
+    height, width = size
+    geometry = scene.geometry
+    batch = len(geometry.ids_BP)
+    rays = view_rays(scene.view, size)
+    depth, index = nearest_hit(rays, geometry)
+    origin = rays.origin_B3[..., None].unbind(1)
+    planes = (rays.x_BN, rays.y_BN, rays.z_BN)
+    point = tuple(torch.addcmul(o, depth, d) for o, d in zip(origin, planes, strict=True))
+    *normal, u, v = surface_frame(geometry, index, point)
+    # A pixel covers depth / focal across the view, and more on surfaces that are seen at a slant.
+    square = sum((d * d for d in planes), torch.zeros_like(depth))
+    cosine = sum((n * d for n, d in zip(normal, planes, strict=True)), torch.zeros_like(depth)).abs()
+    slant = (cosine * torch.rsqrt(square)).clamp(min=0.08)
+    footprint = depth * (2.0 * scene.view.tan_half_B / width)[:, None] * torch.rsqrt(slant)
+    colour = albedo(scene, index, point, u, v, footprint)
+    lit = colour * light(geometry, scene.lighting, point, tuple(normal))
+    image = photograph(lit.movedim(0, 1).reshape(batch, 3, height, width), scene.photo, scene.keys_B)
+    shell = torch.zeros((batch, 6), dtype=geometry.ids_BP.dtype, device=depth.device)
+    instances = torch.cat((geometry.ids_BP, shell), dim=1).gather(1, index)
+    return image, depth.view(batch, 1, height, width), instances.view(batch, height, width)

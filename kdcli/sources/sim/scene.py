@@ -1,0 +1,140 @@
+"""What a batch of scenes is made of: shell, solids, materials, decals, lights, view and photograph.
+
+World axes: x and z along the floor, y up, metres; the shell spans [-X/2, X/2] x [0, Y] x [-Z/2, Z/2].
+Letters: B scenes, G groups of boxes that share a yaw, Q boxes a group, E ellipsoids, C cylinders, D decals,
+P = G * Q + E + C solids in that order, M = P + 6 + D materials, L lights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+FACES = 6
+"""Shell faces in order: -x, +x, floor, ceiling, -z, +z."""
+FLOOR = 2
+BURIED = -1000.0
+"""Height of solids that a scene does not use: below every floor, so rays end before they reach them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solids:
+    """Solids of one type. center, half: B x K x 3 (box groups: B x G x Q x 3 about the group's pivot)."""
+
+    center: Tensor
+    half: Tensor
+    yaw: Tensor
+    """B x K radians about y."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Geometry:
+    """Everything that a ray can hit.
+
+    room_B3: shell extents. pivot_BG3: origins of the box groups in the world. ids_BP: instance id of each solid.
+    """
+
+    room_B3: Tensor
+    pivot_BG3: Tensor
+    boxes: Solids
+    ellipsoids: Solids
+    cylinders: Solids
+    ids_BP: Tensor
+
+    def select(self, rows: Tensor) -> Geometry:
+        """Repeat or pick scenes: rows is an int64 index along B."""
+
+        def pick(solids: Solids) -> Solids:
+            return Solids(center=solids.center[rows], half=solids.half[rows], yaw=solids.yaw[rows])
+
+        return Geometry(
+            room_B3=self.room_B3[rows],
+            pivot_BG3=self.pivot_BG3[rows],
+            boxes=pick(self.boxes),
+            ellipsoids=pick(self.ellipsoids),
+            cylinders=pick(self.cylinders),
+            ids_BP=self.ids_BP[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """A pinhole camera: position (B x 3), yaw, pitch, roll (B, radians), tan_half: tangent of half the horizontal
+    field of view (B)."""
+
+    position_B3: Tensor
+    yaw_B: Tensor
+    pitch_B: Tensor
+    roll_B: Tensor
+    tan_half_B: Tensor
+
+    def map(self, index: Tensor) -> View:
+        """Pick views along the first dimension."""
+        return replace(self, **{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lighting:
+    """Lamps and how their light is used. Only the first lamp casts shadows, and only where ``shadows``."""
+
+    position_BL3: Tensor
+    colour_BL3: Tensor
+    """Radiance at one metre, per channel."""
+    ambient_B3: Tensor
+    falloff: float
+    """Weight of the squared distance: 1 = physical, 0 = a lamp that reaches everywhere alike."""
+    shadows: bool
+    corners: float
+    """How much ambient light is lost where shell faces meet."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Photo:
+    """What the camera does to the light; ``None`` in a scene = a perfect camera.
+
+    exposure_B: wanted mean luminance. balance_B3: gains. vignette_B: loss in the corners. blur_B: deviation in pixels.
+    noise_B: deviation at full brightness.
+    """
+
+    exposure_B: Tensor
+    balance_B3: Tensor
+    vignette_B: Tensor
+    blur_B: Tensor
+    noise_B: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decals:
+    """Rectangles on shell faces: face_BD (int64), center_BD2 and half_BD2 in face coordinates, frame_BD width.
+
+    Face coordinates are (z, y) on the x faces, (x, z) on floor and ceiling, (x, y) on the z faces.
+    """
+
+    face_BD: Tensor
+    center_BD2: Tensor
+    half_BD2: Tensor
+    frame_BD: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A batch of scenes, ready to be rendered."""
+
+    keys_B: Tensor
+    geometry: Geometry
+    materials_BMF: Tensor
+    decals: Decals | None
+    baseboard_B: Tensor
+    lighting: Lighting
+    view: View
+    photo: Photo | None
+
+
+def gather_rows(table_BKF: Tensor, index_BN: Tensor) -> Tensor:
+    """Look up rows of a table per scene; returns B x N x F."""
+    batch, rows, width = table_BKF.shape
+    offset = torch.arange(batch, device=table_BKF.device)[:, None] * rows
+    flat = table_BKF.reshape(batch * rows, width).index_select(0, (index_BN + offset).flatten())
+    return flat.view(batch, -1, width)
