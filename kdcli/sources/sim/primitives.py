@@ -85,8 +85,9 @@ def _box_spans(rays: Rays, geometry: Geometry) -> Iterator[tuple[int, Tensor, Te
     """Yield (first box, enter, leave) in chunks of B x K x N; boxes of a group share the turned rays."""
     boxes = geometry.boxes
     groups, members = boxes.center.shape[1:3]
-    group_step = _step(rays, groups)
-    member_step = members if group_step >= groups else _step(rays, members)
+    step = _step(rays, groups * members)
+    # Several groups at once only with all their members, so that a chunk numbers its boxes without a gap.
+    group_step, member_step = max(1, step // members), min(step, members)
     for first in range(0, groups, group_step):
         part = slice(first, first + group_step)
         origin, direction = to_local(rays, geometry.pivot_BG3[:, part], boxes.yaw[:, part])
