@@ -23,8 +23,6 @@ def cache_folder() -> Path:
         return Path(chosen).expanduser()
     if sys.platform == "win32":
         return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "kdcli" / "cache"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "kdcli"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kdcli"
 
 

@@ -21,7 +21,7 @@ def main(kind: str, address: str, answer: Path) -> None:
     try:
         load(plugin)
     except PluginError as problem:
-        error = str(problem)
+        error = str(problem).removeprefix(f"{plugin.label} ")
     write_json(answer, {"error": error, "seconds": time.perf_counter() - begin})
 
 

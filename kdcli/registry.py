@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from kdcli import plugin_memory
-from kdcli.errors import KdcliError, PluginError, nearest
+from kdcli.errors import ConfigError, KdcliError, PluginError, nearest
 from kdcli.isolate import stdout_to_stderr
 from kdcli.locate import package_folders
 from kdcli.protocols import API_VERSION
@@ -61,6 +61,11 @@ class Plugin:
         """``distribution:name``, which always means this one."""
         return f"{self.distribution}:{self.name}"
 
+    @property
+    def label(self) -> str:
+        """How messages call it."""
+        return f"{self.kind} '{self.name}' of {self.distribution} {self.version}"
+
 
 @functools.cache
 def discover() -> tuple[Plugin, ...]:
@@ -98,6 +103,19 @@ def discover() -> tuple[Plugin, ...]:
 def names(kind: str) -> list[str]:
     """Return the names of a kind, each once."""
     return sorted({plugin.name for plugin in discover() if plugin.kind == kind})
+
+
+def kind_named(text: str) -> str:
+    """Return the kind of plugin that a user's word means, singular or plural.
+
+    Raises:
+        ConfigError: there is no such kind.
+    """
+    word = text.lower()
+    for kind in GROUPS:
+        if word in (kind, GROUPS[kind].rpartition(".")[2]):
+            return kind
+    raise ConfigError(f"there is no kind of plugin '{text}'.{nearest(word, GROUPS)} Kinds: {', '.join(GROUPS)}")
 
 
 def find(kind: str, name: str) -> Plugin:
@@ -148,7 +166,8 @@ def load(plugin: Plugin) -> Any:
         factory = _load(plugin)
     except PluginError as error:
         if not plugin.built_in:
-            plugin_memory.remember(plugin.distribution, plugin.version, plugin.value, str(error))
+            reason = str(error).removeprefix(f"{plugin.label} ")
+            plugin_memory.remember(plugin.distribution, plugin.version, plugin.value, reason)
         raise
     if not plugin.built_in:
         plugin_memory.remember(plugin.distribution, plugin.version, plugin.value, None)
@@ -156,7 +175,6 @@ def load(plugin: Plugin) -> Any:
 
 
 def _load(plugin: Plugin) -> Any:
-    who = f"{plugin.kind} '{plugin.name}' of {plugin.distribution} {plugin.version}"
     begin = time.perf_counter()
     try:
         with stdout_to_stderr():
@@ -165,16 +183,16 @@ def _load(plugin: Plugin) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin may raise SystemExit or worse at import: it costs only its user
-        raise PluginError(f"{who} cannot be loaded: {describe(error)}; update or uninstall that package") from error
+        raise PluginError(f"{plugin.label} cannot be loaded: {describe(error)}; update or uninstall that package") from error
     took = time.perf_counter() - begin
     if not callable(factory) or not isinstance(version, int):
         raise PluginError(
-            f"{who} is not a plugin: '{plugin.value}' is {type(factory).__name__}, not a class or function with "
+            f"{plugin.label} is not a plugin: '{plugin.value}' is {type(factory).__name__}, not a class or function with "
             f"api_version (loaded in {took:.1f} s); report it to its author"
         )
     if version != API_VERSION:
         raise PluginError(
-            f"{who} was written for contract {version}, this kdcli speaks {API_VERSION}; "
+            f"{plugin.label} was written for contract {version}, this kdcli speaks {API_VERSION}; "
             f"update {'kdcli' if version > API_VERSION else plugin.distribution}"
         )
     return factory

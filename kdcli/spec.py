@@ -63,12 +63,7 @@ def bind(spec: Spec, factory: Callable[..., Any]) -> dict[str, Any]:
     Raises:
         SpecError: an unknown key, a value of the wrong type, a location where none is taken, or one that is missing.
     """
-    parameters = {
-        name: parameter
-        for name, parameter in inspect.signature(factory).parameters.items()
-        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD) and name != "self"
-    }
-    hints = _hints(factory)
+    parameters, types_by_name = keys(factory), hints(factory)
     open_ended = any(p.kind is p.VAR_KEYWORD for p in inspect.signature(factory).parameters.values())
     known = [name for name in parameters if name != "location"]
     given: dict[str, Any] = {}
@@ -76,7 +71,7 @@ def bind(spec: Spec, factory: Callable[..., Any]) -> dict[str, Any]:
         if key == "location" or (key not in parameters and not open_ended):
             listed = ", ".join(known) or "none"
             raise SpecError(f"'{spec.name}' has no key '{key}'.{nearest(key, known)} Keys: {listed}")
-        given[key] = convert(text, hints.get(key, str), f"{spec.name},{key}")
+        given[key] = convert(text, types_by_name.get(key, str), f"{spec.name},{key}")
     if spec.location is not None:
         if "location" not in parameters:
             raise SpecError(f"'{spec.name}' takes no location, but was given '{spec.location}'; write '{spec.name}'")
@@ -135,7 +130,17 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-def _hints(factory: Callable[..., Any]) -> dict[str, Any]:
+def keys(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
+    """Return the parameters of a factory that a spec can set, ``location`` among them, by name."""
+    return {
+        name: parameter
+        for name, parameter in inspect.signature(factory).parameters.items()
+        if parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD) and name != "self"
+    }
+
+
+def hints(factory: Callable[..., Any]) -> dict[str, Any]:
+    """Return the types of a factory's parameters by name, as far as they can be told."""
     target = factory.__init__ if inspect.isclass(factory) else factory  # type: ignore[misc]
     try:
         return typing.get_type_hints(target)
