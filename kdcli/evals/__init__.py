@@ -1,0 +1,31 @@
+"""Evaluation: named protocols, nine metrics, alignment by depth kind, intervals.
+
+Nothing heavy is imported before a name is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+_PUBLIC = {
+    "Protocol": "kdcli.evals.protocol",
+    "Result": "kdcli.evals.results",
+    "compare": "kdcli.evals.results",
+    "evaluate": "kdcli.evals.runner",
+    "examine": "kdcli.evals.runner",
+}
+__all__ = ["Protocol", "Result", "compare", "evaluate", "examine"]
+
+if TYPE_CHECKING:
+    from kdcli.evals.protocol import Protocol as Protocol
+    from kdcli.evals.results import Result as Result
+    from kdcli.evals.results import compare as compare
+    from kdcli.evals.runner import evaluate as evaluate
+    from kdcli.evals.runner import examine as examine
+
+
+def __getattr__(name: str) -> Any:
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    raise AttributeError(f"module 'kdcli.evals' has no attribute '{name}'")

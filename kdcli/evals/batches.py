@@ -1,0 +1,148 @@
+"""From a source to batches that a protocol can measure: equal sizes together, decoded ahead, framed and masked."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kdcli.errors import ConfigError
+from kdcli.evals.crops import resize_image
+from kdcli.evals.protocol import Protocol
+from kdcli.types import Batch, Sample
+
+ENDLESS = 2**31 - 1
+"""A source of at least this length has no end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A batch as a protocol wants it.
+
+    batch: image at the size the model sees; depth and ``valid`` (only pixels that count) of the region that the model
+    is shown. depth, valid: the ground truth that is measured, larger than the region when a protocol pastes.
+    corner: top and left of the region in it.
+    """
+
+    batch: Batch
+    depth: Tensor
+    valid: Tensor
+    corner: tuple[int, int] = (0, 0)
+
+
+def positions(source: Any, limit: int | None) -> range:
+    """Return the positions to evaluate.
+
+    Raises:
+        ConfigError: an endless source without a limit, or a limit below one.
+    """
+    if limit is not None and limit < 1:
+        raise ConfigError(f"limit {limit} leaves no image; give at least 1")
+    if len(source) >= ENDLESS and limit is None:
+        name = getattr(source, "name", type(source).__name__)
+        raise ConfigError(f"source '{name}' is endless; write count=N in its spec or give --limit N")
+    return range(len(source) if limit is None else min(limit, len(source)))
+
+
+def batches(
+    source: Any, order: Sequence[int], *, batch_size: int, size: tuple[int, int] | None, device: torch.device
+) -> Iterator[tuple[list[int], Batch]]:
+    """Yield positions and batches of equal image and depth size on the device.
+
+    A source with a ``batch`` method makes whole batches there, at ``size`` or, where that is None, at its own. Depth
+    and ``valid`` of images without ground truth are zeros; ``labelled`` tells them apart.
+    """
+    if hasattr(source, "batch"):
+        for begin in range(0, len(order), batch_size):
+            indices = list(order[begin : begin + batch_size])
+            yield indices, _complete(source.batch(indices, size, device))
+        return
+    waiting: dict[tuple[object, ...], list[tuple[int, Sample]]] = {}
+    for index, sample in _ahead(source, order, batch_size):
+        shape = (sample.image.shape, None if sample.depth is None else sample.depth.shape)
+        group = waiting.setdefault(shape, [])
+        group.append((index, sample))
+        if len(group) == batch_size:
+            yield _stack(waiting.pop(shape), device)
+    for group in waiting.values():
+        yield _stack(group, device)
+
+
+def prepare(batch: Batch, protocol: Protocol, size: tuple[int, int] | None) -> Prepared:
+    """Apply frame, range mask and crop of a protocol, then resize the image for the model.
+
+    Raises:
+        DataError: a frame or crop that does not fit the pictures.
+    """
+    assert batch.depth is not None and batch.valid is not None
+    image, depth, valid = batch.image.float(), batch.depth.float(), batch.valid
+    corner, frame = (0, 0), protocol.frame
+    if frame is not None:
+        image, depth, valid = frame.resize(image, depth, valid)
+        if frame.paste:
+            corner = frame.corner(*image.shape[-2:])
+        else:
+            depth, valid = frame.cut(depth), frame.cut(valid)
+        image = frame.cut(image)
+    counted = valid & torch.isfinite(depth) & (depth > protocol.min_depth)
+    if protocol.max_depth is not None:
+        counted &= depth < protocol.max_depth
+    if protocol.crop is not None:
+        counted = protocol.crop.mask(counted)
+    region_depth, region_valid = depth, counted
+    if frame is not None and frame.paste:
+        region_depth, region_valid = frame.cut(depth), frame.cut(counted)
+    if size is not None:
+        image = resize_image(image, size)
+    shown = replace(batch, image=image, depth=region_depth, valid=region_valid, instances=None, intrinsics=None)
+    return Prepared(batch=shown, depth=depth, valid=counted, corner=corner)
+
+
+def _ahead(source: Any, order: Sequence[int], depth: int) -> Iterator[tuple[int, Sample]]:
+    """Yield samples in order, decoding a few ahead in threads, since decoders release the interpreter."""
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        pending: deque[tuple[int, Future[Sample]]] = deque()
+        try:
+            for index in order:
+                pending.append((index, pool.submit(source.__getitem__, index)))
+                if len(pending) > depth:
+                    first, future = pending.popleft()
+                    yield first, future.result()
+            while pending:
+                first, future = pending.popleft()
+                yield first, future.result()
+        finally:
+            for _, future in pending:
+                future.cancel()
+
+
+def _stack(group: list[tuple[int, Sample]], device: torch.device) -> tuple[list[int], Batch]:
+    samples = [sample for _, sample in group]
+    depths = [sample.depth for sample in samples if sample.depth is not None]
+    valids = [
+        sample.depth > 0 if sample.valid is None else sample.valid for sample in samples if sample.depth is not None
+    ]
+    batch = Batch(
+        ids=tuple(sample.id for sample in samples),
+        image=torch.stack([sample.image for sample in samples]),
+        # One group holds samples with depth or samples without, never both: the depth's shape is in its key.
+        depth=torch.stack(depths) if depths else None,
+        valid=torch.stack(valids) if depths else None,
+    )
+    return [index for index, _ in group], _complete(batch.to(device))
+
+
+def _complete(batch: Batch) -> Batch:
+    """Return a batch that always has depth, valid and labelled."""
+    count, _, height, width = batch.image.shape
+    if batch.depth is None:
+        depth = batch.image.new_zeros(count, 1, height, width)
+        return replace(batch, depth=depth, valid=depth > 0, labelled=depth.new_zeros(count, dtype=torch.bool))
+    labelled = batch.depth.new_ones(count, dtype=torch.bool) if batch.labelled is None else batch.labelled
+    valid = batch.depth > 0 if batch.valid is None else batch.valid
+    return replace(batch, valid=valid & labelled.view(-1, 1, 1, 1), labelled=labelled)

@@ -1,0 +1,93 @@
+"""Bootstrap intervals over images.
+
+Images, not pixels, are the independent draws, so images are resampled. Resamples are drawn as counts, which turns
+every mean over a resample into one matrix product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from kdcli.evals.metrics import NAMES
+from kdcli.evals.protocol import Aggregation
+
+RESAMPLES = 2000
+_CHUNK = 4_000_000
+_RMSE = NAMES.index("rmse")
+
+
+def aggregate(values_NM: Tensor, pixels_N: Tensor, counts_RN: Tensor, aggregation: Aggregation) -> Tensor:
+    """Return the metrics of each weighted set of images, R x M.
+
+    values: per-image metrics in the order of ``NAMES``. pixels: counted pixels of each. counts: how often each image
+    is in each set.
+    """
+    means = counts_RN @ values_NM / counts_RN.sum(1, keepdim=True)
+    if aggregation == "image":
+        return means
+    weights = counts_RN * pixels_N if aggregation == "pixel" else counts_RN
+    mse = weights @ values_NM[:, _RMSE].square() / weights.sum(1)
+    means[:, _RMSE] = mse.sqrt()
+    return means
+
+
+def point(values_NM: Tensor, pixels_N: Tensor, aggregation: Aggregation) -> Tensor:
+    """Return the metrics over all images, M values; NaN when there are none."""
+    counts = torch.ones(1, len(values_NM), dtype=torch.float64)
+    return aggregate(values_NM, pixels_N.double(), counts, aggregation)[0]
+
+
+def resamples(values_NM: Tensor, pixels_N: Tensor, aggregation: Aggregation, *, seed: int, number: int) -> Tensor:
+    """Return the metrics of bootstrap resamples, number x M.
+
+    The draws depend on the seed and the number of images alone, so two models measured on the same images are
+    resampled alike: differences of rows are paired.
+    """
+    pixels = pixels_N.double()
+    parts = [aggregate(values_NM, pixels, c, aggregation) for c in _counts(len(values_NM), number, seed)]
+    return torch.cat(parts)
+
+
+def interval(
+    values_NM: Tensor, pixels_N: Tensor, aggregation: Aggregation = "image", *, seed: int = 0, number: int = RESAMPLES
+) -> Tensor:
+    """Return the 95 % percentile interval of each metric, 2 x M; NaN when there are fewer than two images."""
+    if len(values_NM) < 2:
+        return torch.full((2, values_NM.shape[1]), torch.nan, dtype=torch.float64)
+    return _bounds(resamples(values_NM, pixels_N, aggregation, seed=seed, number=number))
+
+
+def paired(
+    first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], aggregation: Aggregation = "image", *,
+    seed: int = 0, number: int = RESAMPLES,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Compare two models on the same images, given as (values N x M, pixels N) in the same order.
+
+    Returns the difference first - second, M; its 95 % interval, 2 x M; the share of resamples above zero, M, where a
+    tie counts half. Interval and share are NaN when there are fewer than two images.
+    """
+    difference = point(*first, aggregation) - point(*second, aggregation)
+    if len(first[0]) < 2:
+        return difference, torch.full((2, len(difference)), torch.nan), torch.full_like(difference, torch.nan)
+    drawn = [resamples(*model, aggregation, seed=seed, number=number) for model in (first, second)]
+    gaps = drawn[0] - drawn[1]
+    share = (gaps > 0).double().mean(0) + (gaps == 0).double().mean(0) / 2
+    return difference, _bounds(gaps), share
+
+
+def _bounds(drawn_RM: Tensor) -> Tensor:
+    return torch.quantile(drawn_RM, drawn_RM.new_tensor([0.025, 0.975]), dim=0)
+
+
+def _counts(images: int, number: int, seed: int) -> Iterator[Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    step = max(1, _CHUNK // images)
+    for begin in range(0, number, step):
+        rows = min(step, number - begin)
+        drawn = torch.randint(images, (rows, images), generator=generator)
+        yield torch.zeros(rows, images, dtype=torch.float64).scatter_add_(
+            1, drawn, torch.ones(rows, images, dtype=torch.float64)
+        )

@@ -1,0 +1,67 @@
+"""The nine depth metrics, per image, as batched tensor operations on the device.
+
+With prediction p, ground truth g, d = ln p - ln g, and means over the counted pixels of one image:
+
+- ``abs_rel``   mean |p - g| / g
+- ``sq_rel``    mean (p - g)^2 / g, metres
+- ``rmse``      root of mean (p - g)^2, metres
+- ``rmse_log``  root of mean d^2, natural logarithm
+- ``log10``     mean |log10 p - log10 g|
+- ``silog``     100 times the root of (mean d^2 - (mean d)^2): the full variance, as on the KITTI server and in BTS and
+  AdaBins. Others halve the second term or leave out the factor under the same label.
+- ``delta1..3`` share of pixels with max(p/g, g/p) < 1.25, 1.25^2, 1.25^3
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+NAMES = ("abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog", "delta1", "delta2", "delta3")
+"""Order of the columns everywhere."""
+
+HIGHER_IS_BETTER = frozenset({"delta1", "delta2", "delta3"})
+"""Of all others less is better."""
+
+
+def per_image(
+    prediction_B1HW: Tensor, target_B1HW: Tensor, valid_B1HW: Tensor, *, delta_inclusive: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Return the metrics of each image, B x 9 float64, and the number of counted pixels, B int64.
+
+    prediction, target: depth, positive where valid. Terms are made in float32, as published code does, so that ties
+    at a ratio of exactly 1.25 fall on the same side; sums are float64. An image without a counted pixel gets NaN: it
+    is the caller's to name it, nothing is repaired here.
+    """
+    valid = valid_B1HW.flatten(1)
+    # A neutral value where nothing is counted keeps logarithms and ratios finite there.
+    p = torch.where(valid, prediction_B1HW.flatten(1), 1.0)
+    g = torch.where(valid, target_B1HW.flatten(1), 1.0)
+    pixels = valid.sum(1)
+
+    def mean(term_BN: Tensor) -> Tensor:
+        return torch.where(valid, term_BN, 0).sum(1, dtype=torch.float64) / pixels
+
+    error = p - g
+    square = error.square()
+    log = p.log() - g.log()
+    ratio = torch.maximum(p / g, g / p)
+    log_square = mean(log.double().square())
+    # Rounding can take a variance of zero a hair below zero; NaN stays NaN.
+    variance = (log_square - mean(log).square()).clamp(min=0)
+
+    def within(threshold: float) -> Tensor:
+        return mean(ratio <= threshold if delta_inclusive else ratio < threshold)
+
+    columns = (
+        mean(error.abs() / g),
+        mean(square / g),
+        mean(square).sqrt(),
+        log_square.sqrt(),
+        mean(log.abs()) / math.log(10),
+        100 * variance.sqrt(),
+        *(within(1.25**power) for power in (1, 2, 3)),
+    )
+    return torch.stack(columns, dim=1), pixels

@@ -1,0 +1,110 @@
+"""One model on one prepared batch: its raw numbers at the ground truth's size, then depth in metres."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from kdcli.errors import PluginError
+from kdcli.evals.alignment import FLOOR, align
+from kdcli.evals.batches import Prepared
+from kdcli.evals.crops import nearest
+from kdcli.evals.protocol import Alignment, Protocol
+from kdcli.types import Batch, DepthKind, Prediction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raw:
+    """What a network says at the size of the region, still in its own output space, B x 1 x h x w.
+
+    opinion: where it says anything; None = everywhere.
+    """
+
+    values: Tensor
+    kind: DepthKind
+    opinion: Tensor | None
+
+
+def raw_prediction(model: nn.Module, prepared: Prepared, rules: Protocol, name: str) -> Raw:
+    """Run a model and bring its output to the size of the shown region, averaged with the mirror image if asked.
+
+    Raises:
+        PluginError: the model returns something else than a prediction of B x 1 x h x w.
+    """
+    batch = prepared.batch
+    raw = _once(model, batch, prepared, rules, name)
+    if not rules.flip:
+        return raw
+    mirrored = replace(
+        batch,
+        image=batch.image.flip(-1),
+        depth=None if batch.depth is None else batch.depth.flip(-1),
+        valid=None if batch.valid is None else batch.valid.flip(-1),
+    )
+    back = _once(model, mirrored, prepared, rules, name)
+    other = back.values.flip(-1)
+    views = [clip(v, rules) if raw.kind is DepthKind.METRIC and rules.clamp else v for v in (raw.values, other)]
+    opinion = raw.opinion
+    if back.opinion is not None:
+        opinion = back.opinion.flip(-1) if opinion is None else opinion & back.opinion.flip(-1)
+    return Raw(values=(views[0] + views[1]) / 2, kind=raw.kind, opinion=opinion)
+
+
+def depth_of(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) -> Tensor:
+    """Return the aligned depth of the region, clipped where the protocol says so."""
+    batch = prepared.batch
+    assert batch.depth is not None and batch.valid is not None
+    counted = batch.valid if raw.opinion is None else batch.valid & raw.opinion
+    depth = align(raw.values, raw.kind, batch.depth, counted, mode)
+    return clip(depth, rules) if rules.clamp else depth
+
+
+def place(region_B1HW: Tensor, prepared: Prepared, rules: Protocol, *, fill: bool = False) -> Tensor:
+    """Return a map of the region in the full frame of the ground truth.
+
+    Around it: the nearest depth that the protocol knows, or True for a mask with ``fill``.
+    """
+    if rules.frame is None or not rules.frame.paste:
+        return region_B1HW
+    (top, left), (height, width) = prepared.corner, region_B1HW.shape[-2:]
+    around: float | bool = True if fill else max(rules.min_depth, FLOOR)
+    full = torch.full_like(prepared.depth, around, dtype=region_B1HW.dtype)
+    full[..., top : top + height, left : left + width] = region_B1HW
+    return full
+
+
+def clip(depth_B1HW: Tensor, rules: Protocol) -> Tensor:
+    """Return depth clipped to the protocol's range; NaN stays NaN."""
+    return depth_B1HW.clamp(max(rules.min_depth, FLOOR), rules.max_depth)
+
+
+def _once(model: nn.Module, batch: Batch, prepared: Prepared, rules: Protocol, name: str) -> Raw:
+    said = model.from_batch(batch) if hasattr(model, "from_batch") else model(batch.image)  # type: ignore[operator]
+    if not isinstance(said, Prediction):
+        raise PluginError(f"model '{name}' returns {type(said).__name__} instead of a Prediction; update that plugin")
+    if said.depth.ndim != 4 or said.depth.shape[:2] != (len(batch), 1):
+        shape = "x".join(map(str, said.depth.shape))
+        raise PluginError(f"model '{name}' returns depth of shape {shape} instead of {len(batch)}x1xHxW")
+    assert batch.depth is not None
+    size = (int(batch.depth.shape[-2]), int(batch.depth.shape[-1]))
+    values = said.depth.float()
+    if said.valid is None:
+        return Raw(values=resize(values, size, rules.resize), kind=said.kind, opinion=None)
+    opinion = said.valid.to(torch.bool)
+    # Numbers where the model has no opinion must not leak into their neighbours: weigh, resize, divide.
+    known = resize(opinion.float(), size, rules.resize)
+    values = resize(torch.where(opinion, values, 0), size, rules.resize)
+    opinion = nearest(opinion, size) & (known > 0)
+    return Raw(values=torch.where(opinion, values / known.clamp(min=FLOOR), 1), kind=said.kind, opinion=opinion)
+
+
+def resize(map_B1HW: Tensor, size: tuple[int, int], rule: str) -> Tensor:
+    """Resize a prediction by a protocol's rule."""
+    if tuple(map_B1HW.shape[-2:]) == size:
+        return map_B1HW
+    if rule == "nearest":
+        return nearest(map_B1HW, size)
+    return interpolate(map_B1HW, size, mode="bilinear", align_corners=rule == "bilinear-corners")

@@ -1,0 +1,137 @@
+"""Protocols: how a number was measured, as data with a name and a hash.
+
+The hash covers everything but the name, so two results compare exactly when their hashes are equal. A name may carry
+modifiers: ``nyu-eigen+flip``, ``plain+median``, ``kitti-garg+pixel``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from kdcli.errors import ConfigError, nearest
+from kdcli.evals.crops import Box, Frame
+from kdcli.files import digest
+
+Alignment = Literal["none", "median", "scale-shift"]
+Aggregation = Literal["image", "mse", "pixel"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Protocol:
+    """How predictions are compared with ground truth."""
+
+    name: str
+    frame: Frame | None = None
+    """Cut of image and ground truth before the model."""
+    crop: Box | None = None
+    """Pixels of the ground truth that count; None = all."""
+    min_depth: float = 1e-3
+    max_depth: float | None = 80.0
+    """Ground truth counts strictly between the two, in metres; None = no cap."""
+    clamp: bool = True
+    """Whether the aligned prediction is clipped to that range."""
+    resize: Literal["bilinear", "bilinear-corners", "nearest"] = "bilinear"
+    """How a prediction comes to the size of the ground truth, in the network's own output space. ``-corners``
+    aligns corner pixels."""
+    alignment: Alignment = "none"
+    aggregation: Aggregation = "image"
+    """RMSE is the mean of per-image values (``image``), the root of the mean per-image MSE (``mse``), or pooled over
+    all pixels (``pixel``). All other metrics are means of per-image values."""
+    flip: bool = False
+    """Whether the prediction is averaged with the one for the mirrored image, each clipped first."""
+    delta_inclusive: bool = False
+    """Whether a ratio of exactly 1.25 counts as within; most published code says no."""
+
+    @property
+    def hash(self) -> str:
+        """A short hash of everything but the name."""
+        content = asdict(self)
+        del content["name"]
+        return digest(content)
+
+    def document(self) -> dict[str, str]:
+        """Return what every result carries."""
+        return {"name": self.name, "hash": self.hash}
+
+    def describe(self) -> dict[str, Any]:
+        """Return all of it, for reports."""
+        return {**asdict(self), "hash": self.hash}
+
+    def modified(self, modifier: str) -> Protocol:
+        """Return the protocol with one modifier: an alignment, ``flip``, ``no-flip``, ``mse`` or ``pixel``.
+
+        A modifier that changes nothing leaves the name alone too.
+
+        Raises:
+            ConfigError: an unknown modifier.
+        """
+        if modifier not in MODIFIERS:
+            near, known = nearest(modifier, MODIFIERS), ", ".join(MODIFIERS)
+            raise ConfigError(f"protocol modifier '{modifier}' is unknown.{near} Known: {known}")
+        key, value = MODIFIERS[modifier]
+        if getattr(self, key) == value:
+            return self
+        # Later modifiers of one field replace earlier ones in the name: plain+median, not plain+scale-shift+median.
+        base, *given = self.name.split("+")
+        kept = [m for m in given if m not in MODIFIERS or MODIFIERS[m][0] != key]
+        returns_to_base = base in PROTOCOLS and getattr(PROTOCOLS[base], key) == value
+        name = "+".join([base, *kept] if returns_to_base else [base, *kept, modifier])
+        return replace(self, name=name, **{key: value})
+
+
+MODIFIERS: dict[str, tuple[str, Any]] = {
+    "none": ("alignment", "none"),
+    "median": ("alignment", "median"),
+    "scale-shift": ("alignment", "scale-shift"),
+    "flip": ("flip", True),
+    "no-flip": ("flip", False),
+    "image": ("aggregation", "image"),
+    "mse": ("aggregation", "mse"),
+    "pixel": ("aggregation", "pixel"),
+}
+"""Word after ``+`` in a protocol name -> field and value."""
+
+_KB = Frame(height=352, width=1216, bottom=True)
+_KB_PASTED = replace(_KB, paste=True)
+_GARG = Box(rows=(0.40810811, 0.99189189), columns=(0.03594771, 0.96405229))
+_EIGEN = Box(rows=(0.3324324, 0.91351351), columns=(0.0359477, 0.96405229))
+
+PROTOCOLS: dict[str, Protocol] = {
+    protocol.name: protocol
+    for protocol in (
+        Protocol(name="plain"),
+        # 45:471, 41:601 is the border without projected Kinect depth; used by Eigen's successors, BTS and AdaBins.
+        Protocol(name="nyu-eigen", crop=Box(rows=(45, 471), columns=(41, 601), of=(480, 640)), max_depth=10.0),
+        # Hu et al.: 640x480 to 320x240, then the centre; ground truth above zero, no cap, and "<=" in the deltas.
+        Protocol(
+            name="nyu-hu-crop", frame=Frame(height=228, width=304, short_side=240), min_depth=0.0, max_depth=None,
+            clamp=False, delta_inclusive=True,
+        ),
+        # AdaBins and its successors: the box is taken on the 352 x 1216 cut.
+        Protocol(name="kitti-garg", frame=_KB, crop=_GARG),
+        Protocol(name="kitti-eigen", frame=_KB, crop=_EIGEN),
+        # BTS: the prediction for the cut is pasted into the full frame and the box is taken there.
+        Protocol(name="kitti-garg-full", frame=_KB_PASTED, crop=_GARG),
+        Protocol(name="kitti-eigen-full", frame=_KB_PASTED, crop=_EIGEN),
+    )
+}
+"""The protocols by name."""
+
+
+def find(name: str) -> Protocol:
+    """Return the protocol of a name, with its modifiers.
+
+    Raises:
+        ConfigError: an unknown name or modifier; the message names the nearest.
+    """
+    base, *modifiers = name.split("+")
+    if base not in PROTOCOLS:
+        raise ConfigError(
+            f"protocol '{base}' is unknown.{nearest(base, PROTOCOLS)} Known: {', '.join(PROTOCOLS)}; "
+            f"each may be followed by +{', +'.join(MODIFIERS)}"
+        )
+    protocol = PROTOCOLS[base]
+    for modifier in modifiers:
+        protocol = protocol.modified(modifier)
+    return protocol

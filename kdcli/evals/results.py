@@ -1,0 +1,167 @@
+"""What an evaluation found: metrics with intervals, every image that was left out and why, paired comparisons."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kdcli.evals import intervals
+from kdcli.evals.metrics import NAMES
+from kdcli.evals.protocol import Protocol
+from kdcli.files import write_text
+from kdcli.types import DepthKind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """An image that is in no metric, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Result:
+    """One model measured on one source under one protocol."""
+
+    model: str
+    depth_kind: DepthKind | None
+    """None when no image could be shown to the model."""
+    protocol: Protocol
+    """With the alignment that was really used."""
+    indices: tuple[int, ...]
+    """Positions of the evaluated images in the source."""
+    ids: tuple[str, ...]
+    values: Tensor
+    """Per-image metrics in the order of ``kdcli.evals.metrics.NAMES``, N x 9 float64 on the CPU."""
+    pixels: Tensor
+    """Counted pixels of each image, N."""
+    skipped: tuple[Skipped, ...] = ()
+    size: tuple[int, int] | None = None
+    """Height and width that images were resized to before the model; None = as they are."""
+    source: str = ""
+    seed: int = 0
+    metrics: Mapping[str, float] = field(init=False)
+    """Metric by name; NaN when no image was evaluated."""
+    ci95: Mapping[str, tuple[float, float]] = field(init=False)
+    """Bootstrap interval over images by name; NaN when fewer than two images were evaluated."""
+
+    def __post_init__(self) -> None:
+        aggregation = self.protocol.aggregation
+        means = intervals.point(self.values, self.pixels, aggregation).tolist()
+        low, high = intervals.interval(self.values, self.pixels, aggregation, seed=self.seed).tolist()
+        object.__setattr__(self, "metrics", dict(zip(NAMES, means, strict=True)))
+        object.__setattr__(self, "ci95", dict(zip(NAMES, zip(low, high, strict=True), strict=True)))
+
+    @property
+    def n(self) -> int:
+        """How many images the metrics are made of."""
+        return len(self.ids)
+
+    def document(self) -> dict[str, Any]:
+        """Return the result for JSON; what does not exist is null, never not-a-number."""
+        return {
+            "model": self.model,
+            "depth_kind": None if self.depth_kind is None else str(self.depth_kind),
+            "protocol": self.protocol.document(),
+            "align": self.protocol.alignment,
+            "spec": self.source,
+            "size": None if self.size is None else list(self.size),
+            "n": self.n,
+            "pixels": int(self.pixels.sum()),
+            "skipped": [{"id": s.id, "reason": s.reason} for s in self.skipped],
+            "metrics": {name: _number(value) for name, value in self.metrics.items()},
+            "ci95": {name: [_number(low), _number(high)] for name, (low, high) in self.ci95.items()},
+        }
+
+    def worst(self, number: int, metric: str = "abs_rel") -> tuple[int, ...]:
+        """Return the positions in the source of the images with the worst value, the worst first."""
+        column = self.values[:, NAMES.index(metric)]
+        order = column.argsort(descending=not metric.startswith("delta"), stable=True)[:number]
+        return tuple(self.indices[i] for i in order.tolist())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Two models on the images that both were measured on: first minus second."""
+
+    first: str
+    second: str
+    n: int
+    same_protocol: bool
+    """False when their depth kinds were aligned differently: read the difference with care."""
+    difference: Mapping[str, float]
+    ci95: Mapping[str, tuple[float, float]]
+    share_above_zero: Mapping[str, float]
+    """Share of bootstrap resamples in which the difference is above zero."""
+
+    def document(self) -> dict[str, Any]:
+        """Return the comparison for JSON, seen from the first model."""
+        return {
+            "against": self.second,
+            "n": self.n,
+            "same_protocol": self.same_protocol,
+            "difference": {name: _number(value) for name, value in self.difference.items()},
+            "ci95": {name: [_number(low), _number(high)] for name, (low, high) in self.ci95.items()},
+            "share_above_zero": {name: _number(value) for name, value in self.share_above_zero.items()},
+        }
+
+
+def compare(first: Result, second: Result, *, seed: int | None = None) -> Comparison:
+    """Compare two results by a paired bootstrap over the images that both have.
+
+    Both must come from the same source: images are matched by their position in it.
+    """
+    place = {index: row for row, index in enumerate(second.indices)}
+    common = [(row, place[index]) for row, index in enumerate(first.indices) if index in place]
+    rows = torch.tensor(common, dtype=torch.int64).reshape(-1, 2)
+    pairs = [(r.values[rows[:, i]], r.pixels[rows[:, i]]) for i, r in enumerate((first, second))]
+    difference, bounds, share = intervals.paired(
+        pairs[0], pairs[1], first.protocol.aggregation, seed=first.seed if seed is None else seed
+    )
+    low, high = bounds.tolist()
+    return Comparison(
+        first=first.model,
+        second=second.model,
+        n=len(common),
+        same_protocol=first.protocol.hash == second.protocol.hash,
+        difference=dict(zip(NAMES, difference.tolist(), strict=True)),
+        ci95=dict(zip(NAMES, zip(low, high, strict=True), strict=True)),
+        share_above_zero=dict(zip(NAMES, share.tolist(), strict=True)),
+    )
+
+
+def documents(results: Sequence[Result]) -> dict[str, Any] | list[dict[str, Any]]:
+    """Return one document for one result, else a list where each carries its comparison with every other."""
+    if len(results) == 1:
+        return results[0].document()
+    return [
+        {**one.document(), "paired": [compare(one, other).document() for other in results if other is not one]}
+        for one in results
+    ]
+
+
+def write_csv(path: Path, results: Sequence[Result]) -> None:
+    """Write one row for each model and image; skipped ones have a reason instead of numbers."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["model", "protocol", "hash", "image", "pixels", *NAMES, "skipped"])
+    for result in results:
+        head = [result.model, result.protocol.name, result.protocol.hash]
+        for name, pixels, values in zip(result.ids, result.pixels.tolist(), result.values.tolist(), strict=True):
+            writer.writerow([*head, name, pixels, *(repr(value) for value in values), ""])
+        for skipped in result.skipped:
+            writer.writerow([*head, skipped.id, "", *("" for _ in NAMES), skipped.reason])
+    write_text(path, text.getvalue())
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

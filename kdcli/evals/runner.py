@@ -1,0 +1,256 @@
+"""Measure several models on the same images, each image decoded once."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kdcli.errors import ConfigError, DataError, PluginError
+from kdcli.evals.alignment import resolve
+from kdcli.evals.batches import Prepared, batches, positions, prepare
+from kdcli.evals.metrics import NAMES, per_image
+from kdcli.evals.predict import depth_of, place, raw_prediction
+from kdcli.evals.protocol import Protocol, find
+from kdcli.evals.results import Result, Skipped
+from kdcli.types import DepthKind
+
+Report = Callable[[int, int], None]
+"""Called with images done and images in all."""
+
+
+@dataclass(slots=True)
+class _Tally:
+    kind: DepthKind | None = None
+    rows: dict[int, tuple[str, Tensor, int]] = field(default_factory=dict)
+    skipped: dict[int, Skipped] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One image with everything that a picture of it needs, on the CPU.
+
+    image: 3 x H x W. depth, valid: ground truth and the pixels that count, h x w. predictions: aligned depth by model,
+    h x w.
+    """
+
+    id: str
+    image: Tensor
+    depth: Tensor
+    valid: Tensor
+    predictions: Mapping[str, Tensor]
+
+
+def evaluate(
+    models: Mapping[str, nn.Module],
+    source: Any,
+    protocol: str | Protocol = "plain",
+    *,
+    align: str | None = None,
+    flip: bool | None = None,
+    device: torch.device | str | None = None,
+    size: tuple[int, int] | None = None,
+    batch_size: int = 8,
+    seed: int = 0,
+    progress: Report | None = None,
+    limit: int | None = None,
+) -> dict[str, Result]:
+    """Measure models on a source under a protocol; one pass over the images for all models.
+
+    align: ``none``, ``median`` or ``scale-shift``; None and ``auto`` take the protocol's, or what the depth kind needs.
+    flip: average with the mirrored image; None = as the protocol says. size: height and width that images are resized
+    to before the models. limit: only the first so many images. Models are moved to the device, and their training
+    mode is what it was afterwards.
+
+    Images without ground truth, without a pixel that counts, or with a prediction that is not finite are in no metric;
+    they are in ``Result.skipped`` with the reason.
+
+    Raises:
+        ConfigError: an unknown protocol or alignment, one that does not fit a model's depth kind, an endless source.
+        DataError: no image has ground truth that counts. PluginError: a model returns something else than a prediction.
+    """
+    rules = _rules(protocol, flip)
+    _check(models, source, rules, align)
+    order = positions(source, limit)
+    tallies = {name: _Tally() for name in models}
+    place_of = _device(models, device)
+    done = 0
+    with _evaluating(models, place_of):
+        for indices, batch in batches(source, order, batch_size=batch_size, size=size, device=place_of):
+            prepared = prepare(batch, rules, size)
+            open_rows = _usable(indices, prepared, tallies)
+            if len(open_rows):
+                kept = _select(prepared, open_rows)
+                for name, model in models.items():
+                    _measure(name, model, kept, [indices[i] for i in open_rows.tolist()], rules, align, tallies[name])
+            done += len(indices)
+            if progress is not None:
+                progress(done, len(order))
+    results = {name: _result(name, t, source, rules, align, size, seed) for name, t in tallies.items()}
+    if not any(tally.kind for tally in tallies.values()):
+        _refuse_empty(source, next(iter(tallies.values())), len(order))
+    return results
+
+
+def examine(
+    models: Mapping[str, nn.Module],
+    source: Any,
+    indices: Sequence[int],
+    protocol: str | Protocol = "plain",
+    *,
+    align: str | None = None,
+    flip: bool | None = None,
+    device: torch.device | str | None = None,
+    size: tuple[int, int] | None = None,
+) -> list[Example]:
+    """Return images at some positions of a source with each model's aligned depth, for pictures of them."""
+    rules = _rules(protocol, flip)
+    place_of = _device(models, device)
+    shown = []
+    with _evaluating(models, place_of):
+        for _, batch in batches(source, list(indices), batch_size=1, size=size, device=place_of):
+            prepared = prepare(batch, rules, size)
+            predictions = {}
+            for name, model in models.items():
+                raw = raw_prediction(model, prepared, rules, name)
+                mode = resolve(align, raw.kind, rules.alignment)
+                predictions[name] = place(depth_of(raw, prepared, mode, rules), prepared, rules)[0, 0].cpu()
+            shown.append(
+                Example(
+                    id=batch.ids[0], image=prepared.batch.image[0].cpu(), depth=prepared.depth[0, 0].cpu(),
+                    valid=prepared.valid[0, 0].cpu(), predictions=predictions,
+                )
+            )
+    return shown
+
+
+def _measure(
+    name: str,
+    model: nn.Module,
+    prepared: Prepared,
+    indices: list[int],
+    rules: Protocol,
+    align: str | None,
+    tally: _Tally,
+) -> None:
+    raw = raw_prediction(model, prepared, rules, name)
+    if tally.kind not in (None, raw.kind):
+        raise PluginError(f"model '{name}' gives depth kind {raw.kind} after {tally.kind}; a model has one kind")
+    tally.kind = raw.kind
+    mode = resolve(align, raw.kind, rules.alignment)
+    counted = prepared.valid
+    if raw.opinion is not None:
+        counted = counted & place(raw.opinion, prepared, rules, fill=True)
+    # Looked at before alignment and clipping, which could hide an infinity.
+    broken = (~torch.isfinite(raw.values) & prepared.batch.valid).flatten(1).sum(1)  # type: ignore[operator]
+    depth = place(depth_of(raw, prepared, mode, rules), prepared, rules)
+    values, pixels = per_image(depth, prepared.depth, counted, delta_inclusive=rules.delta_inclusive)
+    # One transfer per batch and model.
+    for row, (index, image_id) in enumerate(zip(indices, prepared.batch.ids, strict=True)):
+        if row == 0:
+            values, pixels, broken = values.cpu(), pixels.cpu(), broken.cpu()
+        bad = [metric for metric, value in zip(NAMES, values[row].tolist(), strict=True) if not math.isfinite(value)]
+        if not pixels[row]:
+            reason = "the model has no opinion on any pixel that counts"
+        elif broken[row]:
+            reason = f"the prediction is not finite at {int(broken[row])} of {int(pixels[row])} pixels that count"
+        elif bad:
+            reason = f"{', '.join(bad)} is not finite"
+        else:
+            tally.rows[index] = (image_id, values[row], int(pixels[row]))
+            continue
+        tally.skipped[index] = Skipped(id=image_id, reason=reason)
+
+
+def _usable(indices: list[int], prepared: Prepared, tallies: Mapping[str, _Tally]) -> Tensor:
+    """Return the rows with ground truth that counts; write the others down for every model."""
+    labelled = prepared.batch.labelled
+    assert labelled is not None
+    counted = prepared.valid.flatten(1).any(1).cpu()
+    for row in torch.nonzero(~counted).flatten().tolist():
+        reason = "no valid pixel under the protocol" if bool(labelled[row]) else "no ground truth"
+        for tally in tallies.values():
+            tally.skipped[indices[row]] = Skipped(id=prepared.batch.ids[row], reason=reason)
+    return torch.nonzero(counted).flatten()
+
+
+def _select(prepared: Prepared, rows: Tensor) -> Prepared:
+    if len(rows) == len(prepared.batch):
+        return prepared
+    at = rows.to(prepared.depth.device)
+    batch = prepared.batch.select(at)
+    return Prepared(batch=batch, depth=prepared.depth[at], valid=prepared.valid[at], corner=prepared.corner)
+
+
+def _result(
+    name: str, tally: _Tally, source: Any, rules: Protocol, align: str | None, size: tuple[int, int] | None, seed: int
+) -> Result:
+    used = rules if tally.kind is None else rules.modified(resolve(align, tally.kind, rules.alignment))
+    order = sorted(tally.rows)
+    rows = [tally.rows[index] for index in order]
+    return Result(
+        model=name,
+        depth_kind=tally.kind,
+        protocol=used,
+        indices=tuple(order),
+        ids=tuple(image_id for image_id, _, _ in rows),
+        values=torch.stack([v for _, v, _ in rows]) if rows else torch.empty(0, len(NAMES), dtype=torch.float64),
+        pixels=torch.tensor([pixels for _, _, pixels in rows], dtype=torch.int64),
+        skipped=tuple(tally.skipped[index] for index in sorted(tally.skipped)),
+        size=size,
+        source=str(getattr(source, "name", "")),
+        seed=seed,
+    )
+
+
+def _rules(protocol: str | Protocol, flip: bool | None) -> Protocol:
+    rules = find(protocol) if isinstance(protocol, str) else protocol
+    return rules if flip is None else rules.modified("flip" if flip else "no-flip")
+
+
+def _check(models: Mapping[str, nn.Module], source: Any, rules: Protocol, align: str | None) -> None:
+    """Refuse what cannot work before the first image is touched."""
+    if not models:
+        raise ConfigError("there is no model to evaluate; name at least one")
+    truth = getattr(source, "depth_kind", DepthKind.METRIC)
+    name = getattr(source, "name", type(source).__name__)
+    if truth is None:
+        raise DataError(f"source '{name}' has no ground truth to measure against; use one with depth")
+    if truth is not DepthKind.METRIC:
+        raise ConfigError(f"ground truth of source '{name}' is of kind {truth}; evaluation needs metric depth")
+    for model in models.values():
+        kind = getattr(model, "depth_kind", None)
+        resolve(align, DepthKind(kind) if kind is not None else DepthKind.METRIC, rules.alignment)
+
+
+def _refuse_empty(source: Any, tally: _Tally, total: int) -> None:
+    name = getattr(source, "name", type(source).__name__)
+    first = next(iter(tally.skipped.values()), None)
+    why = "it is empty" if first is None else f"the first, '{first.id}': {first.reason}"
+    raise DataError(f"none of the {total} images of source '{name}' can be evaluated; {why}")
+
+
+def _device(models: Mapping[str, nn.Module], device: torch.device | str | None) -> torch.device:
+    if device is not None:
+        return torch.device(device)
+    tensors = (p for model in models.values() for p in model.parameters())
+    return next((p.device for p in tensors), torch.device("cpu"))
+
+
+@contextmanager
+def _evaluating(models: Mapping[str, nn.Module], device: torch.device) -> Iterator[None]:
+    """Put models on the device in evaluation mode without gradients; restore every module's mode afterwards."""
+    modes = [(module, module.training) for model in models.values() for module in model.modules()]
+    try:
+        for model in models.values():
+            model.to(device).eval()
+        with torch.inference_mode():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
