@@ -1,0 +1,186 @@
+"""Fit a transformation network to a teacher's batch-norm statistics."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kdcli.errors import ConfigError, TrainingError
+from kdcli.transform.network import TransformNetwork
+from kdcli.transform.statistics import BatchNormProbe, Norm
+from kdcli.types import Batch
+
+CHECK_EVERY = 20
+"""Steps between looks at the loss from the host: reading it earlier would make the device wait."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerReport:
+    """One batch norm on the held-out batches: distance of means plus variances, unweighted."""
+
+    name: str
+    before: float
+    after: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitReport:
+    """What a fit achieved, measured on the same held-out batches before and after; they took no part in it."""
+
+    before: float
+    """Weighted statistics loss with the network as it came."""
+    after: float
+    change: float
+    """Mean |G(x) - x| of the fitted network."""
+    layers: tuple[LayerReport, ...]
+    steps: int
+    seconds: float
+
+    @property
+    def improved(self) -> bool:
+        """Whether transformed held-out images are closer to the teacher's statistics."""
+        return self.after < self.before
+
+    def document(self) -> dict[str, Any]:
+        """Return the report as a JSON-able document."""
+        layers = [{"name": layer.name, "before": layer.before, "after": layer.after} for layer in self.layers]
+        return {
+            "before": self.before, "after": self.after, "change": self.change, "steps": self.steps,
+            "seconds": self.seconds, "layers": layers,
+        }
+
+
+def fit(
+    network: TransformNetwork,
+    teacher: nn.Module,
+    batches: Iterable[Batch] | Callable[[int], Batch],
+    *,
+    steps: int,
+    lr: float = 1e-3,
+    content: float = 1.0,
+    norm: Norm = "l2",
+    weights: dict[str, float] | None = None,
+    first: float = 1.0,
+    held_out: Sequence[Batch] | None = None,
+    on_step: Callable[[int, float], None] | None = None,
+) -> FitReport:
+    """Fit the network in place: Adam on statistics loss + ``content`` * change of luminance gradients.
+
+    The teacher is frozen and in evaluation mode throughout: the backward pass goes through it to the image alone, its
+    weights and running statistics do not change. ``batches`` are images on the network's device, or a function of the
+    step. Without ``held_out`` the first two batches (of a function: those of the two steps after the last) are set
+    aside. ``on_step`` is told the step and the loss, every ``CHECK_EVERY`` steps.
+
+    Raises:
+        ConfigError: the teacher has no batch norm, cuts the gradient, or the batches run out.
+        TrainingError: the loss is not a number.
+    """
+    if steps < 1:
+        raise ConfigError(f"fit-transform: steps={steps} must be at least 1")
+    begin = time.perf_counter()
+    feed, aside = _feed(batches, steps, held_out)
+    with _frozen(teacher), BatchNormProbe(teacher, norm=norm, weights=weights, first=first) as probe:
+        before, layers_before, _ = measure(network, teacher, aside, probe)
+        network.train()
+        optimiser = torch.optim.Adam(network.parameters(), lr=lr, betas=(0.9, 0.99))
+        decay = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 0.5 * (1 + math.cos(math.pi * step / steps)))
+        for step, batch in zip(range(steps), feed, strict=False):
+            probe.clear()
+            moved = network(batch.image)
+            teacher(moved)
+            loss = probe.loss()
+            if not loss.requires_grad:
+                raise ConfigError("fit-transform: the teacher cuts the gradient to its image; use another teacher")
+            loss = loss + content * content_gap(moved, batch.image)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimiser.step()
+            decay.step()
+            if step % CHECK_EVERY == 0 or step == steps - 1:
+                value = float(loss.detach())
+                if not math.isfinite(value):
+                    raise TrainingError(f"fit-transform: the loss is {value} at step {step}; lower --lr (now {lr})")
+                if on_step is not None:
+                    on_step(step, value)
+        network.eval()
+        after, layers_after, change = measure(network, teacher, aside, probe)
+    layers = tuple(LayerReport(name=n, before=b, after=layers_after[n]) for n, b in layers_before.items())
+    return FitReport(
+        before=before, after=after, change=change, layers=layers, steps=steps, seconds=time.perf_counter() - begin
+    )
+
+
+def content_gap(moved: Tensor, image: Tensor) -> Tensor:
+    """Return the mean absolute change of the luminance's horizontal and vertical differences.
+
+    Keeps edges where they are while brightness and colour may drift freely.
+    """
+    weights = moved.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
+    change = ((moved - image) * weights).sum(1)
+    return (change[:, :, 1:] - change[:, :, :-1]).abs().mean() + (change[:, 1:] - change[:, :-1]).abs().mean()
+
+
+@torch.no_grad()
+def measure(
+    network: nn.Module, teacher: nn.Module, batches: Sequence[Batch], probe: BatchNormProbe
+) -> tuple[float, dict[str, float], float]:
+    """Return the weighted loss, the distance per layer, and mean |G(x) - x|, each averaged over batches."""
+    network.eval()
+    losses: list[Tensor] = []
+    changes: list[Tensor] = []
+    layers: dict[str, list[Tensor]] = {}
+    for batch in batches:
+        probe.clear()
+        moved = network(batch.image)
+        teacher(moved)
+        losses.append(probe.loss())
+        changes.append((moved - batch.image).abs().mean())
+        for name, (mean, variance) in probe.gaps().items():
+            layers.setdefault(name, []).append(mean + variance)
+    per_layer = {name: float(torch.stack(values).mean()) for name, values in layers.items()}
+    return float(torch.stack(losses).mean()), per_layer, float(torch.stack(changes).mean())
+
+
+def _feed(
+    batches: Iterable[Batch] | Callable[[int], Batch], steps: int, held_out: Sequence[Batch] | None
+) -> tuple[Iterator[Batch], Sequence[Batch]]:
+    if callable(batches):
+        aside = [batches(steps), batches(steps + 1)] if held_out is None else held_out
+        return map(batches, range(steps)), aside
+    items = iter(batches)
+    aside = list(itertools.islice(items, 2)) if held_out is None else held_out
+    if not aside:
+        raise ConfigError("fit-transform: the source gave no batch; lower --batch-size or use more images")
+    return _counted(items, steps), aside
+
+
+def _counted(items: Iterator[Batch], steps: int) -> Iterator[Batch]:
+    for step in range(steps):
+        batch = next(items, None)
+        if batch is None:
+            raise ConfigError(f"fit-transform: out of images after {step} of {steps} steps; give more images")
+        yield batch
+
+
+@contextmanager
+def _frozen(teacher: nn.Module) -> Iterator[None]:
+    """Put a network into evaluation mode without gradients to its weights; restore both afterwards."""
+    wanted = [(parameter, parameter.requires_grad) for parameter in teacher.parameters()]
+    modes = [(module, module.training) for module in teacher.modules()]
+    teacher.eval().requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter, flag in wanted:
+            parameter.requires_grad_(flag)
+        for module, mode in modes:
+            module.training = mode
