@@ -157,6 +157,11 @@ def sizes(kind_BK: Tensor, unit_BK3: Tensor) -> Tensor:
     return low + (high - low) * unit_BK3
 
 
+def kind_in(kind_BK: Tensor, *names: str) -> Tensor:
+    """Return B x K bool: which pieces are of one of the named kinds."""
+    return torch.tensor([k.name in names for k in KINDS], device=kind_BK.device)[kind_BK]
+
+
 def stands_at_wall(kind_BK: Tensor) -> Tensor:
     """Return B x K bool: which pieces stand with their back to a wall."""
     return torch.tensor([k.wall for k in KINDS], device=kind_BK.device)[kind_BK]
