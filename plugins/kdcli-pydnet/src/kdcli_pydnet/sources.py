@@ -1,0 +1,72 @@
+"""Weights: loaded strictly, and told apart by their hash, since terms go with the file and not with the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from kdcli.errors import WeightsError
+from kdcli.files import sha256_of
+from kdcli.types import Provenance
+from kdcli.weights import load_into, load_state
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Training:
+    """What a file of weights was trained on, and under which terms those data are."""
+
+    data: str
+    terms: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """What is known of one network and of files of its weights."""
+
+    name: str
+    code: str
+    """Licence of the network's own repository."""
+    get: str
+    """Where weights are to be had."""
+    known: dict[str, Training]
+    """sha256 of a file -> what it was trained on."""
+
+
+def load_weights(network: nn.Module, location: str) -> None:
+    """Fill a network from a file.
+
+    Raises:
+        WeightsError: missing, broken or foreign file.
+    """
+    path = Path(location).expanduser()
+    load_into(network, load_state(path), str(path))
+
+
+def require(location: str | None, published: Published) -> str:
+    """Return a teacher's weights file.
+
+    Raises:
+        WeightsError: none was named.
+    """
+    if not location:
+        raise WeightsError(
+            f"teacher '{published.name}' needs a weights file; write {published.name}:FILE.pth (from {published.get})"
+        )
+    return location
+
+
+def provenance_of(location: str, published: Published) -> Provenance:
+    """Return where weights come from; of a file whose hash is not known only that much is said."""
+    path = Path(location).expanduser()
+    sha256 = sha256_of(path)
+    training = published.known.get(sha256)
+    return Provenance(
+        name=published.name,
+        weights=str(path),
+        sha256=sha256,
+        licence=f"{published.code}; training data: {training.terms}" if training else "unknown",
+        training_data=training.data if training else "unknown",
+        notes=f"from {published.get}" if training else f"not a known file of {published.get}, {published.code}",
+    )
