@@ -78,7 +78,8 @@ def read_array(path: Path) -> tuple[NDArray[np.generic], NDArray[np.generic] | N
     if array.dtype.kind not in "iuf" or array.ndim != 2 or not array.size:
         raise DataError(f"'{path}' holds {array.dtype} of shape {shape}, not one map of numbers; store height x width")
     if mask is not None and mask.shape != array.shape:
-        raise DataError(f"'{path}' has a depth of {shape} but 'valid' of {'x'.join(map(str, mask.shape))}; make them equal")
+        other = "x".join(map(str, mask.shape))
+        raise DataError(f"'{path}' has a depth of {shape} but 'valid' of {other}; make them equal")
     return array, mask
 
 

@@ -1,0 +1,217 @@
+"""Look over a source before it costs a training run: what is missing, broken or probably wrong."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from kdcli.errors import KdcliError
+from kdcli.files import is_lfs_pointer, sha256_of
+from kdcli.sources.pairs import Pair, PairSource
+from kdcli.types import Finding
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from kdcli.protocols import Source
+    from kdcli.types import Sample
+
+SAMPLED = 64
+"""Items that are decoded unless all are asked for."""
+
+_SCALES = (1.0, 100.0, 256.0, 1000.0, 5000.0, 10000.0)
+_LISTED = 10
+"""Findings of one sort that are listed one by one."""
+_POINTER_BYTES = 1024
+_MOST_HOLES = 0.97
+"""KITTI's annotated depth has about 0.8: only clearly more is worth a word."""
+_SAME_SIZE = 256
+"""Files of equal length that are hashed to find duplicates."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survey:
+    """What was found. n: items; read: how many were decoded. sizes: ``HxW`` of images -> how many of those read.
+
+    depth: min, median, max in metres over valid pixels, and holes, the share of pixels without value; None without
+    any ground truth.
+    """
+
+    n: int
+    read: int
+    sizes: dict[str, int]
+    depth: dict[str, float] | None
+    findings: list[Finding]
+
+    @property
+    def errors(self) -> int:
+        """How many findings make the data unusable."""
+        return sum(finding.level == "error" for finding in self.findings)
+
+
+def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, int], Any] | None = None) -> Survey:
+    """Decode an even sample of a source (all of it with limit None) and say what is wrong with it.
+
+    For a source of files, all paths are also checked for existence, pointers and duplicates. Other sources are asked
+    for their own findings. tick(done, total) is called after each item.
+    """
+    findings = list(_paths(source.pairs)) if isinstance(source, PairSource) else list(source.check())
+    told = {finding.path for finding in findings}
+    n = len(source)
+    total = n if limit is None else min(n, limit)
+    sizes: Counter[str] = Counter()
+    values: list[Tensor] = []
+    holes: list[float] = []
+    empty: list[Finding] = []
+    for done in range(total):
+        index = done * n // total
+        where = str(source.pairs[index].depth) if isinstance(source, PairSource) else None
+        try:
+            sample = source[index]
+        except KdcliError as error:
+            path = _named(source, index, str(error))
+            if path not in told:
+                findings.append(Finding(level="error", message=str(error), path=path))
+        else:
+            sizes["x".join(map(str, sample.image.shape[-2:]))] += 1
+            known = _values(sample)
+            if known is not None:
+                values.append(known)
+                holes.append(1 - known.numel() / max(1, sample.depth.numel() if sample.depth is not None else 1))
+                if not known.numel():
+                    message = f"depth of '{where or sample.id}' has no valid pixel; it teaches and measures nothing"
+                    empty.append(Finding(level="warning", message=message, path=where))
+        if tick is not None:
+            tick(done + 1, total)
+    depth, about = _depth(source, values, holes, empty)
+    findings += about
+    if isinstance(source, PairSource):
+        findings += _mixed(source.pairs, sizes)
+    return Survey(n=n, read=sum(sizes.values()), sizes=dict(sizes.most_common()), depth=depth, findings=findings)
+
+
+def _values(sample: Sample) -> Tensor | None:
+    if sample.depth is None:
+        return None
+    return sample.depth[sample.valid] if sample.valid is not None else sample.depth.flatten()
+
+
+def _named(source: Source, index: int, message: str) -> str | None:
+    """Return the file that an error is about."""
+    if not isinstance(source, PairSource):
+        return None
+    pair = source.pairs[index]
+    return str(pair.depth) if pair.depth is not None and f"'{pair.image}'" not in message else str(pair.image)
+
+
+def _paths(pairs: Sequence[Pair]) -> list[Finding]:
+    """Return what can be said without decoding: missing files, pointers, empty files, duplicates."""
+    sorts: dict[str, list[tuple[Path, str, str]]] = defaultdict(list)
+    lengths: dict[int, list[Path]] = defaultdict(list)
+    for path in dict.fromkeys(path for pair in pairs for path in (pair.image, pair.depth) if path is not None):
+        try:
+            length = path.stat().st_size
+        except OSError:
+            sorts["missing"].append((path, "does not exist", "complete the download or take it off the list"))
+            continue
+        if length == 0:
+            sorts["empty"].append((path, "is empty (0 bytes)", "re-download it or leave it out"))
+        elif length < _POINTER_BYTES and is_lfs_pointer(path):
+            sorts["pointer"].append((path, "is a Git LFS pointer, not the file itself", "run 'git lfs pull'"))
+    findings = []
+    for found in sorts.values():
+        for path, what, remedy in found[:_LISTED]:
+            findings.append(Finding(level="error", message=f"'{path}' {what}; {remedy}", path=str(path)))
+        if len(found) > _LISTED:
+            more = f"{len(found) - _LISTED} more files like '{found[_LISTED][0]}': it {found[_LISTED][1]}"
+            findings.append(Finding(level="error", message=more, path=str(found[_LISTED][0])))
+    bad = {path for found in sorts.values() for path, _, _ in found}
+    for image in dict.fromkeys(pair.image for pair in pairs):
+        if image not in bad:
+            lengths[image.stat().st_size].append(image)
+    return findings + _duplicates(pairs, lengths)
+
+
+def _duplicates(pairs: Sequence[Pair], lengths: dict[int, list[Path]]) -> list[Finding]:
+    """Return images that come twice: as the same line of a list, or as files of the same content."""
+    twice = [path for path, times in Counter(pair.image for pair in pairs).items() if times > 1]
+    groups: dict[str, list[Path]] = defaultdict(list)
+    for paths in lengths.values():
+        for path in paths[:_SAME_SIZE] if len(paths) > 1 else ():
+            groups[sha256_of(path)].append(path)
+    same = [paths for paths in groups.values() if len(paths) > 1]
+    findings = []
+    if twice:
+        message = f"{len(twice)} images are named more than once, such as '{twice[0]}'; they count as often"
+        findings.append(Finding(level="warning", message=message, path=str(twice[0])))
+    if same:
+        extra = sum(len(paths) - 1 for paths in same)
+        message = f"{extra} images are copies of others, such as '{same[0][1]}' of '{same[0][0]}'; remove the copies"
+        findings.append(Finding(level="warning", message=message, path=str(same[0][1])))
+    return findings
+
+
+def _depth(
+    source: Source, values: list[Tensor], holes: list[float], empty: list[Finding]
+) -> tuple[dict[str, float] | None, list[Finding]]:
+    """Return the depth summary, and what is suspicious about the numbers."""
+    if not values:
+        return None, []
+    if len(empty) == len(values):
+        message = f"none of the {len(values)} depth maps read has a valid pixel; check the files and how they were made"
+        return None, [Finding(level="error", message=message, path=empty[0].path)]
+    findings = empty[:_LISTED]
+    if len(empty) > _LISTED:
+        findings.append(Finding(level="warning", message=f"{len(empty) - _LISTED} more depth maps have no valid pixel"))
+    known = torch.cat([value[:: max(1, value.numel() // 4096)] for value in values])
+    low = min(float(value.min()) for value in values if value.numel())
+    high = max(float(value.max()) for value in values if value.numel())
+    median, missing = float(known.median()), sum(holes) / len(holes)
+    if missing > _MOST_HOLES:
+        message = f"{missing:.1%} of the depth pixels have no value; check that this is the depth of these images"
+        findings.append(Finding(level="warning", message=message))
+    lowest, highest = source.usual_median if isinstance(source, PairSource) else (0.0, float("inf"))
+    if isinstance(source, PairSource) and not lowest <= median <= highest:
+        findings.append(_scale(source, known, median, (lowest, highest)))
+    return {"min": low, "median": median, "max": high, "holes": missing}, findings
+
+
+def _scale(source: PairSource, known: Tensor, median: float, usual: tuple[float, float]) -> Finding:
+    """Say that the depth is probably read at the wrong scale, and at which it would be plausible."""
+    pair = next(pair for pair in source.pairs if pair.depth is not None)
+    used = source.scale_of(pair)
+    if used is None:
+        from kdcli.images import read_stored
+
+        used = 1000.0 if pair.depth is not None and read_stored(pair.depth).bits else 1.0
+    stored = known * used
+    scales = list(_SCALES)
+    # Millimetres rotated by three bits, as SUN RGB-D stores them, are eighths of one wherever they are below 8.2 m.
+    if (stored.round() % 8 == 0).float().mean() > 0.9:
+        scales.append(8000.0)
+    middle = (max(usual[0], 0.5) * min(usual[1], 20.0)) ** 0.5
+    likely = [s for s in scales if s != used and max(usual[0], 0.4) <= median * used / s <= min(usual[1], 60.0)]
+    likely.sort(key=lambda s: abs(torch.log(torch.tensor(median * used / s / middle)).item()))
+    if 8000.0 in likely:
+        likely = [8000.0, *(s for s in likely if s != 8000.0)]
+    options = " or ".join(f"scale={s:g} (median {median * used / s:.3g} m)" for s in likely[:3])
+    remedy = f"it is plausible with {options}" if options else "check the unit of the files and set scale="
+    said = f"median depth {median:.4g} m at scale={used:g} is not the usual {usual[0]:g} to {usual[1]:g} m"
+    return Finding(level="warning", message=f"{said}; {remedy}", path=str(pair.depth))
+
+
+def _mixed(pairs: Sequence[Pair], sizes: Counter[str]) -> list[Finding]:
+    findings = []
+    if len(sizes) > 1:
+        listed = ", ".join(f"{size} ({count})" for size, count in sizes.most_common(4))
+        findings.append(Finding(level="info", message=f"images have {len(sizes)} sizes, height x width: {listed}"))
+    unlabelled = sum(pair.depth is None for pair in pairs)
+    if 0 < unlabelled < len(pairs):
+        message = f"{unlabelled} of {len(pairs)} images have no ground truth; an evaluation skips them"
+        findings.append(Finding(level="info", message=message))
+    return findings

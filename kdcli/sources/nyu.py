@@ -1,0 +1,88 @@
+"""``nyu:ROOT``: NYU Depth v2 in the layout of BTS and AdaBins: jpg beside 16-bit millimetres."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from kdcli.errors import DataError
+from kdcli.protocols import API_VERSION
+from kdcli.sources.lists import LIST_PATTERN, Locator, existing_root, find_list, read_list, require_some
+from kdcli.sources.matching import natural_key
+from kdcli.sources.pairs import Pair, PairSource, Selection
+
+_TOOLBOX_CAMERA = (518.857901, 519.469611, 325.582449, 253.736166)
+"""fx, fy, cx, cy of the colour camera at 640x480, from the data set's own toolbox."""
+
+
+class NyuSource(PairSource):
+    """Pairs named by a list file (``rgb depth focal``), or found as ``rgb_N`` beside ``sync_depth_N``.
+
+    list: list file, as written or below ROOT; a single ``*_files_with_gt.txt`` in ROOT is found by itself. split: which
+    list or ``official_splits`` folder to use. Files are looked for in ROOT, ``sync`` and ``official_splits``. Depth is
+    read at ``scale`` units per metre. start, stop, every, count, seed: as in ``Selection``.
+    """
+
+    api_version: ClassVar[int] = API_VERSION
+    name = "nyu"
+    usual_median = (0.1, 10.0)
+
+    def __init__(
+        self, *, location: str, list: str | None = None, split: Literal["train", "test"] | None = None,
+        scale: float = 1000.0, start: int = 0, stop: int | None = None, every: int = 1, count: int | None = None,
+        seed: int | None = None,
+    ) -> None:
+        root = existing_root(location)
+        path = find_list(root, list, split)
+        bases = _bases(root, split)
+        pairs = _scan(bases, root) if path is None else _listed(path, Locator(bases))
+        require_some(pairs, root, "list=FILE")
+        selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
+        super().__init__(pairs, selection=selection, scale=scale, where=location)
+
+    def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float] | None:
+        """Return the toolbox's calibration for images of the sensor's size, else the focal length and image centre."""
+        toolbox = pair.focal is None or abs(pair.focal - _TOOLBOX_CAMERA[0]) < 0.1
+        if toolbox and (height, width) == (480, 640):
+            return _TOOLBOX_CAMERA
+        return super().camera(pair, height, width)
+
+
+def _bases(root: Path, split: str | None) -> list[Path]:
+    """Return the folders that paths of a list may be relative to; the most likely first."""
+    splits = [split] if split else ["test", "train"]
+    names = ["", "sync", *(f"official_splits/{name}" for name in splits), *splits]
+    if split == "test":
+        names = ["official_splits/test", "test", "", "sync"]
+    return [root / name for name in names if (root / name).is_dir()]
+
+
+def _listed(path: Path, locate: Locator) -> list[Pair]:
+    return [
+        Pair(
+            id=line.image.lstrip("/"), image=locate(line.image), focal=line.focal,
+            depth=None if line.depth is None else locate(line.depth),
+        )
+        for line in read_list(path)
+    ]
+
+
+def _scan(bases: list[Path], root: Path) -> list[Pair]:
+    """Pair ``rgb_N.jpg`` with ``sync_depth_N.png`` in the first base that has any, itself or its scene folders.
+
+    Raises:
+        DataError: there is none.
+    """
+    for base in bases:
+        images = sorted((*base.glob("rgb_*.*"), *base.glob("*/rgb_*.*")), key=lambda p: natural_key(p.as_posix()))
+        pairs = []
+        for image in images:
+            depth = image.with_name("sync_depth_" + image.stem.removeprefix("rgb_") + ".png")
+            known = depth if depth.exists() else None
+            pairs.append(Pair(id=image.relative_to(root).as_posix(), image=image, depth=known))
+        if pairs:
+            return pairs
+    raise DataError(
+        f"'{root}' has no list {LIST_PATTERN} and no rgb_N.jpg with sync_depth_N.png in it, sync/ or official_splits/; "
+        "give list=FILE or the right folder"
+    )
