@@ -25,7 +25,7 @@ def blocks(keys_B: Tensor) -> Scene:
     """Draw one scene of loose solids for each key (B,)."""
     dice = Dice(keys_B)
     room = torch.stack(
-        (dice.uniform(low=3.0, high=6.5), dice.uniform(low=2.3, high=2.9), dice.uniform(low=3.0, high=6.5)), dim=1
+        (dice.uniform(low=3.0, high=8.0), dice.uniform(low=2.3, high=2.9), dice.uniform(low=3.0, high=8.0)), dim=1
     )
     geometry = _scatter(dice, room)
     return Scene(

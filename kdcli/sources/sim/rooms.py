@@ -26,7 +26,7 @@ def rooms(keys_B: Tensor) -> Scene:
     """Draw one furnished room for each key (B,)."""
     dice = Dice(keys_B)
     room = torch.stack(
-        (dice.uniform(low=3.0, high=6.3), dice.uniform(low=2.4, high=2.7), dice.uniform(low=3.0, high=6.3)), dim=1
+        (dice.uniform(low=3.0, high=8.0), dice.uniform(low=2.4, high=2.7), dice.uniform(low=3.0, high=8.0)), dim=1
     )
     geometry, kinds = furnish(dice, room)
     decals, decal_materials = _decals(dice, room)
@@ -178,7 +178,7 @@ def _views(dice: Dice, room: Tensor) -> View:
     return View(
         position_B3=position.flatten(0, 1),
         yaw_B=yaw.flatten(),
-        pitch_B=dice.uniform(_VIEWS, low=-19.0 * degree, high=-4.0 * degree).flatten(),
+        pitch_B=dice.uniform(_VIEWS, low=-24.0 * degree, high=-3.0 * degree).flatten(),
         roll_B=dice.uniform(_VIEWS, low=-2.0 * degree, high=2.0 * degree).flatten(),
         tan_half_B=(dice.uniform(1, low=27.5 * degree, high=32.5 * degree).tan()).expand(-1, _VIEWS).flatten(),
     )
