@@ -17,7 +17,7 @@ import torch
 from PIL import Image, ImageOps, PngImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
-from kdcli.errors import DataError
+from kdcli.errors import ConfigError, DataError
 from kdcli.files import atomic
 from kdcli.rasters import must_exist, read_array, read_pgm, too_large, within_limit
 
@@ -128,7 +128,13 @@ def read_depth(path: Path, *, scale: float | None = None) -> tuple[Tensor, Tenso
 
 
 def write_image(path: Path, image: Tensor) -> None:
-    """Write a 3 x H x W picture in 0..1 in the format of the path's ending, atomically."""
+    """Write a 3 x H x W picture in 0..1 in the format of the path's ending, atomically.
+
+    Raises:
+        ConfigError: an ending that is no picture format.
+    """
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise ConfigError(f"'{path}' does not end like a picture; write for example {path.stem or 'picture'}.png")
     pixels = image.detach().clamp(0, 1).mul(255).round().to("cpu", torch.uint8).permute(1, 2, 0).contiguous()
     with atomic(path) as temporary:
         Image.fromarray(pixels.numpy()).save(temporary)

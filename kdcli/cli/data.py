@@ -1,0 +1,97 @@
+"""``kdcli data``: look over data before it costs a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kdcli.cli.ui import Session, command
+
+if TYPE_CHECKING:
+    from kdcli.protocols import Source
+    from kdcli.sources.checks import Survey
+
+_Spec = Annotated[str, typer.Argument(metavar="SPEC", help="A source, for example nyu:/data/nyu or folder:photos.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the application."""
+    group = typer.Typer(no_args_is_help=True)
+    command(group, "check")(check)
+    command(group, "show")(show)
+    app.add_typer(group, name="data", help="Check a data set for traps, or look at it.")
+
+
+def check(
+    session: Session,
+    spec: _Spec,
+    all_: Annotated[bool, typer.Option("--all", help="Decode every item instead of an even sample.")] = False,
+) -> None:
+    """Say what is missing, broken or suspicious in a data set. Exits with 4 when something cannot be used."""
+    from kdcli.errors import DataError
+    from kdcli.sources import load_source
+    from kdcli.sources.checks import SAMPLED, survey
+
+    source = load_source(spec)
+    with session.progress() as progress:
+        task = progress.add_task("reading", total=None, note="")
+        report = survey(
+            source, limit=None if all_ else SAMPLED,
+            tick=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    session.result(_document(spec, source, report), lambda: _print(session, spec, source, report))
+    if report.errors:
+        raise DataError(f"'{spec}' has {report.errors} finding(s) that make it unusable; correct them and check again")
+
+
+def show(
+    session: Session,
+    spec: _Spec,
+    out: Annotated[Path, typer.Option("--out", help="Picture to write.", metavar="FILE.png")],
+    count: Annotated[int, typer.Option("--count", help="Most items to draw, spread evenly.", min=1, max=64)] = 4,
+) -> None:
+    """Write a contact sheet: image, depth (near is warm), and objects where the data has them."""
+    from kdcli.images import write_image
+    from kdcli.sources import load_source
+    from kdcli.sources.sheet import contact_sheet
+
+    source = load_source(spec)
+    sheet = contact_sheet(source, count=count)
+    write_image(out, sheet)
+    rows = min(count, len(source))
+    document = {"spec": spec, "out": str(out), "items": rows, "height": sheet.shape[1], "width": sheet.shape[2]}
+    session.result(document, f"{out}: {rows} of {len(source)} items of {spec}")
+
+
+def _document(spec: str, source: Source, report: Survey) -> dict[str, Any]:
+    return {
+        "spec": spec,
+        "n": report.n,
+        "read": report.read,
+        "depth_kind": None if source.depth_kind is None else str(source.depth_kind),
+        "sizes": report.sizes,
+        "depth": report.depth,
+        "findings": [
+            {"level": finding.level, "message": finding.message, "path": finding.path} for finding in report.findings
+        ],
+    }
+
+
+def _print(session: Session, spec: str, source: Source, report: Survey) -> None:
+    sizes = ", ".join(f"{size} ({count})" for size, count in report.sizes.items()) or "none"
+    rows: list[tuple[str, str]] = [
+        ("items", f"{report.n}, of which {report.read} were read"),
+        ("sizes", f"{sizes} height x width"),
+        ("depth", "none" if source.depth_kind is None else str(source.depth_kind)),
+    ]
+    if report.depth is not None:
+        low, middle, high = (report.depth[key] for key in ("min", "median", "max"))
+        rows.append(("metres", f"{low:.3g} to {high:.3g}, median {middle:.3g}"))
+        rows.append(("holes", f"{report.depth['holes']:.1%} of the pixels"))
+    session.table(("", spec), rows)
+    for finding in report.findings:  # not in the table: paths are long and must not be folded
+        typer.echo(f"{finding.level}: {finding.message}")
+    if not report.findings:
+        typer.echo("nothing is wrong with it")
