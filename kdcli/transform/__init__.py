@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kdcli.transform.files import load, save
 from kdcli.transform.fit import FitReport, LayerReport, fit
-from kdcli.transform.mixer import TransformMixer
+from kdcli.transform.mixer import TransformMixer, load_mixer
 from kdcli.transform.network import TransformNetwork
 from kdcli.transform.statistics import BatchNormProbe, batch_norms
 
@@ -17,5 +17,6 @@ __all__ = [
     "batch_norms",
     "fit",
     "load",
+    "load_mixer",
     "save",
 ]

@@ -1,0 +1,41 @@
+"""``kdcli mix``: write a set of mixed images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kdcli.cli.ui import Session, command
+
+_Data = Annotated[str, typer.Option("--data", help="The images, for example sim:blocks.", metavar="SPEC")]
+_Mixer = Annotated[list[str], typer.Option("--mixer", help="How to mix; several are applied in order.", metavar="SPEC")]
+_Count = Annotated[int, typer.Option("--count", min=1, help="Number of images.", metavar="N")]
+_Out = Annotated[Path, typer.Option("--out", help="Folder to write; an unfinished set of the same kind is completed.")]
+_Size = Annotated[str | None, typer.Option("--size", help="Height and width; default: the source's.", metavar="HxW")]
+_Preview = Annotated[Path | None, typer.Option("--preview", help="Picture of before and after.", metavar="FILE.png")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+
+    @command(app, "mix")
+    def mix(
+        session: Session, data: _Data, mixer: _Mixer, count: _Count, out: _Out, size: _Size = None,
+        preview: _Preview = None,
+    ) -> None:
+        """Write a reproducible set of mixed images: PNGs, instance maps and a manifest."""
+        from kdcli.spec import parse_size
+        from kdcli.training.mix_set import mix_set
+
+        with session.progress() as display:
+            bar = display.add_task("mixing", total=count, note="")
+            report = mix_set(
+                data, mixer, count=count, out=out, size=None if size is None else parse_size(size), seed=session.seed,
+                device=session.device, preview=preview,
+                told=lambda what, done, total: display.update(bar, completed=done),
+            )
+        height, width = report.size
+        kept = f" ({report.kept} were there)" if report.kept else ""
+        session.result(report.document(), f"{report.count} images of {height}x{width} in {out}{kept}")

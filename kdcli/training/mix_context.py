@@ -1,0 +1,49 @@
+"""What a mixer is given outside a training step."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from kdcli import registry
+from kdcli.errors import PluginError
+from kdcli.protocols import Mixer
+from kdcli.training.seeds import seed_of
+from kdcli.types import Batch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MixStep:
+    """Counters and random numbers of one batch; see ``kdcli.protocols.MixContext``."""
+
+    step: int
+    stage: str
+    progress: float
+    generator: torch.Generator
+    epoch: int = 0
+
+
+def build_mixers(specs: Sequence[str]) -> list[Mixer]:
+    """Make the mixers of some specs, in order.
+
+    Raises:
+        PluginError: one of them is no mixer.
+    """
+    mixers: list[Mixer] = []
+    for spec in specs:
+        mixer = registry.build("mixer", spec)
+        if not isinstance(mixer, Mixer):
+            raise PluginError(f"mixer '{spec}' has no mix(batch, ctx); report it to its author")
+        mixers.append(mixer)
+    return mixers
+
+
+def mixed(batch: Batch, mixers: Sequence[Mixer], *, seed: int, stage: str, step: int, total: int) -> Batch:
+    """Return the batch after all mixers; random numbers depend on (seed, stage, step) alone."""
+    generator = torch.Generator(device=batch.image.device).manual_seed(seed_of(seed, stage, step))
+    context = MixStep(step=step, stage=stage, progress=step / max(total, 1), generator=generator)
+    for mixer in mixers:
+        batch = mixer.mix(batch, context)
+    return batch
