@@ -140,17 +140,19 @@ def compare(first: Result, second: Result, *, seed: int | None = None) -> Compar
 
 
 def documents(results: Sequence[Result]) -> dict[str, Any] | list[dict[str, Any]]:
-    """Return one document for one result, else a list where each carries its comparison with every other."""
+    """Return one document for one result, else a list where each carries its comparison with every other, by name."""
     if len(results) == 1:
         return results[0].document()
     return [
-        {**one.document(), "paired": [compare(one, other).document() for other in results if other is not one]}
+        {**one.document(), "paired": {two.model: compare(one, two).document() for two in results if two is not one}}
         for one in results
     ]
 
 
-def write_csv(path: Path, results: Sequence[Result]) -> None:
+def write_csv(path: Path, results: Sequence[Result] | Mapping[str, Result]) -> None:
     """Write one row for each model and image; skipped ones have a reason instead of numbers."""
+    if isinstance(results, Mapping):
+        results = list(results.values())
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["model", "protocol", "hash", "image", "pixels", *NAMES, "skipped"])

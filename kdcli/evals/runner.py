@@ -59,12 +59,14 @@ def evaluate(
     seed: int = 0,
     progress: Report | None = None,
     limit: int | None = None,
+    spec: str | None = None,
 ) -> dict[str, Result]:
     """Measure models on a source under a protocol; one pass over the images for all models.
 
     align: ``none``, ``median`` or ``scale-shift``; None and ``auto`` take the protocol's, or what the depth kind needs.
     flip: average with the mirrored image; None = as the protocol says. size: height and width that images are resized
-    to before the models. limit: only the first so many images. Models are moved to the device, and their training
+    to before the models. limit: only the first so many images. spec: how the source is named in results; None = its
+    own name. Models are moved to the device, and their training
     mode is what it was afterwards.
 
     Images without ground truth, without a pixel that counts, or with a prediction that is not finite are in no metric;
@@ -91,10 +93,10 @@ def evaluate(
             done += len(indices)
             if progress is not None:
                 progress(done, len(order))
-    results = {name: _result(name, t, source, rules, align, size, seed) for name, t in tallies.items()}
     if not any(tally.kind for tally in tallies.values()):
         _refuse_empty(source, next(iter(tallies.values())), len(order))
-    return results
+    named = spec or str(getattr(source, "name", ""))
+    return {name: _result(name, t, named, rules, align, size, seed) for name, t in tallies.items()}
 
 
 def examine(
@@ -103,22 +105,26 @@ def examine(
     indices: Sequence[int],
     protocol: str | Protocol = "plain",
     *,
-    align: str | None = None,
+    align: str | Mapping[str, str] | None = None,
     flip: bool | None = None,
     device: torch.device | str | None = None,
     size: tuple[int, int] | None = None,
 ) -> list[Example]:
-    """Return images at some positions of a source with each model's aligned depth, for pictures of them."""
+    """Return images at some positions of a source with each model's aligned depth, for pictures of them.
+
+    As ``evaluate``, but align may also name one mode per model. The order of indices is kept.
+    """
     rules = _rules(protocol, flip)
     place_of = _device(models, device)
     shown = []
     with _evaluating(models, place_of):
-        for _, batch in batches(source, list(indices), batch_size=1, size=size, device=place_of):
+        for _, batch in batches(source, indices, batch_size=1, size=size, device=place_of):
             prepared = prepare(batch, rules, size)
             predictions = {}
             for name, model in models.items():
                 raw = raw_prediction(model, prepared, rules, name)
-                mode = resolve(align, raw.kind, rules.alignment)
+                asked = align.get(name) if isinstance(align, Mapping) else align
+                mode = resolve(asked, raw.kind, rules.alignment)
                 predictions[name] = place(depth_of(raw, prepared, mode, rules), prepared, rules)[0, 0].cpu()
             shown.append(
                 Example(
@@ -188,7 +194,7 @@ def _select(prepared: Prepared, rows: Tensor) -> Prepared:
 
 
 def _result(
-    name: str, tally: _Tally, source: Any, rules: Protocol, align: str | None, size: tuple[int, int] | None, seed: int
+    name: str, tally: _Tally, source: str, rules: Protocol, align: str | None, size: tuple[int, int] | None, seed: int
 ) -> Result:
     used = rules if tally.kind is None else rules.modified(resolve(align, tally.kind, rules.alignment))
     order = sorted(tally.rows)
@@ -203,7 +209,7 @@ def _result(
         pixels=torch.tensor([pixels for _, _, pixels in rows], dtype=torch.int64),
         skipped=tuple(tally.skipped[index] for index in sorted(tally.skipped)),
         size=size,
-        source=str(getattr(source, "name", "")),
+        source=source,
         seed=seed,
     )
 

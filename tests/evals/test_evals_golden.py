@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from doubles import Answers, ListSource
+from evals_doubles import Answers, ListSource
 from torch import Tensor
 
 from kdcli.evals.metrics import NAMES, per_image

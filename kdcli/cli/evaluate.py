@@ -1,0 +1,102 @@
+"""``kdcli eval``: measure models against ground truth, with intervals and paired differences."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kdcli.cli.complete import source as source_name
+from kdcli.cli.ui import Session, command
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from kdcli.evals import Result
+
+Models = Annotated[list[str], typer.Argument(
+    metavar="MODEL...", help="Run folders, .safetensors students, exported files, teacher:SPEC, or constant: the "
+    "median depth of each image, which a network must beat.",
+)]
+Data = Annotated[str, typer.Option("--data", help="Source with depth, NAME[:LOCATION][,key=value...].",
+                                   autocompletion=source_name)]
+ProtocolName = Annotated[str, typer.Option(
+    "--protocol", help="plain, nyu-eigen, nyu-hu-crop, kitti-garg, kitti-eigen, kitti-garg-full or kitti-eigen-full; "
+    "+flip, +pixel (pooled RMSE) and alignments may follow.",
+)]
+Align = Annotated[str, typer.Option("--align", help="auto (what the depth kind needs), none, median or scale-shift.")]
+Csv = Annotated[Path | None, typer.Option("--csv", help="Write one row for each image and model.", dir_okay=False)]
+Html = Annotated[Path | None, typer.Option("--report", help="Write a one-file HTML report.", dir_okay=False)]
+Size = Annotated[str | None, typer.Option("--size", help="HxW that images are resized to before the models.")]
+Limit = Annotated[int | None, typer.Option("--limit", help="Only the first so many images.", min=1)]
+BatchSize = Annotated[int, typer.Option("--batch-size", help="Images of one size that are run together.", min=1)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "eval")(evaluate)
+
+
+def evaluate(
+    session: Session, models: Models, data: Data, protocol: ProtocolName = "plain", align: Align = "auto",
+    csv: Csv = None, report: Html = None, size: Size = None, limit: Limit = None, batch_size: BatchSize = 8,
+) -> None:  # fmt: skip
+    """Measure models on the same images under a named protocol; every number comes with its interval."""
+    from kdcli.evals import evaluate as measure
+    from kdcli.evals.results import documents, write_csv
+    from kdcli.sources import load_source
+    from kdcli.spec import parse_size
+
+    resolution = None if size is None else parse_size(size)
+    networks = _load(models, session)
+    source = load_source(data)
+    with session.progress() as bar:
+        task = bar.add_task("evaluating", total=None, note="")
+        found = measure(
+            networks, source, protocol, align=align, device=session.device, size=resolution, batch_size=batch_size,
+            seed=session.seed, limit=limit, spec=data,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )  # fmt: skip
+    results = list(found.values())
+    if csv is not None:
+        write_csv(csv, results)
+    if report is not None:
+        _write_report(report, results, networks, source)
+    session.result(documents(results), lambda: _show(session, results))
+    for written in (csv, report):
+        if written is not None:
+            session.note(f"wrote {written}")
+
+
+def _load(models: Sequence[str], session: Session) -> dict[str, nn.Module]:
+    """Load each model once."""
+    from kdcli.errors import ConfigError
+    from kdcli.evals.baseline import load
+
+    twice = next((name for i, name in enumerate(models) if name in models[:i]), None)
+    if twice is not None:
+        raise ConfigError(f"model '{twice}' is named twice; name each once")
+    return {name: load(name, session.device) for name in models}
+
+
+def _write_report(path: Path, results: list[Result], networks: dict[str, nn.Module], source: object) -> None:
+    from kdcli.report.evaluation import write_evaluation
+
+    write_evaluation(path, results, networks, source)
+
+
+def _show(session: Session, results: list[Result]) -> None:
+    from kdcli.report.tables import condition_rows, metric_rows, paired_rows, skipped_rows
+
+    parts = [condition_rows(results), metric_rows(results), skipped_rows(results, most=10)]
+    if len(results) > 1:
+        parts.insert(2, paired_rows(results))
+    shown = [(columns, rows) for columns, rows in parts if rows]
+    for i, (columns, rows) in enumerate(shown):
+        if i:
+            typer.echo()
+        session.table(columns, rows)
+    if len({result.protocol.hash for result in results}) > 1:
+        session.note("note: the models were aligned differently, as their depth kinds need; --align names one for all")

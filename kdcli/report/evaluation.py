@@ -1,0 +1,110 @@
+"""The report of an evaluation: metrics, paired differences, the worst images, and how it was measured."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kdcli import __version__
+from kdcli.colour import colourise, legend, limits_of, with_legend
+from kdcli.evals.results import Result
+from kdcli.evals.runner import Example, examine
+from kdcli.report.html import Block, Facts, Gallery, Picture, Section, Table, Text, write_report
+from kdcli.report.tables import Rows, condition_rows, metric_rows, paired_rows, skipped_rows
+
+_READING = (
+    "Values are means over images with a 95 % bootstrap interval over images in brackets. silog is 100 times the root "
+    "of the variance of the logarithmic error."
+)
+_PAIRED = (
+    "The same images are resampled for both models. The share says in how many resamples the difference is above zero."
+)
+_UNLIKE = "The models were aligned differently, as their depth kinds need: compare with care."
+
+
+def write_evaluation(
+    path: Path,
+    results: Sequence[Result],
+    models: Mapping[str, nn.Module],
+    source: Any,
+    *,
+    worst: int = 4,
+    title: str = "Evaluation",
+) -> None:
+    """Write an evaluation as one HTML file; the worst images by ``abs_rel`` of the first model are run once more."""
+    sections = [
+        Section(title="Metrics", blocks=[_table(metric_rows(results)), Text(text=_READING)]),
+        Section(title="Conditions", blocks=_conditions(results)),
+    ]
+    if len(results) > 1:
+        notes: list[Block] = [_table(paired_rows(results)), Text(text=_PAIRED)]
+        if len({result.protocol.hash for result in results}) > 1:
+            notes.append(Text(text=_UNLIKE))
+        sections.insert(1, Section(title="Paired differences", blocks=notes))
+    if results[0].n and worst > 0:
+        first = results[0]
+        chosen = first.worst(worst)
+        modes = {result.model: result.protocol.alignment for result in results}
+        shown = examine(models, source, chosen, first.protocol, align=modes, size=first.size)
+        blocks: list[Block] = [_gallery(example, first) for example in shown]
+        sections.append(Section(title=f"Worst {len(shown)} images of {first.model} by abs_rel", blocks=blocks))
+    write_report(path, title, [*sections, _provenance(results)])
+
+
+def _conditions(results: Sequence[Result]) -> list[Block]:
+    skipped = skipped_rows(results)
+    blocks: list[Block] = [_table(condition_rows(results))]
+    return [*blocks, _table(skipped)] if skipped[1] else [*blocks, Text(text="No image was skipped.")]
+
+
+def _gallery(example: Example, first: Result) -> Gallery:
+    """Return image, ground truth, and each model's depth and error, in ranges that the models of a row share."""
+    limits = limits_of(example.depth, example.valid)
+    errors = {
+        name: (depth - example.depth).abs() / example.depth.clamp(min=1e-6)
+        for name, depth in example.predictions.items()
+    }
+    stacked = torch.cat(list(errors.values()))
+    _, top = limits_of(stacked, example.valid.repeat(len(errors), 1), disparity=True)
+    pictures = [
+        Picture(image=example.image, caption="image"),
+        Picture(image=_painted(example.depth, example.valid, limits), caption="ground truth that counts"),
+    ]
+    for name, depth in example.predictions.items():
+        pictures.append(Picture(image=_painted(depth, None, limits), caption=f"{name}: aligned depth"))
+        picture = colourise(errors[name], example.valid, disparity=True, limits=(0.0, top), name="magma")
+        strip = legend(picture.shape[-1], (0.0, top), disparity=True, name="magma")
+        pictures.append(Picture(image=with_legend(picture, strip), caption=f"{name}: |p - g| / g, 0 to {top:.3g}"))
+    values = dict(zip(first.ids, first.values[:, 0].tolist(), strict=True))
+    return Gallery(pictures=pictures, caption=f"{example.id} (abs_rel {values[example.id]:.4f})")
+
+
+def _painted(depth: Tensor, valid: Tensor | None, limits: tuple[float, float]) -> Tensor:
+    picture = colourise(depth, valid, limits=limits)
+    return with_legend(picture, legend(picture.shape[-1], limits, unit="m"))
+
+
+def _provenance(results: Sequence[Result]) -> Section:
+    facts: dict[str, object] = {
+        "source": results[0].source,
+        "image size for the models": "as they are" if results[0].size is None else "x".join(map(str, results[0].size)),
+        "bootstrap seed": results[0].seed,
+        "kdcli": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    for protocol in {result.protocol.hash: result.protocol for result in results}.values():
+        facts[f"protocol {protocol.name}"] = json.dumps(protocol.describe())
+    return Section(title="Provenance", blocks=[Facts(values=facts)])
+
+
+def _table(rows: Rows) -> Table:
+    return Table(columns=rows[0], rows=rows[1])

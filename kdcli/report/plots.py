@@ -1,0 +1,66 @@
+"""Line plots as SVG text: small, sharp at any size, and without a plotting library."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+
+_COLOURS = ("#3b7dd8", "#e07b39", "#3a9d5d", "#b5489a", "#8a8a2c", "#c0392b")
+_WIDTH, _HEIGHT = 720, 300
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 24, 44
+
+
+def svg(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str = "step", y_label: str = "") -> str:
+    """Return lines over common axes as an SVG element; points that are not finite are left out."""
+    lines = {
+        name: [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)] for name, points in series.items()
+    }
+    xs = [x for points in lines.values() for x, _ in points]
+    ys = [y for points in lines.values() for _, y in points]
+    if not xs:
+        return f'<svg viewBox="0 0 {_WIDTH} 40" width="{_WIDTH}" role="img">{_text(8, 24, "no values", "start")}</svg>'
+    (x_low, x_high), (y_low, y_high) = _span(xs), _span(ys)
+
+    def at(x: float, y: float) -> tuple[float, float]:
+        across = (x - x_low) / (x_high - x_low) * (_WIDTH - _LEFT - _RIGHT)
+        up = (y - y_low) / (y_high - y_low) * (_HEIGHT - _TOP - _BOTTOM)
+        return _LEFT + across, _HEIGHT - _BOTTOM - up
+
+    parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" role="img" font-size="12">']
+    for value in ticks(y_low, y_high):
+        _, y = at(x_low, value)
+        parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#8884"/>')
+        parts.append(_text(_LEFT - 6, y + 4, f"{value:.4g}", "end"))
+    for value in ticks(x_low, x_high):
+        x, _ = at(value, y_low)
+        parts.append(_text(x, _HEIGHT - _BOTTOM + 16, f"{value:.6g}", "middle"))
+    parts.append(_text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, x_label, "middle"))
+    parts.append(_text(8, 14, y_label, "start"))
+    offset = float(_LEFT + 80)
+    for i, (name, points) in enumerate(lines.items()):
+        colour = _COLOURS[i % len(_COLOURS)]
+        path = " ".join("{:.1f},{:.1f}".format(*at(x, y)) for x, y in points)
+        parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+        parts.append(f'<rect x="{offset:.0f}" y="5" width="10" height="10" fill="{colour}"/>')
+        parts.append(_text(offset + 14, 14, name, "start"))
+        offset += 30 + 7.5 * len(name)
+    return "".join([*parts, "</svg>"])
+
+
+def ticks(low: float, high: float, most: int = 6) -> list[float]:
+    """Return round numbers from low to high, at most so many."""
+    step = 10.0 ** math.floor(math.log10((high - low) / most))
+    step = next(step * factor for factor in (1, 2, 5, 10, 20) if (high - low) / (step * factor) <= most - 1)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [i * step for i in range(first, last + 1)]
+
+
+def _span(values: Sequence[float]) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    margin = 0.5 * abs(low) or 0.5
+    return (low - margin, high + margin) if high - low <= 1e-9 * max(abs(low), abs(high)) else (low, high)
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="currentColor">{html.escape(text)}</text>'

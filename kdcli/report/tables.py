@@ -1,0 +1,90 @@
+"""Results as rows of text, for the terminal and for the HTML report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from kdcli.evals.metrics import HIGHER_IS_BETTER, NAMES
+from kdcli.evals.results import Result, compare
+
+UNITS = {"sq_rel": "m", "rmse": "m", "silog": "x100"}
+"""What a metric is given in; the others are ratios or logarithms."""
+
+Rows = tuple[list[str], list[list[str]]]
+"""Column names and rows."""
+
+
+def metric_rows(results: Sequence[Result]) -> Rows:
+    """Return one row per metric and one column per model: the value and its 95 % interval over images."""
+    columns = ["metric", "better", *(result.model for result in results)]
+    rows = [
+        [_label(name), _direction(name), *(_estimate(r.metrics[name], r.ci95[name]) for r in results)] for name in NAMES
+    ]
+    return columns, rows
+
+
+def paired_rows(results: Sequence[Result]) -> Rows:
+    """Return every later model against the first: difference, interval, and how sure its sign is."""
+    columns, rows = ["metric", "better"], [[_label(name), _direction(name)] for name in NAMES]
+    for other in results[1:]:
+        found = compare(other, results[0])
+        columns += [f"{other.model} - {results[0].model} (n={found.n})", "share > 0"]
+        for row, name in zip(rows, NAMES, strict=True):
+            row.append(_estimate(found.difference[name], found.ci95[name], sign=True))
+            row.append(number(found.share_above_zero[name]))
+    return columns, rows
+
+
+def condition_rows(results: Sequence[Result]) -> Rows:
+    """Return how each model was measured."""
+    columns = ["model", "depth kind", "protocol", "hash", "align", "images", "skipped", "pixels"]
+    rows = [
+        [
+            r.model, str(r.depth_kind or "unknown"), r.protocol.name, r.protocol.hash, r.protocol.alignment, str(r.n),
+            str(len(r.skipped)), str(int(r.pixels.sum())),
+        ]
+        for r in results
+    ]  # fmt: skip
+    return columns, rows
+
+
+def skipped_rows(results: Sequence[Result], most: int | None = None) -> Rows:
+    """Return the images that are in no metric with the reason; models that agree share a row.
+
+    most: cut after so many rows and say in a last row how many there are beyond.
+    """
+    who: dict[tuple[str, str], list[str]] = {}
+    for result in results:
+        for skipped in result.skipped:
+            who.setdefault((skipped.id, skipped.reason), []).append(result.model)
+    rows = [
+        [image, reason, "all models" if len(models) == len(results) else ", ".join(models)]
+        for (image, reason), models in who.items()
+    ]
+    if most is not None and len(rows) > most:
+        rows = [*rows[:most], [f"and {len(rows) - most} more", "", ""]]
+    return ["skipped image", "reason", "model"], rows
+
+
+def number(value: float, *, sign: bool = False) -> str:
+    """Return a number with four significant digits; a dash where there is none."""
+    if not math.isfinite(value):
+        return "-"
+    digits = max(0, 3 - math.floor(math.log10(abs(value)))) if value else 4
+    return f"{value:{'+' if sign else ''}.{min(digits, 6 if sign else 4)}f}"
+
+
+def _estimate(value: float, bounds: tuple[float, float], *, sign: bool = False) -> str:
+    if not all(map(math.isfinite, bounds)):
+        return number(value, sign=sign)
+    low, high = (number(bound, sign=sign) for bound in bounds)
+    return f"{number(value, sign=sign)} [{low}, {high}]"
+
+
+def _label(name: str) -> str:
+    return f"{name} ({UNITS[name]})" if name in UNITS else name
+
+
+def _direction(name: str) -> str:
+    return "more" if name in HIGHER_IS_BETTER else "less"
