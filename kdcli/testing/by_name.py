@@ -1,0 +1,45 @@
+"""Run the kit on an installed plugin, found by name or spec."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+from kdcli import testing
+from kdcli.errors import PluginError
+from kdcli.plugin_info import owners
+from kdcli.spec import Spec
+from kdcli.testing.recipes import check_recipe
+from kdcli.testing.report import FAILED, Check, Report
+
+_CHECKS: dict[str, Callable[..., Report]] = {
+    "teacher": testing.check_teacher,
+    "student": testing.check_student,
+    "loss": testing.check_loss,
+    "mixer": testing.check_mixer,
+    "source": testing.check_source,
+    "exporter": testing.check_exporter,
+    "recipe": check_recipe,
+}
+
+
+def check_by_name(text: str, kind: str | None = None, *, skip: Collection[str] = (), seed: int = 0) -> list[Report]:
+    """Check every plugin that a spec names, of one kind or of all; failures are in the reports.
+
+    Raises:
+        PluginError: no plugin has that name.
+    """
+    reports = []
+    for plugin, spec in owners(text, kind):
+        addressed = Spec(name=plugin.distribution, location=_location(plugin.name, spec), options=spec.options)
+        try:
+            report = _CHECKS[plugin.kind](str(addressed), skip=skip, seed=seed, strict=False)
+            reports.append(replace(report, name=text))
+        except PluginError as error:  # it does not even load: that is the finding
+            failed = Check(name="loads", outcome=FAILED, detail=str(error))
+            reports.append(Report(kind=plugin.kind, name=text, checks=(failed,)))
+    return reports
+
+
+def _location(name: str, spec: Spec) -> str:
+    return name if spec.location is None else f"{name}:{spec.location}"
