@@ -37,9 +37,12 @@ class StageConfig:
     """``none``, ``fitted`` (by an earlier stage of this run) or a file written by fit-transform."""
     transform_share: float = 1.0
     """Share of the images that pass the transformation network; the others stay as they are."""
-    network: str = "both"
-    """Form of a transformation network that is fitted: residual, affine or both."""
-    content: float = 0.0
+    network: Literal["residual", "affine", "both"] = "both"
+    """Form of a transformation network that is fitted."""
+    norm: Literal["l2", "relative"] = "relative"
+    """How the statistics of a fitted transformation network are compared: ``relative`` to the teacher's spread, so
+    that all layers count alike, or plain ``l2``."""
+    content: float = 1.0
     """Weight of the content term that holds a fitted transformation network to the image."""
     steps: int | None = None
     epochs: int | None = None
@@ -330,3 +333,23 @@ def _toml(value: Any, key: str = "") -> str:
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     return repr(value)
 
+
+
+def loss_weights(flags: Iterable[str] | None) -> tuple[tuple[str, float], ...] | None:
+    """Parse ``--loss NAME=WEIGHT`` flags; the weight is what follows the last ``=``, or 1 where there is none.
+
+    Raises:
+        ConfigError: a weight that is no number.
+    """
+    if not flags:
+        return None
+    weights = []
+    for flag in flags:
+        name, equals, text = flag.rpartition("=")
+        if not equals:
+            name, text = flag, "1"
+        try:
+            weights.append((name, float(text)))
+        except ValueError:
+            raise ConfigError(f"--loss '{flag}' has no number as its weight; write NAME=WEIGHT, for example l1=0.5") from None
+    return tuple(weights)

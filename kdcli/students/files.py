@@ -14,6 +14,9 @@ from kdcli.errors import WeightsError
 from kdcli.types import DepthKind
 from kdcli.weights import load_into, load_state, read_metadata, save
 
+CARD = "kdcli.student"
+"""Key of the safetensors metadata under which the card lies, as JSON."""
+
 
 def save_student(path: Path, student: nn.Module, spec: str, facts: Mapping[str, Any], state: Mapping[str, Tensor] | None = None) -> None:
     """Write a student with its spec, depth kind, range and whatever else is known of it.
@@ -28,7 +31,7 @@ def save_student(path: Path, student: nn.Module, spec: str, facts: Mapping[str, 
         "kdcli": __version__,
         **facts,
     }
-    save(path, tensors, {key: json.dumps(value, default=str) for key, value in card.items()})
+    save(path, tensors, {CARD: json.dumps(card, default=str)})
 
 
 def read_card(path: Path) -> dict[str, Any]:
@@ -38,9 +41,10 @@ def read_card(path: Path) -> dict[str, Any]:
         WeightsError: no safetensors, or not written by kdcli.
     """
     metadata = read_metadata(path)
-    if "student" not in metadata:
+    if CARD not in metadata:
         raise WeightsError(f"'{path}' does not say which student it holds; only files written by kdcli can be opened by path")
-    return {key: json.loads(value) for key, value in metadata.items()}
+    card: dict[str, Any] = json.loads(metadata[CARD])
+    return card
 
 
 def load_student(path: Path) -> tuple[nn.Module, dict[str, Any]]:

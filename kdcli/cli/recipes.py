@@ -1,0 +1,54 @@
+"""``kdcli recipes``: what a run can be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kdcli.cli import complete
+from kdcli.cli.ui import Session, command
+
+Name = Annotated[str, typer.Argument(help="Name of a recipe.", autocompletion=complete.recipe)]
+Out = Annotated[Path | None, typer.Option("--out", help="File to write; default: NAME.toml here.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="Recipes: list, show, copy to edit.", no_args_is_help=True, rich_markup_mode=None)
+    command(group, "list")(list_)
+    command(group, "show")(show)
+    command(group, "copy")(copy)
+    app.add_typer(group, name="recipes")
+
+
+def list_(session: Session) -> None:
+    """List the recipes."""
+    from kdcli import recipes, registry
+
+    rows = [(p.name, p.distribution, recipes.about(p)) for p in registry.discover() if p.kind == "recipe" and not p.shadowed_by]
+    document = [{"name": name, "distribution": distribution, "about": about} for name, distribution, about in rows]
+    session.result(document, lambda: session.table(("recipe", "from", "about"), rows))
+
+
+def show(session: Session, name: Name) -> None:
+    """Print a recipe."""
+    from kdcli.recipes import read
+
+    found, text = read(name)
+    session.result({"name": found, "text": text}, text.rstrip())
+
+
+def copy(session: Session, name: Name, out: Out = None) -> None:
+    """Copy a recipe to a file, to edit it and run it with 'kdcli distill --recipe FILE'."""
+    from kdcli.errors import ConfigError
+    from kdcli.files import write_text
+    from kdcli.recipes import read
+
+    found, text = read(name)
+    path = out or Path(f"{found}.toml")
+    if path.exists():
+        raise ConfigError(f"'{path}' exists; choose another --out")
+    write_text(path, text)
+    session.result({"file": str(path)}, f"wrote {path}; run it with: kdcli distill --recipe {path if path.parent.name else f'./{path}'}")

@@ -1,0 +1,61 @@
+"""``kdcli runs``: what was done."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kdcli.cli.ui import Session, command
+
+Folder = Annotated[Path, typer.Option("--folder", help="Where runs are.")]
+Run = Annotated[Path, typer.Argument(help="Run folder.")]
+Several = Annotated[list[Path], typer.Argument(help="Run folders.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    group = typer.Typer(help="Runs: list, show, compare.", no_args_is_help=True, rich_markup_mode=None)
+    command(group, "list")(list_)
+    command(group, "show")(show)
+    command(group, "compare")(compare)
+    app.add_typer(group, name="runs")
+
+
+def list_(session: Session, folder: Folder = Path("runs")) -> None:
+    """List the runs below a folder, newest first."""
+    from kdcli.training.runs import list_runs
+
+    found = list_runs(folder)
+    rows = [
+        (r["run"], r["state"], r["recipe"], r["student"], ", ".join(f"{k} {v:.3f}" for k, v in r["delta1"].items())) for r in found
+    ]
+    session.result(found, lambda: session.table(("run", "state", "recipe", "student", "delta1"), rows))
+
+
+def show(session: Session, run: Run) -> None:
+    """Show a run: its state, teachers, results, and the recipe that repeats it."""
+    from kdcli.training.runs import RunFolder
+
+    opened = RunFolder.open(run)
+    manifest = opened.manifest()
+    text = (opened.path / "config.toml").read_text(encoding="utf-8")
+    rows = [(key, value) for key, value in manifest.items() if not isinstance(value, dict | list)]
+    rows += [(f"teacher {t['spec']}", f"{t['licence']}, sha256 {t['sha256']}") for t in manifest.get("teachers", [])]
+    rows += [(f"delta1 {name}", f"{r['metrics']['delta1']:.4f}") for name, r in manifest.get("eval", {}).items()]
+    session.result({**manifest, "config": text}, lambda: session.table(("key", "value"), rows, title=str(run)))
+
+
+def compare(session: Session, runs: Several) -> None:
+    """Compare the students of several runs, image by image where they were measured on the same ones."""
+    from kdcli.training.compare import compare_runs
+
+    document = compare_runs(runs)
+    shown = ("delta1", "abs_rel", "rmse")
+    rows = [
+        (r["run"], r["recipe"], r["student"], r["protocol"], *(f"{r['metrics'][m]:.4f}" for m in shown), r["delta1_against_first"])
+        for r in document
+    ]
+    columns = ("run", "recipe", "student", "protocol", *shown, "delta1 minus the first, paired")
+    session.result(document, lambda: session.table(columns, rows))

@@ -1,0 +1,124 @@
+"""How training looks on a terminal and in a log, and the table at its end."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from kdcli.cli.ui import Session
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from kdcli.config import RunConfig
+    from kdcli.training.loop import StepLog
+
+PLAIN_EVERY = 10.0
+"""Seconds between progress lines where standard error is no terminal."""
+
+
+class TrainingProgress:
+    """Tells how a run is getting on: bars on a terminal, plain lines elsewhere, nothing with ``--quiet``."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._stack = ExitStack()
+        self._bars: Progress | None = None
+        self._task: tuple[str, TaskID] | None = None
+        self._last = 0.0
+
+    def __enter__(self) -> TrainingProgress:
+        if sys.stderr.isatty() and not self._session.quiet:
+            self._bars = self._stack.enter_context(self._session.progress())
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
+
+    def note(self, message: str) -> None:
+        """Say what begins or ended."""
+        if self._bars is not None:
+            self._bars.console.print(message, markup=False)
+        else:
+            self._session.note(message)
+
+    def step(self, log: StepLog) -> None:
+        """Show a training step."""
+        terms = " ".join(f"{name} {value:.4f}" for name, value in log.terms.items())
+        note = f"loss {log.loss:.4f} ({terms}) {log.images_per_second:.0f} images/s"
+        self._show(f"{log.variant} {log.stage}", log.step, log.total, note)
+
+    def count(self, what: str, done: int, total: int) -> None:
+        """Show how far a countable job is."""
+        self._show(what, done, total, "")
+
+    def _show(self, what: str, done: int, total: int, note: str) -> None:
+        if self._bars is not None:
+            if self._task is None or self._task[0] != what:
+                if self._task is not None:
+                    self._bars.remove_task(self._task[1])
+                self._task = (what, self._bars.add_task(what, total=total, note=note))
+            self._bars.update(self._task[1], completed=done, total=total, note=note)
+        elif done >= total or time.monotonic() - self._last > PLAIN_EVERY:
+            self._last = time.monotonic()
+            self._session.note(f"  {what} {done}/{total} {note}".rstrip())
+
+
+def run_table(session: Session, document: dict[str, Any], config: RunConfig) -> None:
+    """Print what a finished run comes to: the table, the gain over the twin, where everything is."""
+    label = config.twin.label if config.twin else "twin"
+    names = {"teacher": "teacher", "student": f"student ({config.recipe})", "twin": f"twin ({label})"}
+    shown = ("delta1", "abs_rel", "rmse", "silog")
+    rows = []
+    for role in ("teacher", "student", "twin"):
+        if role in document["eval"]:
+            result = document["eval"][role]
+            rows.append([names[role], *(_interval(result, metric) for metric in shown), result["n"]])
+    if rows:
+        first = document["eval"]["student"]
+        title = f"{config.eval_data}, protocol {first['protocol']['name']} ({first['protocol']['hash']}), 95 % intervals"
+        session.table(["model", *shown, "images"], rows, title=title)
+        for pair in first.get("paired", []):
+            if pair["against"] == "twin":
+                print(_gain(pair))
+    print(f"\nrun      {document['run']}  ({document['seconds']:.0f} s)")
+    print(f"student  {document['student']}")
+    if document.get("export"):
+        print(f"export   {document['export']}  (parity checked)")
+    print(f"report   {document['run']}/report.html, picture.png, images.png")
+
+
+def dry_run(session: Session, config: RunConfig) -> None:
+    """Print the resolved recipe with origins, and what one real step costs."""
+    from kdcli.config import dump
+    from kdcli.training.dry_run import measure
+
+    told = measure(config, session.device)
+
+    def human() -> None:
+        print(dump(config))
+        for row in told["stages"]:
+            print(
+                f"{row['stage']}: {row['steps']} steps, {row['seconds_per_step'] * 1000:.0f} ms a step, about "
+                f"{row['seconds'] / 60:.1f} min; {row['trained_parameters']:,} trained parameters, "
+                f"{row['memory_mib']:.0f} MiB at the peak; an epoch is {row['steps_per_epoch']} steps"
+            )
+        for name, count in told["parameters"].items():
+            print(f"{name}: {count:,} parameters")
+        print(f"terms at the first step: {told['terms']}")
+
+    session.result(told, human)
+
+
+def _interval(result: dict[str, Any], metric: str) -> str:
+    low, high = result["ci95"][metric]
+    value = result["metrics"][metric]
+    return f"{value:.3f}" if low is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _gain(pair: dict[str, Any]) -> str:
+    gain, (low, high) = pair["difference"]["delta1"], pair["ci95"]["delta1"]
+    verdict = "better than its twin" if low > 0 else "worse than its twin" if high < 0 else "not told apart from its twin"
+    return f"delta1 of student minus twin, paired: {gain:+.3f} [{low:+.3f}, {high:+.3f}]: {verdict}"

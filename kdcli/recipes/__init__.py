@@ -1,0 +1,34 @@
+"""Recipes: TOML files that say what a run does, found by name through entry points; data, never code."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+from kdcli import registry
+from kdcli.errors import ConfigError, PluginError
+
+
+def read(name: str) -> tuple[str, str]:
+    """Return a recipe's name and text; ``name`` is a registered recipe or the path of a TOML file.
+
+    Raises:
+        ConfigError: no such file. PluginError: no recipe of that name.
+    """
+    if name.endswith(".toml") or "/" in name or "\\" in name:
+        path = Path(name)
+        try:
+            return name, path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"recipe '{name}' cannot be read ({type(error).__name__}); see: kdcli recipes list") from None
+    plugin = registry.find("recipe", name)
+    return plugin.name, registry.recipe_path(plugin).read_text(encoding="utf-8")
+
+
+def about(plugin: registry.Plugin) -> str:
+    """Return a recipe's one-line description, or what is wrong with it."""
+    try:
+        document = tomllib.loads(registry.recipe_path(plugin).read_text(encoding="utf-8"))
+    except (PluginError, tomllib.TOMLDecodeError, OSError) as error:
+        return f"broken: {error}"
+    return str(document.get("run", {}).get("about", ""))

@@ -1,0 +1,79 @@
+"""Pictures of a run: held-out images with what each model says of them, and what the training images became."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from kdcli.colour import colourise, legend, limits_of, with_legend
+from kdcli.files import atomic
+from kdcli.report.html import png
+
+if TYPE_CHECKING:
+    from kdcli.evals.runner import Example
+
+PANEL = 200
+"""Width of one panel in pixels; small images are enlarged, large ones reduced."""
+GAP, LABEL = 6, 18
+
+
+def comparison(path: Path, examples: Sequence[Example], *, unit: str = "", colours: str = "spectral") -> None:
+    """Draw one row per image: image, ground truth, each model's depth. One range of colours per row's panels."""
+    names = list(examples[0].predictions)
+    rows = []
+    known = torch.cat([example.depth[example.valid] for example in examples])
+    limits = limits_of(known[None], None)
+    for example in examples:
+        panels = [example.image, colourise(example.depth, example.valid, limits=limits, name=colours)]
+        panels += [colourise(example.predictions[name], None, limits=limits, name=colours) for name in names]
+        rows.append([_panel(panel) for panel in panels])
+    grid = _grid(["image", "ground truth", *names], rows)
+    write_picture(path, with_legend(grid, legend(grid.shape[-1], limits, unit=unit, name=colours)))
+
+
+def contact_sheet(path: Path, rows: Mapping[str, Tensor]) -> None:
+    """Draw labelled rows of images, each N x 3 x H x W in 0..1."""
+    blocks = [_grid([name], [[_panel(image) for image in images]]) for name, images in rows.items()]
+    write_picture(path, torch.cat(blocks, dim=1))
+
+
+def write_picture(path: Path, picture_3HW: Tensor) -> None:
+    """Write a picture in 0..1 as an 8-bit PNG."""
+    with atomic(path) as temporary:
+        temporary.write_bytes(png(picture_3HW))
+
+
+def _panel(image_3HW: Tensor) -> Tensor:
+    height = round(image_3HW.shape[-2] * PANEL / image_3HW.shape[-1])
+    mode = "nearest-exact" if image_3HW.shape[-1] < PANEL else "area"
+    return F.interpolate(image_3HW[None].float().cpu(), size=(height, PANEL), mode=mode)[0]
+
+
+def _grid(titles: Sequence[str], rows: Sequence[Sequence[Tensor]]) -> Tensor:
+    columns = max(len(row) for row in rows)
+    width = columns * (PANEL + GAP) + GAP
+    parts = [_titles(titles, width)]
+    for row in rows:
+        height = row[0].shape[-2]
+        strip = torch.ones(3, height + GAP, width)
+        for i, panel in enumerate(row):
+            left = GAP + i * (PANEL + GAP)
+            strip[:, :height, left : left + PANEL] = panel
+        parts.append(strip)
+    return torch.cat(parts, dim=1)
+
+
+def _titles(titles: Sequence[str], width: int) -> Tensor:
+    import numpy as np
+    from PIL import Image, ImageDraw
+
+    strip = Image.new("RGB", (width, LABEL), "white")
+    draw = ImageDraw.Draw(strip)
+    for i, title in enumerate(titles):
+        draw.text((GAP + i * (PANEL + GAP), 3), title, fill="black")
+    return torch.from_numpy(np.asarray(strip).copy()).permute(2, 0, 1).float() / 255

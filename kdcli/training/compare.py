@@ -1,0 +1,55 @@
+"""Compare finished runs from their result files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kdcli.errors import ConfigError, DataError
+from kdcli.evals.intervals import interval
+from kdcli.training.runs import RunFolder
+
+
+def compare_runs(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Return one row per run: its student's metrics, and the paired difference of delta1 from the first run's.
+
+    Raises:
+        DataError: no run, or one without results. ConfigError: fewer than two.
+    """
+    if len(paths) < 2:
+        raise ConfigError(f"comparing takes at least two runs, not {len(paths)}; see: kdcli runs list")
+    rows: list[dict[str, Any]] = []
+    first: dict[str, float] = {}
+    for path in paths:
+        run = RunFolder.open(path)
+        manifest = run.manifest()
+        if "student" not in manifest.get("eval", {}):
+            raise DataError(f"run '{path}' has no results yet (state: {manifest.get('state')}); finish it with --resume")
+        result = manifest["eval"]["student"]
+        images = _delta1(run.path / "eval" / "per_image.csv", result["protocol"]["hash"])
+        first = first or images
+        rows.append({
+            "run": str(path), "recipe": manifest["recipe"], "student": manifest["student"],
+            "protocol": f"{result['protocol']['name']} ({result['protocol']['hash']})", "metrics": result["metrics"],
+            "delta1_against_first": _difference(images, first) if rows else "",
+        })
+    return rows
+
+
+def _delta1(path: Path, protocol: str) -> dict[str, float]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    return {f"{protocol}/{r['image']}": float(r["delta1"]) for r in rows if r["model"] == "student" and not r["skipped"]}
+
+
+def _difference(images: dict[str, float], first: dict[str, float]) -> str:
+    common = sorted(images.keys() & first.keys())
+    if len(common) < 2:
+        return "not comparable: other images or protocol"
+    gaps = torch.tensor([images[key] - first[key] for key in common], dtype=torch.float64)
+    low, high = interval(gaps[:, None], torch.ones(len(gaps)))[:, 0].tolist()
+    return f"{float(gaps.mean()):+.4f} [{low:+.4f}, {high:+.4f}] on {len(common)} images"

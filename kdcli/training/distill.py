@@ -1,0 +1,197 @@
+"""The main job: stages, twin, evaluation, picture, report, export; and how it goes on after an interruption."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from kdcli.config import RunConfig, StageConfig
+from kdcli.errors import ConfigError
+from kdcli.files import sha256_of
+from kdcli.students.files import save_student
+from kdcli.training import checkpoint, loop
+from kdcli.training.finish import evaluate_run, export_run, picture_of_run, report_of_run
+from kdcli.training.fit_stage import fit_stage
+from kdcli.training.loop import StepLog
+from kdcli.training.parts import Workshop, provenance
+from kdcli.training.runs import RunFolder, new_path
+
+
+class Progress(Protocol):
+    """Who is told how a run is getting on; the command line draws it."""
+
+    def note(self, message: str) -> None:
+        """Say what begins or ended."""
+
+    def step(self, log: StepLog) -> None:
+        """Show a logged training step."""
+
+    def count(self, what: str, done: int, total: int) -> None:
+        """Show how far a countable job is."""
+
+
+class Silent:
+    """Progress for callers who want none."""
+
+    def note(self, message: str) -> None:
+        """Say nothing."""
+
+    def step(self, log: StepLog) -> None:
+        """Show nothing."""
+
+    def count(self, what: str, done: int, total: int) -> None:
+        """Show nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What a finished run comes to."""
+
+    run: Path
+    student: Path
+    steps: int
+    seconds: float
+    eval: Mapping[str, Any]
+    """``student``, ``teacher``, ``twin`` -> result document; empty without evaluation data."""
+    export: Path | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "run": str(self.run), "student": str(self.student), "steps": self.steps, "seconds": round(self.seconds, 1),
+            "eval": dict(self.eval), "export": None if self.export is None else str(self.export),
+        }
+
+
+def distill(
+    config: RunConfig, *, out: Path | None = None, resume: Path | None = None, device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+) -> RunResult:
+    """Distil, evaluate beside teacher and twin, and export.
+
+    With ``resume`` the configuration of that run is used, finished parts are kept, and the stage under way goes on
+    from its last checkpoint.
+
+    Raises:
+        ConfigError, DataError, WeightsError, PluginError: before the first step, wherever possible.
+        TrainingError: the loss is no longer a number. KeyboardInterrupt: asked to stop; the state was saved.
+    """
+    progress = progress or Silent()
+    begin = time.perf_counter()
+    if resume is not None:
+        run = RunFolder.open(resume)
+        config = run.config()
+    shop = Workshop(config=config, device=torch.device(device))
+    # Everything that can be refused is refused before anything is written.
+    student, spec = shop.student()
+    for stage in config.stages:
+        shop.check(stage, student)
+    if config.eval_data is not None:
+        shop.source(config.eval_data)
+    teachers = provenance(shop.teachers(config.main))
+    if resume is None:
+        run = RunFolder.create(
+            out or new_path(config), config, {"student": spec, "teachers": teachers, "device": str(shop.device)}
+        )
+    with run.locked():
+        kept_before = float(run.manifest().get("seconds", 0.0)) if resume is not None else 0.0
+        try:
+            steps = _train(shop, run, spec, teachers, progress)
+        finally:
+            run.update(seconds=kept_before + time.perf_counter() - begin)
+        results = evaluate_run(shop, run, progress)
+        picture_of_run(shop, run)
+        exported = export_run(shop, run, progress)
+        seconds = kept_before + time.perf_counter() - begin
+        report_of_run(run, config, results, seconds)
+        run.update(state="finished", seconds=seconds, eval=results, student_sha256=sha256_of(run.student))
+    return RunResult(run=run.path, student=run.student, steps=steps, seconds=seconds, eval=results, export=exported)
+
+
+def _train(shop: Workshop, run: RunFolder, spec: str, teachers: list[dict[str, Any]], progress: Progress) -> int:
+    """Train what is not there yet: the run itself, then its twin."""
+    config = shop.config
+    variants: list[tuple[str, Path, tuple[StageConfig, ...]]] = [("student", run.student, config.stages)]
+    if config.twin is not None:
+        variants.append(("twin", run.twin, config.twin.stages(config.stages)))
+    steps = 0
+    for variant, path, stages in variants:
+        counted = [loop.total_steps(stage, shop.feed(stage)) for stage in stages if stage.train == "student"]
+        if variant == "student":
+            steps = sum(counted)
+        if path.is_file():
+            progress.note(f"{variant}: finished before, kept")
+            continue
+        student, state = _train_variant(shop, run, variant, stages, progress)
+        licence = ", ".join(sorted({str(row["licence"]) for row in teachers}))
+        save_student(path, student, spec, {
+            "teachers": teachers, "licence": licence, "recipe": config.recipe, "seed": config.seed, "variant": variant,
+            "size": list(config.main.size), "training_data": config.main.data, "steps": sum(counted),
+        }, state)
+        run.state.unlink(missing_ok=True)
+    shutil.rmtree(run.state.parent, ignore_errors=True)
+    return steps
+
+
+def _train_variant(
+    shop: Workshop, run: RunFolder, variant: str, stages: tuple[StageConfig, ...], progress: Progress
+) -> tuple[nn.Module, dict[str, torch.Tensor]]:
+    student, _ = shop.student()
+    resume = checkpoint.read(run.state) if run.state.is_file() else None
+    if resume is not None and resume["variant"] != variant:
+        resume = None
+    names = [stage.name for stage in stages]
+    first = names.index(resume["stage"]) if resume is not None else 0
+    state: dict[str, torch.Tensor] = {}
+    for stage in stages[first:]:
+        if stage.train == "transform":
+            if not run.transform.is_file():
+                progress.note(f"{variant}: {stage.name}: fitting the transformation network to the teacher's statistics")
+                fit_stage(shop, stage, run.transform, progress.count)
+            continue
+        fitted = run.transform if run.transform.is_file() else None
+        task = shop.task(stage, student, fitted)
+        feed = shop.feed(stage)
+        task.build(next(feed.batches(0, 1)))
+        if resume is not None:
+            run.forget_after(variant, stage.name, int(resume["step"]))
+            progress.note(f"{variant}: {stage.name}: going on after step {resume['step']}")
+        else:
+            progress.note(f"{variant}: {stage.name}: {loop.total_steps(stage, feed)} steps of {stage.batch_size} images")
+
+        def report(log: StepLog) -> None:
+            run.log_step(log)
+            progress.step(log)
+
+        try:
+            state = loop.train(
+                stage, task, feed, seed=shop.config.seed, state_file=run.state, variant=variant, report=report, resume=resume
+            )
+        except loop.Interrupted:
+            progress.note(f"saved; go on with: kdcli distill --resume {run.path}")
+            run.update(state="interrupted")
+            raise
+        student.load_state_dict(state)
+        resume = None
+    return student, state
+
+
+def resumable(path: Path) -> RunConfig:
+    """Return the configuration of a run that is to go on.
+
+    Raises:
+        DataError: no run there. ConfigError: it is finished.
+    """
+    run = RunFolder.open(path)
+    if run.manifest().get("state") == "finished":
+        raise ConfigError(f"run '{path}' is finished; see it with: kdcli runs show '{path}'")
+    return run.config()
+
+

@@ -1,0 +1,57 @@
+"""The stage that fits a transformation network to the teacher's statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from kdcli.config import StageConfig
+from kdcli.errors import ConfigError
+from kdcli.training.augment import augment
+from kdcli.training.context import Context, ModelView
+from kdcli.training.loop import total_steps
+from kdcli.training.parts import Workshop, provenance
+from kdcli.training.seeds import seed_of, seeded
+from kdcli.transform import TransformNetwork, fit, save
+from kdcli.types import Batch
+
+
+def fit_stage(shop: Workshop, stage: StageConfig, path: Path, told: Callable[[str, int, int], None]) -> None:
+    """Fit on the stage's mixed images and write the network; a function of the seed alone.
+
+    Raises:
+        ConfigError: several teachers, or one without batch norm.
+    """
+    teachers = shop.teachers(stage)
+    if len(teachers) != 1:
+        raise ConfigError(f"stage '{stage.name}' fits a transformation to one teacher, not to {len(teachers)}")
+    teacher = next(iter(teachers.values()))
+    seed = seed_of(shop.config.seed, stage.name)
+    with seeded(seed):
+        network = TransformNetwork(form=stage.network)
+    network.to(shop.device)
+    feed = shop.feed(stage)
+    steps = total_steps(stage, feed)
+    mixers = shop.mixers(stage, None)
+    generator = torch.Generator(device=shop.device)
+
+    def batch_at(step: int) -> Batch:
+        batch = next(feed.batches(step, step + 1))
+        generator.manual_seed(seed_of(seed, step))
+        batch = augment(batch, flip=stage.flip, jitter=stage.jitter, generator=generator)
+        context = Context(
+            step=step, epoch=0, stage=stage.name, progress=step / steps, generator=generator, batch=batch, teachers={},
+            student=ModelView(nn.Identity(), batch, gradient=False),
+        )
+        for mixer in mixers:
+            batch = mixer.mix(batch, context)
+        return batch
+
+    result = fit(
+        network, teacher, batch_at, steps=steps, lr=stage.lr, content=stage.content, norm=stage.norm,
+        on_step=lambda step, _: told("fitted", step + 1, steps),
+    )
+    save(network, path, {"teachers": provenance(teachers), "data": stage.data, "seed": shop.config.seed, **result.document()})

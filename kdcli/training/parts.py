@@ -1,0 +1,159 @@
+"""Build what a stage names: student, teachers, losses, mixers, feed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from kdcli import registry
+from kdcli.config import RunConfig, StageConfig
+from kdcli.devices import autocast_dtype
+from kdcli.errors import ConfigError, PluginError
+from kdcli.models import load_teacher
+from kdcli.protocols import DepthModel, Loss, Mixer, Source
+from kdcli.sources import load_source
+from kdcli.spec import Spec, parse
+from kdcli.training import step
+from kdcli.training.feed import Feed, RenderCache
+from kdcli.training.seeds import seed_of, seeded
+from kdcli.training.step import DistillTask
+from kdcli.transform import TransformMixer, batch_norms
+from kdcli.transform import load as load_transform
+from kdcli.types import DepthKind
+
+
+@dataclass(kw_only=True)
+class Workshop:
+    """What the stages of a run and its twin share: device, seed, teachers and rendered images."""
+
+    config: RunConfig
+    device: torch.device
+    cache: RenderCache = field(default_factory=RenderCache)
+    _teachers: dict[str, nn.Module] = field(default_factory=dict)
+    _sources: dict[str, Source] = field(default_factory=dict)
+
+    def teachers(self, stage: StageConfig) -> dict[str, nn.Module]:
+        """Return the stage's teachers by spec, each built once, frozen, in eval mode and on the device."""
+        for spec in stage.teachers:
+            if spec not in self._teachers:
+                self._teachers[spec] = _layout(load_teacher(spec).to(self.device))
+        return {spec: self._teachers[spec] for spec in stage.teachers}
+
+    def source(self, spec: str) -> Source:
+        """Return a source, built once."""
+        if spec not in self._sources:
+            self._sources[spec] = load_source(spec)
+        return self._sources[spec]
+
+    def feed(self, stage: StageConfig) -> Feed:
+        """Return the stage's batches; the same order for a run and its twin."""
+        return Feed(
+            self.source(stage.data), batch_size=stage.batch_size, size=stage.size,
+            seed=seed_of(self.config.seed, stage.name), device=self.device, workers=stage.workers, cache=self.cache,
+        )
+
+    def student(self) -> tuple[nn.Module, str]:
+        """Build the student with weights that depend on the seed alone; return it with its full spec.
+
+        A student that can take on the teacher's depth kind and range does so where its spec does not say otherwise.
+
+        Raises:
+            ConfigError: the student's depth means something other than the teacher's.
+        """
+        spec = self.student_spec()
+        with seeded(seed_of(self.config.seed, "student")):
+            student = registry.build("student", spec)
+        if not isinstance(student, nn.Module) or not isinstance(student, DepthModel):
+            raise PluginError(f"student '{spec}' is no depth model: it lacks depth_kind, depth_range or taps; report it to its author")
+        for name, teacher in self.teachers(self.config.main).items():
+            if teacher.depth_kind != student.depth_kind:
+                raise ConfigError(
+                    f"student '{spec}' gives {student.depth_kind}, teacher '{name}' {teacher.depth_kind}; "
+                    "choose a student of that kind"
+                )
+        return _layout(student.to(self.device)), str(spec)
+
+    def student_spec(self) -> Spec:
+        """Return the student's spec, completed by the teacher's depth kind and range."""
+        plugin, spec = registry.resolve("student", parse(self.config.student))
+        keys = inspect.signature(registry.load(plugin)).parameters
+        teachers = list(self.teachers(self.config.main).values())
+        kind = DepthKind(str(teachers[0].depth_kind))
+        options = dict(spec.options)
+        if "kind" in keys and "kind" not in options and kind is not DepthKind.METRIC:
+            options["kind"] = str(kind)
+        return replace(spec, options=options)
+
+    def check(self, stage: StageConfig, student: nn.Module) -> None:
+        """Build everything of a stage that does not depend on an earlier one, to refuse what cannot work.
+
+        Raises:
+            ConfigError, PluginError, SpecError, WeightsError: as building would.
+        """
+        self.feed(stage)
+        if stage.train == "student":
+            self.task(replace(stage, transform="none") if stage.transform == "fitted" else stage, student, None)
+        else:
+            for teacher in self.teachers(stage).values():
+                batch_norms(teacher)
+            self.mixers(stage, None)
+
+    def task(self, stage: StageConfig, student: nn.Module, fitted: Path | None) -> DistillTask:
+        """Wire a stage and check that its losses get what they need."""
+        losses: dict[str, tuple[float, Loss]] = {
+            name: (weight, registry.build("loss", name)) for name, weight in stage.losses
+        }
+        task_loss = registry.build("loss", stage.task_loss) if stage.task_loss else None
+        teachers = self.teachers(stage)
+        step.check(stage, student, teachers, losses, task_loss)
+        made = DistillTask(
+            stage, student, teachers, losses, self.mixers(stage, fitted), task_loss,
+            seed=seed_of(self.config.seed, "step"), device=self.device, amp=self.amp(stage),
+        )
+        return made.to(self.device)
+
+    def mixers(self, stage: StageConfig, fitted: Path | None) -> list[Mixer]:
+        """Return the stage's mixers, the transformation network last."""
+        mixers: list[Mixer] = []
+        for spec in stage.mixers:
+            mixer = registry.build("mixer", spec)
+            if not isinstance(mixer, Mixer):
+                raise PluginError(f"mixer '{spec}' has no mix(batch, ctx); report it to its author")
+            mixers.append(mixer)
+        if stage.transform != "none":
+            path = fitted if stage.transform == "fitted" else Path(stage.transform)
+            if path is None:
+                raise ConfigError(f"stage '{stage.name}' wants a fitted transformation, but none was fitted")
+            network, _ = load_transform(path)
+            mixers.append(TransformMixer(network.to(self.device), share=stage.transform_share))
+        return mixers
+
+    def amp(self, stage: StageConfig) -> torch.dtype | None:
+        """Return the autocast type of a stage."""
+        if stage.amp == "off":
+            return None
+        return torch.bfloat16 if stage.amp == "bf16" else autocast_dtype(self.device)
+
+
+def provenance(teachers: Mapping[str, nn.Module]) -> list[dict[str, object]]:
+    """Return where the teachers' weights come from, for manifest and card."""
+    rows = []
+    for spec, teacher in teachers.items():
+        known = getattr(teacher, "provenance", None)
+        rows.append({
+            "spec": spec, "name": getattr(known, "name", spec), "weights": getattr(known, "weights", None),
+            "sha256": getattr(known, "sha256", None), "licence": getattr(known, "licence", "unknown"),
+            "training_data": getattr(known, "training_data", "unknown"),
+            "depth_kind": str(teacher.depth_kind),
+        })
+    return rows
+
+
+def _layout(model: nn.Module) -> nn.Module:
+    """Put convolutions into channels-last order, which both CPUs and GPUs run faster."""
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
