@@ -102,7 +102,9 @@ def test_pgm_with_a_small_maximum_keeps_its_unit(tmp_path: Path) -> None:
     assert np.array_equal(read_stored(tmp_path / "a.pgm").values.numpy(), ramp())
 
 
-@pytest.mark.parametrize("content", [b"P5 32 24 65535\n" + b"\0" * 100, b"P2 2 1 9\n1 2", b"P5 32", b"P5 0 4 255\n", b"x"])
+@pytest.mark.parametrize(
+    "content", [b"P5 32 24 65535\n" + b"\0" * 100, b"P2 2 1 9\n1 2", b"P5 32", b"P5 0 4 255\n", b"x"]
+)
 def test_a_broken_pgm_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.pgm").write_bytes(content)
     with pytest.raises(DataError, match=r"a\.pgm"):
@@ -135,7 +137,9 @@ def test_npz_by_name_with_its_mask_or_alone(tmp_path: Path) -> None:
         read_depth(tmp_path / "two.npz")
 
 
-@pytest.mark.parametrize("array", [np.zeros((2, 3, 3)), np.zeros(4), np.zeros((0, 4)), np.array([["a"]]), np.zeros((2, 2), bool)])
+@pytest.mark.parametrize(
+    "array", [np.zeros((2, 3, 3)), np.zeros(4), np.zeros((0, 4)), np.array([["a"]]), np.zeros((2, 2), bool)]
+)
 def test_an_array_that_is_no_map_is_refused(tmp_path: Path, array: np.ndarray) -> None:
     np.save(tmp_path / "a.npy", array)
     with pytest.raises(DataError, match=r"a\.npy"):

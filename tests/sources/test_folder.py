@@ -244,5 +244,5 @@ def test_real_pointer_and_mismatch(shared: Path) -> None:
     with pytest.raises(DataError, match="git lfs pull"):
         load_source(f"folder:{bad}/git_lfs_pointer/image_02/data")
     pair = bad / "rgb_gt_mismatch/dataset"
-    with pytest.raises(DataError, match="1242x375 .* 1241x376"):
+    with pytest.raises(DataError, match=r"1242x375 .* 1241x376"):
         load_source(f"folder:{pair}/images,depths={pair}/depth_maps,scale=256")[0]
