@@ -1,0 +1,9 @@
+"""Exported files: written, proved to give the same numbers, and read back as models."""
+
+from __future__ import annotations
+
+from kdcli.exporters.export import ExportReport, export
+from kdcli.exporters.loaded import ExportedModel, load_exported
+from kdcli.exporters.parity import Drift
+
+__all__ = ["Drift", "ExportReport", "ExportedModel", "export", "load_exported"]

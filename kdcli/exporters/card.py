@@ -1,0 +1,63 @@
+"""What an exported file says of itself: kind and range of its numbers, origin, terms."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from kdcli import __version__
+from kdcli.errors import WeightsError
+from kdcli.students.files import read_card
+from kdcli.teachers.run import find_student
+
+
+def describe(model: nn.Module, card: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Return the metadata of an exported model; what is not a string is JSON.
+
+    Args:
+        model: its depth kind and range, provenance or card are read.
+        card: what the student's file says (student, teacher, licence, training data ...); the model's own facts win.
+    """
+    facts: dict[str, Any] = {**(getattr(model, "card", None) or {}), **(card or {})}
+    provenance = getattr(model, "provenance", None)
+    if provenance is not None and is_dataclass(provenance):
+        own = {key: value for key, value in asdict(provenance).items() if value not in (None, "")}  # type: ignore[arg-type]
+        own.pop("sha256", None)
+        facts = {**own, **facts}
+    if "size" in facts:  # of training; the file's own size is another matter
+        facts["trained_size"] = facts.pop("size")
+    facts |= {
+        "depth_kind": str(model.depth_kind),
+        "depth_range": [float(bound) for bound in model.depth_range],  # type: ignore[union-attr]
+        "unit": model.depth_kind.unit,  # type: ignore[union-attr]
+        "kdcli": __version__,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "sha256": fingerprint(model),
+        "image": "B x 3 x H x W float32, RGB in 0..1",
+    }
+    return {key: value if isinstance(value, str) else json.dumps(value, default=str) for key, value in facts.items()}
+
+
+def card_of(text: str) -> dict[str, Any]:
+    """Return the card of a student named on the command line; empty for models that have none."""
+    if text.startswith("teacher:") or Path(text).suffix in (".onnx", ".pt2"):
+        return {}
+    try:
+        return read_card(find_student(Path(text)))
+    except WeightsError:
+        return {}
+
+
+def fingerprint(model: nn.Module) -> str:
+    """Return the sha256 of a model's tensors, by name in name order: the same whatever file they were in."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,142 @@
+"""Export a model: choose what stays open, write the file, prove it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from torch import Tensor, nn
+
+from kdcli import registry
+from kdcli.errors import ConfigError
+from kdcli.exporters.card import describe
+from kdcli.exporters.parity import TOLERANCE, Drift, compare, images_for
+from kdcli.exporters.quantise import AGREEMENT, quantise
+from kdcli.files import atomic, sha256_of
+from kdcli.protocols import Exporter
+
+DEFAULT_SIZE = (192, 256)
+"""Height and width that are tried out, and fixed where the network cannot leave them open."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportReport:
+    """What was written and how far it is from the model."""
+
+    path: Path
+    format: str
+    bytes: int
+    sha256: str
+    size: tuple[int, int] | None
+    """Height and width that the file takes; None = any."""
+    int8: bool
+    seconds: float
+    drift: tuple[Drift, ...]
+    """One per batch that was compared; empty when not verified."""
+    notes: tuple[str, ...]
+
+    @property
+    def worst(self) -> Drift | None:
+        """The comparison with the largest relative difference."""
+        return max(self.drift, key=lambda drift: drift.relative, default=None)
+
+
+def export(
+    model: nn.Module,
+    format: str,
+    path: Path | str,
+    *,
+    size: tuple[int, int] | Literal["dynamic"] | None = None,
+    verify: bool = True,
+    images: Tensor | None = None,
+    int8: bool = False,
+    tolerance: float = TOLERANCE,
+    card: Mapping[str, Any] | None = None,
+) -> ExportReport:
+    """Write a model in a format and check the file against it; a file that does not pass is removed.
+
+    Args:
+        model: a depth model in eval mode.
+        format: name of an exporter plugin.
+        path: of the file.
+        size: (height, width) fixes them; ``dynamic`` insists on leaving them open; None leaves them open where the
+            network allows it and notes where not.
+        verify: run the parity gate: the export's size, a batch of two, another size when open.
+        images: B x 3 x H x W in 0..1 for the gate and for calibration; synthetic ones when None.
+        int8: quantise weights and activations (ONNX only). Judged by agreement instead of ``tolerance``.
+        tolerance: largest difference relative to the largest depth.
+        card: what is known of the student, written into the file's metadata.
+
+    Raises:
+        ConfigError: the network cannot be exported like that, or the file drifts from it. PluginError: no such format.
+    """
+    begin, target = time.perf_counter(), Path(path)
+    exporter: Exporter = registry.build("exporter", format)
+    if int8 and exporter.suffix != ".onnx":
+        raise ConfigError(f"--int8 works with --format onnx only, not with {format}")
+    if target.is_dir():
+        raise ConfigError(f"'{target}' is a folder; give a file, for example {target / 'student'}{exporter.suffix}")
+    metadata = describe(model, card)
+    was_training, notes = model.training, []
+    model.eval()
+    try:
+        with atomic(target) as temporary:
+            shape = size if isinstance(size, tuple) else DEFAULT_SIZE
+            fixed = isinstance(size, tuple)
+            if not fixed:
+                try:
+                    _write(exporter, model, temporary, shape, metadata, dynamic=True)
+                except ConfigError as error:
+                    if size == "dynamic":
+                        raise
+                    fixed = True
+                    notes.append(f"height and width are fixed to {shape[0]}x{shape[1]}: {error}")
+            if fixed:
+                _write(exporter, model, temporary, shape, metadata, dynamic=False)
+            if int8:
+                quantise(temporary, images, shape)
+                if images is None:
+                    notes.append("int8 was calibrated on synthetic images; --images DIR with the target's is better")
+            drift = _gate(exporter, model, temporary, images, shape, fixed, int8, tolerance) if verify else ()
+    finally:
+        model.train(was_training)
+    return ExportReport(
+        path=target, format=format, bytes=target.stat().st_size, sha256=sha256_of(target),
+        size=shape if fixed else None, int8=int8, seconds=time.perf_counter() - begin, drift=drift, notes=tuple(notes),
+    )
+
+
+def _write(
+    exporter: Exporter, model: nn.Module, path: Path, size: tuple[int, int], metadata: dict[str, str], *, dynamic: bool
+) -> None:
+    said = "dynamic" if dynamic else f"{size[0]}x{size[1]}"
+    exporter.export(model, path, size=size, dynamic=dynamic, metadata={**metadata, "size": said})
+
+
+def _gate(
+    exporter: Exporter, model: nn.Module, path: Path, images: Tensor | None, size: tuple[int, int], fixed: bool,
+    int8: bool, tolerance: float,
+) -> tuple[Drift, ...]:
+    """Compare the file with the model.
+
+    Raises:
+        ConfigError: it drifts.
+    """
+    call = exporter.load(path)
+    two = cast(int | None, getattr(call, "batch", None)) is None
+    drifts = tuple(compare(model, call, image) for image in images_for(images, size, other_size=not fixed, two=two))
+    for drift in drifts:
+        if int8 and drift.agreement < AGREEMENT:
+            raise ConfigError(
+                f"the int8 file agrees with the model on {drift.agreement:.1%} of the pixels (delta1), "
+                f"{AGREEMENT:.0%} are needed; give --images of the target, or export without --int8"
+            )
+        if not int8 and not drift.relative <= tolerance:
+            raise ConfigError(
+                f"the exported file drifts from the model: {drift}, {tolerance:g} is allowed; nothing was written, "
+                "try another --format or a fixed --size"
+            )
+    return drifts

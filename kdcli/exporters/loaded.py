@@ -1,0 +1,80 @@
+"""An exported file as a model again, so that it can be evaluated, compared and shown like any other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kdcli.errors import WeightsError
+from kdcli.types import DepthKind, Prediction, Provenance, Tap
+
+
+class ExportedModel(nn.Module):
+    """An exported file: depth kind and range from its metadata; runs on the CPU whatever the device of the image.
+
+    Images of another size than the file takes are resized inside, batches it does not take are split.
+    """
+
+    def __init__(self, call: Callable[[Tensor], Tensor], *, path: Path, metadata: Mapping[str, str]) -> None:
+        super().__init__()
+        self._call = call
+        self._batch: int | None = getattr(call, "batch", None)
+        self._size: tuple[int, int] | None = getattr(call, "size", None)
+        self.card: dict[str, Any] = {key: _value(text) for key, text in metadata.items()}
+        self.taps: Mapping[str, Tap] = {}
+        try:
+            self.depth_kind = DepthKind(metadata["depth_kind"])
+            low, high = json.loads(metadata["depth_range"])
+        except (KeyError, ValueError, TypeError) as error:
+            raise WeightsError(
+                f"'{path}' does not say what its numbers mean (depth_kind, depth_range in its metadata); "
+                "only files written by `kdcli export` can be opened"
+            ) from error
+        self.depth_range = (float(low), float(high))
+        self.provenance = Provenance(
+            name=path.name, weights=str(path), sha256=metadata.get("sha256"),
+            licence=metadata.get("licence", "unknown"), training_data=metadata.get("training_data", "unknown"),
+        )
+
+    @torch.no_grad()
+    def forward(self, image: Tensor) -> Prediction:
+        """Predict depth B x 1 x h x w at the file's own output size."""
+        if self._size is not None and tuple(image.shape[-2:]) != self._size:
+            image = functional.interpolate(image, size=self._size, mode="bilinear", align_corners=False, antialias=True)
+        chunks = torch.split(image, self._batch) if self._batch is not None else (image,)
+        depth = torch.cat([self._call(chunk) for chunk in chunks])
+        return Prediction(depth=depth, kind=self.depth_kind)
+
+
+def load_exported(path: Path) -> ExportedModel:
+    """Open an ``.onnx`` or ``.pt2`` file that kdcli wrote.
+
+    Raises:
+        WeightsError: missing, broken, foreign, or of another ending.
+    """
+    if not path.is_file():
+        raise WeightsError(f"there is no exported file at '{path}'; check the path")
+    if path.suffix == ".onnx":
+        from kdcli.exporters.onnx import OnnxFile
+
+        onnx = OnnxFile(path)
+        return ExportedModel(onnx, path=path, metadata=onnx.metadata)
+    if path.suffix == ".pt2":
+        from kdcli.exporters.pt2 import Pt2File
+
+        pt2 = Pt2File(path)
+        return ExportedModel(pt2, path=path, metadata=pt2.metadata)
+    raise WeightsError(f"'{path}' is neither .onnx nor .pt2; give a file written by `kdcli export`")
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,113 @@
+"""ONNX: one file with the weights inside, dynamic batch, and what the numbers mean in its metadata."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from kdcli.errors import ConfigError, WeightsError
+from kdcli.exporters.trace import silence, trace
+from kdcli.protocols import API_VERSION
+
+LIMIT = 1_900_000_000
+"""Most bytes of weights in one file; the format's own limit is 2 GB."""
+
+
+class OnnxExporter:
+    """``--format onnx``: for onnxruntime and everything that reads ONNX. Input ``image``, output ``depth``."""
+
+    api_version: ClassVar[int] = API_VERSION
+    suffix = ".onnx"
+
+    def export(
+        self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str]
+    ) -> None:
+        """Write the file.
+
+        Raises:
+            ConfigError: the network cannot be expressed, or is too large for one file.
+        """
+        weight = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+        if weight > LIMIT:
+            raise ConfigError(f"{weight / 1e9:.1f} GB of weights do not fit one ONNX file of 2 GB; use --format pt2")
+        program = trace(model, size, dynamic=dynamic)
+        try:
+            with torch.no_grad(), silence():
+                made = torch.onnx.export(
+                    program, (), dynamo=True, input_names=["image"], output_names=["depth"], verbose=False
+                )
+                if made is None:
+                    raise RuntimeError("the exporter gave nothing back")
+                proto = made.model_proto
+        except Exception as error:  # an operator without translation surfaces in many ways
+            reason = " ".join(str(error).split())[:160] or type(error).__name__
+            name = type(model).__name__
+            raise ConfigError(f"{name} cannot be written as ONNX ({reason}); try --format pt2") from error
+        _tidy(proto)
+        for key, value in metadata.items():
+            proto.metadata_props.add(key=key, value=value)
+        path.write_bytes(proto.SerializeToString())
+
+    def load(self, path: Path) -> OnnxFile:
+        """Return the file as a callable from image to depth, run by onnxruntime on the CPU."""
+        return OnnxFile(path)
+
+
+class OnnxFile:
+    """An ONNX file, run by onnxruntime on the CPU.
+
+    ``batch`` and ``size`` are what the file fixes; None where it leaves them open.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file.
+
+        Raises:
+            WeightsError: it is no ONNX file, or not one of image in and depth out.
+        """
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4
+        options.intra_op_num_threads = torch.get_num_threads()
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has a class of error for each way of being broken
+            reason = " ".join(str(error).split())[-160:]
+            raise WeightsError(f"'{path}' is no ONNX file that can be run ({reason}); export it again") from error
+        names = [i.name for i in self._session.get_inputs()], [o.name for o in self._session.get_outputs()]
+        if names != (["image"], ["depth"]):
+            raise WeightsError(f"'{path}' takes {names[0]} and gives {names[1]}, not image and depth; export it again")
+        batch, _, height, width = self._session.get_inputs()[0].shape
+        self.batch: int | None = batch if isinstance(batch, int) else None
+        self.size: tuple[int, int] | None = (height, width) if isinstance(height, int) else None
+        self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Return depth B x 1 x h x w on the image's device."""
+        feed = {"image": image.detach().float().cpu().contiguous().numpy()}
+        return torch.from_numpy(self._session.run(["depth"], feed)[0]).to(image.device)
+
+
+def _tidy(proto: Any) -> None:
+    """Drop what the exporter notes about this machine (paths, traces), and give open dimensions their names."""
+    graph = proto.graph
+    for item in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        del item.metadata_props[:]
+    for node in graph.node:
+        node.doc_string = ""
+    del proto.metadata_props[:]
+    shown = [d.dim_param for d in graph.input[0].type.tensor_type.shape.dim]
+    names = {old: new for old, new in zip(shown, ("batch", "", "height", "width"), strict=True) if old}
+    if not names:
+        return
+    pattern = re.compile(r"\b(" + "|".join(map(re.escape, names)) + r")\b")
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param:
+                dim.dim_param = pattern.sub(lambda match: names[match[1]], dim.dim_param)

@@ -1,0 +1,81 @@
+"""PyTorch's own exported program (``.pt2``): for its C++ and Python runtimes and ahead-of-time compilers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from kdcli.errors import ConfigError, WeightsError
+from kdcli.exporters.trace import silence, trace
+from kdcli.files import is_lfs_pointer
+from kdcli.protocols import API_VERSION
+
+_NOTES = "kdcli.json"
+"""The extra file in the archive that holds the metadata."""
+
+
+class Pt2Exporter:
+    """``--format pt2``: a ``torch.export`` archive."""
+
+    api_version: ClassVar[int] = API_VERSION
+    suffix = ".pt2"
+
+    def export(
+        self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str]
+    ) -> None:
+        """Write the file.
+
+        Raises:
+            ConfigError: the network cannot be traced or written.
+        """
+        program = trace(model, size, dynamic=dynamic)
+        try:
+            with silence():
+                torch.export.save(program, path, extra_files={_NOTES: json.dumps(dict(metadata))})
+        except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
+            reason = " ".join(str(error).split())[:160]
+            name = type(model).__name__
+            raise ConfigError(f"{name} cannot be written as pt2 ({reason}); try --format onnx") from error
+
+    def load(self, path: Path) -> Pt2File:
+        """Return the file as a callable from image to depth, run by PyTorch."""
+        return Pt2File(path)
+
+
+class Pt2File:
+    """A ``.pt2`` file, run by PyTorch on the CPU.
+
+    ``batch`` and ``size`` are what the file fixes; None where it leaves them open.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the file. Like every ``torch.export`` archive it may hold pickles: open files you trust.
+
+        Raises:
+            WeightsError: it is missing, no such archive, or not one of image in and depth out.
+        """
+        if not path.is_file() or is_lfs_pointer(path):
+            raise WeightsError(f"'{path}' is no exported file; check the path, or run `git lfs pull` in its repository")
+        notes: dict[str, Any] = {_NOTES: ""}
+        try:
+            with silence():
+                program = torch.export.load(path, extra_files=notes)
+            shape = next(n.meta["val"].shape for n in program.graph.nodes if (n.op, n.name) == ("placeholder", "image"))
+            self._module = program.module()
+            self.metadata: dict[str, str] = json.loads(notes[_NOTES] or "{}")
+        except Exception as error:  # a damaged archive surfaces in many ways
+            reason = " ".join(str(error).split())[:160] or type(error).__name__
+            raise WeightsError(f"'{path}' is no exported program to be run ({reason}); export it again") from error
+        self.batch: int | None = shape[0] if isinstance(shape[0], int) else None
+        self.size: tuple[int, int] | None = (shape[2], shape[3]) if isinstance(shape[2], int) else None
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Return depth B x 1 x h x w on the image's device."""
+        with torch.no_grad():
+            depth: Tensor = self._module(image.detach().float().cpu())
+        return depth.to(image.device)

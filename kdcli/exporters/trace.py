@@ -1,0 +1,91 @@
+"""From a model to a graph: the part that all formats built on ``torch.export`` share."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kdcli.errors import ConfigError
+
+
+class DepthOnly(nn.Module):
+    """A model as exported: image B x 3 x H x W in 0..1 in, float32 depth B x 1 x h x w out.
+
+    The model normalises and resizes inside its own ``forward``, so that all of that is in the graph.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the depth of the prediction."""
+        return self.model(image).depth.float()  # type: ignore[no-any-return]
+
+
+def trace(model: nn.Module, size: tuple[int, int], *, dynamic: bool) -> torch.export.ExportedProgram:
+    """Trace a copy of a model on the CPU in eval mode.
+
+    The batch is dynamic where the network allows it, otherwise fixed to one.
+
+    Args:
+        model: gives a ``Prediction``; is not changed.
+        size: of the example image, and of every image when not dynamic.
+        dynamic: height and width are left open.
+
+    Raises:
+        ConfigError: the network cannot be traced like that.
+    """
+    network = DepthOnly(copy.deepcopy(model).cpu().float()).eval().requires_grad_(False)
+    auto: Any = torch.export.Dim.DYNAMIC  # raises where the network would fix the dimension
+    height_width = {2: auto, 3: auto} if dynamic else {}
+    failure: Exception | None = None
+    for batch, open_batch in ((2, {0: auto}), (1, {})):
+        try:
+            with torch.no_grad(), silence():
+                return torch.export.export(
+                    network, (torch.rand(batch, 3, *size),), dynamic_shapes={"image": {**open_batch, **height_width}}
+                )
+        except Exception as error:  # a network can fail here in any way its own code can
+            failure = failure or error
+    text = next((line.strip() for line in str(failure).splitlines() if line.strip()), type(failure).__name__)
+    what = "with dynamic height and width; give --size HxW" if dynamic else f"at {size[0]}x{size[1]}; try another size"
+    raise ConfigError(f"{type(model).__name__} cannot be exported {what} ({text[:160]})") from failure
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """Keep what exporters print, log and warn off the streams; errors still pass."""
+    disabled = logging.root.manager.disable
+    quiet = io.StringIO()
+    with warnings.catch_warnings(), contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+        warnings.simplefilter("ignore")
+        logging.disable(logging.CRITICAL)
+        try:
+            yield
+        finally:
+            logging.disable(disabled)
+
+
+@contextlib.contextmanager
+def native_silence() -> Iterator[None]:
+    """Also keep what compiled code writes to the process's standard error off it."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with contextlib.ExitStack() as stack:
+        stack.callback(os.close, saved)
+        null = os.open(os.devnull, os.O_WRONLY)
+        stack.callback(os.close, null)
+        os.dup2(null, 2)
+        stack.callback(os.dup2, saved, 2)
+        yield

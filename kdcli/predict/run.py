@@ -1,0 +1,174 @@
+"""Run a model over pictures and write what it says: raw numbers, a picture with a legend, and what the numbers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from kdcli import __version__
+from kdcli.colour import MAPS, colourise, legend, limits_of, with_legend
+from kdcli.errors import ConfigError, DataError, nearest
+from kdcli.files import write_json
+from kdcli.images import write_depth_npy, write_depth_png, write_image
+from kdcli.predict.inputs import Frame, find_inputs, frames
+from kdcli.types import DepthKind
+
+Format = Literal["png16", "npy", "both"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predicted:
+    """What was written for one picture; files are None where not asked for. ``value = stored * step + offset``."""
+
+    input: Path
+    name: str
+    depth_kind: str
+    unit: str
+    size: tuple[int, int]
+    minimum: float
+    maximum: float
+    png: Path | None = None
+    step: float | None = None
+    offset: float | None = None
+    npy: Path | None = None
+    colour: Path | None = None
+    limits: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """An input that could not be read, and why."""
+
+    input: Path
+    reason: str
+
+
+def predict(
+    model: nn.Module,
+    inputs: Sequence[Path],
+    out: Path,
+    *,
+    device: torch.device | str = "cpu",
+    size: tuple[int, int] | None = None,
+    format: Format = "png16",
+    cmap: str | None = "spectral",
+    limits: tuple[float, float] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[list[Predicted], list[Skipped]]:
+    """Predict depth for images, folders and videos; every picture gets raw depth, a colour map and a JSON sidecar.
+
+    An input that cannot be read is skipped and reported; nothing is written for it.
+
+    Args:
+        model: a depth model on ``device``.
+        inputs: files and folders; what is below a folder keeps its place below ``out``.
+        out: folder to write to, made when the first picture is done.
+        size: height and width that the model sees; the picture's own when None. Depth is written at the picture's.
+        format: raw depth as 16-bit PNG (metric: whole millimetres where the range fits), float32 NPY, or both.
+        cmap: colour map, None for no colour picture.
+        limits: of the colours, in the unit of the prediction; per picture when None, per clip for videos.
+        progress: told how many inputs are done, of how many.
+
+    Raises:
+        DataError: an input does not exist, or none could be read. ConfigError: unknown colour map, limits no range.
+    """
+    if cmap is not None and cmap not in MAPS:
+        raise ConfigError(f"colour map '{cmap}' is unknown.{nearest(cmap, MAPS)} Maps: {', '.join(MAPS)}, none")
+    items = find_inputs(inputs)
+    done: list[Predicted] = []
+    skipped: list[Skipped] = []
+    clips: dict[str, tuple[float, float]] = {}  # colours of a video must not flicker: the first frame sets them
+    for number, item in enumerate(items):
+        try:
+            for frame in frames(item):
+                depth_HW, valid_HW = _depth(model, frame.image, device, size)
+                shared = limits or (clips.get(frame.clip) if frame.clip else None)
+                done.append(_write(model, frame, depth_HW, valid_HW, out, format, cmap, shared))
+                if frame.clip and (used := done[-1].limits):
+                    clips.setdefault(frame.clip, used)
+        except DataError as error:
+            skipped.append(Skipped(input=item.path, reason=str(error)))
+        if progress is not None:
+            progress(number + 1, len(items))
+    if not done:
+        more = f" (and {len(skipped) - 1} more that cannot be read)" if len(skipped) > 1 else ""
+        raise DataError(f"{skipped[0].reason}{more}")
+    return done, skipped
+
+
+@torch.inference_mode()
+def _depth(
+    model: nn.Module, image: Tensor, device: torch.device | str, size: tuple[int, int] | None
+) -> tuple[Tensor, Tensor]:
+    """Return depth and validity at the picture's size, H x W on the CPU, in the model's own output space."""
+    picture_B3HW = image[None].to(device)
+    own = tuple(image.shape[-2:])
+    if size is not None and size != own:
+        picture_B3HW = functional.interpolate(
+            picture_B3HW, size=size, mode="bilinear", align_corners=False, antialias=True
+        ).clamp(0, 1)
+    prediction = model(picture_B3HW)
+    depth = functional.interpolate(prediction.depth.float(), size=own, mode="bilinear", align_corners=False)[0, 0]
+    valid = torch.isfinite(depth)
+    if prediction.valid is not None:
+        valid &= functional.interpolate(prediction.valid.float(), size=own, mode="nearest")[0, 0] > 0.5
+    return depth.cpu(), valid.cpu()
+
+
+def _write(
+    model: nn.Module, frame: Frame, depth_HW: Tensor, valid_HW: Tensor, out: Path, format: Format, cmap: str | None,
+    limits: tuple[float, float] | None,
+) -> Predicted:
+    kind = DepthKind(model.depth_kind)  # type: ignore[arg-type]
+    values = depth_HW[valid_HW]
+    facts: dict[str, Any] = {
+        "input": frame.path, "name": frame.name, "depth_kind": str(kind), "unit": kind.unit,
+        "size": (depth_HW.shape[0], depth_HW.shape[1]),
+        "minimum": float(values.min()) if values.numel() else 0.0,
+        "maximum": float(values.max()) if values.numel() else 0.0,
+    }
+    # Not Path.with_suffix: names may hold dots of their own.
+    base = out / frame.name
+    if format in ("png16", "both"):
+        facts["png"] = base.with_name(f"{base.name}.depth.png")
+        facts["step"], facts["offset"] = _write_png(facts["png"], model, kind, depth_HW, valid_HW)
+    if format in ("npy", "both"):
+        facts["npy"] = base.with_name(f"{base.name}.depth.npy")
+        write_depth_npy(facts["npy"], depth_HW.where(valid_HW, depth_HW.new_full((), float("nan"))))
+    if cmap is not None:
+        how = {"disparity": kind.is_disparity, "linear": kind is DepthKind.AFFINE_DEPTH}
+        used = facts["limits"] = limits or limits_of(depth_HW, valid_HW, **how)
+        picture = colourise(depth_HW, valid_HW, limits=used, name=cmap, **how)
+        strip = legend(picture.shape[-1], used, unit=kind.unit, name=cmap, **how)
+        facts["colour"] = base.with_name(f"{base.name}.colour.png")
+        write_image(facts["colour"], with_legend(picture, strip))
+    result = Predicted(**facts)
+    document = asdict(result) | {key: value.name for key in ("png", "npy", "colour") if (value := facts.get(key))}
+    write_json(base.with_name(f"{base.name}.json"), document | {"kdcli": __version__, "colour_map": cmap})
+    return result
+
+
+def _write_png(
+    path: Path, model: nn.Module, kind: DepthKind, depth_HW: Tensor, valid_HW: Tensor
+) -> tuple[float, float]:
+    """Write 16 bits and return (step, offset) with value = stored * step + offset; 0 is not valid.
+
+    Metric depth: millimetres where the model's range fits, else 1/256 m as KITTI does; the same for every picture of a
+    model. Other kinds have no unit, so each picture's own range is spread over the 16 bits.
+    """
+    if kind is DepthKind.METRIC:
+        furthest = float(model.depth_range[1])  # type: ignore[index]
+        scale = 1000.0 if furthest <= 65.0 else 256.0 if furthest <= 255.0 else 65000.0 / furthest
+        write_depth_png(path, depth_HW.clamp(max=65534 / scale), scale=scale, valid=valid_HW)
+        return 1.0 / scale, 0.0
+    values = depth_HW[valid_HW].double()
+    low, high = (float(values.min()), float(values.max())) if values.numel() else (0.0, 1.0)
+    step = max(high - low, 1e-9) / 65533
+    write_depth_png(path, (depth_HW.double() - low) / step + 1.0, scale=1.0, valid=valid_HW)
+    return step, low - step
