@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from kdcli.protocols import API_VERSION
 from kdcli.types import DepthKind, Prediction, Provenance, Tap
+from kdcli_pydnet.blocks import initialise
 from kdcli_pydnet.geometry import parse_net_size, to_net_size
 from kdcli_pydnet.sources import Published, Training, load_weights, provenance_of, require
 
@@ -33,6 +34,9 @@ PUBLISHED = Published(
         ),
     },
 )
+
+_SLOPE = 0.2
+"""Of the leaky rectifiers."""
 
 _FLOOR = 0.01
 """Disparity below which the output bends towards zero instead of crossing it."""
@@ -75,7 +79,8 @@ class Pydnet(nn.Module):
             nn.Conv2d(8, 8, 2),
         )
         self.regressor = nn.Conv2d(8, 1, 3, padding=1)
-        # Random weights start at a disparity in the middle of what trained ones give, on the positive side.
+        initialise(self, _SLOPE)
+        # Start at a disparity in the middle of what trained weights give, on the positive side.
         nn.init.normal_(self.regressor.weight, std=0.01)
         nn.init.constant_(self.regressor.bias, -0.2)  # type: ignore[arg-type]
         if location:
@@ -122,16 +127,16 @@ class PydnetTeacher(Pydnet):
 
 def _encoder(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.LeakyReLU(0.2),
-        nn.Conv2d(outputs, outputs, 3, padding=1), nn.LeakyReLU(0.2),
+        nn.Conv2d(inputs, outputs, 3, stride=2, padding=1), nn.LeakyReLU(_SLOPE),
+        nn.Conv2d(outputs, outputs, 3, padding=1), nn.LeakyReLU(_SLOPE),
     )
 
 
 def _decoder(inputs: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv2d(inputs, 96, 3, padding=1), nn.LeakyReLU(0.2),
-        nn.Conv2d(96, 64, 3, padding=1), nn.LeakyReLU(0.2),
-        nn.Conv2d(64, 32, 3, padding=1), nn.LeakyReLU(0.2),
+        nn.Conv2d(inputs, 96, 3, padding=1), nn.LeakyReLU(_SLOPE),
+        nn.Conv2d(96, 64, 3, padding=1), nn.LeakyReLU(_SLOPE),
+        nn.Conv2d(64, 32, 3, padding=1), nn.LeakyReLU(_SLOPE),
         nn.Conv2d(32, 8, 3, padding=1),
     )
 

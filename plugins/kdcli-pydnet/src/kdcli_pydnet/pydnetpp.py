@@ -7,7 +7,7 @@ github.com/FilippoAleotti/mobilePydnet. Convolutions of stride 2 pad right and b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from kdcli.protocols import API_VERSION
 from kdcli.types import DepthKind, Prediction, Provenance, Tap
-from kdcli_pydnet.blocks import RectifiedConv2d
+from kdcli_pydnet.blocks import RectifiedConv2d, initialise
 from kdcli_pydnet.geometry import parse_net_size, to_net_size
 from kdcli_pydnet.sources import Published, Training, load_weights, provenance_of, require
 
@@ -71,6 +71,12 @@ class PydnetPlus(nn.Module):
             f"L{n}": _Level(width if n == 6 else width + 8, upsampler=n > 1, head=n <= 3)
             for n, width in enumerate(WIDTHS, start=1)
         })
+        initialise(self, _SLOPE)
+        for n in (1, 2, 3):
+            # Start positive, where depth is and where the rectifier passes the whole gradient.
+            head: Any = self.decoder[f"L{n}"].get_submodule("head")
+            nn.init.normal_(head.weight, std=0.01)
+            nn.init.ones_(head.bias)
         if location:
             load_weights(self, location)
 
@@ -146,8 +152,6 @@ class _Level(nn.Module):
             self.upsampler = nn.ConvTranspose2d(8, 8, 2, stride=2)
         if head:
             self.head = nn.Conv2d(8, 1, 3, padding=1)
-            # Random heads start positive, where depth is and where the rectifier passes the whole gradient.
-            nn.init.ones_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, feature: Tensor) -> Tensor:
         for layer in (self.disp3, self.disp4, self.disp5):

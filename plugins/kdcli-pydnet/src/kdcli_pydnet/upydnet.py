@@ -16,7 +16,7 @@ from torch.nn import functional
 from kdcli.errors import SpecError
 from kdcli.protocols import API_VERSION
 from kdcli.types import DepthKind, Prediction, Provenance, Tap
-from kdcli_pydnet.blocks import RectifiedConv2d
+from kdcli_pydnet.blocks import RectifiedConv2d, initialise
 from kdcli_pydnet.geometry import centre_square, parse_net_size, to_net_size
 from kdcli_pydnet.sources import Published, Training, load_weights, provenance_of, require
 
@@ -42,6 +42,9 @@ PUBLISHED = Published(
 
 _SLOPE = 0.125
 """Of the leaky rectifiers."""
+
+_RESCUE = 0.1
+"""Share of the gradient that passes the last rectifier where it is closed, in training."""
 
 
 class MicroPydnet(nn.Module):
@@ -79,7 +82,8 @@ class MicroPydnet(nn.Module):
         self.encoder = _Encoder()
         self.decoder0, self.decoder1, self.decoder2 = _Decoder(32, 32), _Decoder(48, 32), _Decoder(40, 1)
         self.ups0, self.ups1 = _Upsample(), _Upsample()
-        # Random weights start on the positive side of the last rectifier, where there is a gradient.
+        initialise(self, _SLOPE)
+        # Start on the positive side of the last rectifier, where there is a gradient.
         nn.init.normal_(self.decoder2.conv2.weight, std=0.01)
         nn.init.ones_(self.decoder2.conv2.bias)  # type: ignore[arg-type]
         if location:
@@ -90,7 +94,13 @@ class MicroPydnet(nn.Module):
         fine, middle, coarse = self.encoder(image)
         feature = self.ups0(self.decoder0(coarse))
         feature = self.ups1(self.decoder1(torch.cat([middle, feature], dim=1)))
-        return functional.relu(self.decoder2(torch.cat([fine, feature], dim=1)))
+        raw: Tensor = self.decoder2(torch.cat([fine, feature], dim=1))
+        disparity = functional.relu(raw)
+        if not self.training:
+            return disparity
+        # A last rectifier that once is below zero everywhere never learns again. Adds nothing but a gradient there.
+        below = raw.clamp(max=0)
+        return disparity + _RESCUE * (below - below.detach())
 
     def forward(self, image: Tensor) -> Prediction:
         """Predict disparity; B x 3 x H x W in 0..1 of any size."""

@@ -1,0 +1,17 @@
+"""Fixtures of the package's tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder with real samples and weights; tests that need it are skipped where it is absent."""
+    path = Path(os.environ.get("KDCLI_TEST_DATA", Path(__file__).resolve().parents[4] / "shared"))
+    if not (path / "data").is_dir():
+        pytest.skip(f"no real samples at {path}; set KDCLI_TEST_DATA")
+    return path
