@@ -55,8 +55,10 @@ def image_size(path: Path) -> tuple[int, int]:
     """
     with _opened(path) as image:
         width, height = image.size
+        # Pillow decodes a whole PNG to see if EXIF follows the pixels, where hardly anybody writes it.
+        known = image.format != "PNG" or "exif" in image.info
         # 5..8 of EXIF tag 0x0112 are the orientations that lie on their side.
-        return (width, height) if image.getexif().get(0x0112, 1) >= 5 else (height, width)
+        return (width, height) if known and image.getexif().get(0x0112, 1) >= 5 else (height, width)
 
 
 def read_image(path: Path) -> Tensor:
@@ -105,7 +107,8 @@ def read_stored(path: Path) -> StoredDepth:
             elif bits == 16 and image.mode != "I":
                 array = array.astype(np.uint16)  # in the byte order of this machine, whatever the file's was
     bits = 8 * array.dtype.itemsize if array.dtype.kind in "iu" else 0
-    values = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
+    with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite and so not valid
+        values = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
     valid = torch.isfinite(values) & (values > 0)
     if bits == 16:
         valid &= values != NO_VALUE

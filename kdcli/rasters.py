@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -21,12 +22,14 @@ def must_exist(path: Path) -> None:
     """Refuse a path that is no file with content.
 
     Raises:
-        DataError: a folder, missing, of no bytes, or a Git LFS pointer.
+        DataError: a folder, missing, forbidden, of no bytes, or a Git LFS pointer.
     """
     if path.is_dir():
         raise DataError(f"'{path}' is a folder, not a file; give an image")
     if not path.exists():
         raise DataError(f"'{path}' does not exist; check the path")
+    if not os.access(path, os.R_OK):
+        raise DataError(f"'{path}' may not be read; change its permissions")
     if path.stat().st_size == 0:
         raise DataError(f"'{path}' is empty (0 bytes); re-download it or leave it out")
     if is_lfs_pointer(path):

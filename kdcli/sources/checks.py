@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from kdcli.errors import KdcliError
+from kdcli.errors import DataError, KdcliError
 from kdcli.files import is_lfs_pointer, sha256_of
+from kdcli.images import read_stored
 from kdcli.sources.pairs import Pair, PairSource
 from kdcli.types import Finding
 
@@ -30,8 +32,8 @@ _LISTED = 10
 _POINTER_BYTES = 1024
 _MOST_HOLES = 0.97
 """KITTI's annotated depth has about 0.8: only clearly more is worth a word."""
-_SAME_SIZE = 256
-"""Files of equal length that are hashed to find duplicates."""
+_HASHED = 512
+"""Most files that are hashed to find duplicates; only those of equal length need it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +93,7 @@ def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, 
     depth, about = _depth(source, values, holes, empty)
     findings += about
     if isinstance(source, PairSource):
-        findings += _mixed(source.pairs, sizes)
+        findings += _notes(source.pairs, sizes)
     return Survey(n=n, read=sum(sizes.values()), sizes=dict(sizes.most_common()), depth=depth, findings=findings)
 
 
@@ -141,9 +143,9 @@ def _duplicates(pairs: Sequence[Pair], lengths: dict[int, list[Path]]) -> list[F
     """Return images that come twice: as the same line of a list, or as files of the same content."""
     twice = [path for path, times in Counter(pair.image for pair in pairs).items() if times > 1]
     groups: dict[str, list[Path]] = defaultdict(list)
-    for paths in lengths.values():
-        for path in paths[:_SAME_SIZE] if len(paths) > 1 else ():
-            groups[sha256_of(path)].append(path)
+    doubtful = [path for paths in lengths.values() if len(paths) > 1 for path in paths]
+    for path in doubtful[:_HASHED]:
+        groups[sha256_of(path)].append(path)
     same = [paths for paths in groups.values() if len(paths) > 1]
     findings = []
     if twice:
@@ -183,12 +185,7 @@ def _depth(
 
 def _scale(source: PairSource, known: Tensor, median: float, usual: tuple[float, float]) -> Finding:
     """Say that the depth is probably read at the wrong scale, and at which it would be plausible."""
-    pair = next(pair for pair in source.pairs if pair.depth is not None)
-    used = source.scale_of(pair)
-    if used is None:
-        from kdcli.images import read_stored
-
-        used = 1000.0 if pair.depth is not None and read_stored(pair.depth).bits else 1.0
+    path, used = _units(source)
     stored = known * used
     scales = list(_SCALES)
     # Millimetres rotated by three bits, as SUN RGB-D stores them, are eighths of one wherever they are below 8.2 m.
@@ -202,10 +199,21 @@ def _scale(source: PairSource, known: Tensor, median: float, usual: tuple[float,
     options = " or ".join(f"scale={s:g} (median {median * used / s:.3g} m)" for s in likely[:3])
     remedy = f"it is plausible with {options}" if options else "check the unit of the files and set scale="
     said = f"median depth {median:.4g} m at scale={used:g} is not the usual {usual[0]:g} to {usual[1]:g} m"
-    return Finding(level="warning", message=f"{said}; {remedy}", path=str(pair.depth))
+    return Finding(level="warning", message=f"{said}; {remedy}", path=path)
 
 
-def _mixed(pairs: Sequence[Pair], sizes: Counter[str]) -> list[Finding]:
+def _units(source: PairSource) -> tuple[str | None, float]:
+    """Return a depth file that can be read, and the units per metre that it is read with."""
+    for pair in source.pairs:
+        scale = source.scale_of(pair)
+        with suppress(DataError):
+            if pair.depth is not None:
+                return str(pair.depth), scale or (1000.0 if read_stored(pair.depth).bits else 1.0)
+    return None, 1.0
+
+
+def _notes(pairs: Sequence[Pair], sizes: Counter[str]) -> list[Finding]:
+    """Return what is worth knowing and no fault: several sizes, frames without ground truth, swapped bytes."""
     findings = []
     if len(sizes) > 1:
         listed = ", ".join(f"{size} ({count})" for size, count in sizes.most_common(4))
@@ -214,4 +222,9 @@ def _mixed(pairs: Sequence[Pair], sizes: Counter[str]) -> list[Finding]:
     if 0 < unlabelled < len(pairs):
         message = f"{unlabelled} of {len(pairs)} images have no ground truth; an evaluation skips them"
         findings.append(Finding(level="info", message=message))
+    graymap = next((p.depth for p in pairs if p.depth is not None and p.depth.suffix.lower() == ".pgm"), None)
+    with suppress(DataError):  # unreadable: that was said above
+        if graymap is not None and read_stored(graymap).swapped:
+            message = f"'{graymap}' has its bytes in the wrong order for PGM; they are put right in reading"
+            findings.append(Finding(level="info", message=message, path=str(graymap)))
     return findings

@@ -13,9 +13,6 @@ from kdcli.protocols import API_VERSION
 from kdcli.sources.matching import list_files, match_names, natural_key
 from kdcli.sources.pairs import Pair, PairSource, Selection
 
-_POINTER_BYTES = 1024
-"""Git LFS pointers are smaller than this; larger files need not be opened."""
-
 
 class FolderSource(PairSource):
     """All images of a folder, a glob such as ``'shots/*_left.png'``, or a single file, in natural order.
@@ -72,7 +69,7 @@ def _images(location: str, recursive: bool) -> tuple[Path, list[Path]]:
         endings = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
         deeper = "" if recursive or not path.is_dir() else "; sub-folders are searched with recursive=true"
         raise DataError(f"'{location}' has no images ({endings}){deeper}")
-    if all(image.stat().st_size < _POINTER_BYTES and is_lfs_pointer(image) for image in images):
+    if all(is_lfs_pointer(image) for image in images):
         raise DataError(f"'{location}' has only Git LFS pointers, no images; run 'git lfs pull' in that repository")
     return base, images
 

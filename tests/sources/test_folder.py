@@ -179,6 +179,30 @@ def test_check_says_what_is_wrong(tmp_path: Path, photo: Any, depth16: Any) -> N
     assert report.depth == {"min": 3.0, "median": 3.0, "max": 3.0, "holes": pytest.approx(1 / 3)}
 
 
+def test_a_wrong_scale_beside_a_broken_file(tmp_path: Path, photo: Any, depth16: Any) -> None:
+    for name in "ab":
+        photo(tmp_path / "i" / f"{name}.png", seed=ord(name))
+        depth16(tmp_path / "d" / f"{name}.png", value=3)
+    (tmp_path / "d" / "a.png").write_bytes(b"")
+    findings = load_source(f"folder:{tmp_path}/i,depths={tmp_path}/d").check()
+    said = [(f.level, f.path) for f in findings]
+    assert said == [("error", f"{tmp_path}/d/a.png"), ("warning", f"{tmp_path}/d/b.png")]
+
+
+def test_a_link_to_nowhere_is_missing(tmp_path: Path, photo: Any) -> None:
+    photo(tmp_path / "b.png")
+    (tmp_path / "a.png").symlink_to(tmp_path / "gone.png")
+    assert [f.level for f in load_source(f"folder:{tmp_path}").check()] == ["error"]
+
+
+def test_many_copies_are_hashed_within_reason(tmp_path: Path, photo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kdcli.sources.checks._HASHED", 3)
+    for i in range(6):
+        photo(tmp_path / f"{i}.bmp")
+    (finding,) = load_source(f"folder:{tmp_path}").check()
+    assert finding.message.startswith("2 images are copies of others")
+
+
 def test_nothing_but_holes_is_an_error(tmp_path: Path, photo: Any, depth16: Any) -> None:
     photo(tmp_path / "i" / "a.png")
     depth16(tmp_path / "d" / "a.png", value=65535)

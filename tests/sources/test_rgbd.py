@@ -143,6 +143,11 @@ def test_real_seven_scenes_as_a_whole(shared: Path) -> None:
     assert len(held_out) == 38 and held_out[0].id == source[150].id
 
 
+def test_swapped_bytes_are_put_right_and_mentioned(shared: Path) -> None:
+    (finding,) = load_source(f"rgbd:{shared}/data/nyu_raw_kinect").check()
+    assert finding.level == "info" and "wrong order" in finding.message
+
+
 def test_real_wrong_and_rotated_scales(shared: Path) -> None:
     wrong = load_source(f"rgbd:{shared}/data/7scenes_redkitchen/data,scale=1,count=2").check()
     assert "plausible with scale=1000" in wrong[0].message
