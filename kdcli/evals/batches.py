@@ -19,6 +19,9 @@ from kdcli.types import Batch, Sample
 ENDLESS = 2**31 - 1
 """A source of at least this length has no end."""
 
+_WAITING = 4
+"""Batches' worth of samples that may wait for others of their size."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
@@ -69,6 +72,9 @@ def batches(
         group.append((index, sample))
         if len(group) == batch_size:
             yield _stack(waiting.pop(shape), device)
+        elif sum(map(len, waiting.values())) >= _WAITING * batch_size:
+            # Pictures of very many sizes: give up the oldest group rather than hold them all.
+            yield _stack(waiting.pop(next(iter(waiting))), device)
     for group in waiting.values():
         yield _stack(group, device)
 

@@ -255,7 +255,8 @@ def _evaluating(models: Mapping[str, nn.Module], device: torch.device) -> Iterat
     try:
         for model in models.values():
             model.to(device).eval()
-        with torch.inference_mode():
+        # Not inference mode: a network may cache a tensor in forward, and the live student is trained on afterwards.
+        with torch.no_grad():
             yield
     finally:
         for module, training in modes:

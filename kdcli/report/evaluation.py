@@ -80,7 +80,7 @@ def _gallery(example: Example, first: Result) -> Gallery:
     for name, depth in example.predictions.items():
         pictures.append(Picture(image=_painted(depth, None, limits), caption=f"{name}: aligned depth"))
         picture = colourise(errors[name], example.valid, disparity=True, limits=(0.0, top), name="magma")
-        strip = legend(picture.shape[-1], (0.0, top), disparity=True, name="magma")
+        strip = legend(picture.shape[-1], (0.0, top), disparity=True, unit="rel", name="magma")
         pictures.append(Picture(image=with_legend(picture, strip), caption=f"{name}: |p - g| / g, 0 to {top:.3g}"))
     values = dict(zip(first.ids, first.values[:, 0].tolist(), strict=True))
     return Gallery(pictures=pictures, caption=f"{example.id} (abs_rel {values[example.id]:.4f})")

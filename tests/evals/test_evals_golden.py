@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ SAME = {
 }  # fmt: skip
 
 
+@functools.cache
 def maps(shared: Path, name: str, scale: float) -> tuple[dict[str, Tensor], dict[str, Any]]:
     folder = shared / "golden" / "metrics"
     stored = np.load(folder / f"{name}.npz")
