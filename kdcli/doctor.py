@@ -116,7 +116,8 @@ def _threads() -> Iterator[Finding]:
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = torch.get_num_threads()
     crowded = threads > usable
-    yield Finding(name="threads", status=WARNING if crowded else OK, value=f"{threads} of torch on {usable} usable cores",
+    value = f"{threads} of torch on {usable} usable cores"
+    yield Finding(name="threads", status=WARNING if crowded else OK, value=value,
                   hint=f"set OMP_NUM_THREADS={usable}" if crowded else "")
 
 
@@ -150,7 +151,8 @@ def _disk(folder: Path) -> Iterator[Finding]:
         there = next((p for p in (place.absolute(), *place.absolute().parents) if p.exists()), Path("/"))
         free = shutil.disk_usage(there).free
         low = free < LOW_DISK * _GIB
-        yield Finding(name=name, status=WARNING if low else OK, value=f"{free / _GIB:.1f} GiB free at {place.absolute()}",
+        value = f"{free / _GIB:.1f} GiB free at {place.absolute()}"
+        yield Finding(name=name, status=WARNING if low else OK, value=value,
                       hint="free some space, or use --out on another disk" if low else "")
 
 
@@ -168,7 +170,7 @@ def _cache() -> Iterator[Finding]:
 def _network() -> Iterator[Finding]:
     offline = os.environ.get("KDCLI_OFFLINE", "0") not in ("", "0")
     yield Finding(name="network", status=OK, value="not used: KDCLI_OFFLINE is set" if offline else
-                  "used by 'kdcli weights pull' alone; KDCLI_OFFLINE=1 forbids it")
+                  "used only to fetch weights that are asked for; KDCLI_OFFLINE=1 forbids it")
 
 
 def _plugins() -> Iterator[Finding]:

@@ -26,4 +26,5 @@ def doctor(session: Session) -> None:
     )
     bad = broken(findings)
     if bad:
-        raise KdcliError(f"{len(bad)} essential parts are broken: {', '.join(f.name for f in bad)}; see the table above")
+        names = ", ".join(finding.name for finding in bad)
+        raise KdcliError(f"{len(bad)} essential parts are broken: {names}; do what the last column says")

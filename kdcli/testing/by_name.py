@@ -9,7 +9,6 @@ from kdcli import testing
 from kdcli.errors import PluginError
 from kdcli.plugin_info import owners
 from kdcli.spec import Spec
-from kdcli.testing.recipes import check_recipe
 from kdcli.testing.report import FAILED, Check, Report
 
 _CHECKS: dict[str, Callable[..., Report]] = {
@@ -19,7 +18,7 @@ _CHECKS: dict[str, Callable[..., Report]] = {
     "mixer": testing.check_mixer,
     "source": testing.check_source,
     "exporter": testing.check_exporter,
-    "recipe": check_recipe,
+    "recipe": testing.check_recipe,
 }
 
 

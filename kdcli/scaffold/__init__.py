@@ -1,0 +1,82 @@
+"""Begin a plugin: write an installable package with one plugin, which already conforms, and its test."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from string import Template
+
+from kdcli import __version__, registry
+from kdcli.errors import ConfigError
+from kdcli.files import write_text
+
+_TEMPLATES = Path(__file__).parent / "templates"
+_NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Package:
+    """What was written."""
+
+    kind: str
+    name: str
+    distribution: str
+    folder: Path
+    files: tuple[Path, ...]
+
+
+def new_package(kind: str, name: str, out: Path) -> Package:
+    """Write the package ``kdcli-NAME`` into a new folder below ``out``; whole or not at all.
+
+    Raises:
+        ConfigError: a name that is none, that one of kdcli's own plugins has, or a folder that exists.
+    """
+    if not _NAME.fullmatch(name):
+        raise ConfigError(f"'{name}' is no plugin name; use small letters, digits and single hyphens, like my-{kind}")
+    if any(p.built_in and p.kind == kind and p.name == name for p in registry.discover()):
+        raise ConfigError(f"kdcli has a {kind} '{name}' of its own, which would win; choose another name")
+    distribution = name if name.startswith("kdcli-") else f"kdcli-{name}"
+    folder = out / distribution
+    if folder.exists():
+        raise ConfigError(f"'{folder}' exists; choose another name or --out, or remove it")
+    values = {
+        "name": name, "kind": kind, "group": registry.GROUPS[kind], "distribution": distribution,
+        "module": distribution.replace("-", "_"), "title": "".join(part.capitalize() for part in name.split("-")),
+        "test": name.replace("-", "_"), "version": __version__,
+    }
+    out.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{distribution}.", dir=out))
+    try:
+        for path, text in _files(kind, values).items():
+            write_text(scratch / path, text)
+        scratch.chmod(0o755)
+        scratch.rename(folder)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise
+    written = tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
+    return Package(kind=kind, name=name, distribution=distribution, folder=folder, files=written)
+
+
+def _files(kind: str, values: dict[str, str]) -> dict[str, str]:
+    """Return the text of every file by its path in the package."""
+    module, data = values["module"], kind == "recipe"
+    values = {
+        **values,
+        "value": f"{module}:{values['name']}.toml" if data else f"{module}.{kind}:{values['title']}",
+        "body": f"{module}/{values['name']}.toml" if data else f"{module}/{kind}.py",
+    }
+    return {
+        "pyproject.toml": _fill("pyproject.toml", values),
+        "README.md": _fill("README.md", values),
+        f"{module}/__init__.py": f'"""A {kind} for kdcli: {values["name"]}."""\n',
+        values["body"]: _fill("recipe.toml" if data else f"{kind}.py", values),
+        f"tests/test_{values['test']}.py": _fill("test_recipe.py" if data else "test.py", values),
+    }
+
+
+def _fill(template: str, values: dict[str, str]) -> str:
+    return Template((_TEMPLATES / f"{template}.tmpl").read_text(encoding="utf-8")).substitute(values)
