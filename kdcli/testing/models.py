@@ -160,12 +160,15 @@ class ModelChecks:
             self.predict(self.image(self.sizes[0]))
 
     def taps(self) -> str:
-        """Expect every tap where it says, with its stride and channels."""
+        """Expect every tap where it says, with its stride and channels.
+
+        A network that resizes images to one size of its own says so as ``input_size``; strides then refer to that.
+        """
         if not self.model.taps:
             raise Skip("it names none")
-        size = self.sizes[-1]
         with torch.no_grad(), TapReader(self.model, self.model.taps) as reader:
-            self.predict(self.image(size))
+            self.predict(self.image(self.sizes[-1]))
+        size = getattr(self.model, "input_size", None) or self.sizes[-1]
         for name, tap in self.model.taps.items():
             feature = reader.features.get(name)
             if feature is None or feature.dim() != 4:
