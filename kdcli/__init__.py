@@ -13,14 +13,14 @@ __version__ = "0.1.0"
 _PUBLIC = {
     "load_model": "kdcli.models",
     "load_source": "kdcli.sources",
-    "distill": "kdcli.distill",
+    "distill": "kdcli.training",
     "evaluate": "kdcli.evals",
     "export": "kdcli.exporters",
 }
 __all__ = ["__version__", "distill", "evaluate", "export", "load_model", "load_source"]
 
 if TYPE_CHECKING:
-    from kdcli.distill import distill as distill
+    from kdcli.training import distill as distill
     from kdcli.evals import evaluate as evaluate
     from kdcli.exporters import export as export
     from kdcli.models import load_model as load_model

@@ -42,5 +42,7 @@ def load_teacher(spec: str) -> nn.Module:
     """
     teacher = registry.build("teacher", spec)
     if not isinstance(teacher, nn.Module) or not isinstance(teacher, DepthModel):
-        raise PluginError(f"teacher '{spec}' is no depth model: it lacks depth_kind, depth_range or taps; report it to its author")
+        raise PluginError(
+            f"teacher '{spec}' is no depth model: it lacks depth_kind, depth_range or taps; report it to its author"
+        )
     return teacher.requires_grad_(False).eval()

@@ -8,7 +8,7 @@ accepts ``NAME:LOCATION``. The protocols below say what the factory must return;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
@@ -51,9 +51,6 @@ class DepthModel(Protocol):
     taps: Mapping[str, Tap]
 
     def __call__(self, image: Tensor) -> Prediction: ...
-    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]: ...
-    def train(self, mode: bool = True) -> Any: ...
-    def state_dict(self) -> dict[str, Any]: ...
 
 
 class Teacher(DepthModel, Protocol):
@@ -69,7 +66,9 @@ class Student(DepthModel, Protocol):
 class View(Protocol):
     """A lazy look at one model on the current batch: nothing is evaluated before it is touched."""
 
-    model: nn.Module
+    @property
+    def model(self) -> nn.Module:
+        """The bare model."""
 
     @property
     def out(self) -> Prediction:
@@ -88,18 +87,41 @@ class View(Protocol):
 class StepContext(Protocol):
     """All that a loss or mixer is given in one step."""
 
-    step: int
-    epoch: int
-    stage: str
-    progress: float
-    """Share of the stage done, 0..1."""
-    generator: torch.Generator
-    """Random numbers of this step, on the batch's device: a function of (seed, stage, step) alone."""
-    batch: Batch
-    student: View
-    teachers: Mapping[str, View]
-    state: MutableMapping[str, Any]
-    """Small store of the plugin that asks, saved in the checkpoint."""
+    @property
+    def step(self) -> int:
+        """The step within the stage."""
+
+    @property
+    def epoch(self) -> int:
+        """The round over the images."""
+
+    @property
+    def stage(self) -> str:
+        """The stage's name."""
+
+    @property
+    def progress(self) -> float:
+        """Share of the stage done, 0..1."""
+
+    @property
+    def generator(self) -> torch.Generator:
+        """Random numbers of this step, on the batch's device: a function of (seed, stage, step) alone."""
+
+    @property
+    def batch(self) -> Batch:
+        """The batch as the models see it."""
+
+    @property
+    def student(self) -> View:
+        """The model that learns."""
+
+    @property
+    def teachers(self) -> Mapping[str, View]:
+        """The teachers by spec, in order."""
+
+    @property
+    def state(self) -> MutableMapping[str, Any]:
+        """Small store of the plugin that asks, saved in the checkpoint."""
 
     @property
     def teacher(self) -> View:
@@ -143,11 +165,25 @@ class Mixer(Protocol):
 class MixContext(Protocol):
     """The part of the step context that exists before the models have looked at the batch."""
 
-    step: int
-    epoch: int
-    stage: str
-    progress: float
-    generator: torch.Generator
+    @property
+    def step(self) -> int:
+        """The step within the stage."""
+
+    @property
+    def epoch(self) -> int:
+        """The round over the images."""
+
+    @property
+    def stage(self) -> str:
+        """The stage's name."""
+
+    @property
+    def progress(self) -> float:
+        """Share of the stage done, 0..1."""
+
+    @property
+    def generator(self) -> torch.Generator:
+        """Random numbers of this step, on the batch's device: a function of (seed, stage, step) alone."""
 
 
 @runtime_checkable
@@ -173,11 +209,10 @@ class Exporter(Protocol):
 
     suffix: str
 
-    def export(self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool,
-               metadata: Mapping[str, str]) -> None:
+    def export(
+        self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str]
+    ) -> None:
         """Write the file: image B x 3 x H x W in 0..1 in, the prediction's depth out."""
 
     def load(self, path: Path) -> Callable[[Tensor], Tensor]:
         """Return the file as a callable from image to depth, run by the format's own runtime."""
-
-

@@ -141,7 +141,7 @@ def keys(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:
 
 def hints(factory: Callable[..., Any]) -> dict[str, Any]:
     """Return the types of a factory's parameters by name, as far as they can be told."""
-    target = factory.__init__ if inspect.isclass(factory) else factory  # type: ignore[misc]
+    target = factory.__init__ if inspect.isclass(factory) else factory
     try:
         return typing.get_type_hints(target)
     except Exception:  # names under TYPE_CHECKING: fall back to strings, the factory then sees text

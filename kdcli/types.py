@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
@@ -87,7 +87,7 @@ class Batch:
 
     def map_tensors(self, function: Callable[[Tensor], Tensor]) -> Batch:
         """Return a batch with a function applied to every tensor it holds."""
-        changed = {
+        changed: dict[str, Any] = {
             f.name: function(value)
             for f in fields(self)
             if f.name != "ids" and (value := getattr(self, f.name)) is not None

@@ -9,7 +9,20 @@ from typing import NoReturn
 import typer
 
 from kdcli import __version__
-from kdcli.cli import data, distill, doctor, evaluate, export, fit_transform, mix, plugins, predict, recipes, runs, weights
+from kdcli.cli import (
+    data,
+    distill,
+    doctor,
+    evaluate,
+    export,
+    fit_transform,
+    mix,
+    plugins,
+    predict,
+    recipes,
+    runs,
+    weights,
+)
 from kdcli.cli.ui import complain
 from kdcli.errors import KdcliError
 
@@ -31,7 +44,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def root(
-    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Show the version and exit."),
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Show the version and exit."
+    ),
 ) -> None:
     """Distil a large monocular depth network into a small one, also without the target's images."""
 
@@ -66,6 +81,8 @@ def main() -> NoReturn:
     except Exception as error:
         if debug:
             raise
-        complain(f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]}; run again with --debug and report it")
+        complain(
+            f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]}; run again with --debug and report it"
+        )
         sys.exit(1)
     sys.exit(0)

@@ -10,21 +10,41 @@ import typer
 from kdcli.cli import complete
 from kdcli.cli.ui import Session, command
 
-Recipe = Annotated[str, typer.Option(help="Recipe: a name of 'kdcli recipes list' or a TOML file.", autocompletion=complete.recipe)]
-Teachers = Annotated[list[str] | None, typer.Option("--teacher", help="Teacher SPEC; repeat for several.", autocompletion=complete.teacher)]
+Recipe = Annotated[
+    str, typer.Option(help="Recipe: a name of 'kdcli recipes list' or a TOML file.", autocompletion=complete.recipe)
+]
+Teachers = Annotated[
+    list[str] | None,
+    typer.Option("--teacher", help="Teacher SPEC; repeat for several.", autocompletion=complete.teacher),
+]
 Student = Annotated[str | None, typer.Option(help="Student SPEC.", autocompletion=complete.student)]
 Data = Annotated[str | None, typer.Option(help="Source SPEC of the training images.", autocompletion=complete.source)]
-Losses = Annotated[list[str] | None, typer.Option("--loss", help="NAME=WEIGHT; repeat for several. Replaces the recipe's.")]
-Mixers = Annotated[list[str] | None, typer.Option("--mixer", help="Mixer SPEC; repeat for several. Replaces the recipe's.", autocompletion=complete.mixer)]
-Transform = Annotated[str | None, typer.Option(help="File written by fit-transform, or none. Replaces what the recipe would fit.")]
+Losses = Annotated[
+    list[str] | None, typer.Option("--loss", help="NAME=WEIGHT; repeat for several. Replaces the recipe's.")
+]
+Mixers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--mixer", help="Mixer SPEC; repeat for several. Replaces the recipe's.", autocompletion=complete.mixer
+    ),
+]
+Transform = Annotated[
+    str | None, typer.Option(help="File written by fit-transform, or none. Replaces what the recipe would fit.")
+]
 Steps = Annotated[int | None, typer.Option(help="Updates of the main stage.", min=1)]
 Epochs = Annotated[int | None, typer.Option(help="Rounds over the images in the main stage, instead of steps.", min=1)]
 BatchSize = Annotated[int | None, typer.Option(help="Images in a batch.", min=1)]
 Size = Annotated[str | None, typer.Option(help="HxW of the images in training and evaluation.")]
 Rate = Annotated[float | None, typer.Option("--lr", help="Learning rate of the main stage.")]
-Set = Annotated[list[str] | None, typer.Option("--set", help="KEY=VALUE or STAGE.KEY=VALUE of the recipe; repeat for several.")]
-Twin = Annotated[bool, typer.Option("--twin/--no-twin", help="Also train the run without the method, to measure the gain.")]
-EvalData = Annotated[str | None, typer.Option(help="Source SPEC to evaluate on; none to leave it out.", autocompletion=complete.source)]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="KEY=VALUE or STAGE.KEY=VALUE of the recipe; repeat for several.")
+]
+Twin = Annotated[
+    bool, typer.Option("--twin/--no-twin", help="Also train the run without the method, to measure the gain.")
+]
+EvalData = Annotated[
+    str | None, typer.Option(help="Source SPEC to evaluate on; none to leave it out.", autocompletion=complete.source)
+]
 Protocol = Annotated[str | None, typer.Option(help="Evaluation protocol.")]
 Align = Annotated[str | None, typer.Option(help="Alignment in the evaluation: none, median or scale-shift.")]
 Out = Annotated[Path | None, typer.Option(help="Run folder to make; default: runs/DATE_RECIPE-STUDENT.")]
@@ -39,11 +59,28 @@ def register(app: typer.Typer) -> None:
 
 
 def distill(
-    session: Session, recipe: Recipe = "data-free", teacher: Teachers = None, student: Student = None, data: Data = None,
-    loss: Losses = None, mixer: Mixers = None, transform: Transform = None, steps: Steps = None, epochs: Epochs = None,
-    batch_size: BatchSize = None, size: Size = None, lr: Rate = None, set_: Set = None, twin: Twin = True,
-    eval_data: EvalData = None, protocol: Protocol = None, align: Align = None, out: Out = None, resume: Resume = None,
-    workers: Workers = None, dry_run: DryRun = False,
+    session: Session,
+    recipe: Recipe = "data-free",
+    teacher: Teachers = None,
+    student: Student = None,
+    data: Data = None,
+    loss: Losses = None,
+    mixer: Mixers = None,
+    transform: Transform = None,
+    steps: Steps = None,
+    epochs: Epochs = None,
+    batch_size: BatchSize = None,
+    size: Size = None,
+    lr: Rate = None,
+    set_: Set = None,
+    twin: Twin = True,
+    eval_data: EvalData = None,
+    protocol: Protocol = None,
+    align: Align = None,
+    out: Out = None,
+    resume: Resume = None,
+    workers: Workers = None,
+    dry_run: DryRun = False,
 ) -> None:
     """Distil a teacher into a student, measure it beside teacher and twin, and export it.
 
@@ -54,10 +91,22 @@ def distill(
     from kdcli.spec import parse_size
 
     flags: dict[str, Any] = {
-        "teachers": tuple(teacher) if teacher else None, "student": student, "data": data, "losses": loss_weights(loss),
-        "mixers": tuple(mixer) if mixer else None, "transform": transform, "steps": steps, "epochs": epochs,
-        "batch_size": batch_size, "size": parse_size(size) if size else None, "lr": lr, "eval_data": eval_data,
-        "protocol": protocol, "align": align, "workers": workers, "seed": session.seed or None,
+        "teachers": tuple(teacher) if teacher else None,
+        "student": student,
+        "data": data,
+        "losses": loss_weights(loss),
+        "mixers": tuple(mixer) if mixer else None,
+        "transform": transform,
+        "steps": steps,
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "size": parse_size(size) if size else None,
+        "lr": lr,
+        "eval_data": eval_data,
+        "protocol": protocol,
+        "align": align,
+        "workers": workers,
+        "seed": session.seed or None,
     }
     if resume is not None:
         _run(session, None, out, resume)
@@ -74,7 +123,7 @@ def distill(
 
 def _run(session: Session, config: Any, out: Path | None, resume: Path | None) -> None:
     from kdcli.cli.show import TrainingProgress, run_table
-    from kdcli.training.distill import distill, resumable
+    from kdcli.training.job import distill, resumable
 
     config = config if resume is None else resumable(resume)
     with TrainingProgress(session) as progress:

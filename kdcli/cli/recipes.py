@@ -27,7 +27,11 @@ def list_(session: Session) -> None:
     """List the recipes."""
     from kdcli import recipes, registry
 
-    rows = [(p.name, p.distribution, recipes.about(p)) for p in registry.discover() if p.kind == "recipe" and not p.shadowed_by]
+    rows = [
+        (p.name, p.distribution, recipes.about(p))
+        for p in registry.discover()
+        if p.kind == "recipe" and not p.shadowed_by
+    ]
     document = [{"name": name, "distribution": distribution, "about": about} for name, distribution, about in rows]
     session.result(document, lambda: session.table(("recipe", "from", "about"), rows))
 
@@ -51,4 +55,7 @@ def copy(session: Session, name: Name, out: Out = None) -> None:
     if path.exists():
         raise ConfigError(f"'{path}' exists; choose another --out")
     write_text(path, text)
-    session.result({"file": str(path)}, f"wrote {path}; run it with: kdcli distill --recipe {path if path.parent.name else f'./{path}'}")
+    session.result(
+        {"file": str(path)},
+        f"wrote {path}; run it with: kdcli distill --recipe {path if path.parent.name else f'./{path}'}",
+    )

@@ -29,7 +29,8 @@ def list_(session: Session, folder: Folder = Path("runs")) -> None:
 
     found = list_runs(folder)
     rows = [
-        (r["run"], r["state"], r["recipe"], r["student"], ", ".join(f"{k} {v:.3f}" for k, v in r["delta1"].items())) for r in found
+        (r["run"], r["state"], r["recipe"], r["student"], ", ".join(f"{k} {v:.3f}" for k, v in r["delta1"].items()))
+        for r in found
     ]
     session.result(found, lambda: session.table(("run", "state", "recipe", "student", "delta1"), rows))
 
@@ -54,7 +55,14 @@ def compare(session: Session, runs: Several) -> None:
     document = compare_runs(runs)
     shown = ("delta1", "abs_rel", "rmse")
     rows = [
-        (r["run"], r["recipe"], r["student"], r["protocol"], *(f"{r['metrics'][m]:.4f}" for m in shown), r["delta1_against_first"])
+        (
+            r["run"],
+            r["recipe"],
+            r["student"],
+            r["protocol"],
+            *(f"{r['metrics'][m]:.4f}" for m in shown),
+            r["delta1_against_first"],
+        )
         for r in document
     ]
     columns = ("run", "recipe", "student", "protocol", *shown, "delta1 minus the first, paired")

@@ -78,7 +78,9 @@ def run_table(session: Session, document: dict[str, Any], config: RunConfig) -> 
             rows.append([names[role], *(_interval(result, metric) for metric in shown), result["n"]])
     if rows:
         first = document["eval"]["student"]
-        title = f"{config.eval_data}, protocol {first['protocol']['name']} ({first['protocol']['hash']}), 95 % intervals"
+        title = (
+            f"{config.eval_data}, protocol {first['protocol']['name']} ({first['protocol']['hash']}), 95 % intervals"
+        )
         session.table(["model", *shown, "images"], rows, title=title)
         for pair in first.get("paired", []):
             if pair["against"] == "twin":
@@ -120,5 +122,7 @@ def _interval(result: dict[str, Any], metric: str) -> str:
 
 def _gain(pair: dict[str, Any]) -> str:
     gain, (low, high) = pair["difference"]["delta1"], pair["ci95"]["delta1"]
-    verdict = "better than its twin" if low > 0 else "worse than its twin" if high < 0 else "not told apart from its twin"
+    verdict = (
+        "better than its twin" if low > 0 else "worse than its twin" if high < 0 else "not told apart from its twin"
+    )
     return f"delta1 of student minus twin, paired: {gain:+.3f} [{low:+.3f}, {high:+.3f}]: {verdict}"

@@ -20,7 +20,8 @@ def read(name: str) -> tuple[str, str]:
         try:
             return name, path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"recipe '{name}' cannot be read ({type(error).__name__}); see: kdcli recipes list") from None
+            why = type(error).__name__
+            raise ConfigError(f"recipe '{name}' cannot be read ({why}); see: kdcli recipes list") from None
     plugin = registry.find("recipe", name)
     return plugin.name, registry.recipe_path(plugin).read_text(encoding="utf-8")
 

@@ -12,8 +12,13 @@ SHOWN = ("delta1", "delta2", "delta3", "abs_rel", "sq_rel", "rmse", "rmse_log", 
 
 
 def write_run_report(
-    folder: Path, manifest: Mapping[str, Any], results: Mapping[str, Any], metrics: Sequence[Mapping[str, Any]], *,
-    twin_label: str | None, seconds: float,
+    folder: Path,
+    manifest: Mapping[str, Any],
+    results: Mapping[str, Any],
+    metrics: Sequence[Mapping[str, Any]],
+    *,
+    twin_label: str | None,
+    seconds: float,
 ) -> None:
     """Write ``report.html`` into a run's folder, with its pictures embedded."""
     sections = []
@@ -42,7 +47,9 @@ def _results(results: Mapping[str, Any], twin_label: str | None) -> Section:
         name = f"{role} ({twin_label})" if role == "twin" and twin_label else role
         rows.append([name, *(_interval(result, metric) for metric in SHOWN)])
     first = next(iter(results.values()))
-    blocks: list[Any] = [Table(columns=["model", *SHOWN], rows=rows, caption="Mean over images with 95 % bootstrap interval.")]
+    blocks: list[Any] = [
+        Table(columns=["model", *SHOWN], rows=rows, caption="Mean over images with 95 % bootstrap interval.")
+    ]
     pairs = [
         [f"student minus {pair['against']}", *(_difference(pair, metric) for metric in SHOWN)]
         for pair in results.get("student", {}).get("paired", [])
@@ -50,10 +57,17 @@ def _results(results: Mapping[str, Any], twin_label: str | None) -> Section:
     if pairs:
         blocks.append(Table(columns=["paired difference", *SHOWN], rows=pairs, caption="On the same images."))
     skipped = first.get("skipped", [])
-    blocks.append(Facts(values={
-        "data": first.get("spec"), "images": first.get("n"), "skipped": len(skipped),
-        "protocol": f"{first['protocol']['name']} ({first['protocol']['hash']})", "alignment": first.get("align"),
-    }))
+    blocks.append(
+        Facts(
+            values={
+                "data": first.get("spec"),
+                "images": first.get("n"),
+                "skipped": len(skipped),
+                "protocol": f"{first['protocol']['name']} ({first['protocol']['hash']})",
+                "alignment": first.get("align"),
+            }
+        )
+    )
     if any(result.get("size") for result in results.values()):
         blocks.append(Text(text=f"Images were resized to {first['size'][0]}x{first['size'][1]} before the models."))
     return Section(title="Results", blocks=blocks)
@@ -63,7 +77,11 @@ def _losses(metrics: Sequence[Mapping[str, Any]]) -> Curves:
     series: dict[str, list[tuple[float, float]]] = {}
     for row in metrics:
         series.setdefault(f"{row['variant']} {row['stage']}", []).append((float(row["step"]), float(row["loss"])))
-    return Curves(series=series, y_label="loss", caption="Loss of each variant; twin and student see different images, so compare shapes.")
+    return Curves(
+        series=series,
+        y_label="loss",
+        caption="Loss of each variant; twin and student see different images, so compare shapes.",
+    )
 
 
 def _speed(metrics: Sequence[Mapping[str, Any]]) -> Facts:
@@ -74,14 +92,20 @@ def _speed(metrics: Sequence[Mapping[str, Any]]) -> Facts:
 
 
 def _origin(manifest: Mapping[str, Any], seconds: float, config: str) -> Section:
-    facts: dict[str, Any] = {key: value for key, value in manifest.items() if isinstance(value, str | int) and key != "state"}
+    facts: dict[str, Any] = {
+        key: value for key, value in manifest.items() if isinstance(value, str | int) and key != "state"
+    }
     facts |= {f"version of {name}": version for name, version in manifest.get("versions", {}).items()}
     for teacher in manifest.get("teachers", []):
-        facts[f"teacher {teacher['spec']}"] = f"licence {teacher['licence']}, trained on {teacher['training_data']}, sha256 {teacher['sha256']}"
+        facts[f"teacher {teacher['spec']}"] = (
+            f"licence {teacher['licence']}, trained on {teacher['training_data']}, sha256 {teacher['sha256']}"
+        )
     facts["seconds"] = f"{seconds:.0f}"
     facts["command"] = " ".join(str(part) for part in manifest.get("argv", []))
     rows = [[line.partition(" = ")[0], line.partition(" = ")[2]] for line in config.splitlines() if " = " in line]
-    return Section(title="Made from", blocks=[Facts(values=facts), Table(columns=["key", "value and origin"], rows=rows)])
+    return Section(
+        title="Made from", blocks=[Facts(values=facts), Table(columns=["key", "value and origin"], rows=rows)]
+    )
 
 
 def _interval(result: Mapping[str, Any], metric: str) -> str:

@@ -18,7 +18,9 @@ CARD = "kdcli.student"
 """Key of the safetensors metadata under which the card lies, as JSON."""
 
 
-def save_student(path: Path, student: nn.Module, spec: str, facts: Mapping[str, Any], state: Mapping[str, Tensor] | None = None) -> None:
+def save_student(
+    path: Path, student: nn.Module, spec: str, facts: Mapping[str, Any], state: Mapping[str, Tensor] | None = None
+) -> None:
     """Write a student with its spec, depth kind, range and whatever else is known of it.
 
     ``state`` replaces the student's own tensors (an averaged copy, say).
@@ -42,7 +44,9 @@ def read_card(path: Path) -> dict[str, Any]:
     """
     metadata = read_metadata(path)
     if CARD not in metadata:
-        raise WeightsError(f"'{path}' does not say which student it holds; only files written by kdcli can be opened by path")
+        raise WeightsError(
+            f"'{path}' does not say which student it holds; only files written by kdcli can be opened by path"
+        )
     card: dict[str, Any] = json.loads(metadata[CARD])
     return card
 
@@ -55,7 +59,11 @@ def load_student(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     """
     card = read_card(path)
     student = registry.build("student", str(card["student"]))
-    load_into(student, {name: value.float() if value.is_floating_point() else value for name, value in load_state(path).items()}, str(path))
+    load_into(
+        student,
+        {name: value.float() if value.is_floating_point() else value for name, value in load_state(path).items()},
+        str(path),
+    )
     student.depth_kind = DepthKind(card["depth_kind"])
     student.eval()
     return student, card

@@ -62,7 +62,9 @@ def find_student(path: Path) -> Path:
     if path.is_dir():
         path = path / "student.safetensors"
         if not path.is_file():
-            raise WeightsError(f"run '{path.parent}' has no student yet ('{path.name}' is missing); finish it with --resume")
+            raise WeightsError(
+                f"run '{path.parent}' has no student yet ('{path.name}' is missing); finish it with --resume"
+            )
     if not path.is_file():
         raise WeightsError(f"there is no model at '{path}'; give a run folder or a .safetensors student")
     return path

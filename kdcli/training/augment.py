@@ -38,7 +38,11 @@ def _mirror(batch: Batch, generator: torch.Generator) -> Batch:
     image = turn(batch.image)
     assert image is not None
     return replace(
-        batch, image=image, depth=turn(batch.depth), valid=turn(batch.valid), instances=turn(batch.instances),
+        batch,
+        image=image,
+        depth=turn(batch.depth),
+        valid=turn(batch.valid),
+        instances=turn(batch.instances),
         intrinsics=intrinsics,
     )
 

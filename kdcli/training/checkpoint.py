@@ -18,7 +18,13 @@ FORMAT = 1
 
 
 def save(
-    path: Path, *, variant: str, stage: str, step: int, task: DistillTask, optimizer: torch.optim.Optimizer,
+    path: Path,
+    *,
+    variant: str,
+    stage: str,
+    step: int,
+    task: DistillTask,
+    optimizer: torch.optim.Optimizer,
     average: Averaged | None,
 ) -> None:
     """Write the state after ``step`` updates of a stage."""
@@ -49,13 +55,17 @@ def read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise WeightsError(f"there is no checkpoint at '{path}'; start the run anew without --resume") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise WeightsError(f"checkpoint '{path}' is broken ({type(error).__name__}); delete it to start that stage anew") from None
+        raise WeightsError(
+            f"checkpoint '{path}' is broken ({type(error).__name__}); delete it to start that stage anew"
+        ) from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise WeightsError(f"checkpoint '{path}' is not of format {FORMAT}; it was written by another version of kdcli")
     return state
 
 
-def restore(state: dict[str, Any], task: DistillTask, optimizer: torch.optim.Optimizer, average: Averaged | None) -> int:
+def restore(
+    state: dict[str, Any], task: DistillTask, optimizer: torch.optim.Optimizer, average: Averaged | None
+) -> int:
     """Put a state back into its parts and return the number of updates done."""
     task.student.load_state_dict(state["student"])
     task.plugins.load_state_dict(state["plugins"])

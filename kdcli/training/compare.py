@@ -28,22 +28,31 @@ def compare_runs(paths: Sequence[Path]) -> list[dict[str, Any]]:
         run = RunFolder.open(path)
         manifest = run.manifest()
         if "student" not in manifest.get("eval", {}):
-            raise DataError(f"run '{path}' has no results yet (state: {manifest.get('state')}); finish it with --resume")
+            raise DataError(
+                f"run '{path}' has no results yet (state: {manifest.get('state')}); finish it with --resume"
+            )
         result = manifest["eval"]["student"]
         images = _delta1(run.path / "eval" / "per_image.csv", result["protocol"]["hash"])
         first = first or images
-        rows.append({
-            "run": str(path), "recipe": manifest["recipe"], "student": manifest["student"],
-            "protocol": f"{result['protocol']['name']} ({result['protocol']['hash']})", "metrics": result["metrics"],
-            "delta1_against_first": _difference(images, first) if rows else "",
-        })
+        rows.append(
+            {
+                "run": str(path),
+                "recipe": manifest["recipe"],
+                "student": manifest["student"],
+                "protocol": f"{result['protocol']['name']} ({result['protocol']['hash']})",
+                "metrics": result["metrics"],
+                "delta1_against_first": _difference(images, first) if rows else "",
+            }
+        )
     return rows
 
 
 def _delta1(path: Path, protocol: str) -> dict[str, float]:
     with path.open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
-    return {f"{protocol}/{r['image']}": float(r["delta1"]) for r in rows if r["model"] == "student" and not r["skipped"]}
+    return {
+        f"{protocol}/{r['image']}": float(r["delta1"]) for r in rows if r["model"] == "student" and not r["skipped"]
+    }
 
 
 def _difference(images: dict[str, float], first: dict[str, float]) -> str:

@@ -23,7 +23,13 @@ class ModelView:
     """
 
     def __init__(
-        self, model: nn.Module, batch: Batch, *, gradient: bool, taps: Sequence[str] = (), amp: torch.dtype | None = None
+        self,
+        model: nn.Module,
+        batch: Batch,
+        *,
+        gradient: bool,
+        taps: Sequence[str] = (),
+        amp: torch.dtype | None = None,
     ) -> None:
         self.model = model
         self._batch, self._gradient, self._taps, self._amp = batch, gradient, tuple(taps), amp
@@ -54,14 +60,13 @@ class ModelView:
 
     def subset(self, index: Tensor) -> ModelView:
         """A view on some of the images only."""
-        return ModelView(
-            self.model, self._batch.select(index), gradient=self._gradient, taps=self._taps, amp=self._amp
-        )
+        return ModelView(self.model, self._batch.select(index), gradient=self._gradient, taps=self._taps, amp=self._amp)
 
     def _evaluate(self, taps: Sequence[str]) -> Prediction:
         with torch.set_grad_enabled(self._gradient and torch.is_grad_enabled()), self._autocast():
-            if hasattr(self.model, "from_batch"):
-                prediction: Prediction = self.model.from_batch(self._batch)
+            from_batch = getattr(self.model, "from_batch", None)
+            if from_batch is not None:
+                prediction: Prediction = from_batch(self._batch)
             elif taps:
                 with TapReader(self.model, taps) as reader:
                     prediction = self.model(self._batch.image)
@@ -83,8 +88,17 @@ class Context:
     """Counters, generator, batch, and lazy views of the student and of each teacher."""
 
     def __init__(
-        self, *, step: int, epoch: int, stage: str, progress: float, generator: torch.Generator, batch: Batch,
-        student: ModelView, teachers: Mapping[str, ModelView], task: Loss | None = None,
+        self,
+        *,
+        step: int,
+        epoch: int,
+        stage: str,
+        progress: float,
+        generator: torch.Generator,
+        batch: Batch,
+        student: ModelView,
+        teachers: Mapping[str, ModelView],
+        task: Loss | None = None,
     ) -> None:
         self.step, self.epoch, self.stage, self.progress = step, epoch, stage, progress
         self.generator, self.batch = generator, batch
@@ -101,7 +115,9 @@ class Context:
             ConfigError: there are several.
         """
         if len(self.teachers) != 1:
-            raise ConfigError(f"this loss needs one teacher, but there are {len(self.teachers)}: {', '.join(self.teachers)}")
+            raise ConfigError(
+                f"this loss needs one teacher, but there are {len(self.teachers)}: {', '.join(self.teachers)}"
+            )
         return next(iter(self.teachers.values()))
 
     def target(self) -> tuple[Tensor, Tensor]:
@@ -118,7 +134,9 @@ class Context:
             ConfigError: the recipe has no task loss, or the batch has no depth.
         """
         if self._task is None or self.batch.depth is None:
-            raise ConfigError(f"stage '{self.stage}' has no task loss or its data no depth; set task_loss and use a source with depth")
+            raise ConfigError(
+                f"stage '{self.stage}' has no task loss or its data no depth; set task_loss and use a source with depth"
+            )
         valid = torch.ones_like(self.batch.depth, dtype=torch.bool) if self.batch.valid is None else self.batch.valid
         if self.batch.labelled is not None:
             valid = valid & self.batch.labelled.view(-1, 1, 1, 1)

@@ -43,14 +43,22 @@ def measure(config: RunConfig, device: torch.device) -> dict[str, Any]:
             terms = {name: round(float(value), 5) for name, value in result.terms.items()}
             seconds = time.perf_counter() - begin
         total = loop.total_steps(stage, feed)
-        rows.append({
-            "stage": stage.name, "steps": total, "steps_per_epoch": feed.steps_per_epoch, "seconds_per_step": seconds,
-            "seconds": seconds * total * stage.accumulate, "memory_mib": _peak_memory(device),
-            "trained_parameters": sum(p.numel() for p in task.trained_parameters()),
-        })
+        rows.append(
+            {
+                "stage": stage.name,
+                "steps": total,
+                "steps_per_epoch": feed.steps_per_epoch,
+                "seconds_per_step": seconds,
+                "seconds": seconds * total * stage.accumulate,
+                "memory_mib": _peak_memory(device),
+                "trained_parameters": sum(p.numel() for p in task.trained_parameters()),
+            }
+        )
     models = {spec: student, **shop.teachers(config.main)}
     return {
-        "recipe": config.recipe, "stages": rows, "terms": terms,
+        "recipe": config.recipe,
+        "stages": rows,
+        "terms": terms,
         "parameters": {name: sum(p.numel() for p in model.parameters()) for name, model in models.items()},
     }
 

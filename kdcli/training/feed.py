@@ -29,7 +29,14 @@ class Feed:
     """Batches of one source at one size for one stage."""
 
     def __init__(
-        self, source: Source, *, batch_size: int, size: tuple[int, int], seed: int, device: torch.device, workers: int = 0,
+        self,
+        source: Source,
+        *,
+        batch_size: int,
+        size: tuple[int, int],
+        seed: int,
+        device: torch.device,
+        workers: int = 0,
         cache: RenderCache | None = None,
     ) -> None:
         if len(source) == 0:
@@ -62,7 +69,9 @@ class Feed:
         loader: DataLoader[Any] = DataLoader(
             _Sized(self.source, self.size),
             batch_sampler=[self.indices(step) for step in range(start, stop)],
-            num_workers=self._workers, collate_fn=collate, pin_memory=self.device.type == "cuda",
+            num_workers=self._workers,
+            collate_fn=collate,
+            pin_memory=self.device.type == "cuda",
         )
         for batch in loader:
             yield batch.to(self.device)
@@ -122,7 +131,10 @@ def resize_batch(batch: Batch, size: tuple[int, int]) -> Batch:
     scale = batch.image.new_tensor([size[1] / width, size[0] / height, size[1] / width, size[0] / height])
     instances = batch.instances
     return replace(
-        batch, image=image, depth=_nearest(batch.depth, size), valid=_nearest(batch.valid, size),
+        batch,
+        image=image,
+        depth=_nearest(batch.depth, size),
+        valid=_nearest(batch.valid, size),
         instances=None if instances is None else _nearest(instances[:, None], size)[:, 0],  # type: ignore[index]
         intrinsics=None if batch.intrinsics is None else batch.intrinsics * scale,
     )
@@ -136,19 +148,30 @@ def collate(samples: Sequence[Batch]) -> Batch:
         shape = first.image.shape[-2:]
         blank = first.image.new_zeros(1, 1, *shape)
         depth = torch.cat([blank if s.depth is None else s.depth for s in samples])
-        valid = torch.cat([
-            torch.zeros_like(blank, dtype=torch.bool) if s.depth is None
-            else torch.ones_like(s.depth, dtype=torch.bool) if s.valid is None else s.valid
-            for s in samples
-        ])
+        valid = torch.cat(
+            [
+                torch.zeros_like(blank, dtype=torch.bool)
+                if s.depth is None
+                else torch.ones_like(s.depth, dtype=torch.bool)
+                if s.valid is None
+                else s.valid
+                for s in samples
+            ]
+        )
         labelled = torch.tensor([s.depth is not None for s in samples])
+
     def joined(name: str) -> Tensor | None:
         parts = [getattr(s, name) for s in samples]
         return None if any(part is None for part in parts) else torch.cat(parts)
 
     return Batch(
-        ids=tuple(s.ids[0] for s in samples), image=torch.cat([s.image for s in samples]), depth=depth, valid=valid,
-        labelled=labelled, instances=joined("instances"), intrinsics=joined("intrinsics"),
+        ids=tuple(s.ids[0] for s in samples),
+        image=torch.cat([s.image for s in samples]),
+        depth=depth,
+        valid=valid,
+        labelled=labelled,
+        instances=joined("instances"),
+        intrinsics=joined("intrinsics"),
     )
 
 
@@ -156,7 +179,8 @@ def as_batch(sample: Sample) -> Batch:
     """Return a sample as a batch of one; its depth is brought to the image's size by nearest neighbour."""
     size = (int(sample.image.shape[-2]), int(sample.image.shape[-1]))
     return Batch(
-        ids=(sample.id,), image=sample.image[None],
+        ids=(sample.id,),
+        image=sample.image[None],
         depth=None if sample.depth is None else _nearest(sample.depth[None], size),
         valid=None if sample.valid is None else _nearest(sample.valid[None], size),
         instances=None if sample.instances is None else sample.instances[None],
@@ -196,7 +220,11 @@ def _unpack(ids: tuple[str, ...], packed: dict[str, Tensor]) -> Batch:
     instances = packed.get("instances")
     depth = packed.get("depth")
     return Batch(
-        ids=ids, image=packed["image"].float() / 255, depth=depth, valid=packed.get("valid"),
-        instances=None if instances is None else instances.long(), intrinsics=packed.get("intrinsics"),
+        ids=ids,
+        image=packed["image"].float() / 255,
+        depth=depth,
+        valid=packed.get("valid"),
+        instances=None if instances is None else instances.long(),
+        intrinsics=packed.get("intrinsics"),
         labelled=None if depth is None else torch.ones(len(ids), dtype=torch.bool, device=depth.device),
     )

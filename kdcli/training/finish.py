@@ -14,12 +14,13 @@ from kdcli.evals import compare, evaluate, examine
 from kdcli.evals.results import write_csv
 from kdcli.files import write_json
 from kdcli.models import load_model
+from kdcli.students.files import read_card
 from kdcli.training.context import Context, ModelView
 from kdcli.training.parts import Workshop
 from kdcli.training.runs import RunFolder
 
 if TYPE_CHECKING:
-    from kdcli.training.distill import Progress
+    from kdcli.training.job import Progress
 
 PICTURES = 5
 """Images shown in a run's picture."""
@@ -38,7 +39,13 @@ def evaluate_run(shop: Workshop, run: RunFolder, progress: Progress) -> dict[str
     progress.note(f"evaluating on {config.eval_data}, protocol {config.protocol}")
     models = models_of(shop, run)
     results = evaluate(
-        models, source, config.protocol, align=config.align, device=shop.device, size=config.main.size, seed=config.seed,
+        models,
+        source,
+        config.protocol,
+        align=config.align,
+        device=shop.device,
+        size=config.main.size,
+        seed=config.seed,
         progress=lambda done, total: progress.count("evaluated", done, total),
     )
     documents = {name: result.document() for name, result in results.items()}
@@ -66,7 +73,13 @@ def examples_of(shop: Workshop, run: RunFolder, count: int = PICTURES) -> list[A
     number = min(len(source), 10**6)
     chosen = sorted({round(i * (number - 1) / max(count - 1, 1)) for i in range(count)})
     return examine(
-        models_of(shop, run), source, chosen, config.protocol, align=config.align, device=shop.device, size=config.main.size
+        models_of(shop, run),
+        source,
+        chosen,
+        config.protocol,
+        align=config.align,
+        device=shop.device,
+        size=config.main.size,
     )
 
 
@@ -82,7 +95,12 @@ def picture_of_run(shop: Workshop, run: RunFolder) -> None:
     mixers = shop.mixers(stage, run.transform)
     if mixers:
         context = Context(
-            step=0, epoch=0, stage=stage.name, progress=0.0, batch=batch, teachers={},
+            step=0,
+            epoch=0,
+            stage=stage.name,
+            progress=0.0,
+            batch=batch,
+            teachers={},
             generator=torch.Generator(device=shop.device).manual_seed(shop.config.seed),
             student=ModelView(nn.Identity(), batch, gradient=False),
         )
@@ -101,9 +119,11 @@ def export_run(shop: Workshop, run: RunFolder, progress: Progress) -> Path | Non
         return None
     images = _held_out_images(shop)
     path = run.path / f"student.{form}"
-    told = export(run.student, form, path, size="dynamic", images=images)
-    progress.note(f"exported {path.name}: {told.summary()}")
-    run.update(export=told.document())
+    told = export(load_model(run.student), form, path, images=images, card=read_card(run.student))
+    worst = told.worst
+    drift = "not compared" if worst is None else f"largest relative difference {worst.relative:.1e}"
+    progress.note(f"exported {path.name}: {told.bytes / 2**20:.1f} MiB, {drift}")
+    run.update(export={"file": path.name, "sha256": told.sha256, "notes": list(told.notes), "parity": drift})
     return path
 
 
@@ -116,13 +136,20 @@ def _held_out_images(shop: Workshop) -> Tensor:
         image: Tensor = source.batch(list(range(count)), (height, width), torch.device("cpu")).image
         return image
     images = [source[i].image[None] for i in range(count)]
-    return torch.cat([F.interpolate(i, size=(height, width), mode="bilinear", antialias=True) for i in images]).clamp(0, 1)
+    return torch.cat([F.interpolate(i, size=(height, width), mode="bilinear", antialias=True) for i in images]).clamp(
+        0, 1
+    )
 
 
 def report_of_run(run: RunFolder, config: RunConfig, documents: dict[str, Any], seconds: float) -> None:
     """Write the run's one-file report."""
     from kdcli.report.run_report import write_run_report
 
-    write_run_report(run.path, run.manifest(), documents, run.metrics(), twin_label=config.twin.label if config.twin else None,
-                     seconds=seconds)
-
+    write_run_report(
+        run.path,
+        run.manifest(),
+        documents,
+        run.metrics(),
+        twin_label=config.twin.label if config.twin else None,
+        seconds=seconds,
+    )

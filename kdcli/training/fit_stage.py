@@ -43,7 +43,13 @@ def fit_stage(shop: Workshop, stage: StageConfig, path: Path, told: Callable[[st
         generator.manual_seed(seed_of(seed, step))
         batch = augment(batch, flip=stage.flip, jitter=stage.jitter, generator=generator)
         context = Context(
-            step=step, epoch=0, stage=stage.name, progress=step / steps, generator=generator, batch=batch, teachers={},
+            step=step,
+            epoch=0,
+            stage=stage.name,
+            progress=step / steps,
+            generator=generator,
+            batch=batch,
+            teachers={},
             student=ModelView(nn.Identity(), batch, gradient=False),
         )
         for mixer in mixers:
@@ -51,7 +57,17 @@ def fit_stage(shop: Workshop, stage: StageConfig, path: Path, told: Callable[[st
         return batch
 
     result = fit(
-        network, teacher, batch_at, steps=steps, lr=stage.lr, content=stage.content, norm=stage.norm,
+        network,
+        teacher,
+        batch_at,
+        steps=steps,
+        lr=stage.lr,
+        content=stage.content,
+        norm=stage.norm,
         on_step=lambda step, _: told("fitted", step + 1, steps),
     )
-    save(network, path, {"teachers": provenance(teachers), "data": stage.data, "seed": shop.config.seed, **result.document()})
+    save(
+        network,
+        path,
+        {"teachers": provenance(teachers), "data": stage.data, "seed": shop.config.seed, **result.document()},
+    )

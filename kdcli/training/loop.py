@@ -56,7 +56,14 @@ def total_steps(stage: StageConfig, feed: Feed) -> int:
 
 
 def train(
-    stage: StageConfig, task: DistillTask, feed: Feed, *, seed: int, state_file: Path, variant: str, report: Report,
+    stage: StageConfig,
+    task: DistillTask,
+    feed: Feed,
+    *,
+    seed: int,
+    state_file: Path,
+    variant: str,
+    report: Report,
     resume: dict[str, Any] | None = None,
 ) -> dict[str, Tensor]:
     """Train until the stage's steps are done and return the student's tensors.
@@ -78,7 +85,9 @@ def train(
     begin, seen = time.perf_counter(), 0
 
     def save(step: int) -> None:
-        checkpoint.save(state_file, variant=variant, stage=stage.name, step=step, task=task, optimizer=optimizer, average=average)
+        checkpoint.save(
+            state_file, variant=variant, stage=stage.name, step=step, task=task, optimizer=optimizer, average=average
+        )
 
     with _stop_requests() as asked:
         for step in range(start, total):
@@ -106,11 +115,19 @@ def train(
                 average.update(task.student)
             if told:
                 speed = seen / (time.perf_counter() - begin)
-                report(StepLog(
-                    variant=variant, stage=stage.name, step=done, total=total, loss=float(result.loss.detach()),
-                    terms={name: float(value) for name, value in result.terms.items()}, lr=lr, grad_norm=float(norm),
-                    images_per_second=speed,
-                ))
+                report(
+                    StepLog(
+                        variant=variant,
+                        stage=stage.name,
+                        step=done,
+                        total=total,
+                        loss=float(result.loss.detach()),
+                        terms={name: float(value) for name, value in result.terms.items()},
+                        lr=lr,
+                        grad_norm=float(norm),
+                        images_per_second=speed,
+                    )
+                )
             if saved and done < total:
                 save(done)
             if asked.is_set():

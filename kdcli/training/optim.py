@@ -38,7 +38,11 @@ def lr_factor(stage: StageConfig, step: int, total: int) -> float:
         return 0.5 ** int(done * 4)
     rising = stage.warmup > 0 and done < stage.warmup
     if stage.schedule == "cosine":
-        return (done / stage.warmup) if rising else 0.5 * (1 + math.cos(math.pi * (done - stage.warmup) / (1 - stage.warmup + 1e-12)))
+        return (
+            (done / stage.warmup)
+            if rising
+            else 0.5 * (1 + math.cos(math.pi * (done - stage.warmup) / (1 - stage.warmup + 1e-12)))
+        )
     if rising:
         return _anneal(1 / 25, 1.0, done / stage.warmup)
     return _anneal(1.0, 1e-4, (done - stage.warmup) / (1 - stage.warmup + 1e-12))

@@ -22,8 +22,7 @@ from kdcli.training import step
 from kdcli.training.feed import Feed, RenderCache
 from kdcli.training.seeds import seed_of, seeded
 from kdcli.training.step import DistillTask
-from kdcli.transform import TransformMixer, batch_norms
-from kdcli.transform import load as load_transform
+from kdcli.transform import batch_norms, load_mixer
 from kdcli.types import DepthKind
 
 
@@ -53,8 +52,13 @@ class Workshop:
     def feed(self, stage: StageConfig) -> Feed:
         """Return the stage's batches; the same order for a run and its twin."""
         return Feed(
-            self.source(stage.data), batch_size=stage.batch_size, size=stage.size,
-            seed=seed_of(self.config.seed, stage.name), device=self.device, workers=stage.workers, cache=self.cache,
+            self.source(stage.data),
+            batch_size=stage.batch_size,
+            size=stage.size,
+            seed=seed_of(self.config.seed, stage.name),
+            device=self.device,
+            workers=stage.workers,
+            cache=self.cache,
         )
 
     def student(self) -> tuple[nn.Module, str]:
@@ -69,7 +73,9 @@ class Workshop:
         with seeded(seed_of(self.config.seed, "student")):
             student = registry.build("student", spec)
         if not isinstance(student, nn.Module) or not isinstance(student, DepthModel):
-            raise PluginError(f"student '{spec}' is no depth model: it lacks depth_kind, depth_range or taps; report it to its author")
+            raise PluginError(
+                f"student '{spec}' is no depth model: it lacks depth_kind, depth_range or taps; report it to its author"
+            )
         for name, teacher in self.teachers(self.config.main).items():
             if teacher.depth_kind != student.depth_kind:
                 raise ConfigError(
@@ -112,8 +118,15 @@ class Workshop:
         teachers = self.teachers(stage)
         step.check(stage, student, teachers, losses, task_loss)
         made = DistillTask(
-            stage, student, teachers, losses, self.mixers(stage, fitted), task_loss,
-            seed=seed_of(self.config.seed, "step"), device=self.device, amp=self.amp(stage),
+            stage,
+            student,
+            teachers,
+            losses,
+            self.mixers(stage, fitted),
+            task_loss,
+            seed=seed_of(self.config.seed, "step"),
+            device=self.device,
+            amp=self.amp(stage),
         )
         return made.to(self.device)
 
@@ -129,8 +142,7 @@ class Workshop:
             path = fitted if stage.transform == "fitted" else Path(stage.transform)
             if path is None:
                 raise ConfigError(f"stage '{stage.name}' wants a fitted transformation, but none was fitted")
-            network, _ = load_transform(path)
-            mixers.append(TransformMixer(network.to(self.device), share=stage.transform_share))
+            mixers.append(load_mixer(path, probability=stage.transform_share).to(self.device))
         return mixers
 
     def amp(self, stage: StageConfig) -> torch.dtype | None:
@@ -145,15 +157,20 @@ def provenance(teachers: Mapping[str, nn.Module]) -> list[dict[str, object]]:
     rows = []
     for spec, teacher in teachers.items():
         known = getattr(teacher, "provenance", None)
-        rows.append({
-            "spec": spec, "name": getattr(known, "name", spec), "weights": getattr(known, "weights", None),
-            "sha256": getattr(known, "sha256", None), "licence": getattr(known, "licence", "unknown"),
-            "training_data": getattr(known, "training_data", "unknown"),
-            "depth_kind": str(teacher.depth_kind),
-        })
+        rows.append(
+            {
+                "spec": spec,
+                "name": getattr(known, "name", spec),
+                "weights": getattr(known, "weights", None),
+                "sha256": getattr(known, "sha256", None),
+                "licence": getattr(known, "licence", "unknown"),
+                "training_data": getattr(known, "training_data", "unknown"),
+                "depth_kind": str(teacher.depth_kind),
+            }
+        )
     return rows
 
 
 def _layout(model: nn.Module) -> nn.Module:
     """Put convolutions into channels-last order, which both CPUs and GPUs run faster."""
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return model.to(memory_format=torch.channels_last)

@@ -100,7 +100,9 @@ class RunFolder:
         try:
             document: dict[str, Any] = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise DataError(f"'{self.path / 'manifest.json'}' cannot be read ({type(error).__name__}); the run is damaged") from None
+            raise DataError(
+                f"'{self.path / 'manifest.json'}' cannot be read ({type(error).__name__}); the run is damaged"
+            ) from None
         return document
 
     def write_manifest(self, document: dict[str, Any]) -> None:
@@ -114,9 +116,14 @@ class RunFolder:
     def log_step(self, log: StepLog) -> None:
         """Append one line to metrics.jsonl."""
         row = {
-            "variant": log.variant, "stage": log.stage, "step": log.step, "loss": log.loss,
+            "variant": log.variant,
+            "stage": log.stage,
+            "step": log.step,
+            "loss": log.loss,
             **{f"term/{name}": value for name, value in log.terms.items()},
-            "lr": log.lr, "grad_norm": log.grad_norm, "images_per_second": round(log.images_per_second, 2),
+            "lr": log.lr,
+            "grad_norm": log.grad_norm,
+            "images_per_second": round(log.images_per_second, 2),
         }
         with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row) + "\n")
@@ -139,7 +146,9 @@ class RunFolder:
     def forget_after(self, variant: str, stage: str, step: int) -> None:
         """Drop metric lines past a checkpoint, so that a resumed run logs each step once."""
         kept = [
-            row for row in self.metrics() if not (row["variant"] == variant and row["stage"] == stage and row["step"] > step)
+            row
+            for row in self.metrics()
+            if not (row["variant"] == variant and row["stage"] == stage and row["step"] > step)
         ]
         write_text(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
 
@@ -181,11 +190,16 @@ def list_runs(folder: Path) -> list[dict[str, Any]]:
         run = RunFolder(manifest.parent)
         with contextlib.suppress(DataError):
             facts = run.manifest()
-            rows.append({
-                "run": str(run.path), "state": facts.get("state"), "recipe": facts.get("recipe"),
-                "student": facts.get("student"), "teacher": ", ".join(t["spec"] for t in facts.get("teachers", [])),
-                "delta1": {name: row["metrics"]["delta1"] for name, row in facts.get("eval", {}).items()},
-            })
+            rows.append(
+                {
+                    "run": str(run.path),
+                    "state": facts.get("state"),
+                    "recipe": facts.get("recipe"),
+                    "student": facts.get("student"),
+                    "teacher": ", ".join(t["spec"] for t in facts.get("teachers", [])),
+                    "delta1": {name: row["metrics"]["delta1"] for name, row in facts.get("eval", {}).items()},
+                }
+            )
     return rows
 
 
@@ -200,8 +214,12 @@ def environment() -> dict[str, Any]:
 
             versions[name] = version(name)
     return {
-        "versions": versions, "machine": platform.machine(), "system": platform.system(), "threads": torch.get_num_threads(),
-        "argv": sys.argv, "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "versions": versions,
+        "machine": platform.machine(),
+        "system": platform.system(),
+        "threads": torch.get_num_threads(),
+        "argv": sys.argv,
+        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
 
 

@@ -37,9 +37,17 @@ class DistillTask(nn.Module):
     """
 
     def __init__(
-        self, stage: StageConfig, student: nn.Module, teachers: Mapping[str, nn.Module],
-        losses: Mapping[str, tuple[float, Loss]], mixers: list[Mixer], task_loss: Loss | None, *, seed: int,
-        device: torch.device, amp: torch.dtype | None = None,
+        self,
+        stage: StageConfig,
+        student: nn.Module,
+        teachers: Mapping[str, nn.Module],
+        losses: Mapping[str, tuple[float, Loss]],
+        mixers: list[Mixer],
+        task_loss: Loss | None,
+        *,
+        seed: int,
+        device: torch.device,
+        amp: torch.dtype | None = None,
     ) -> None:
         super().__init__()
         self.student = student
@@ -79,8 +87,15 @@ class DistillTask(nn.Module):
         self._generator.manual_seed(seed_of(self._seed, self.stage.name, step))
         seen = ModelView(self.student, batch, gradient=True, taps=self._student_taps, amp=self._amp)
         context = Context(
-            step=step, epoch=epoch, stage=self.stage.name, progress=step / max(total, 1), generator=self._generator,
-            batch=batch, student=seen, teachers={}, task=self.task_loss,
+            step=step,
+            epoch=epoch,
+            stage=self.stage.name,
+            progress=step / max(total, 1),
+            generator=self._generator,
+            batch=batch,
+            student=seen,
+            teachers={},
+            task=self.task_loss,
         )
         for mixer in self.mixers:
             batch = mixer.mix(batch, context)
@@ -107,7 +122,9 @@ class DistillTask(nn.Module):
 
     def trained_parameters(self) -> Iterator[nn.Parameter]:
         """The student's and the plugins' parameters that the main optimiser moves."""
-        inner = {id(p) for optimizer in self._inner.values() for group in optimizer.param_groups for p in group["params"]}
+        inner = {
+            id(p) for optimizer in self._inner.values() for group in optimizer.param_groups for p in group["params"]
+        }
         for parameter in self.parameters():
             if parameter.requires_grad and id(parameter) not in inner:
                 yield parameter
@@ -141,8 +158,13 @@ class DistillTask(nn.Module):
         return (error_map * weight).sum() / (weight > 0).sum().clamp(min=1)
 
 
-def check(stage: StageConfig, student: nn.Module, teachers: Mapping[str, nn.Module], losses: Mapping[str, tuple[float, Loss]],
-          task_loss: Loss | None) -> None:
+def check(
+    stage: StageConfig,
+    student: nn.Module,
+    teachers: Mapping[str, nn.Module],
+    losses: Mapping[str, tuple[float, Loss]],
+    task_loss: Loss | None,
+) -> None:
     """Check before the first step that the losses get what they need.
 
     Raises:
@@ -151,7 +173,9 @@ def check(stage: StageConfig, student: nn.Module, teachers: Mapping[str, nn.Modu
     kinds: dict[str, DepthKind] = {name: teacher.depth_kind for name, teacher in teachers.items()}  # type: ignore[misc]
     for name, (_, loss) in losses.items():
         if not isinstance(loss, Loss):
-            raise PluginError(f"loss '{name}' is no loss: it lacks needs, min_value, invariances or terms; report it to its author")
+            raise PluginError(
+                f"loss '{name}' is no loss: it lacks needs, min_value, invariances or terms; report it to its author"
+            )
         needs = loss.needs
         least, most = needs.teachers
         if len(teachers) < least or (most is not None and len(teachers) > most):
@@ -160,9 +184,14 @@ def check(stage: StageConfig, student: nn.Module, teachers: Mapping[str, nn.Modu
         for who, kind in kinds.items():
             if kind not in needs.kinds:
                 fitting = ", ".join(sorted(needs.kinds))
-                raise ConfigError(f"loss '{name}' does not fit teacher '{who}', whose depth is {kind} (fits: {fitting}); try affine-invariant")
+                raise ConfigError(
+                    f"loss '{name}' does not fit teacher '{who}', whose depth is {kind} (fits: {fitting}); "
+                    "try affine-invariant"
+                )
         if stage.batch_size < needs.min_batch:
-            raise ConfigError(f"loss '{name}' needs a batch of {needs.min_batch}, stage '{stage.name}' has {stage.batch_size}")
+            raise ConfigError(
+                f"loss '{name}' needs a batch of {needs.min_batch}, stage '{stage.name}' has {stage.batch_size}"
+            )
         if needs.ground_truth and task_loss is None:
             raise ConfigError(f"loss '{name}' needs ground truth; set task_loss in stage '{stage.name}'")
         for tap in needs.student_taps:
@@ -181,7 +210,9 @@ def _sound(context: Context) -> Tensor:
     return torch.stack([torch.isfinite(part.reshape(size, -1)).all(dim=1) for part in parts]).all(dim=0)
 
 
-def _named(losses: Mapping[str, tuple[float, Loss]], mixers: list[Mixer], task: Loss | None) -> Iterator[tuple[str, object]]:
+def _named(
+    losses: Mapping[str, tuple[float, Loss]], mixers: list[Mixer], task: Loss | None
+) -> Iterator[tuple[str, object]]:
     for name, (_, loss) in losses.items():
         yield name, loss
     for i, mixer in enumerate(mixers):

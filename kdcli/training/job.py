@@ -65,13 +65,21 @@ class RunResult:
     def document(self) -> dict[str, Any]:
         """Return the JSON form."""
         return {
-            "run": str(self.run), "student": str(self.student), "steps": self.steps, "seconds": round(self.seconds, 1),
-            "eval": dict(self.eval), "export": None if self.export is None else str(self.export),
+            "run": str(self.run),
+            "student": str(self.student),
+            "steps": self.steps,
+            "seconds": round(self.seconds, 1),
+            "eval": dict(self.eval),
+            "export": None if self.export is None else str(self.export),
         }
 
 
 def distill(
-    config: RunConfig, *, out: Path | None = None, resume: Path | None = None, device: torch.device | str = "cpu",
+    config: RunConfig,
+    *,
+    out: Path | None = None,
+    resume: Path | None = None,
+    device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> RunResult:
     """Distil, evaluate beside teacher and twin, and export.
@@ -131,10 +139,22 @@ def _train(shop: Workshop, run: RunFolder, spec: str, teachers: list[dict[str, A
             continue
         student, state = _train_variant(shop, run, variant, stages, progress)
         licence = ", ".join(sorted({str(row["licence"]) for row in teachers}))
-        save_student(path, student, spec, {
-            "teachers": teachers, "licence": licence, "recipe": config.recipe, "seed": config.seed, "variant": variant,
-            "size": list(config.main.size), "training_data": config.main.data, "steps": sum(counted),
-        }, state)
+        save_student(
+            path,
+            student,
+            spec,
+            {
+                "teachers": teachers,
+                "licence": licence,
+                "recipe": config.recipe,
+                "seed": config.seed,
+                "variant": variant,
+                "size": list(config.main.size),
+                "training_data": config.main.data,
+                "steps": sum(counted),
+            },
+            state,
+        )
         run.state.unlink(missing_ok=True)
     shutil.rmtree(run.state.parent, ignore_errors=True)
     return steps
@@ -153,7 +173,9 @@ def _train_variant(
     for stage in stages[first:]:
         if stage.train == "transform":
             if not run.transform.is_file():
-                progress.note(f"{variant}: {stage.name}: fitting the transformation network to the teacher's statistics")
+                progress.note(
+                    f"{variant}: {stage.name}: fitting the transformation network to the teacher's statistics"
+                )
                 fit_stage(shop, stage, run.transform, progress.count)
             continue
         fitted = run.transform if run.transform.is_file() else None
@@ -164,7 +186,9 @@ def _train_variant(
             run.forget_after(variant, stage.name, int(resume["step"]))
             progress.note(f"{variant}: {stage.name}: going on after step {resume['step']}")
         else:
-            progress.note(f"{variant}: {stage.name}: {loop.total_steps(stage, feed)} steps of {stage.batch_size} images")
+            progress.note(
+                f"{variant}: {stage.name}: {loop.total_steps(stage, feed)} steps of {stage.batch_size} images"
+            )
 
         def report(log: StepLog) -> None:
             run.log_step(log)
@@ -172,7 +196,14 @@ def _train_variant(
 
         try:
             state = loop.train(
-                stage, task, feed, seed=shop.config.seed, state_file=run.state, variant=variant, report=report, resume=resume
+                stage,
+                task,
+                feed,
+                seed=shop.config.seed,
+                state_file=run.state,
+                variant=variant,
+                report=report,
+                resume=resume,
             )
         except loop.Interrupted:
             progress.note(f"saved; go on with: kdcli distill --resume {run.path}")
@@ -193,5 +224,3 @@ def resumable(path: Path) -> RunConfig:
     if run.manifest().get("state") == "finished":
         raise ConfigError(f"run '{path}' is finished; see it with: kdcli runs show '{path}'")
     return run.config()
-
-

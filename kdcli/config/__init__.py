@@ -1,0 +1,15 @@
+"""Recipe, flags and ``--set`` -> one frozen, validated configuration that knows where each value came from.
+
+A recipe is TOML and only data: ``[run]`` (student, seed, evaluation), ``[defaults]`` for all stages, an ordered list of
+``[[stage]]`` and, where a gain is to be measured, a ``[twin]``: the keys in which the run without the method differs.
+Precedence: built-in default < recipe defaults < stage < flag < ``--set``. Unknown keys are errors.
+"""
+
+from __future__ import annotations
+
+from kdcli.config.dump import dump
+from kdcli.config.load import load
+from kdcli.config.schema import RunConfig, StageConfig, TwinConfig
+from kdcli.config.values import loss_weights
+
+__all__ = ["RunConfig", "StageConfig", "TwinConfig", "dump", "load", "loss_weights"]

@@ -1,0 +1,129 @@
+"""Recipe, flags and ``--set`` -> one validated configuration that knows where each value came from."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import fields
+from typing import Any
+
+from kdcli.config.schema import RUN_KEYS, RunConfig, StageConfig, TwinConfig
+from kdcli.config.values import convert, keys, known_only
+from kdcli.errors import ConfigError, nearest
+from kdcli.spec import parse
+
+_MAIN_FLAGS = ("steps", "epochs", "lr")  # flags that mean the main stage alone
+
+
+def load(
+    recipe: str, text: str, flags: Mapping[str, Any] | None = None, settings: Iterable[str] = (), *, twin: bool = True
+) -> RunConfig:
+    """Resolve a recipe's TOML text with flags and ``KEY=VALUE`` settings.
+
+    ``flags`` holds run and stage keys; those that are None count as not given.
+
+    Raises:
+        ConfigError: TOML that does not parse, unknown keys, values of the wrong type or range.
+    """
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"recipe '{recipe}' is not TOML: {error}") from None
+    known_only(document, ("run", "defaults", "stage", "twin"), f"recipe '{recipe}'")
+    if not document.get("stage"):
+        raise ConfigError(f"recipe '{recipe}' has no [[stage]]")
+    origins: dict[str, str] = {}
+    run = keys(document.get("run", {}), RUN_KEYS, RunConfig, f"[run] of '{recipe}'")
+    origins |= {f"run.{key}": "recipe" for key in run}
+    given = {key: value for key, value in (flags or {}).items() if value is not None}
+    for key in [key for key in given if key in RUN_KEYS]:
+        run[key] = convert(key, given.pop(key), RunConfig, f"--{key.replace('_', '-')}")
+        origins[f"run.{key}"] = "flag"
+    stage_keys = tuple(f.name for f in fields(StageConfig))
+    shared = keys(document.get("defaults", {}), stage_keys, StageConfig, f"[defaults] of '{recipe}'")
+    stages = [
+        {**shared, **keys(table, stage_keys, StageConfig, f"[[stage]] of '{recipe}'")} for table in document["stage"]
+    ]
+    for i, stage in enumerate(stages):
+        stage.setdefault("name", f"stage{i + 1}")
+        origins |= {f"{stage['name']}.{key}": "recipe" for key in stage}
+    if not any(stage.get("train", "student") == "student" for stage in stages):
+        raise ConfigError(f"recipe '{recipe}' has no stage that trains the student")
+    stages = _apply_flags(stages, given, origins)
+    for setting in settings:
+        _apply_setting(run, stages, setting, origins)
+    table = keys(
+        document.get("twin", {}), tuple(f.name for f in fields(TwinConfig)), TwinConfig, f"[twin] of '{recipe}'"
+    )
+    built = tuple(StageConfig(**stage) for stage in stages)
+    config = RunConfig(
+        recipe=recipe,
+        stages=built,
+        origins=origins,
+        twin=TwinConfig(**table) if "twin" in document and twin else None,
+        **run,
+    )
+    _check(config)
+    return config
+
+
+def _apply_flags(stages: list[dict[str, Any]], given: dict[str, Any], origins: dict[str, str]) -> list[dict[str, Any]]:
+    transform = given.pop("transform", None)
+    if transform is not None and transform != "fitted":
+        # A file or ``none`` takes the place of whatever the recipe would fit.
+        stages = [stage for stage in stages if stage.get("train", "student") == "student"]
+    students = [stage for stage in stages if stage.get("train", "student") == "student"]
+    for stage in stages:
+        main = stage is students[-1]
+        for key, value in given.items():
+            if key in _MAIN_FLAGS and not main:
+                continue
+            if key == "losses" and stage not in students:
+                continue
+            stage[key], origins[f"{stage['name']}.{key}"] = value, "flag"
+            if key in ("steps", "epochs"):
+                stage["epochs" if key == "steps" else "steps"] = None
+        if transform is not None and stage in students:
+            stage["transform"], origins[f"{stage['name']}.transform"] = transform, "flag"
+    return stages
+
+
+def _apply_setting(run: dict[str, Any], stages: list[dict[str, Any]], setting: str, origins: dict[str, str]) -> None:
+    key, equals, text = setting.partition("=")
+    if not equals:
+        raise ConfigError(f"--set '{setting}' is not KEY=VALUE; write for example --set distill.lr=1e-4")
+    where, _, name = key.strip().replace("-", "_").rpartition(".")
+    known = [f.name for f in fields(StageConfig)]
+    if name in RUN_KEYS and where in ("", "run"):
+        run[name], origins[f"run.{name}"] = convert(name, _literal(text), RunConfig, f"--set {key}"), "--set"
+        return
+    if name not in known:
+        raise ConfigError(f"--set '{key}' is unknown.{nearest(name, [*known, *RUN_KEYS])}")
+    chosen = [stage for stage in stages if where in ("", stage["name"])]
+    if not chosen:
+        raise ConfigError(f"--set '{key}': there is no stage '{where}'.{nearest(where, [s['name'] for s in stages])}")
+    value = convert(name, _literal(text), StageConfig, f"--set {key}")
+    for stage in chosen:
+        stage[name], origins[f"{stage['name']}.{name}"] = value, "--set"
+        if name in ("steps", "epochs"):
+            stage["epochs" if name == "steps" else "steps"] = None
+
+
+def _literal(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _check(config: RunConfig) -> None:
+    names = [stage.name for stage in config.stages]
+    if len(set(names)) != len(names):
+        raise ConfigError(f"stages need different names, not {', '.join(names)}")
+    fitted = False
+    for stage in config.stages:
+        fitted = fitted or stage.train == "transform"
+        if stage.train == "student" and stage.transform == "fitted" and not fitted:
+            raise ConfigError(f"stage '{stage.name}' wants a fitted transformation, but no earlier stage fits one")
+        for text in (config.student, stage.data, *stage.teachers, *stage.mixers, *(name for name, _ in stage.losses)):
+            parse(text)

@@ -1,0 +1,140 @@
+"""What a run and its stages are made of: frozen, checked, with a default for every key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
+
+from kdcli.errors import ConfigError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageConfig:
+    """One stage of a run: what is trained, by whom, on what, for how long."""
+
+    name: str
+    train: Literal["student", "transform"] = "student"
+    """``student``, or ``transform``: fit the transformation network to the teacher's statistics."""
+    data: str = "sim:blocks"
+    teachers: tuple[str, ...] = ("demo",)
+    losses: tuple[tuple[str, float], ...] = (("log-l1", 1.0),)
+    """Distillation terms: loss spec and weight."""
+    task_loss: str | None = None
+    """A loss against ground truth where an image has it; needs a loss with a per-pixel map."""
+    task_weight: float = 1.0
+    mixers: tuple[str, ...] = ()
+    transform: str = "none"
+    """``none``, ``fitted`` (by an earlier stage of this run) or a file written by fit-transform."""
+    transform_share: float = 1.0
+    """Share of the images that pass the transformation network; the others stay as they are."""
+    network: Literal["residual", "affine", "both"] = "both"
+    """Form of a transformation network that is fitted."""
+    norm: Literal["l2", "relative"] = "relative"
+    """How the statistics of a fitted transformation network are compared: ``relative`` to the teacher's spread, so
+    that all layers count alike, or plain ``l2``."""
+    content: float = 1.0
+    """Weight of the content term that holds a fitted transformation network to the image."""
+    steps: int | None = None
+    epochs: int | None = None
+    batch_size: int = 16
+    size: tuple[int, int] = (96, 128)
+    """Height and width of the images in training."""
+    flip: bool = True
+    """Mirror half of the images, before the mixers."""
+    jitter: float = 0.0
+    """Strength of random brightness, contrast and colour changes that only the student sees."""
+    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 0.01
+    schedule: Literal["onecycle", "cosine", "step", "constant"] = "onecycle"
+    warmup: float = 0.1
+    """Share of the steps in which the learning rate rises (onecycle, cosine)."""
+    clip: float = 1.0
+    """Largest gradient norm over student and plugin parameters; 0 = no clipping."""
+    accumulate: int = 1
+    """Batches whose gradients are summed before one update."""
+    ema: float = 0.0
+    """Decay of the averaged student that is kept; 0 = the plain one."""
+    amp: Literal["auto", "bf16", "off"] = "auto"
+    """``auto``: bf16 autocast on CUDA devices that have it. ``bf16``: also on a CPU."""
+    workers: int = 0
+    """Processes that decode files; simulated sources render on the device instead."""
+    log_every: int = 10
+    checkpoint_every: int = 200
+
+    def __post_init__(self) -> None:
+        """Check ranges and pairs.
+
+        Raises:
+            ConfigError: the offending value, in one line.
+        """
+        if (self.steps is None) == (self.epochs is None):
+            raise ConfigError(
+                f"stage '{self.name}' needs either steps or epochs, not both; use --steps N or --epochs N"
+            )
+        for key in ("steps", "epochs", "batch_size", "accumulate", "log_every", "checkpoint_every"):
+            value = getattr(self, key)
+            if value is not None and value < 1:
+                raise ConfigError(f"{key}={value} of stage '{self.name}' must be at least 1")
+        for key in ("lr",):
+            if not getattr(self, key) > 0:
+                raise ConfigError(f"{key}={getattr(self, key)} of stage '{self.name}' must be above 0")
+        for key in ("weight_decay", "clip", "jitter", "content", "task_weight", "workers"):
+            if not getattr(self, key) >= 0:
+                raise ConfigError(f"{key}={getattr(self, key)} of stage '{self.name}' must not be negative")
+        for key in ("ema", "warmup", "transform_share"):
+            if not 0 <= getattr(self, key) <= 1:
+                raise ConfigError(f"{key}={getattr(self, key)} of stage '{self.name}' must lie in 0..1")
+        if min(self.size) < 32:
+            raise ConfigError(f"size={self.size[0]}x{self.size[1]} of stage '{self.name}' is below 32 pixels")
+        if not self.teachers:
+            raise ConfigError(f"stage '{self.name}' has no teacher; use --teacher SPEC")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwinConfig:
+    """The run without the method: what differs from the run itself. Student, steps, seed and images are the same."""
+
+    label: str = "twin"
+    mixers: tuple[str, ...] | None = None
+    transform: str | None = None
+    losses: tuple[tuple[str, float], ...] | None = None
+    teachers: tuple[str, ...] | None = None
+
+    def stages(self, stages: Iterable[StageConfig]) -> tuple[StageConfig, ...]:
+        """Return the twin's stages: the student's, with the differing keys replaced."""
+        changes: dict[str, Any] = {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if f.name != "label" and getattr(self, f.name) is not None
+        }
+        return tuple(replace(stage, **changes) for stage in stages if stage.train == "student")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunConfig:
+    """A whole run, resolved."""
+
+    recipe: str
+    about: str = ""
+    student: str = "mobilenet"
+    seed: int = 0
+    eval_data: str | None = None
+    protocol: str = "plain"
+    align: str | None = None
+    export: str | None = "onnx"
+    """Format that the finished student is exported to; none to leave it out."""
+    stages: tuple[StageConfig, ...]
+    twin: TwinConfig | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
+    """Where each value came from: ``default``, ``recipe``, ``flag`` or ``--set``."""
+
+    @property
+    def main(self) -> StageConfig:
+        """The last stage that trains the student."""
+        return [stage for stage in self.stages if stage.train == "student"][-1]
+
+
+RUN_KEYS = ("about", "student", "seed", "eval_data", "protocol", "align", "export")
+"""Keys of ``[run]`` in a recipe."""

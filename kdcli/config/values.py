@@ -1,0 +1,98 @@
+"""Values of a recipe, a flag or a setting, checked against the type that the schema gives their key."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from kdcli.errors import ConfigError, nearest
+from kdcli.spec import parse_size
+
+
+def known_only(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    """Check that a table has known keys only; hyphens count as underscores.
+
+    Raises:
+        ConfigError: an unknown key; the message names the nearest.
+    """
+    for key in table:
+        if key.replace("-", "_") not in known:
+            raise ConfigError(f"{where} has an unknown key '{key}'.{nearest(key, known)}")
+
+
+def keys(table: Mapping[str, Any], known: tuple[str, ...], owner: type, where: str) -> dict[str, Any]:
+    """Return a table's values, converted to what the fields of ``owner`` hold.
+
+    Raises:
+        ConfigError: an unknown key or a value of the wrong type.
+    """
+    known_only(table, known, where)
+    return {k.replace("-", "_"): convert(k.replace("-", "_"), v, owner, f"{where}: {k}") for k, v in table.items()}
+
+
+def convert(key: str, value: Any, owner: type, where: str) -> Any:
+    """Return a value as what the field ``key`` of ``owner`` holds.
+
+    Raises:
+        ConfigError: a value of the wrong type.
+    """
+    kind = typing.get_type_hints(owner)[key]
+    if key == "size":
+        return parse_size(value) if isinstance(value, str) else tuple(value)
+    if key == "losses":
+        if isinstance(value, str):
+            value = {value: 1.0}
+        if isinstance(value, Mapping) and all(isinstance(w, int | float) for w in value.values()):
+            return tuple((name, float(weight)) for name, weight in value.items())
+        raise ConfigError(f"{where} must be a table of loss = weight, not {value!r}")
+    if key in ("eval_data", "export", "task_loss") and value == "none":
+        return None  # for the other keys "none" is a value of its own
+    if key in ("teachers", "mixers"):
+        value = [value] if isinstance(value, str) else value
+        if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        raise ConfigError(f"{where} must be a list of specs, not {value!r}")
+    return _check_type(value, kind, where)
+
+
+def _check_type(value: Any, kind: Any, where: str) -> Any:
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        if value not in arguments:
+            raise ConfigError(
+                f"{where}={value!r} is not one of {', '.join(arguments)}.{nearest(str(value), arguments)}"
+            )
+        return value
+    if origin in (typing.Union, types.UnionType):
+        if value is None:
+            return None
+        kind = next(argument for argument in arguments if argument is not type(None))
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ConfigError(f"{where}={value!r} must be {kind.__name__}")
+    return value
+
+
+def loss_weights(flags: Iterable[str] | None) -> tuple[tuple[str, float], ...] | None:
+    """Parse ``--loss NAME=WEIGHT`` flags; the weight is what follows the last ``=``, or 1 where there is none.
+
+    Raises:
+        ConfigError: a weight that is no number.
+    """
+    if not flags:
+        return None
+    weights = []
+    for flag in flags:
+        name, equals, text = flag.rpartition("=")
+        if not equals:
+            name, text = flag, "1"
+        try:
+            weights.append((name, float(text)))
+        except ValueError:
+            raise ConfigError(
+                f"--loss '{flag}' has no number as its weight; write NAME=WEIGHT, for example l1=0.5"
+            ) from None
+    return tuple(weights)

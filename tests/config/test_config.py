@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import pytest
+
+from kdcli import registry
+from kdcli.config import RunConfig, dump, load, loss_weights
+from kdcli.errors import ConfigError
+from kdcli.recipes import about, read
+
+RECIPE = """
+[run]
+student = "mobilenet,width=0.5"
+[defaults]
+size = "64x96"
+teachers = ["demo"]
+[[stage]]
+name = "fit"
+train = "transform"
+steps = 5
+[[stage]]
+name = "distill"
+transform = "fitted"
+losses = { l1 = 1, log-l1 = 0.5 }
+steps = 10
+[twin]
+label = "plain"
+transform = "none"
+mixers = []
+"""
+
+
+def resolve(text: str = RECIPE, flags: dict[str, object] | None = None, settings: tuple[str, ...] = ()) -> RunConfig:
+    return load("test", text, flags, settings)
+
+
+def test_layers_win_in_order_and_say_so() -> None:
+    config = resolve(flags={"steps": 20, "lr": 0.5}, settings=("distill.lr=0.25", "fit.batch-size=4"))
+    fit, distill = config.stages
+    assert (fit.steps, distill.steps) == (5, 20)  # --steps means the main stage
+    assert distill.lr == 0.25
+    assert (fit.batch_size, distill.batch_size) == (4, 16)
+    assert distill.losses == (("l1", 1.0), ("log-l1", 0.5))
+    assert config.origins["distill.steps"] == "flag"
+    assert config.origins["distill.lr"] == "--set"
+    assert config.origins["distill.size"] == "recipe"
+    assert "distill.warmup" not in config.origins
+
+
+def test_dump_repeats_the_run() -> None:
+    config = resolve(flags={"steps": 20, "teachers": ('run:C:\\odd "name"',)}, settings=("run.export=none",))
+    again = load("test", dump(config))
+    assert again.stages == config.stages
+    assert again.twin == config.twin
+    assert (again.student, again.export, again.seed) == (config.student, None, config.seed)
+
+
+def test_twin_differs_only_where_it_says() -> None:
+    config = resolve()
+    assert config.twin is not None
+    (twin,) = config.twin.stages(config.stages)
+    main = config.main
+    assert twin.transform == "none"
+    assert (twin.steps, twin.data, twin.batch_size, twin.name) == (main.steps, main.data, main.batch_size, main.name)
+
+
+def test_a_transform_flag_takes_the_place_of_fitting() -> None:
+    config = resolve(flags={"transform": "none"})
+    assert [stage.name for stage in config.stages] == ["distill"]
+    assert config.main.transform == "none"
+    assert resolve(flags={"transform": "some.safetensors"}).main.transform == "some.safetensors"
+
+
+def test_epochs_replace_steps() -> None:
+    main = resolve(flags={"epochs": 3}).main
+    assert (main.steps, main.epochs) == (None, 3)
+    main = resolve(settings=("distill.epochs=2",)).main
+    assert (main.steps, main.epochs) == (None, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[run", "not TOML"),
+        ("[run]\nstudent = 'x'", "no [[stage]]"),
+        (RECIPE.replace("[twin]", "[twn]"), "Did you mean 'twin'"),
+        (RECIPE.replace("losses", "lossses"), "Did you mean 'losses'"),
+        (RECIPE.replace('size = "64x96"', 'size = "big"'), "HxW"),
+        (RECIPE.replace("steps = 10", 'steps = "ten"'), "must be int"),
+        (RECIPE.replace("steps = 10", "steps = 0"), "at least 1"),
+        (RECIPE.replace("steps = 10", "steps = 10\nepochs = 2"), "either steps or epochs"),
+        (RECIPE.replace('train = "transform"', 'train = "teacher"'), "is not one of"),
+        (RECIPE.replace('train = "transform"', ""), "no earlier stage fits one"),
+        (RECIPE.replace('name = "fit"', 'name = "distill"'), "different names"),
+        (RECIPE.replace("{ l1 = 1, log-l1 = 0.5 }", "[1, 2]"), "table of loss = weight"),
+        (RECIPE.replace('["demo"]', "[]"), "no teacher"),
+        (RECIPE.replace('name = "distill"', 'name = "distill"\nlr = 0'), "above 0"),
+        (RECIPE.replace('name = "distill"', 'name = "distill"\nema = 2'), "0..1"),
+    ],
+)
+def test_what_does_not_hold_is_refused_in_one_line(text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve(text)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("setting", ["lr", "distil.lr=1", "distill.lrr=1", "run.sudent=x", "distill.steps=many"])
+def test_a_wrong_setting_is_refused(setting: str) -> None:
+    with pytest.raises(ConfigError):
+        resolve(settings=(setting,))
+
+
+def test_loss_flags() -> None:
+    assert loss_weights(None) is None
+    assert loss_weights(["l1", "silog=0.5", "ssim,window=7=2"]) == (("l1", 1.0), ("silog", 0.5), ("ssim,window=7", 2.0))
+    with pytest.raises(ConfigError, match="no number"):
+        loss_weights(["l1=much"])
+
+
+def test_every_shipped_recipe_resolves() -> None:
+    recipes = [plugin for plugin in registry.discover() if plugin.kind == "recipe" and plugin.built_in]
+    assert recipes
+    for plugin in recipes:
+        assert about(plugin) and not about(plugin).startswith("broken")
+        config = load(*read(plugin.name))
+        assert load(plugin.name, dump(config)).stages == config.stages
+
+
+def test_an_unknown_recipe() -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read("./nowhere.toml")
