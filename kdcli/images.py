@@ -72,10 +72,13 @@ def read_image(path: Path) -> Tensor:
             raise DataError(f"'{path}' holds floating-point numbers, not a picture; convert it to an 8-bit PNG")
         upright = ImageOps.exif_transpose(image)
         if upright.mode in _GREY_16:  # Pillow would clip these to 255 instead of scaling them
-            grey = torch.from_numpy(np.asarray(upright).astype(np.float32)).div_(65535).clamp_(0, 1)
-            return grey.expand(3, -1, -1).clone()
-        pixels = torch.from_numpy(np.array(upright.convert("RGB")))
-    return pixels.permute(2, 0, 1).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+            grey = (np.asarray(upright).astype(np.float32) / 65535).clip(0, 1)
+            return torch.from_numpy(np.stack([grey, grey, grey]))
+        pixels_HW3 = np.asarray(upright.convert("RGB"))
+    # NumPy, not torch: several readers at once must not each start a team of threads.
+    image_3HW = np.empty((3, *pixels_HW3.shape[:2]), np.float32)
+    np.divide(pixels_HW3.transpose(2, 0, 1), np.float32(255), out=image_3HW)
+    return torch.from_numpy(image_3HW)
 
 
 def read_stored(path: Path) -> StoredDepth:
@@ -108,13 +111,14 @@ def read_stored(path: Path) -> StoredDepth:
                 array = array.astype(np.uint16)  # in the byte order of this machine, whatever the file's was
     bits = 8 * array.dtype.itemsize if array.dtype.kind in "iu" else 0
     with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite and so not valid
-        values = torch.from_numpy(np.ascontiguousarray(array, dtype=np.float32))
-    valid = torch.isfinite(values) & (values > 0)
+        values = np.array(array, dtype=np.float32, order="C")
+    valid = np.isfinite(values) & (values > 0)
     if bits == 16:
         valid &= values != NO_VALUE
     if mask is not None:
-        valid &= torch.from_numpy(np.ascontiguousarray(mask, dtype=bool))
-    return StoredDepth(values=values.where(valid, values.new_zeros(())), valid=valid, bits=bits, swapped=swapped)
+        valid &= mask.astype(bool)
+    values[~valid] = 0
+    return StoredDepth(values=torch.from_numpy(values), valid=torch.from_numpy(valid), bits=bits, swapped=swapped)
 
 
 def read_depth(path: Path, *, scale: float | None = None) -> tuple[Tensor, Tensor]:
@@ -127,7 +131,7 @@ def read_depth(path: Path, *, scale: float | None = None) -> tuple[Tensor, Tenso
     """
     stored = read_stored(path)
     units = scale if scale is not None else 1000.0 if stored.bits else 1.0
-    return (stored.values / units)[None], stored.valid[None]
+    return torch.from_numpy(stored.values.numpy() / np.float32(units))[None], stored.valid[None]
 
 
 def write_image(path: Path, image: Tensor) -> None:

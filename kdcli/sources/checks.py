@@ -100,7 +100,9 @@ def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, 
 def _values(sample: Sample) -> Tensor | None:
     if sample.depth is None:
         return None
-    return sample.depth[sample.valid] if sample.valid is not None else sample.depth.flatten()
+    if sample.valid is None:
+        return sample.depth.flatten()
+    return torch.from_numpy(sample.depth.numpy()[sample.valid.numpy()])
 
 
 def _named(source: Source, index: int, message: str) -> str | None:
