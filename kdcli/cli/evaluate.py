@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kdcli.evals import Result
 
 Models = Annotated[list[str], typer.Argument(
-    metavar="MODEL...", help="Run folders, .safetensors students, exported files, teacher:SPEC, or constant: the "
+    metavar="MODEL", help="Run folders, .safetensors students, exported files, teacher:SPEC, or constant: the "
     "median depth of each image, which a network must beat.",
 )]
 Data = Annotated[str, typer.Option("--data", help="Source with depth, NAME[:LOCATION][,key=value...].",

@@ -1,0 +1,113 @@
+"""``kdcli eval`` from the command line's side."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from kdcli.cli import evaluate
+from kdcli.errors import ConfigError, DataError, KdcliError, PluginError
+from kdcli.evals.protocol import PROTOCOLS
+
+NAMES = {"abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog", "delta1", "delta2", "delta3"}
+ROOMS = "sim:rooms,count=3,seed=7,size=24x32"
+
+
+def call(*arguments: str) -> Result:
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.callback()(lambda: None)
+    evaluate.register(app)
+    return CliRunner().invoke(app, ["eval", *arguments])
+
+
+def failure(*arguments: str) -> KdcliError:
+    result = call(*arguments)
+    assert isinstance(result.exception, KdcliError), result.output
+    assert "\n" not in str(result.exception)
+    assert result.stdout == ""
+    return result.exception
+
+
+def test_one_model_gives_one_document_and_nothing_else() -> None:
+    result = call("constant", "--data", ROOMS, "--json")
+    assert result.exit_code == 0, result.exception
+    told = json.loads(result.stdout)
+    assert set(told) >= {"model", "depth_kind", "protocol", "n", "skipped", "metrics", "ci95"}
+    assert set(told["metrics"]) == set(told["ci95"]) == NAMES
+    assert (told["model"], told["depth_kind"], told["n"], told["skipped"]) == ("constant", "metric", 3, [])
+    assert told["protocol"] == PROTOCOLS["plain"].document()
+    assert told["spec"] == ROOMS
+
+
+def test_several_models_give_a_list_with_paired_comparisons() -> None:
+    told = json.loads(call("constant", "teacher:ground-truth", "--data", ROOMS, "--json").stdout)
+    assert [row["model"] for row in told] == ["constant", "teacher:ground-truth"]
+    assert told[1]["metrics"]["delta1"] == 1
+    assert told[0]["paired"]["teacher:ground-truth"]["share_above_zero"]["abs_rel"] == 1
+
+
+def test_the_table_names_what_a_reader_needs() -> None:
+    text = call("constant", "teacher:ground-truth", "--data", ROOMS, "--align", "median").stdout
+    for part in (*NAMES, "plain+median", "constant", "n=3", "share > 0", "["):
+        assert part in text
+
+
+def test_files_are_written(tmp_path: Path) -> None:
+    rows, page = tmp_path / "rows.csv", tmp_path / "page.html"
+    result = call("constant", "--data", ROOMS, "--csv", str(rows), "--report", str(page), "--quiet")
+    assert result.exit_code == 0, result.exception
+    assert len(rows.read_text().splitlines()) == 4
+    assert page.read_text().startswith("<!doctype html>")
+    assert result.stderr == ""
+
+
+def test_the_same_command_gives_the_same_numbers() -> None:
+    arguments = ("constant", "--data", ROOMS, "--json", "--seed", "3")
+    assert call(*arguments).stdout == call(*arguments, "--batch-size", "1").stdout
+
+
+def test_limit_makes_an_endless_source_finite() -> None:
+    assert "endless" in str(failure("constant", "--data", "sim:rooms,size=24x32"))
+    told = json.loads(call("constant", "--data", "sim:rooms,size=24x32", "--limit", "2", "--json").stdout)
+    assert told["n"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "kind", "part"),
+    [
+        (("constant", "--data", ROOMS, "--protocol", "nyu"), ConfigError, "Did you mean 'nyu-eigen'"),
+        (("constant", "--data", ROOMS, "--protocol", "nyu-eigen"), DataError, "480x640"),
+        (("constant", "--data", ROOMS, "--align", "medain"), ConfigError, "Did you mean 'median'"),
+        (("constant", "--data", ROOMS, "--size", "small"), ConfigError, "small"),
+        (("constant", "constant", "--data", ROOMS), ConfigError, "named twice"),
+        (("teacher:nonesuch", "--data", ROOMS), PluginError, "nonesuch"),
+        (("constant", "--data", "folder:/no/such/folder"), DataError, "/no/such/folder"),
+    ],
+)
+def test_mistakes_are_answered_in_one_line(arguments: tuple[str, ...], kind: type[KdcliError], part: str) -> None:
+    error = failure(*arguments)
+    assert isinstance(error, kind)
+    assert part in str(error)
+
+
+def test_usage_errors_are_usage_errors() -> None:
+    assert call("constant").exit_code == 2
+    assert call("--data", ROOMS).exit_code == 2
+    assert call("constant", "--data", ROOMS, "--limit", "0").exit_code == 2
+
+
+def test_the_help_names_every_protocol() -> None:
+    text = "".join(call("--help").stdout.replace("|", " ").split())
+    assert all(name in text for name in PROTOCOLS)
+
+
+def test_nothing_heavy_is_imported_for_help() -> None:
+    code = "import sys, kdcli.cli.evaluate, kdcli.evals; print({'torch', 'numpy', 'PIL'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

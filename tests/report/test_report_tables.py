@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from kdcli.evals import Result, evaluate
+from kdcli.evals.baseline import Constant
+from kdcli.evals.metrics import NAMES
+from kdcli.report.evaluation import write_evaluation
+from kdcli.report.tables import condition_rows, metric_rows, number, paired_rows, skipped_rows
+from kdcli.types import DepthKind, Finding, Prediction, Sample
+
+
+class Scenes:
+    name = "scenes"
+    depth_kind = DepthKind.METRIC
+
+    def __len__(self) -> int:
+        return 5
+
+    def __getitem__(self, index: int) -> Sample:
+        generator = torch.Generator().manual_seed(index)
+        depth = 1 + 4 * torch.rand(1, 8, 9, generator=generator)
+        return Sample(
+            id=f"<{index}>", image=torch.rand(3, 8, 9, generator=generator), depth=depth if index else None,
+            valid=depth > 1.5 if index else None,
+        )  # fmt: skip
+
+    def check(self) -> list[Finding]:
+        return []
+
+
+class Bright(nn.Module):
+    def forward(self, image: Tensor) -> Prediction:
+        return Prediction(depth=1 + image.mean(1, keepdim=True), kind=DepthKind.AFFINE_DISPARITY)
+
+
+@pytest.fixture(scope="module")
+def results() -> list[Result]:
+    return list(evaluate({"constant": Constant(), "bright": Bright()}, Scenes()).values())
+
+
+def test_rows_fit_their_columns(results: list[Result]) -> None:
+    for columns, rows in (f(results) for f in (metric_rows, paired_rows, condition_rows, skipped_rows)):
+        assert rows
+        assert all(len(row) == len(columns) for row in rows)
+
+
+def test_metrics_carry_their_interval_and_their_direction(results: list[Result]) -> None:
+    columns, rows = metric_rows(results)
+    assert columns == ["metric", "better", "constant", "bright"]
+    assert [row[0].split()[0] for row in rows] == list(NAMES)
+    assert [row[1] for row in rows] == ["less"] * 6 + ["more"] * 3
+    value = number(results[0].metrics["rmse"])
+    low, high = map(number, results[0].ci95["rmse"])
+    assert rows[2][2] == f"{value} [{low}, {high}]"
+
+
+def test_skipped_images_share_a_row(results: list[Result]) -> None:
+    assert skipped_rows(results)[1] == [["<0>", "no ground truth", "all models"]]
+
+
+def test_a_long_list_of_skipped_images_is_cut_and_counted(results: list[Result]) -> None:
+    skipped = tuple(type(results[0].skipped[0])(id=str(i), reason="x") for i in range(30))
+
+    class Fake:
+        model = "m"
+
+    fake = Fake()
+    fake.skipped = skipped  # type: ignore[attr-defined]
+    rows = skipped_rows([fake], most=10)[1]  # type: ignore[list-item]
+    assert len(rows) == 11
+    assert rows[-1][0] == "and 20 more"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.123456, "0.1235"), (12.3456, "12.35"), (1234.56, "1235"), (0.0, "0.0000"), (math.nan, "-"), (0.00012, "0.0001"),
+     (math.inf, "-")],
+)  # fmt: skip
+def test_numbers_have_four_digits(value: float, text: str) -> None:
+    assert number(value) == text
+
+
+def test_the_report_shows_conditions_differences_and_the_worst(tmp_path: Path, results: list[Result]) -> None:
+    path = tmp_path / "report.html"
+    write_evaluation(path, results, {"constant": Constant(), "bright": Bright()}, Scenes(), worst=2)
+    text = path.read_text()
+    for heading in ("Metrics", "Paired differences", "Conditions", "Worst 2 images of constant", "Provenance"):
+        assert heading in text
+    assert "aligned differently" in text
+    assert results[0].protocol.hash in text
+    assert results[1].protocol.hash in text
+    # Per image: picture, ground truth, and depth with error for each of the two models.
+    assert text.count("data:image/png") == 2 * (2 + 2 * 2)
+    worst = results[0].ids[int(results[0].values[:, 0].argmax())]
+    assert f"&lt;{worst[1:-1]}&gt; (abs_rel" in text
+    assert f"<h3>{worst}" not in text
