@@ -1,4 +1,4 @@
-"""AdaBins (arXiv 2011.14141): an EfficientNet-B5 encoder-decoder and a small transformer that places depth bins per image.
+"""AdaBins (arXiv 2011.14141): an EfficientNet-B5 encoder-decoder and a small transformer that places bins per image.
 
 Written from the paper and from the names and shapes in the authors' checkpoints. Three things that the paper does not
 say matter for the released weights: the first convolution of the decoder pads its 1x1 kernel by one, all resizing
@@ -8,7 +8,7 @@ aligns corners, and the backbone is TensorFlow's variant (its "same" padding is 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -61,7 +61,7 @@ class AdaBinsNet(nn.Module):
 
     def encode(self, image: Tensor) -> list[Tensor]:
         """Return the features at strides 2, 4, 8, 16, 32; the last is the head convolution without its norm."""
-        net = self.backbone
+        net: Any = self.backbone
         feature = net.bn1(net.conv_stem(image))
         features = []
         for number, stage in enumerate(net.blocks):
@@ -104,7 +104,7 @@ class Up(nn.Sequential):
     def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:  # type: ignore[override]
         """Return B x outputs at the size of ``skip``."""
         larger = functional.interpolate(coarse, size=skip.shape[-2:], mode="bilinear", align_corners=True)
-        return super().forward(torch.cat([larger, skip], dim=1))  # type: ignore[no-any-return]
+        return super().forward(torch.cat([larger, skip], dim=1))  # type: ignore[no-any-return,no-untyped-call]
 
 
 class BinAttention(nn.Module):
