@@ -9,20 +9,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 _PUBLIC = {
+    "Example": "kdcli.evals.examples",
     "Protocol": "kdcli.evals.protocol",
     "Result": "kdcli.evals.results",
     "compare": "kdcli.evals.results",
     "evaluate": "kdcli.evals.runner",
-    "examine": "kdcli.evals.runner",
+    "examine": "kdcli.evals.examples",
 }
-__all__ = ["Protocol", "Result", "compare", "evaluate", "examine"]
+__all__ = ["Example", "Protocol", "Result", "compare", "evaluate", "examine"]
 
 if TYPE_CHECKING:
+    from kdcli.evals.examples import Example as Example
+    from kdcli.evals.examples import examine as examine
     from kdcli.evals.protocol import Protocol as Protocol
     from kdcli.evals.results import Result as Result
     from kdcli.evals.results import compare as compare
     from kdcli.evals.runner import evaluate as evaluate
-    from kdcli.evals.runner import examine as examine
 
 
 def __getattr__(name: str) -> Any:

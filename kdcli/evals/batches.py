@@ -110,8 +110,11 @@ def prepare(batch: Batch, protocol: Protocol, size: tuple[int, int] | None) -> P
 
 
 def _ahead(source: Any, order: Sequence[int], depth: int) -> Iterator[tuple[int, Sample]]:
-    """Yield samples in order, decoding a few ahead in threads, since decoders release the interpreter."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    """Yield samples in order, decoding a few ahead while the models work.
+
+    One thread, because nothing obliges a source to be read by two at once.
+    """
+    with ThreadPoolExecutor(max_workers=1) as pool:
         pending: deque[tuple[int, Future[Sample]]] = deque()
         try:
             for index in order:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,21 +31,6 @@ class _Tally:
     skipped: dict[int, Skipped] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Example:
-    """One image with everything that a picture of it needs, on the CPU.
-
-    image: 3 x H x W. depth, valid: ground truth and the pixels that count, h x w. predictions: aligned depth by model,
-    h x w.
-    """
-
-    id: str
-    image: Tensor
-    depth: Tensor
-    valid: Tensor
-    predictions: Mapping[str, Tensor]
-
-
 def evaluate(
     models: Mapping[str, nn.Module],
     source: Any,
@@ -66,8 +51,7 @@ def evaluate(
     align: ``none``, ``median`` or ``scale-shift``; None and ``auto`` take the protocol's, or what the depth kind needs.
     flip: average with the mirrored image; None = as the protocol says. size: height and width that images are resized
     to before the models. limit: only the first so many images. spec: how the source is named in results; None = its
-    own name. Models are moved to the device, and their training
-    mode is what it was afterwards.
+    own name. Models are moved to the device; their training mode is what it was afterwards.
 
     Images without ground truth, without a pixel that counts, or with a prediction that is not finite are in no metric;
     they are in ``Result.skipped`` with the reason.
@@ -76,14 +60,14 @@ def evaluate(
         ConfigError: an unknown protocol or alignment, one that does not fit a model's depth kind, an endless source.
         DataError: no image has ground truth that counts. PluginError: a model returns something else than a prediction.
     """
-    rules = _rules(protocol, flip)
+    rules = rules_of(protocol, flip)
     _check(models, source, rules, align)
     order = positions(source, limit)
     tallies = {name: _Tally() for name in models}
-    place_of = _device(models, device)
+    where = device_of(models, device)
     done = 0
-    with _evaluating(models, place_of):
-        for indices, batch in batches(source, order, batch_size=batch_size, size=size, device=place_of):
+    with evaluating(models, where):
+        for indices, batch in batches(source, order, batch_size=batch_size, size=size, device=where):
             prepared = prepare(batch, rules, size)
             open_rows = _usable(indices, prepared, tallies)
             if len(open_rows):
@@ -99,40 +83,33 @@ def evaluate(
     return {name: _result(name, t, named, rules, align, size, seed) for name, t in tallies.items()}
 
 
-def examine(
-    models: Mapping[str, nn.Module],
-    source: Any,
-    indices: Sequence[int],
-    protocol: str | Protocol = "plain",
-    *,
-    align: str | Mapping[str, str] | None = None,
-    flip: bool | None = None,
-    device: torch.device | str | None = None,
-    size: tuple[int, int] | None = None,
-) -> list[Example]:
-    """Return images at some positions of a source with each model's aligned depth, for pictures of them.
+def rules_of(protocol: str | Protocol, flip: bool | None) -> Protocol:
+    """Return the protocol of a name, with or without flip where that is said."""
+    rules = find(protocol) if isinstance(protocol, str) else protocol
+    return rules if flip is None else rules.modified("flip" if flip else "no-flip")
 
-    As ``evaluate``, but align may also name one mode per model. The order of indices is kept.
-    """
-    rules = _rules(protocol, flip)
-    place_of = _device(models, device)
-    shown = []
-    with _evaluating(models, place_of):
-        for _, batch in batches(source, indices, batch_size=1, size=size, device=place_of):
-            prepared = prepare(batch, rules, size)
-            predictions = {}
-            for name, model in models.items():
-                raw = raw_prediction(model, prepared, rules, name)
-                asked = align.get(name) if isinstance(align, Mapping) else align
-                mode = resolve(asked, raw.kind, rules.alignment)
-                predictions[name] = place(depth_of(raw, prepared, mode, rules), prepared, rules)[0, 0].cpu()
-            shown.append(
-                Example(
-                    id=batch.ids[0], image=prepared.batch.image[0].cpu(), depth=prepared.depth[0, 0].cpu(),
-                    valid=prepared.valid[0, 0].cpu(), predictions=predictions,
-                )
-            )
-    return shown
+
+def device_of(models: Mapping[str, nn.Module], device: torch.device | str | None) -> torch.device:
+    """Return the device asked for, or the one that the first model is on."""
+    if device is not None:
+        return torch.device(device)
+    tensors = (p for model in models.values() for p in model.parameters())
+    return next((p.device for p in tensors), torch.device("cpu"))
+
+
+@contextmanager
+def evaluating(models: Mapping[str, nn.Module], device: torch.device) -> Iterator[None]:
+    """Put models on the device in evaluation mode without gradients; restore every module's mode afterwards."""
+    modes = [(module, module.training) for model in models.values() for module in model.modules()]
+    try:
+        for model in models.values():
+            model.to(device).eval()
+        # Not inference mode: a network may cache a tensor in forward, and the live student is trained on afterwards.
+        with torch.no_grad():
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def _measure(
@@ -156,10 +133,8 @@ def _measure(
     broken = (~torch.isfinite(raw.values) & prepared.batch.valid).flatten(1).sum(1)  # type: ignore[operator]
     depth = place(depth_of(raw, prepared, mode, rules), prepared, rules)
     values, pixels = per_image(depth, prepared.depth, counted, delta_inclusive=rules.delta_inclusive)
-    # One transfer per batch and model.
+    values, pixels, broken = values.cpu(), pixels.cpu(), broken.cpu()
     for row, (index, image_id) in enumerate(zip(indices, prepared.batch.ids, strict=True)):
-        if row == 0:
-            values, pixels, broken = values.cpu(), pixels.cpu(), broken.cpu()
         bad = [metric for metric, value in zip(NAMES, values[row].tolist(), strict=True) if not math.isfinite(value)]
         if not pixels[row]:
             reason = "the model has no opinion on any pixel that counts"
@@ -214,11 +189,6 @@ def _result(
     )
 
 
-def _rules(protocol: str | Protocol, flip: bool | None) -> Protocol:
-    rules = find(protocol) if isinstance(protocol, str) else protocol
-    return rules if flip is None else rules.modified("flip" if flip else "no-flip")
-
-
 def _check(models: Mapping[str, nn.Module], source: Any, rules: Protocol, align: str | None) -> None:
     """Refuse what cannot work before the first image is touched."""
     if not models:
@@ -239,25 +209,3 @@ def _refuse_empty(source: Any, tally: _Tally, total: int) -> None:
     first = next(iter(tally.skipped.values()), None)
     why = "it is empty" if first is None else f"the first, '{first.id}': {first.reason}"
     raise DataError(f"none of the {total} images of source '{name}' can be evaluated; {why}")
-
-
-def _device(models: Mapping[str, nn.Module], device: torch.device | str | None) -> torch.device:
-    if device is not None:
-        return torch.device(device)
-    tensors = (p for model in models.values() for p in model.parameters())
-    return next((p.device for p in tensors), torch.device("cpu"))
-
-
-@contextmanager
-def _evaluating(models: Mapping[str, nn.Module], device: torch.device) -> Iterator[None]:
-    """Put models on the device in evaluation mode without gradients; restore every module's mode afterwards."""
-    modes = [(module, module.training) for model in models.values() for module in model.modules()]
-    try:
-        for model in models.values():
-            model.to(device).eval()
-        # Not inference mode: a network may cache a tensor in forward, and the live student is trained on afterwards.
-        with torch.no_grad():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training

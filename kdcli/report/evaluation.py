@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from kdcli import __version__
 from kdcli.colour import colourise, legend, limits_of, with_legend
+from kdcli.evals.examples import Example, examine
 from kdcli.evals.results import Result
-from kdcli.evals.runner import Example, examine
 from kdcli.report.html import Block, Facts, Gallery, Picture, Section, Table, Text, write_report
 from kdcli.report.tables import Rows, condition_rows, metric_rows, paired_rows, skipped_rows
 

@@ -15,7 +15,7 @@ from kdcli.files import atomic
 from kdcli.report.html import png
 
 if TYPE_CHECKING:
-    from kdcli.evals.runner import Example
+    from kdcli.evals.examples import Example
 
 PANEL = 200
 """Width of one panel in pixels; small images are enlarged, large ones reduced."""

@@ -1,0 +1,67 @@
+"""Single images with what models say of them, for pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from kdcli.evals.alignment import resolve
+from kdcli.evals.batches import batches, prepare
+from kdcli.evals.predict import depth_of, place, raw_prediction
+from kdcli.evals.protocol import Protocol
+from kdcli.evals.runner import device_of, evaluating, rules_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """One image with everything that a picture of it needs, on the CPU.
+
+    image: 3 x H x W. depth, valid: ground truth and the pixels that count, h x w. predictions: aligned depth by model,
+    h x w.
+    """
+
+    id: str
+    image: Tensor
+    depth: Tensor
+    valid: Tensor
+    predictions: Mapping[str, Tensor]
+
+
+def examine(
+    models: Mapping[str, nn.Module],
+    source: Any,
+    indices: Sequence[int],
+    protocol: str | Protocol = "plain",
+    *,
+    align: str | Mapping[str, str] | None = None,
+    flip: bool | None = None,
+    device: torch.device | str | None = None,
+    size: tuple[int, int] | None = None,
+) -> list[Example]:
+    """Return images at some positions of a source with each model's aligned depth, for pictures of them.
+
+    As ``evaluate``, but align may also name one mode per model. The order of indices is kept.
+    """
+    rules = rules_of(protocol, flip)
+    where = device_of(models, device)
+    shown = []
+    with evaluating(models, where):
+        for _, batch in batches(source, indices, batch_size=1, size=size, device=where):
+            prepared = prepare(batch, rules, size)
+            predictions = {}
+            for name, model in models.items():
+                raw = raw_prediction(model, prepared, rules, name)
+                asked = align.get(name) if isinstance(align, Mapping) else align
+                mode = resolve(asked, raw.kind, rules.alignment)
+                predictions[name] = place(depth_of(raw, prepared, mode, rules), prepared, rules)[0, 0].cpu()
+            shown.append(
+                Example(
+                    id=batch.ids[0], image=prepared.batch.image[0].cpu(), depth=prepared.depth[0, 0].cpu(),
+                    valid=prepared.valid[0, 0].cpu(), predictions=predictions,
+                )
+            )
+    return shown
