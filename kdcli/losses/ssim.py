@@ -76,7 +76,8 @@ class Ssim(PointwiseLoss):
         return torch.where(valid, target, 0.0).abs().amax((1, 2, 3), keepdim=True).clamp_min(1e-6)
 
     def _kernel(self, like: Tensor) -> Tensor:
-        at = torch.arange(self.window, device=like.device, dtype=torch.float32) - self.window // 2
+        # In float64: a window that sums to 1 only within float32 shows in float64 variances, differences of squares.
+        at = torch.arange(self.window, device=like.device, dtype=torch.float64) - self.window // 2
         bell = torch.exp(-at.square() / (2 * self.sigma**2))
         return (bell / bell.sum()).to(like.dtype)
 

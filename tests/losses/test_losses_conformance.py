@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import pytest
+
+from kdcli.testing import check_loss
+
+SPECS = [
+    "l1", "l1,form=hu", "l1,form=hu,zero_floor=false", "log-l1", "berhu", "berhu,threshold=0.5", "silog",
+    "silog,variance_focus=1,per=image", "ssim", "ssim,border=zero,data_range=1", "gradient", "gradient,form=linear",
+    "gradient,form=hu", "gradient,form=hu,zero_floor=false", "normals", "affine-invariant",
+    "affine-invariant,trim=0.2,gradient=0.5", "affine-invariant,align=least-squares",
+]
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_every_loss_and_form_keeps_the_contract(spec: str) -> None:
+    check_loss(spec)
