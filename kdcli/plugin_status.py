@@ -6,7 +6,6 @@ import ast
 import json
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -83,6 +82,8 @@ def check(plugins: Iterable[Plugin], *, seconds: float = CHECK_SECONDS, workers:
 
 def probe(plugin: Plugin, seconds: float) -> tuple[str | None, float]:
     """Load a plugin in another Python; return the first error line, if any, and what the load took in seconds."""
+    import tempfile
+
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="kdcli-probe-") as folder:
         answer = Path(folder, "answer.json")
@@ -102,10 +103,10 @@ def probe(plugin: Plugin, seconds: float) -> tuple[str | None, float]:
 
 def static_error(plugin: Plugin) -> str | None:
     """Return what is wrong with a plugin as far as files tell; None where nothing is."""
-    if plugin.kind == "recipe":
-        return _recipe_error(plugin)
     if plugin.built_in:
         return None
+    if plugin.kind == "recipe":
+        return _recipe_error(plugin)
     module, _, attribute = plugin.value.partition(":")
     module, attribute = module.strip(), attribute.partition("[")[0].strip()
     if module_spec(module) is None:

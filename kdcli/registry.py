@@ -183,12 +183,13 @@ def _load(plugin: Plugin) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # a plugin may raise SystemExit or worse at import: it costs only its user
-        raise PluginError(f"{plugin.label} cannot be loaded: {describe(error)}; update or uninstall that package") from error
+        reason = f"cannot be loaded: {describe(error)}; update or uninstall that package"
+        raise PluginError(f"{plugin.label} {reason}") from error
     took = time.perf_counter() - begin
     if not callable(factory) or not isinstance(version, int):
         raise PluginError(
-            f"{plugin.label} is not a plugin: '{plugin.value}' is {type(factory).__name__}, not a class or function with "
-            f"api_version (loaded in {took:.1f} s); report it to its author"
+            f"{plugin.label} is not a plugin: '{plugin.value}' is {type(factory).__name__}, not a class or "
+            f"function with api_version (loaded in {took:.1f} s); report it to its author"
         )
     if version != API_VERSION:
         raise PluginError(

@@ -23,6 +23,7 @@ from kdcli.cli import (
     runs,
     weights,
 )
+from kdcli.cli.light import lighten
 from kdcli.cli.ui import complain
 from kdcli.errors import KdcliError
 
@@ -53,6 +54,7 @@ def root(
 
 for _module in (mix, fit_transform, distill, evaluate, export, predict, plugins, data, weights, recipes, runs, doctor):
     _module.register(app)
+lighten(app)
 
 
 def main() -> NoReturn:

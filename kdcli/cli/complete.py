@@ -1,17 +1,22 @@
-"""What the shell offers on Tab. Reads plugin metadata only; nothing of a plugin is imported."""
+"""What the shell offers on Tab. Reads plugin metadata only; nothing of a plugin is imported.
+
+Command modules import this one, so the registry is imported when Tab is pressed and not before.
+"""
 
 from __future__ import annotations
-
-from kdcli import registry
 
 
 def plugin_kind(incomplete: str) -> list[str]:
     """Offer the kinds of plugin."""
+    from kdcli import registry
+
     return [kind for kind in registry.GROUPS if kind.startswith(incomplete)]
 
 
 def plugin_name(incomplete: str) -> list[str]:
     """Offer plugins of every kind, those in the shade by their full address."""
+    from kdcli import registry
+
     offered = {p.name if p.shadowed_by is None else p.address for p in registry.discover()}
     return sorted(name for name in offered if name.startswith(incomplete))
 
@@ -52,4 +57,6 @@ def recipe(incomplete: str) -> list[str]:
 
 
 def _of(kind: str, incomplete: str) -> list[str]:
+    from kdcli import registry
+
     return [name for name in registry.names(kind) if name.startswith(incomplete)]

@@ -10,11 +10,11 @@ import typer
 
 from kdcli.cli.complete import plugin_kind, plugin_name
 from kdcli.cli.ui import Session, command
-from kdcli.errors import PluginError
+from kdcli.errors import ConfigError, PluginError
 
 Kind = Annotated[str | None, typer.Option("--kind", help="Only this kind of plugin.", autocompletion=plugin_kind)]
 Check = Annotated[bool, typer.Option("--check", help="Load each third-party plugin in a process of its own.")]
-Timeout = Annotated[float, typer.Option("--timeout", help="Seconds that one plugin may take to load.", min=0.1)]
+Timeout = Annotated[float, typer.Option("--timeout", help="Seconds that one plugin may take to load.")]
 Name = Annotated[str, typer.Argument(
     metavar="NAME", help="NAME or DISTRIBUTION:NAME, with :LOCATION and ,key=value where it is to be made.",
     autocompletion=plugin_name,
@@ -41,6 +41,8 @@ def list_(session: Session, kind: Kind = None, check: Check = False, timeout: Ti
     from kdcli import plugin_status
 
     plugins = plugin_status.listed(_kind(kind))
+    if timeout <= 0:
+        raise ConfigError(f"--timeout {timeout:g} is no time to load anything; give seconds above 0")
     if check:
         found = plugin_status.check(plugins, seconds=timeout, workers=os.cpu_count() or 1)
     else:

@@ -79,17 +79,23 @@ class Session:
             human()
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-        """Print a table on standard output: rich on a terminal, tab-free plain columns elsewhere."""
+        """Print a table on standard output: rich on a terminal, plain columns elsewhere, with one line a row."""
+        texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+        if not sys.stdout.isatty():
+            lines = [list(columns), *texts]
+            widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+            aligned = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
+            print("\n".join([*([title] if title else []), *aligned]), flush=True)
+            return
         from rich.console import Console
         from rich.table import Table
 
         table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
         for column in columns:
             table.add_column(column, overflow="fold")
-        for row in rows:
-            table.add_row(*("" if cell is None else str(cell) for cell in row))
-        width = None if sys.stdout.isatty() else 200
-        Console(width=width, highlight=False, markup=False).print(table)
+        for text in texts:
+            table.add_row(*text)
+        Console(highlight=False, markup=False).print(table)
 
     def progress(self) -> AbstractContextManager[Progress]:
         """Return a rich progress display on standard error; nothing is drawn when that is no terminal."""
