@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
@@ -100,7 +100,15 @@ def export(
                 quantise(temporary, images, shape)
                 if images is None:
                     notes.append("int8 was calibrated on synthetic images; --images DIR with the target's is better")
-            drift = _gate(exporter, model, temporary, images, shape, fixed, int8, tolerance) if verify else ()
+            drift: tuple[Drift, ...] = ()
+            if verify:
+                call = exporter.load(temporary)
+                batch: int | None = getattr(call, "batch", None)
+                if batch is not None:
+                    notes.append(f"the batch is fixed to {batch}: the network does not leave it open")
+                batches = images_for(images, shape, other_size=not fixed, two=batch is None)
+                drift = tuple(compare(model, call, image) for image in batches)
+                _judge(drift, int8=int8, tolerance=tolerance)
     finally:
         model.train(was_training)
     return ExportReport(
@@ -116,18 +124,12 @@ def _write(
     exporter.export(model, path, size=size, dynamic=dynamic, metadata={**metadata, "size": said})
 
 
-def _gate(
-    exporter: Exporter, model: nn.Module, path: Path, images: Tensor | None, size: tuple[int, int], fixed: bool,
-    int8: bool, tolerance: float,
-) -> tuple[Drift, ...]:
-    """Compare the file with the model.
+def _judge(drifts: tuple[Drift, ...], *, int8: bool, tolerance: float) -> None:
+    """Let a file pass or not.
 
     Raises:
-        ConfigError: it drifts.
+        ConfigError: it drifts from the model.
     """
-    call = exporter.load(path)
-    two = cast(int | None, getattr(call, "batch", None)) is None
-    drifts = tuple(compare(model, call, image) for image in images_for(images, size, other_size=not fixed, two=two))
     for drift in drifts:
         if int8 and drift.agreement < AGREEMENT:
             raise ConfigError(
@@ -139,4 +141,3 @@ def _gate(
                 f"the exported file drifts from the model: {drift}, {tolerance:g} is allowed; nothing was written, "
                 "try another --format or a fixed --size"
             )
-    return drifts

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, WeightsError
+from kdcli.exporters.archive import check_archive
 from kdcli.exporters.trace import silence, trace
 from kdcli.files import is_lfs_pointer
 from kdcli.protocols import API_VERSION
@@ -54,13 +55,14 @@ class Pt2File:
     """
 
     def __init__(self, path: Path) -> None:
-        """Open the file. Like every ``torch.export`` archive it may hold pickles: open files you trust.
+        """Open the file, unless it holds what could run code.
 
         Raises:
-            WeightsError: it is missing, no such archive, or not one of image in and depth out.
+            WeightsError: it is missing, no such archive, unsafe, or not one of image in and depth out.
         """
         if not path.is_file() or is_lfs_pointer(path):
             raise WeightsError(f"'{path}' is no exported file; check the path, or run `git lfs pull` in its repository")
+        check_archive(path)
         notes: dict[str, Any] = {_NOTES: ""}
         try:
             with silence():

@@ -6,8 +6,6 @@ import contextlib
 import copy
 import io
 import logging
-import os
-import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -75,17 +73,3 @@ def silence() -> Iterator[None]:
             yield
         finally:
             logging.disable(disabled)
-
-
-@contextlib.contextmanager
-def native_silence() -> Iterator[None]:
-    """Also keep what compiled code writes to the process's standard error off it."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with contextlib.ExitStack() as stack:
-        stack.callback(os.close, saved)
-        null = os.open(os.devnull, os.O_WRONLY)
-        stack.callback(os.close, null)
-        os.dup2(null, 2)
-        stack.callback(os.dup2, saved, 2)
-        yield
