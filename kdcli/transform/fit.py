@@ -33,7 +33,7 @@ class LayerReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitReport:
-    """What a fit achieved, measured on the same held-out batches before and after; they took no part in it."""
+    """What a fit achieved, measured on the same batches before and after, on which no gradient was taken."""
 
     before: float
     """Weighted statistics loss with the network as it came."""
@@ -72,7 +72,11 @@ def fit(
     held_out: Sequence[Batch] | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> FitReport:
-    """Fit the network in place: Adam on statistics loss + ``content`` * change of luminance gradients.
+    """Fit the network in place: Adam on statistics loss / its value before + ``content`` * ``content_gap``.
+
+    The first part is 1 at the start whatever the teacher and the norm, so that ``content`` means the same for all. Of
+    the state at the start and after each tenth of the steps, the best on the first batch set aside is kept; the report
+    is measured on the others.
 
     The teacher is frozen and in evaluation mode throughout: the backward pass goes through it to the image alone, its
     weights and running statistics do not change. ``batches`` are images on the network's device, or a function of the
@@ -87,19 +91,26 @@ def fit(
         raise ConfigError(f"fit-transform: steps={steps} must be at least 1")
     begin = time.perf_counter()
     feed, aside = _feed(batches, steps, held_out)
+    choose, report_on = aside[:1], aside[1:] or aside
     with _frozen(teacher), BatchNormProbe(teacher, norm=norm, weights=weights, first=first) as probe:
-        before, layers_before, _ = measure(network, teacher, aside, probe)
-        network.train()
+        before, layers_before, _, _ = measure(network, teacher, report_on, probe)
+        share = 1 / max(before, 1e-12)
+
+        def objective() -> float:
+            value, _, _, gap = measure(network, teacher, choose, probe)
+            return share * value + content * gap
+
+        best, kept = objective(), _copy(network)
         optimiser = torch.optim.Adam(network.parameters(), lr=lr, betas=(0.9, 0.99))
         decay = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 0.5 * (1 + math.cos(math.pi * step / steps)))
         for step, batch in zip(range(steps), feed, strict=False):
+            network.train()
             probe.clear()
             moved = network(batch.image)
             teacher(moved)
-            loss = probe.loss()
-            if not loss.requires_grad:
+            loss = share * probe.loss() + content * content_gap(moved, batch.image)
+            if not probe.loss().requires_grad:
                 raise ConfigError("fit-transform: the teacher cuts the gradient to its image; use another teacher")
-            loss = loss + content * content_gap(moved, batch.image)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -111,8 +122,12 @@ def fit(
                     raise TrainingError(f"fit-transform: the loss is {value} at step {step}; lower --lr (now {lr})")
                 if on_step is not None:
                     on_step(step, value)
-        network.eval()
-        after, layers_after, change = measure(network, teacher, aside, probe)
+            if (step + 1) % max(steps // 10, 1) == 0 or step == steps - 1:
+                now = objective()
+                if now < best:
+                    best, kept = now, _copy(network)
+        network.load_state_dict(kept)
+        after, layers_after, change, _ = measure(network, teacher, report_on, probe)
     layers = tuple(LayerReport(name=n, before=b, after=layers_after[n]) for n, b in layers_before.items())
     return FitReport(
         before=before, after=after, change=change, layers=layers, steps=steps, seconds=time.perf_counter() - begin
@@ -132,11 +147,12 @@ def content_gap(moved: Tensor, image: Tensor) -> Tensor:
 @torch.no_grad()
 def measure(
     network: nn.Module, teacher: nn.Module, batches: Sequence[Batch], probe: BatchNormProbe
-) -> tuple[float, dict[str, float], float]:
-    """Return the weighted loss, the distance per layer, and mean |G(x) - x|, each averaged over batches."""
+) -> tuple[float, dict[str, float], float, float]:
+    """Return weighted loss, distance per layer, mean |G(x) - x| and content gap, each averaged over batches."""
     network.eval()
     losses: list[Tensor] = []
     changes: list[Tensor] = []
+    gaps: list[Tensor] = []
     layers: dict[str, list[Tensor]] = {}
     for batch in batches:
         probe.clear()
@@ -144,10 +160,16 @@ def measure(
         teacher(moved)
         losses.append(probe.loss())
         changes.append((moved - batch.image).abs().mean())
+        gaps.append(content_gap(moved, batch.image))
         for name, (mean, variance) in probe.gaps().items():
             layers.setdefault(name, []).append(mean + variance)
     per_layer = {name: float(torch.stack(values).mean()) for name, values in layers.items()}
-    return float(torch.stack(losses).mean()), per_layer, float(torch.stack(changes).mean())
+    whole = [float(torch.stack(values).mean()) for values in (losses, changes, gaps)]
+    return whole[0], per_layer, whole[1], whole[2]
+
+
+def _copy(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
 
 
 def _feed(

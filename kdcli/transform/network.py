@@ -20,30 +20,35 @@ class TransformNetwork(nn.Module):
     ``form=residual``: image + a small convolution network (3 x 3 to ``width`` channels, ``depth`` times 3 x 3 with
     group norm and ReLU, 3 x 3 back to 3, whose weights start at zero). ``form=affine``: per channel a gain, an offset
     and a curve, 9 numbers in all. ``form=both``: the affine map first, then the residual.
+
+    No value moves by more than ``strength``: statistics alone are met well by a flat image of the right colour, and an
+    unbounded network finds it.
     """
 
-    def __init__(self, *, form: Form = "residual", width: int = 32, depth: int = 2) -> None:
+    def __init__(self, *, form: Form = "residual", width: int = 32, depth: int = 2, strength: float = 0.3) -> None:
         super().__init__()
         if form not in ("residual", "affine", "both"):
             raise ConfigError(f"transformation network: form '{form}' is unknown; use residual, affine or both")
         if width < 1 or depth < 0:
             raise ConfigError(f"transformation network: width={width} must be at least 1, depth={depth} not negative")
-        self.form, self.width, self.depth = form, width, depth
+        if strength <= 0:
+            raise ConfigError(f"transformation network: strength={strength} must be above 0")
+        self.form, self.width, self.depth, self.strength = form, width, depth, strength
         self.curve = ChannelCurve() if form != "residual" else None
         self.residual = _convolutions(width, depth) if form != "affine" else None
 
     @property
     def architecture(self) -> dict[str, Any]:
         """The keyword arguments that make a network of the same shape."""
-        return {"form": self.form, "width": self.width, "depth": self.depth}
+        return {"form": self.form, "width": self.width, "depth": self.depth, "strength": self.strength}
 
     def forward(self, image: Tensor) -> Tensor:
         """Return the transformed images."""
-        if self.curve is not None:
-            image = self.curve(image)
+        moved = image if self.curve is None else self.curve(image)
         if self.residual is not None:
-            image = image + self.residual(image)
-        return soft_clamp(image)
+            moved = moved + self.residual(moved)
+        change: Tensor = self.strength * ((moved - image) / self.strength).tanh()
+        return soft_clamp(image + change)
 
 
 class ChannelCurve(nn.Module):

@@ -11,8 +11,12 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
+from kdcli import registry
 from kdcli.cli import fit_transform, mix
 from kdcli.errors import ConfigError, KdcliError, PluginError
+from kdcli.students.files import save_student
+from kdcli.training.seeds import seeded
+from kdcli.transform import load
 
 app = typer.Typer()
 app.callback()(lambda: None)
@@ -132,3 +136,23 @@ def test_a_fit_needs_a_name_that_ends_in_safetensors_and_a_teacher_with_batch_no
     with pytest.raises(ConfigError, match="no batch norm"):
         call(*words, "--teacher", "ground-truth", "--out", tmp_path / "g.safetensors")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_fit_is_written_with_its_provenance_and_is_a_function_of_the_seed(tmp_path: Path) -> None:
+    teacher = tmp_path / "student.safetensors"
+    with seeded(0):
+        student = registry.build("student", "mobilenet,width=0.25")
+    save_student(teacher, student, "mobilenet,width=0.25", {"licence": "test"})
+    found = []
+    for name in ("a", "b"):
+        out = tmp_path / f"{name}.safetensors"
+        result = call(
+            "fit-transform", "--teacher", f"run:{teacher}", "--data", "sim:blocks", "--mixer", "object", "--steps", "3",
+            "--size", "32x48", "--batch-size", "4", "--form", "affine", "--out", out, "--device", "cpu", "--json",
+        )
+        found.append(json.loads(result.stdout))
+        network, provenance = load(out)
+        assert network.form == "affine" and provenance["data"] == "sim:blocks"
+        assert provenance["after"] == found[-1]["after"]
+    assert found[0]["steps"] == 3 and found[0]["before"] > 0 and len(found[0]["layers"]) > 10
+    assert found[0]["after"] == found[1]["after"] <= found[0]["before"] * 1.05

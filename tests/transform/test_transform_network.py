@@ -74,11 +74,23 @@ def test_no_tensor_of_another_device_slips_in() -> None:
         assert TransformMixer(network, probability=0.5).mix(batch, step).image.is_meta
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_no_value_moves_further_than_the_strength(form: Form) -> None:
+    network = TransformNetwork(form=form, strength=0.2)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter += 3.0
+    moved = (network(images()) - images()).abs()
+    assert 0.1 < moved.max() <= 0.2 + 1e-6
+
+
 def test_wrong_options_are_refused() -> None:
     with pytest.raises(ConfigError, match="residual, affine or both"):
         TransformNetwork(form="conv")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="width=0"):
         TransformNetwork(width=0)
+    with pytest.raises(ConfigError, match="strength=0"):
+        TransformNetwork(strength=0)
 
 
 def test_the_mixer_changes_images_only_and_never_trains() -> None:
