@@ -141,8 +141,8 @@ def test_a_fit_needs_a_name_that_ends_in_safetensors_and_a_teacher_with_batch_no
 def test_a_fit_is_written_with_its_provenance_and_is_a_function_of_the_seed(tmp_path: Path) -> None:
     teacher = tmp_path / "student.safetensors"
     with seeded(0):
-        student = registry.build("student", "mobilenet,width=0.25")
-    save_student(teacher, student, "mobilenet,width=0.25", {"licence": "test"})
+        student = registry.build("student", "mobilenet,width=0.35")
+    save_student(teacher, student, "mobilenet,width=0.35", {"licence": "test"})
     found = []
     for name in ("a", "b"):
         out = tmp_path / f"{name}.safetensors"
