@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import SpecError
-from kdcli.types import DepthKind, Prediction
+
+Answer = tuple[Tensor, Tensor | None, Tensor | None]
+"""Depth B x 1 x h x w in metres, probs B x K x h x w and centers (K,), the latter two of heads over bins."""
 
 
 class DirectHead(nn.Module):
@@ -30,11 +32,11 @@ class DirectHead(nn.Module):
         nn.init.normal_(self.conv.weight, std=0.01)
         nn.init.zeros_(self.conv.bias)  # type: ignore[arg-type]
 
-    def forward(self, feature: Tensor) -> Prediction:
-        """Return depth B x 1 x h x w in metres."""
+    def forward(self, feature: Tensor) -> Answer:
+        """Return depth alone."""
         # float32 also under autocast: bfloat16 would step far depth by several centimetres.
         share = torch.sigmoid(self.conv(feature).float())
-        return Prediction(depth=torch.exp(self.floor + self.span * share), kind=DepthKind.METRIC)
+        return torch.exp(self.floor + self.span * share), None, None
 
 
 class BinsHead(nn.Module):
@@ -57,11 +59,11 @@ class BinsHead(nn.Module):
         with torch.no_grad():
             self.conv.bias.copy_(-0.5 * offset.square())  # type: ignore[union-attr]
 
-    def forward(self, feature: Tensor) -> Prediction:
-        """Return depth B x 1 x h x w in metres, probs B x K x h x w and centers (K,)."""
+    def forward(self, feature: Tensor) -> Answer:
+        """Return depth, probs and centers."""
         probs = torch.softmax(self.conv(feature).float(), dim=1)
         depth = (probs * self.centers.view(1, -1, 1, 1)).sum(dim=1, keepdim=True)
-        return Prediction(depth=depth, kind=DepthKind.METRIC, probs=probs, centers=self.centers)
+        return depth, probs, self.centers
 
 
 def check_range(min_depth: float, max_depth: float) -> None:

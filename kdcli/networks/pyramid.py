@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import timm
-import torch
 from torch import Tensor, nn
 
-from kdcli.errors import SpecError, WeightsError, nearest
+from kdcli.errors import SpecError
+from kdcli.networks.backbone import create_backbone, describe
 from kdcli.networks.decoder import Decoder
 from kdcli.networks.heads import BinsHead, DirectHead
 from kdcli.networks.normalise import IMAGENET_MEAN, IMAGENET_STD, Normalise
@@ -26,7 +22,8 @@ class PyramidNet(nn.Module):
     decoder's levels, coarsest first, ``pre_head`` is what the head sees.
     """
 
-    depth_kind = DepthKind.METRIC
+    depth_kind: DepthKind = DepthKind.METRIC
+    """May be set to a weaker kind on a network whose teacher knew no metres; predictions then carry it."""
 
     def __init__(
         self,
@@ -66,8 +63,8 @@ class PyramidNet(nn.Module):
         """Predict metric depth at half the image's size."""
         pyramid = self.backbone(self.normalise(image))
         pyramid = [stage(feature) for stage, feature in zip(self.stages, pyramid, strict=True)]
-        prediction: Prediction = self.head(self.decoder(pyramid))
-        return prediction
+        depth, probs, centers = self.head(self.decoder(pyramid))
+        return Prediction(depth=depth, kind=self.depth_kind, probs=probs, centers=centers)
 
     def _name_taps(self, channels: Sequence[int], reductions: Sequence[int]) -> dict[str, Tap]:
         taps = {
@@ -78,56 +75,3 @@ class PyramidNet(nn.Module):
             taps[f"dec{i + 1}"] = Tap(module=f"decoder.levels.{i}", stride=stride, channels=count)
         taps["pre_head"] = Tap(module="decoder", stride=self.decoder.strides[-1], channels=self.decoder.channels)
         return taps
-
-
-def create_backbone(name: str, *, pretrained: bool) -> nn.Module:
-    """Return a timm model that gives its stages, finest first, with ``feature_info``.
-
-    Raises:
-        SpecError: timm has no such model, or it gives no pyramid for images of any size.
-        WeightsError: pretrained weights that cannot be had.
-    """
-    if not timm.is_model(name.partition(".")[0]):
-        raise SpecError(f"timm has no model '{name}'.{nearest(name, timm.list_models())}")
-    try:
-        model: nn.Module = timm.create_model(name, features_only=True, pretrained=False)
-        features = _probe(model)
-    except Exception as error:  # many of timm's models cannot do it, each in its own way
-        reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise SpecError(
-            f"timm's '{name}' gives no feature pyramid for images of any size ({reason}); {_ADVICE}"
-        ) from error
-    channels, strides = describe(model)
-    if [f.shape[1] for f in features] != channels or any(2 * a > b for a, b in itertools.pairwise(strides)):
-        raise SpecError(f"timm's '{name}' gives no feature pyramid (strides {strides}, channels {channels}); {_ADVICE}")
-    if not pretrained:
-        return model
-    try:
-        loaded: nn.Module = timm.create_model(name, features_only=True, pretrained=True)
-    except Exception as error:  # no network, no such weights, full disk: all mean that there are none
-        reason = " ".join(str(error).split())[:160] or type(error).__name__
-        raise WeightsError(
-            f"pretrained weights of timm's '{name}' cannot be had ({type(error).__name__}: {reason}); connect to the "
-            "network once so that they are cached (folder: HF_HOME), or use pretrained=false"
-        ) from error
-    return loaded
-
-
-def describe(backbone: nn.Module) -> tuple[list[int], list[int]]:
-    """Return the channels and strides of a backbone's stages, finest first."""
-    info: Any = backbone.feature_info
-    return list(info.channels()), list(info.reduction())
-
-
-_ADVICE = "use a convolutional one, for example resnet18 or mobilenetv2_100"
-
-
-@torch.no_grad()
-def _probe(model: nn.Module) -> list[Tensor]:
-    """Return the features of a small image of odd size, to learn what no metadata says."""
-    training = model.training
-    features: list[Tensor] = model.eval()(torch.zeros(1, 3, 72, 104))
-    model.train(training)
-    if any(f.ndim != 4 or not math.isfinite(f.float().sum().item()) for f in features):
-        raise ValueError("features are no maps")
-    return features

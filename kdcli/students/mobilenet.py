@@ -50,3 +50,7 @@ class MobileNet(PyramidNet):
             VARIANTS[width], head=head, bins=bins, min_depth=min_depth, max_depth=max_depth, pretrained=pretrained,
             decoder=decoder,
         )
+        self.architecture = f"mobilenet,width={width:g}" + (
+            f",head={head},bins={bins},min_depth={min_depth},max_depth={max_depth},decoder={decoder}"
+        )
+        """Spec of the same network with random weights, to load trained ones into."""

@@ -36,3 +36,7 @@ class TimmStudent(PyramidNet):
             location, head=head, bins=bins, min_depth=min_depth, max_depth=max_depth, pretrained=pretrained,
             decoder=decoder,
         )
+        self.architecture = f"timm:{location}" + (
+            f",head={head},bins={bins},min_depth={min_depth},max_depth={max_depth},decoder={decoder}"
+        )
+        """Spec of the same network with random weights, to load trained ones into."""

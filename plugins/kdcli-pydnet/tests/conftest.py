@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +16,8 @@ def shared() -> Path:
     if not (path / "data").is_dir():
         pytest.skip(f"no real samples at {path}; set KDCLI_TEST_DATA")
     return path
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    torch.set_num_threads(1)

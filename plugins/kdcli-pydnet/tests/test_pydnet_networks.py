@@ -82,20 +82,19 @@ def test_a_student_is_a_depth_model_that_learns(name: str) -> None:
 
 
 def test_random_students_learn_a_map(name: str) -> None:
-    model = student(name)
-    image = torch.rand(1, 3, 64, 128, generator=torch.Generator().manual_seed(0))
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    losses = []
-    for _ in range(45):
+    torch.manual_seed(0)
+    model = registry.build("student", SMALL[name].replace("128", "64"))
+    image = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    for _ in range(40):
         depth = model(image).depth
-        goal = torch.linspace(0.1, 0.5, depth.shape[-1]).expand_as(depth)
+        goal = torch.linspace(0.5, 1.5, depth.shape[-1]).expand_as(depth)
         loss = (depth - goal).abs().mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        losses.append(float(loss))
-    # The best constant has an error of 0.1; only seeing where a pixel is gets below it.
-    assert losses[-1] < 0.09 < losses[0], losses
+    # A constant gets no better than the mean distance from the median: 0.25.
+    assert float(loss.detach()) < 0.2
 
 
 def test_signals_keep_their_size_through_random_layers(name: str) -> None:

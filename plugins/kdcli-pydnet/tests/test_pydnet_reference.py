@@ -85,7 +85,7 @@ def predict(model: nn.Module, path: Path, size: tuple[int, ...]) -> tuple[Array,
 
 def predict_resized(model: Any, path: Path, size: tuple[int, ...]) -> tuple[Array, NDArray[np.bool_]]:
     """Ask the bare network, with the image cut and resized by PIL."""
-    height, width = model.size
+    height, width = model.input_size
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
     if not hasattr(model, "crop"):

@@ -51,7 +51,7 @@ class Pydnet(nn.Module):
 
     api_version: ClassVar[int] = API_VERSION
     depth_kind = DepthKind.AFFINE_DISPARITY
-    depth_range = (0.0, 1.0)
+    depth_range = (0.0, 10.0)
     taps: Mapping[str, Tap] = {
         **{f"enc{i + 1}": Tap(module=f"conv{i}", stride=2 ** (i + 1), channels=c) for i, c in enumerate(WIDTHS)},
         **{f"dec{6 - i}": Tap(module=f"decoder{i}", stride=2 ** (i + 1), channels=8) for i in reversed(range(6))},
@@ -65,7 +65,7 @@ class Pydnet(nn.Module):
             SpecError: a size that does not fit. WeightsError: weights that are missing, broken or foreign.
         """
         super().__init__()
-        self.size = parse_net_size(size, MULTIPLE, "pydnet")
+        self.input_size = parse_net_size(size, MULTIPLE, "pydnet")
         self.architecture = f"pydnet,size={size}"
         inputs = 3
         for i, width in enumerate(WIDTHS):
@@ -95,7 +95,7 @@ class Pydnet(nn.Module):
 
     def forward(self, image: Tensor) -> Prediction:
         """Predict disparity of the whole frame; B x 3 x H x W in 0..1 of any size."""
-        features = self._features(to_net_size(image, self.size, MULTIPLE))
+        features = self._features(to_net_size(image, self.input_size, MULTIPLE))
         return Prediction(depth=_positive(-self.regressor(features[-1])), kind=self.depth_kind)
 
     def _features(self, image: Tensor) -> list[Tensor]:

@@ -50,7 +50,7 @@ class PydnetPlus(nn.Module):
 
     api_version: ClassVar[int] = API_VERSION
     depth_kind = DepthKind.AFFINE_DEPTH
-    depth_range = (0.0, 100.0)
+    depth_range = (0.0, 1000.0)
     taps: Mapping[str, Tap] = {
         **{f"enc{n}": Tap(module=f"encoder.conv{n}b", stride=2**n, channels=c) for n, c in enumerate(WIDTHS, start=1)},
         **{f"dec{7 - n}": Tap(module=f"decoder.L{n}.disp6", stride=2**n, channels=8) for n in range(6, 0, -1)},
@@ -64,7 +64,7 @@ class PydnetPlus(nn.Module):
             SpecError: a size that does not fit. WeightsError: weights that are missing, broken or foreign.
         """
         super().__init__()
-        self.size = parse_net_size(size, MULTIPLE, "pydnetpp")
+        self.input_size = parse_net_size(size, MULTIPLE, "pydnetpp")
         self.architecture = f"pydnetpp,size={size}"
         self.encoder = _Encoder()
         self.decoder = nn.ModuleDict({
@@ -100,7 +100,7 @@ class PydnetPlus(nn.Module):
 
     def forward(self, image: Tensor) -> Prediction:
         """Predict depth of the whole frame; B x 3 x H x W in 0..1 of any size."""
-        finest, *coarser = self.maps(to_net_size(image, self.size, MULTIPLE))
+        finest, *coarser = self.maps(to_net_size(image, self.input_size, MULTIPLE))
         return Prediction(depth=finest, kind=self.depth_kind, aux=tuple(coarser))
 
 

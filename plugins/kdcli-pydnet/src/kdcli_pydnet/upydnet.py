@@ -58,7 +58,7 @@ class MicroPydnet(nn.Module):
 
     api_version: ClassVar[int] = API_VERSION
     depth_kind = DepthKind.AFFINE_DISPARITY
-    depth_range = (0.0, 100.0)
+    depth_range = (0.0, 360.0)
     taps: Mapping[str, Tap] = {
         "enc1": Tap(module="encoder.conv1", stride=1, channels=8),
         "enc2": Tap(module="encoder.conv3", stride=2, channels=16),
@@ -77,7 +77,7 @@ class MicroPydnet(nn.Module):
         super().__init__()
         if crop < 0:
             raise SpecError(f"'upydnet,crop={crop}' is no side in pixels; use {CROP}, or 0 for the whole frame")
-        self.size, self.crop = parse_net_size(size, MULTIPLE, "upydnet"), crop
+        self.input_size, self.crop = parse_net_size(size, MULTIPLE, "upydnet"), crop
         self.architecture = f"upydnet,size={size},crop={crop}"
         self.encoder = _Encoder()
         self.decoder0, self.decoder1, self.decoder2 = _Decoder(32, 32), _Decoder(48, 32), _Decoder(40, 1)
@@ -105,11 +105,12 @@ class MicroPydnet(nn.Module):
     def forward(self, image: Tensor) -> Prediction:
         """Predict disparity; B x 3 x H x W in 0..1 of any size."""
         if self.crop == 0:
-            return Prediction(depth=self.map(to_net_size(image, self.size, MULTIPLE)), kind=self.depth_kind)
-        height, width = image.shape[-2:]
+            return Prediction(depth=self.map(to_net_size(image, self.input_size, MULTIPLE)), kind=self.depth_kind)
+        # Numbers, not symbols: which square that is depends on the frame's size, so an export must fix it.
+        height, width = int(image.shape[-2]), int(image.shape[-1])
         top, left, side = centre_square(height, width, self.crop)
         square = image[..., top : top + side, left : left + side]
-        disparity = self.map(to_net_size(square, self.size, MULTIPLE))
+        disparity = self.map(to_net_size(square, self.input_size, MULTIPLE))
         disparity = functional.interpolate(disparity, size=(side, side), mode="bilinear", align_corners=False)
         around = (left, width - left - side, top, height - top - side)
         valid = torch.ones_like(disparity, dtype=torch.bool)
