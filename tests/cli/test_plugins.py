@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from throwaway import BROKEN, GOOD, broken_ones, distribution, run_kdcli
+from typer.testing import CliRunner
+
+from kdcli import registry
+from kdcli.cli.app import app
+from kdcli.errors import ConfigError, PluginError
+from kdcli.scaffold import new_package
+
+EXITS = BROKEN["exits"]
+FIELDS = {"kind", "name", "distribution", "version", "status", "error"}
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    folder = tmp_path / "site"
+    folder.mkdir()
+    return folder
+
+
+def rows(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    document = json.loads(done.stdout)
+    assert isinstance(document, list)
+    return document
+
+
+def test_listing_with_every_failure_is_clean_json_and_runs_nothing(site: Path, tmp_path: Path) -> None:
+    names = broken_ones(site)
+    done = run_kdcli("plugins", "list", "--json", path=site, cache=tmp_path / "cache")
+    assert done.returncode == 0
+    assert done.stderr == ""
+    found = rows(done)
+    assert all(set(row) >= FIELDS for row in found)
+    by_name = {row["name"]: row for row in found if row["kind"] == "loss"}
+    assert set(names) <= set(by_name)
+    assert by_name["broken-syntax"]["status"] == "broken"
+    assert "kdbroken_syntax.py, line 1" in by_name["broken-syntax"]["error"]
+    assert {by_name[n]["status"] for n in names} == {"broken", "unchecked"}
+    assert by_name["l1"] | {"status": "ok", "error": None, "distribution": "kdcli"} == by_name["l1"]
+
+
+def test_checking_loads_each_in_isolation_and_is_remembered(site: Path, tmp_path: Path) -> None:
+    names = broken_ones(site)
+    distribution(site, "thirdparty-good", {"losses": {"good": "thirdparty_good:Thing"}}, {"thirdparty_good.py": GOOD})
+    cache = tmp_path / "cache"
+    arguments = ("plugins", "list", "--check", "--timeout", "2", "--kind", "loss", "--json")
+    done = run_kdcli(*arguments, path=site, cache=cache, KDCLI_STRICT_PLUGINS="0")
+    assert done.returncode == 0
+    by_name = {row["name"]: row for row in rows(done)}
+    assert {by_name[name]["status"] for name in names} == {"broken"}
+    assert "takes longer than 2 s" in by_name["broken-slow"]["error"]
+    assert "ends the process with code 3" in by_name["broken-dies"]["error"]
+    assert "SystemExit: 7" in by_name["broken-exits"]["error"]
+    assert by_name["good"]["status"] == "ok"
+    assert 0 <= by_name["good"]["seconds"] < 2
+    again = run_kdcli("plugins", "list", "--json", path=site, cache=cache)
+    remembered = {row["name"]: row for row in rows(again) if row["kind"] == "mixer"}
+    assert {remembered[name]["status"] for name in names} == {"broken"}
+
+
+def test_strict_makes_a_broken_plugin_fatal(site: Path, tmp_path: Path) -> None:
+    module = {"kdbroken_wrong.py": BROKEN["wrong"]}
+    distribution(site, "kdbroken-wrong", {"losses": {"w": "kdbroken_wrong:Thing"}}, module)
+    done = run_kdcli("plugins", "list", "--check", "--kind", "loss", "--json", path=site, cache=tmp_path,
+                     KDCLI_STRICT_PLUGINS="1")
+    assert done.returncode == 3
+    assert rows(done)
+    assert done.stderr.strip() == "kdcli: 1 plugins are broken and KDCLI_STRICT_PLUGINS is set: kdbroken-wrong:w"
+
+
+def test_info_tells_origin_keys_and_text(site: Path, tmp_path: Path) -> None:
+    distribution(site, "thirdparty-good", {"losses": {"good": "thirdparty_good:Thing"}}, {"thirdparty_good.py": GOOD})
+    done = run_kdcli("plugins", "info", "good", "--json", path=site, cache=tmp_path)
+    (row,) = rows(done)
+    assert row["origin"] == f"{site / 'thirdparty_good.py'}:2"
+    assert row["doc"] == "A thing that works."
+    assert row["takes_location"] is True
+    assert row["keys"] == [{"name": "size", "type": "int", "default": "3"}]
+    told = run_kdcli("plugins", "info", "good", path=site, cache=tmp_path)
+    assert "spec: good:LOCATION,key=value..." in told.stdout
+    missing = run_kdcli("plugins", "info", "goood", path=site, cache=tmp_path)
+    assert missing.returncode == 3
+    assert "Did you mean 'good'?" in missing.stderr
+
+
+OFF = """
+from kdcli.types import Needs
+
+class Thing:
+    api_version = 1
+    needs = Needs()
+    min_value = 5.0
+    invariances = frozenset({"none"})
+
+    def terms(self, ctx):
+        target, valid = ctx.target()
+        return {"x": ((ctx.student.out.depth - target) ** 2).mean()}
+"""
+
+
+def test_check_runs_the_kit_by_name(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    distribution(site, "thirdparty-off", {"losses": {"off": "thirdparty_off:Thing"}}, {"thirdparty_off.py": OFF})
+    monkeypatch.syspath_prepend(str(site))
+    monkeypatch.setenv("KDCLI_CACHE", str(tmp_path / "cache"))
+    registry.discover.cache_clear()
+    try:
+        bad = CliRunner().invoke(app, ["plugins", "check", "off", "--json"])
+        good = CliRunner().invoke(app, ["plugins", "check", "kdcli:l1", "--kind", "losses", "--json"])
+    finally:
+        monkeypatch.undo()
+        registry.discover.cache_clear()
+    (report,) = json.loads(bad.stdout)
+    outcome = {check["name"]: check["outcome"] for check in report["checks"]}
+    assert outcome["value at equality"] == "failed"
+    assert outcome["finite differences"] == "passed"
+    assert isinstance(bad.exception, PluginError)
+    assert bad.exception.exit_code == 3
+    assert good.exit_code == 0
+    (report,) = json.loads(good.stdout)
+    assert {check["outcome"] for check in report["checks"]} == {"passed", "skipped"}
+
+
+def test_check_of_what_does_not_load_is_a_finding(site: Path, tmp_path: Path) -> None:
+    distribution(site, "kdbroken-exits", {"losses": {"e": "kdbroken_exits:Thing"}}, {"kdbroken_exits.py": EXITS})
+    done = run_kdcli("plugins", "check", "e", "--json", path=site, cache=tmp_path)
+    assert done.returncode == 3
+    assert [check["name"] for check in rows(done)[0]["checks"]] == ["loads"]
+
+
+@pytest.mark.parametrize("kind", sorted(registry.GROUPS))
+def test_a_new_package_passes_its_own_test(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = new_package(kind, f"fresh-{kind}", tmp_path)
+    monkeypatch.syspath_prepend(str(package.folder))
+    test = package.folder / "tests" / f"test_fresh_{kind}.py"
+    spec = importlib.util.spec_from_file_location(f"generated_{kind}", test)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.test_conforms()
+
+
+def test_a_new_package_installs_is_found_and_passes(tmp_path: Path) -> None:
+    pytest.importorskip("hatchling", reason="building the package without a network needs hatchling here")
+    arguments = ("plugins", "new", "loss", "fresh", "--out", tmp_path, "--json")
+    made = run_kdcli(*arguments, path=tmp_path, cache=tmp_path / "c")
+    assert made.returncode == 0, made.stderr
+    folder = Path(json.loads(made.stdout)["folder"])
+    site = tmp_path / "site"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index",
+           "--disable-pip-version-check", "--target", str(site), str(folder)]
+    done = subprocess.run(pip, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    env = {**os.environ, "PYTHONPATH": str(site), "KDCLI_CACHE": str(tmp_path / "c")}
+    test = subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"], cwd=folder, env=env,
+                          capture_output=True, text=True, check=False)
+    assert test.returncode == 0, test.stdout
+    assert "1 passed" in test.stdout
+    listed = run_kdcli("plugins", "list", "--check", "--kind", "loss", "--json", path=site, cache=tmp_path / "c")
+    assert [row["status"] for row in rows(listed) if row["name"] == "fresh"] == ["ok"]
+
+
+@pytest.mark.parametrize("name", ["", "My-Loss", "a_b", "-x", "x-", "1x", "a b", "../x", "l1"])
+def test_names_that_are_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError):
+        new_package("loss", name, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "kdcli-mine").mkdir()
+    with pytest.raises(ConfigError, match="exists"):
+        new_package("loss", "mine", tmp_path)

@@ -1,0 +1,106 @@
+"""Help, listings and completion: nothing heavy is imported, and little time is spent."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from throwaway import broken_ones
+from typer.testing import CliRunner
+
+from kdcli.cli.app import app
+from kdcli.cli.light import LightCommand, LightGroup
+
+resource = pytest.importorskip("resource", reason="processor time of children is measured with it")
+
+HEAVY = ("torch", "numpy", "PIL", "timm", "torchvision", "onnx", "onnxruntime", "safetensors", "rich", "pydantic")
+CALLS = (["--help"], ["--version"], ["distill", "--help"], ["plugins", "list"], ["plugins", "list", "--json"])
+COMMANDS = ("mix", "fit-transform", "distill", "eval", "export", "predict", "plugins", "data", "weights", "recipes",
+            "runs", "doctor")
+SECONDS = 0.25
+
+
+def start(arguments: list[str], **environment: str) -> subprocess.CompletedProcess[str]:
+    code = (
+        "import sys\nfrom kdcli.cli.app import main\n"
+        f"sys.argv = ['kdcli', *{arguments!r}]\n"
+        "try:\n    main()\n"
+        "finally:\n"
+        f"    print('HEAVY', *sorted(set({HEAVY!r}) & set(sys.modules)), file=sys.stderr)\n"
+    )
+    return subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False,
+                          env={**os.environ, **environment})
+
+
+@pytest.mark.parametrize("arguments", CALLS, ids=" ".join)
+def test_nothing_heavy_is_imported(arguments: list[str]) -> None:
+    done = start(arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines()[-1].split() == ["HEAVY"]
+
+
+@pytest.mark.parametrize("arguments", CALLS, ids=" ".join)
+def test_little_time_is_spent(arguments: list[str]) -> None:
+    """Processor time, the least of five: what a quiet machine would take, however busy this one is."""
+    spent = []
+    for _ in range(5):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run([sys.executable, "-P", "-m", "kdcli", *arguments], capture_output=True, check=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+    assert min(spent) < SECONDS
+
+
+def test_broken_and_slow_plugins_cost_help_nothing(tmp_path: Path) -> None:
+    broken_ones(tmp_path)
+    done = start(["--help"], PYTHONPATH=str(tmp_path), KDCLI_CACHE=str(tmp_path / "cache"))
+    assert done.returncode == 0
+    assert [line for line in done.stderr.splitlines() if not line.startswith("HEAVY")] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("kdcli distill --teacher ada", {"adabins"}), ("kdcli plugins info mobil", {"mobilenet"}),
+        ("kdcli plugins new stu", {"student"}), ("kdcli distill --recipe data", {"data-free"}),
+        ("kdcli dis", {"distill"}),
+    ],
+)
+def test_completion_reads_metadata_only(words: str, offered: set[str], tmp_path: Path) -> None:
+    broken_ones(tmp_path)
+    done = start([], _KDCLI_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(len(words.split()) - 1),
+                 PYTHONPATH=str(tmp_path), KDCLI_CACHE=str(tmp_path / "cache"))
+    assert set(done.stdout.split()) == offered
+    heavy = done.stderr.splitlines()[-1].split()[1:]
+    assert not set(heavy) & {"torch", "numpy", "timm"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_and_the_common_options(name: str) -> None:
+    done = CliRunner().invoke(app, [name, "--help"])
+    assert done.exit_code == 0
+    if name not in ("plugins", "data", "weights", "recipes", "runs"):
+        for option in ("--device", "--seed", "--json", "--quiet", "--debug"):
+            assert option in done.stdout
+
+
+def test_options_are_still_converted_and_refused() -> None:
+    """The light reader leaves every value that needs conversion to Typer."""
+    runner = CliRunner()
+    for arguments in (["plugins", "list", "--seed", "x"], ["distill", "--steps", "0"], ["distill", "--lr", "fast"],
+                      ["distill", "--no-such-flag"], ["no-such-command"]):
+        assert runner.invoke(app, arguments).exit_code == 2, arguments
+
+
+def test_the_light_reader_is_in_place() -> None:
+    from typer.main import get_command
+
+    group = get_command(app)
+    assert isinstance(group, LightGroup)
+    commands = list(group.commands.values())
+    nested = [c for g in commands if isinstance(g, LightGroup) for c in g.commands.values()]
+    assert all(isinstance(command, LightGroup | LightCommand) for command in [*commands, *nested])
+    assert len(nested) > 5
