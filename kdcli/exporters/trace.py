@@ -31,6 +31,14 @@ class DepthOnly(nn.Module):
         return self.model(image).depth.float()  # type: ignore[no-any-return]
 
 
+class _Clamp6(nn.Module):
+    """What ``nn.ReLU6`` computes, as one operator: as ReLU6 it is taken apart in Python, which doubles an export."""
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Clamp to 0..6."""
+        return torch.clamp(feature, 0.0, 6.0)
+
+
 def trace(model: nn.Module, size: tuple[int, int], *, dynamic: bool) -> torch.export.ExportedProgram:
     """Trace a copy of a model on the CPU in eval mode.
 
@@ -45,6 +53,10 @@ def trace(model: nn.Module, size: tuple[int, int], *, dynamic: bool) -> torch.ex
         ConfigError: the network cannot be traced like that.
     """
     network = DepthOnly(copy.deepcopy(model).cpu().float()).eval().requires_grad_(False)
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is nn.ReLU6:
+                setattr(parent, name, _Clamp6())
     auto: Any = torch.export.Dim.DYNAMIC  # raises where the network would fix the dimension
     height_width = {2: auto, 3: auto} if dynamic else {}
     failure: Exception | None = None
