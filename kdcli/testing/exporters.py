@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -64,16 +65,17 @@ class ExporterChecks:
 
     def model_kept(self) -> None:
         """Expect the network to be as before: parameters, buffers, mode, flags."""
-        modes = [module.training for module in self.model.modules()]
-        flags = [parameter.requires_grad for parameter in self.model.parameters()]
-        with model_unchanged(self.model, "export"), tempfile.TemporaryDirectory() as folder:
-            self._export(Path(folder), dynamic=False)
-        expect(modes == [m.training for m in self.model.modules()], "leaves the network in another mode")
-        expect(flags == [p.requires_grad for p in self.model.parameters()], "changes which parameters learn")
+        model = copy.deepcopy(self.model)
+        modes = [module.training for module in model.modules()]
+        flags = [parameter.requires_grad for parameter in model.parameters()]
+        with model_unchanged(model, "export"), tempfile.TemporaryDirectory() as folder:
+            self._export(model, Path(folder), dynamic=False)
+        expect(modes == [m.training for m in model.modules()], "leaves the network in another mode")
+        expect(flags == [p.requires_grad for p in model.parameters()], "changes which parameters learn")
 
     def _through(self, images: list[Tensor], *, dynamic: bool) -> str:
         with tempfile.TemporaryDirectory() as folder:
-            path = self._export(Path(folder), dynamic=dynamic)
+            path = self._export(copy.deepcopy(self.model), Path(folder), dynamic=dynamic)
             expect(path.is_file() and path.stat().st_size > 0, f"wrote no file '{path.name}'")
             others = [file.name for file in Path(folder).iterdir() if file != path]
             expect(not others, f"wrote further files: {', '.join(others)}; one file travels, two get separated")
@@ -91,8 +93,8 @@ class ExporterChecks:
         expect(worst <= TOLERANCE, f"differs from the network by up to {worst:.3g}")
         return f"{size / 1024:.0f} KiB, within {worst:.1e}"
 
-    def _export(self, folder: Path, *, dynamic: bool) -> Path:
+    def _export(self, model: nn.Module, folder: Path, *, dynamic: bool) -> Path:
         exporter = self.it.build()
         path = folder / f"toy{exporter.suffix}"
-        exporter.export(self.model, path, size=SIZE, dynamic=dynamic, metadata={"depth_kind": "metric", "note": "toy"})
+        exporter.export(model, path, size=SIZE, dynamic=dynamic, metadata={"depth_kind": "metric", "note": "toy"})
         return path
