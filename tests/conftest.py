@@ -18,6 +18,5 @@ def shared() -> Path:
     return path
 
 
-@pytest.fixture(autouse=True)
-def _two_threads() -> None:
-    torch.set_num_threads(min(2, os.cpu_count() or 1))
+# Tests run in several processes; threads of their own would only make them wait for one another.
+torch.set_num_threads(1)

@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from kdcli.errors import DataError
+from kdcli.sources.sim import SimSource
+from kdcli.training.augment import augment
+from kdcli.training.feed import Feed, RenderCache, as_batch, collate, resize_batch
+from kdcli.types import Batch, Sample
+
+CPU = torch.device("cpu")
+
+
+class Photos:
+    """A file-like source: items one by one, of two sizes, the odd ones without depth."""
+
+    name = "photos"
+    depth_kind = None
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Sample:
+        height = 40 + 8 * (index % 2)
+        image = torch.full((3, height, 60), index / 100)
+        depth = None if index % 2 else torch.full((1, height, 60), float(index + 1))
+        return Sample(id=f"photo/{index}", image=image, depth=depth, valid=None if depth is None else depth > 0)
+
+    def check(self) -> list[object]:
+        return []
+
+
+def feed(source: object, **options: object) -> Feed:
+    return Feed(source, batch_size=4, size=(32, 48), seed=5, device=CPU, **options)  # type: ignore[arg-type]
+
+
+def test_a_step_sees_the_same_images_wherever_the_run_begins() -> None:
+    made = feed(Photos(10))
+    whole = [batch.ids for batch in made.batches(0, 7)]
+    assert [batch.ids for batch in feed(Photos(10)).batches(3, 7)] == whole[3:]
+    assert [batch.ids for batch in feed(Photos(10), workers=2).batches(0, 7)] == whole
+
+
+def test_an_epoch_shows_no_image_twice() -> None:
+    made = feed(Photos(12))
+    first = [i for step in range(3) for i in made.indices(step)]
+    second = [i for step in range(3, 6) for i in made.indices(step)]
+    assert sorted(first) == sorted(second) == list(range(12))
+    assert first != second
+
+
+def test_fewer_images_than_a_batch_are_repeated() -> None:
+    assert sorted(feed(Photos(3)).indices(0))[:3] == [0, 0, 1] or len(feed(Photos(3)).indices(0)) == 4
+
+
+def test_an_endless_source_never_repeats() -> None:
+    made = feed(SimSource("blocks"))
+    assert made.indices(0) == [0, 1, 2, 3]
+    assert made.indices(9) == [36, 37, 38, 39]
+
+
+def test_no_images_is_an_error() -> None:
+    with pytest.raises(DataError, match="no images"):
+        feed(Photos(0))
+
+
+def test_the_cache_changes_nothing() -> None:
+    source, cache = SimSource("blocks", count=8), RenderCache()
+    fresh = [batch for batch in feed(source, cache=cache).batches(0, 2)]
+    kept = [batch for batch in feed(source, cache=cache).batches(0, 2)]
+    full = [batch for batch in feed(source, cache=RenderCache(limit=0)).batches(0, 2)]
+    for one, two, three in zip(fresh, kept, full, strict=True):
+        assert one.ids == two.ids == three.ids
+        for name in ("image", "depth", "instances", "intrinsics", "valid"):
+            assert torch.equal(getattr(one, name), getattr(two, name)), name
+            assert torch.equal(getattr(one, name), getattr(three, name)), name
+
+
+def test_images_without_depth_are_marked() -> None:
+    batch = collate([resize_batch(as_batch(Photos(4)[i]), (32, 48)) for i in range(4)])
+    assert batch.labelled is not None and batch.labelled.tolist() == [True, False, True, False]
+    assert batch.valid is not None and batch.valid.flatten(1).any(1).tolist() == [True, False, True, False]
+    assert batch.image.shape == (4, 3, 32, 48)
+    assert batch.depth is not None and batch.depth[2].unique().tolist() == [3.0]
+
+
+def test_mirroring_moves_everything_together() -> None:
+    base = SimSource("rooms").batch([0, 1, 2, 3, 4, 5, 6, 7], (32, 48), CPU)
+    assert base.intrinsics is not None and base.depth is not None and base.instances is not None
+    base = replace(base, intrinsics=base.intrinsics + torch.tensor([0.0, 0.0, 5.0, 0.0]))
+    done = augment(base, flip=True, jitter=0.0, generator=torch.Generator().manual_seed(0))
+    turned = (done.image != base.image).flatten(1).any(1)
+    assert 0 < int(turned.sum()) < 8
+    for i in range(8):
+        same = lambda t: t[i].flip(-1) if turned[i] else t[i]  # noqa: E731, B023
+        assert torch.equal(done.image[i], same(base.image))
+        assert torch.equal(done.depth[i], same(base.depth))  # type: ignore[index]
+        assert torch.equal(done.instances[i], same(base.instances))  # type: ignore[index]
+        centre = 48 - base.intrinsics[i, 2] if turned[i] else base.intrinsics[i, 2]  # type: ignore[index]
+        assert done.intrinsics is not None and done.intrinsics[i, 2] == centre
+
+
+def test_colour_changes_stay_in_range_and_follow_the_generator() -> None:
+    batch = Batch(ids=("a", "b"), image=torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(1)))
+    one, two = (augment(batch, flip=False, jitter=0.5, generator=torch.Generator().manual_seed(2)) for _ in range(2))
+    assert torch.equal(one.image, two.image)
+    assert not torch.equal(one.image, batch.image)
+    assert float(one.image.min()) >= 0 and float(one.image.max()) <= 1

@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import kdcli
+from kdcli.config import RunConfig, dump
+from kdcli.errors import ConfigError, DataError, TrainingError, WeightsError
+from kdcli.files import write_text
+from kdcli.training import checkpoint, loop
+from kdcli.training.compare import compare_runs
+from kdcli.training.dry_run import measure
+from kdcli.training.job import Silent, distill, resumable
+from kdcli.training.loop import StepLog
+from kdcli.training.runs import RunFolder, list_runs, new_path
+from kdcli.weights import load_state
+
+Resolve = Callable[..., RunConfig]
+
+DATA_FREE = """
+[run]
+student = "mobilenet,width=0.35"
+eval_data = "sim:rooms,count=4,seed=7"
+[defaults]
+teachers = ["TEACHER"]
+data = "sim:blocks,count=16"
+size = "32x48"
+batch_size = 4
+mixers = ["object"]
+[[stage]]
+name = "fit"
+train = "transform"
+steps = 2
+[[stage]]
+name = "distill"
+transform = "fitted"
+losses = { log-l1 = 1.0 }
+steps = 3
+[twin]
+label = "plain"
+mixers = []
+transform = "none"
+"""
+
+
+class StopAt(Silent):
+    """Asks the process to stop once a step is logged, as Ctrl-C does."""
+
+    def __init__(self, step: int, number: int = signal.SIGINT) -> None:
+        self._step, self._number = step, number
+
+    def step(self, log: StepLog) -> None:
+        if log.step == self._step:
+            os.kill(os.getpid(), self._number)
+
+
+def tensors(path: Path) -> dict[str, Tensor]:
+    return load_state(path / "student.safetensors")
+
+
+def same(one: Path, two: Path) -> bool:
+    first, second = tensors(one), tensors(two)
+    return first.keys() == second.keys() and all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_goes_on_to_the_same_last_bit(tiny: Resolve, tmp_path: Path, number: int) -> None:
+    config = tiny("accumulate=2", "jitter=0.2")
+    distill(config, out=tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        distill(config, out=tmp_path / "split", progress=StopAt(3, number))
+    run = RunFolder(tmp_path / "split")
+    assert run.manifest()["state"] == "interrupted"
+    assert run.state.is_file() and not run.student.exists()
+    result = distill(resumable(run.path), resume=run.path)
+    assert same(tmp_path / "whole", run.path)
+    assert [row["step"] for row in run.metrics()] == [1, 2, 3, 4, 5, 6]
+    assert result.steps == 6 and run.manifest()["state"] == "finished"
+    with pytest.raises(ConfigError, match="is finished"):
+        resumable(run.path)
+
+
+def test_a_killed_run_goes_on(tiny: Resolve, tmp_path: Path) -> None:
+    config = tiny(steps=40)
+    recipe = tmp_path / "recipe.toml"
+    write_text(recipe, dump(config))
+    run = tmp_path / "run"
+    command = [sys.executable, "-m", "kdcli", "distill", "--recipe", str(recipe), "--out", str(run), "--quiet"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE)
+    try:
+        deadline = time.monotonic() + 120
+        while not (run / "checkpoints" / "state.pt").is_file() and time.monotonic() < deadline and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    finally:
+        process.wait()
+    assert process.returncode == -signal.SIGKILL, process.stderr.read() if process.stderr else ""
+    distill(resumable(run), resume=run)
+    distill(config, out=tmp_path / "whole")
+    assert same(tmp_path / "whole", run)
+    assert [row["step"] for row in RunFolder(run).metrics()] == list(range(1, 41))
+
+
+def test_data_free_with_twin_writes_everything(tiny: Resolve, tmp_path: Path, teacher_file: Path) -> None:
+    config = tiny(text=DATA_FREE.replace("TEACHER", f"run:{teacher_file}"))
+    result = distill(config, out=tmp_path / "run")
+    run = tmp_path / "run"
+    for name in (
+        "config.toml", "manifest.json", "metrics.jsonl", "student.safetensors", "twin/student.safetensors",
+        "transform.safetensors", "eval/results.json", "eval/per_image.csv", "picture.png", "images.png", "report.html",
+        "student.onnx",
+    ):
+        assert (run / name).stat().st_size > 0, name
+    assert not (run / "checkpoints").exists() and not (run / ".lock").exists()
+    assert set(result.eval) == {"teacher", "student", "twin"}
+    assert {pair["against"] for pair in result.eval["student"]["paired"]} == {"teacher", "twin"}
+    document = json.loads(json.dumps(result.document()))
+    assert document["steps"] == 3 and document["eval"]["student"]["n"] == 4
+    manifest = RunFolder(run).manifest()
+    assert manifest["teachers"][0]["sha256"] and manifest["teachers"][0]["licence"] == "Apache-2.0"
+    assert manifest["versions"]["kdcli"] == kdcli.__version__
+    assert not same(run, run / "twin")
+    model = kdcli.load_model(run)
+    exported = kdcli.load_model(run / "student.onnx")
+    image = torch.rand(1, 3, 40, 56, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert torch.allclose(model(image).depth, exported(image).depth, rtol=1e-3, atol=1e-3)
+    assert [row["run"] for row in list_runs(tmp_path)] == [str(run)]
+    rows = compare_runs([run, run])
+    assert rows[1]["delta1_against_first"].startswith("+0.0000")
+
+
+def test_the_same_recipe_gives_the_same_student(tiny: Resolve, tmp_path: Path, teacher_file: Path) -> None:
+    config = tiny(text=DATA_FREE.replace("TEACHER", f"run:{teacher_file}").replace("[twin]", "[defaultz]"[:0] + "[twin]"))
+    one = distill(config, out=tmp_path / "one")
+    again = kdcli.config.load("again", (tmp_path / "one" / "config.toml").read_text()) if hasattr(kdcli, "config") else config
+    two = distill(again, out=tmp_path / "two")
+    assert same(one.run, two.run) and same(one.run / "twin", two.run / "twin")
+
+
+def test_a_loss_that_is_no_number_names_the_image(tiny: Resolve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from kdcli.sources.sim import SimSource
+
+    real = SimSource.batch
+
+    def poisoned(self: SimSource, indices: Any, *rest: Any) -> Any:
+        batch = real(self, indices, *rest)
+        for position, index in enumerate(list(indices)):
+            if int(index) == 5:
+                batch.image[position] = float("nan")
+        return batch
+
+    monkeypatch.setattr(SimSource, "batch", poisoned)
+    monkeypatch.setattr("kdcli.training.feed.RenderCache.batch", lambda self, source, i, size, device: source.batch(i, size, device))
+    with pytest.raises(TrainingError, match=r"blocks/0/5\b"):
+        distill(tiny(eval_data="none"), out=tmp_path / "run")
+    assert not (tmp_path / "run" / "student.safetensors").exists()
+
+
+def test_refusals_come_before_anything_is_written(tiny: Resolve, tmp_path: Path, teacher_file: Path) -> None:
+    out = tmp_path / "run"
+    for flags, error in (
+        ({"teachers": ("run:nowhere",)}, WeightsError),
+        ({"losses": (("l1,weight=2", 1.0),)}, ConfigError),
+        ({"mixers": ("object,chance=1",)}, ConfigError),
+        ({"eval_data": "folder:nowhere"}, DataError),
+        ({"transform": "nowhere.safetensors"}, WeightsError),
+    ):
+        with pytest.raises(error):
+            distill(tiny(**flags), out=out)
+        assert not out.exists()
+    out.mkdir()
+    (out / "mine.txt").write_text("precious")
+    with pytest.raises(ConfigError, match="something else"):
+        distill(tiny(), out=out)
+    with pytest.raises(DataError, match="no run"):
+        distill(tiny(), resume=out)
+    assert [path.name for path in out.iterdir()] == ["mine.txt"]
+
+
+def test_a_run_is_locked_while_it_is_worked_on(tiny: Resolve, tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", tiny(), {})
+    (run.path / ".lock").write_text(str(os.getppid()))
+    with pytest.raises(ConfigError, match="is working on"), run.locked():
+        pass
+    (run.path / ".lock").write_text("999999999")
+    with run.locked():
+        assert (run.path / ".lock").read_text() == str(os.getpid())
+
+
+def test_a_broken_checkpoint_is_one_clear_error(tmp_path: Path) -> None:
+    path = tmp_path / "state.pt"
+    with pytest.raises(WeightsError, match="no checkpoint"):
+        checkpoint.read(path)
+    path.write_bytes(b"\x80\x02junk")
+    with pytest.raises(WeightsError, match="broken"):
+        checkpoint.read(path)
+    torch.save({"format": 99}, path)
+    with pytest.raises(WeightsError, match="format"):
+        checkpoint.read(path)
+
+
+def test_a_dry_run_measures_and_writes_nothing(tiny: Resolve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    told = measure(tiny(epochs=2), torch.device("cpu"))
+    (stage,) = told["stages"]
+    assert (stage["steps"], stage["steps_per_epoch"]) == (12, 6)
+    assert stage["seconds_per_step"] > 0 and stage["memory_mib"] > 10
+    assert any(count > 100_000 for count in told["parameters"].values())
+    assert not list(tmp_path.iterdir())
+
+
+def test_run_paths_do_not_collide(tiny: Resolve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    first = new_path(tiny())
+    first.mkdir(parents=True)
+    assert new_path(tiny()) != first or not first.exists()
+
+
+def test_a_metrics_line_cut_short_is_left_out(tiny: Resolve, tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", tiny(), {})
+    log = StepLog(variant="student", stage="train", step=1, total=2, loss=1.0, terms={}, lr=0.1, grad_norm=1.0, images_per_second=3.0)
+    run.log_step(log)
+    with (run.path / "metrics.jsonl").open("a") as stream:
+        stream.write('{"variant": "stu')
+    assert len(run.metrics()) == 1
+    assert loop.total_steps(tiny().main, None) == 6  # type: ignore[arg-type]
