@@ -1,9 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +8,7 @@ from typer.testing import CliRunner
 
 from kdcli import doctor
 from kdcli.cli.app import app
+from kdcli.errors import KdcliError
 
 
 def test_json_names_everything_and_is_fine_without_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,14 +37,20 @@ def test_what_is_missing_is_an_error_with_a_remedy(tmp_path: Path, monkeypatch: 
     assert "pip install" in bad[0].hint
 
 
-def test_the_exit_code_tells_that_something_essential_is_broken(tmp_path: Path) -> None:
-    (tmp_path / "timm.py").write_text("raise ImportError('built for another Python')")
-    env = {**os.environ, "PYTHONPATH": str(tmp_path), "KDCLI_CACHE": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-P", "-m", "kdcli", "doctor", "--json"], env=env, capture_output=True,
-                          text=True, check=False)
-    assert done.returncode == 1
-    assert "timm" in done.stderr
-    assert [row["name"] for row in json.loads(done.stdout) if row["status"] == "error"] == ["timm"]
+def test_the_exit_code_tells_that_something_essential_is_broken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "built_for_another.py").write_text("raise ImportError('built for another Python')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("KDCLI_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(doctor, "ESSENTIAL", ("numpy", "built_for_another"))
+    done = CliRunner().invoke(app, ["doctor", "--json"])
+    assert isinstance(done.exception, KdcliError)
+    assert done.exception.exit_code == 1
+    assert "built_for_another" in str(done.exception)
+    bad = [row for row in json.loads(done.stdout) if row["status"] == "error"]
+    assert [row["name"] for row in bad] == ["built_for_another"]
+    assert "built for another Python" in bad[0]["value"]
 
 
 def test_a_look_that_fails_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

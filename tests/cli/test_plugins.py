@@ -5,16 +5,17 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from throwaway import BROKEN, GOOD, broken_ones, distribution, run_kdcli
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from kdcli import registry
 from kdcli.cli.app import app
-from kdcli.errors import ConfigError, PluginError
+from kdcli.errors import ConfigError, PluginError, WeightsError
 from kdcli.scaffold import new_package
 
 EXITS = BROKEN["exits"]
@@ -108,33 +109,65 @@ class Thing:
 """
 
 
-def test_check_runs_the_kit_by_name(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    distribution(site, "thirdparty-off", {"losses": {"off": "thirdparty_off:Thing"}}, {"thirdparty_off.py": OFF})
+UNARMED = """
+from kdcli.errors import WeightsError
+
+class Thing:
+    api_version = 1
+
+    def __init__(self, location: str | None = None) -> None:
+        raise WeightsError("needs a weights file; write it")
+"""
+
+
+@pytest.fixture
+def here(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The folder of distributions, in sight of this process."""
     monkeypatch.syspath_prepend(str(site))
     monkeypatch.setenv("KDCLI_CACHE", str(tmp_path / "cache"))
     registry.discover.cache_clear()
-    try:
-        bad = CliRunner().invoke(app, ["plugins", "check", "off", "--json"])
-        good = CliRunner().invoke(app, ["plugins", "check", "kdcli:l1", "--kind", "losses", "--json"])
-    finally:
-        monkeypatch.undo()
-        registry.discover.cache_clear()
-    (report,) = json.loads(bad.stdout)
+    yield site
+    monkeypatch.undo()
+    registry.discover.cache_clear()
+    for module in [name for name in sys.modules if name.startswith(("thirdparty", "kdbroken"))]:
+        del sys.modules[module]
+
+
+def checked(*arguments: str) -> tuple[Result, list[dict[str, Any]]]:
+    """Run ``kdcli plugins check --json`` in this process."""
+    done = CliRunner().invoke(app, ["plugins", "check", *arguments, "--json"])
+    return done, json.loads(done.stdout) if done.stdout else []
+
+
+def test_check_runs_the_kit_by_name(here: Path) -> None:
+    distribution(here, "thirdparty-off", {"losses": {"off": "thirdparty_off:Thing"}}, {"thirdparty_off.py": OFF})
+    bad, (report,) = checked("off")
     outcome = {check["name"]: check["outcome"] for check in report["checks"]}
     assert outcome["value at equality"] == "failed"
     assert outcome["finite differences"] == "passed"
     assert isinstance(bad.exception, PluginError)
     assert bad.exception.exit_code == 3
+    good, (report,) = checked("kdcli:l1", "--kind", "losses")
     assert good.exit_code == 0
-    (report,) = json.loads(good.stdout)
     assert {check["outcome"] for check in report["checks"]} == {"passed", "skipped"}
 
 
-def test_check_of_what_does_not_load_is_a_finding(site: Path, tmp_path: Path) -> None:
-    distribution(site, "kdbroken-exits", {"losses": {"e": "kdbroken_exits:Thing"}}, {"kdbroken_exits.py": EXITS})
-    done = run_kdcli("plugins", "check", "e", "--json", path=site, cache=tmp_path)
-    assert done.returncode == 3
-    assert [check["name"] for check in rows(done)[0]["checks"]] == ["loads"]
+def test_check_of_what_does_not_load_is_a_finding(here: Path) -> None:
+    distribution(here, "kdbroken-exits", {"losses": {"e": "kdbroken_exits:Thing"}}, {"kdbroken_exits.py": EXITS})
+    done, (report,) = checked("e")
+    assert isinstance(done.exception, PluginError)
+    assert [check["name"] for check in report["checks"]] == ["loads"]
+
+
+def test_check_passes_over_what_needs_weights_but_not_when_it_is_alone(here: Path) -> None:
+    points = {"teachers": {"both": "thirdparty_both:Thing"}, "losses": {"both": "kdcli.losses.pointwise:L1"}}
+    distribution(here, "thirdparty-both", points, {"thirdparty_both.py": UNARMED})
+    done, reports = checked("both")
+    assert done.exit_code == 0
+    assert [(r["kind"], len(r["checks"]) > 1) for r in reports] == [("teacher", False), ("loss", True)]
+    assert reports[0]["checks"][0]["outcome"] == "skipped"
+    alone, _ = checked("both", "--kind", "teacher")
+    assert isinstance(alone.exception, WeightsError)
 
 
 @pytest.mark.parametrize("kind", sorted(registry.GROUPS))
@@ -150,6 +183,7 @@ def test_a_new_package_passes_its_own_test(kind: str, tmp_path: Path, monkeypatc
     module.test_conforms()
 
 
+@pytest.mark.slow
 def test_a_new_package_installs_is_found_and_passes(tmp_path: Path) -> None:
     pytest.importorskip("hatchling", reason="building the package without a network needs hatchling here")
     arguments = ("plugins", "new", "loss", "fresh", "--out", tmp_path, "--json")

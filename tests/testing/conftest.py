@@ -9,7 +9,7 @@ import torch
 
 
 @pytest.fixture(autouse=True)
-def _one_thread(_two_threads: None) -> Iterator[None]:
+def _one_thread() -> Iterator[None]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
