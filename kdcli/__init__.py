@@ -20,11 +20,11 @@ _PUBLIC = {
 __all__ = ["__version__", "distill", "evaluate", "export", "load_model", "load_source"]
 
 if TYPE_CHECKING:
-    from kdcli.training import distill as distill
     from kdcli.evals import evaluate as evaluate
     from kdcli.exporters import export as export
     from kdcli.models import load_model as load_model
     from kdcli.sources import load_source as load_source
+    from kdcli.training import distill as distill
 
 
 def __getattr__(name: str) -> Any:

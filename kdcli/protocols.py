@@ -44,6 +44,10 @@ class DepthModel(Protocol):
 
     ``forward(image)`` takes B x 3 x H x W RGB in 0..1 on the model's device and returns a ``Prediction`` at the
     model's own output resolution.
+
+    Optional members: ``from_batch(batch) -> Prediction`` (used instead of ``forward`` by a model that answers from more
+    than the image), ``input_size`` (the size that the model brings every image to; strides of taps refer to it),
+    ``architecture`` (a spec of the same network without weights, by which a trained copy is rebuilt from its file).
     """
 
     depth_kind: DepthKind
@@ -60,7 +64,11 @@ class Teacher(DepthModel, Protocol):
 
 
 class Student(DepthModel, Protocol):
-    """A depth model that learns. Export-friendly networks are preferred: static shapes, no host branches."""
+    """A depth model that learns. Export-friendly networks are preferred: static shapes, no host branches.
+
+    Optional member: ``any_kind = True`` says that its numbers may come to mean whatever its teacher's do; its
+    ``depth_kind`` is then set to the teacher's, and its predictions must follow.
+    """
 
 
 class View(Protocol):
@@ -146,7 +154,7 @@ class Loss(Protocol):
 
     needs: Needs
     min_value: float
-    """Value at student == teacher."""
+    """Value at student == teacher; NaN where it is not defined."""
     invariances: frozenset[str]
     """Of ``scale`` (student's depth times a factor per image), ``shift`` (plus an offset), ``none``."""
 
@@ -190,7 +198,8 @@ class MixContext(Protocol):
 class Source(Protocol):
     """Where images come from. Items are addressed by index; an endless source has a very large length.
 
-    Optional member: ``batch(indices, size, device) -> Batch`` for a source that makes whole batches on the device.
+    Optional member: ``batch(indices, size, device) -> Batch`` for a source that makes whole batches on the device; a
+    size of None is the source's own. Items may be asked for in several processes, never from two threads at once.
     """
 
     name: str
@@ -212,7 +221,7 @@ class Exporter(Protocol):
     def export(
         self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str]
     ) -> None:
-        """Write the file: image B x 3 x H x W in 0..1 in, the prediction's depth out."""
+        """Write the file: image B x 3 x H x W in 0..1 in, the prediction's depth out; B is 1 where it must be fixed."""
 
     def load(self, path: Path) -> Callable[[Tensor], Tensor]:
         """Return the file as a callable from image to depth, run by the format's own runtime."""

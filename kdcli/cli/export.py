@@ -33,7 +33,7 @@ def export(
     """Export a model, run the file, and keep it only if it gives the model's numbers."""
     from kdcli import registry
     from kdcli.exporters.card import card_of
-    from kdcli.exporters.export import export as write
+    from kdcli.exporters.writing import export as write
     from kdcli.models import load_model
     from kdcli.predict import read_some
     from kdcli.spec import parse_size

@@ -30,6 +30,8 @@ class StageConfig:
     """Share of the images that pass the transformation network; the others stay as they are."""
     network: Literal["residual", "affine", "both"] = "both"
     """Form of a transformation network that is fitted."""
+    network_width: int = 32
+    """Channels inside a transformation network that is fitted."""
     norm: Literal["l2", "relative"] = "relative"
     """How the statistics of a fitted transformation network are compared: ``relative`` to the teacher's spread, so
     that all layers count alike, or plain ``l2``."""
@@ -73,7 +75,7 @@ class StageConfig:
             raise ConfigError(
                 f"stage '{self.name}' needs either steps or epochs, not both; use --steps N or --epochs N"
             )
-        for key in ("steps", "epochs", "batch_size", "accumulate", "log_every", "checkpoint_every"):
+        for key in ("steps", "epochs", "batch_size", "accumulate", "log_every", "checkpoint_every", "network_width"):
             value = getattr(self, key)
             if value is not None and value < 1:
                 raise ConfigError(f"{key}={value} of stage '{self.name}' must be at least 1")

@@ -24,6 +24,7 @@ class PyramidNet(nn.Module):
 
     depth_kind: DepthKind = DepthKind.METRIC
     """May be set to a weaker kind on a network whose teacher knew no metres; predictions then carry it."""
+    any_kind = True
 
     def __init__(
         self,

@@ -27,7 +27,8 @@ def save_student(
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in (state or student.state_dict()).items()}
     card = {
-        "student": spec,
+        # A student that was begun from weights is rebuilt without them: its own file holds what it learned.
+        "student": str(getattr(student, "architecture", spec)),
         "depth_kind": str(student.depth_kind),
         "depth_range": list(student.depth_range),  # type: ignore[arg-type]
         "kdcli": __version__,
@@ -65,5 +66,6 @@ def load_student(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         str(path),
     )
     student.depth_kind = DepthKind(card["depth_kind"])
+    student.card = card
     student.eval()
     return student, card

@@ -31,7 +31,7 @@ def fit_stage(shop: Workshop, stage: StageConfig, path: Path, told: Callable[[st
     teacher = next(iter(teachers.values()))
     seed = seed_of(shop.config.seed, stage.name)
     with seeded(seed):
-        network = TransformNetwork(form=stage.network)
+        network = TransformNetwork(form=stage.network, width=stage.network_width)
     network.to(shop.device)
     feed = shop.feed(stage)
     steps = total_steps(stage, feed)

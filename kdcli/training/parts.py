@@ -25,6 +25,9 @@ from kdcli.training.step import DistillTask
 from kdcli.transform import batch_norms, load_mixer
 from kdcli.types import DepthKind
 
+UNBOUNDED = 1000.0
+"""Metres from which a teacher's range counts as no range at all."""
+
 
 @dataclass(kw_only=True)
 class Workshop:
@@ -76,8 +79,11 @@ class Workshop:
             raise PluginError(
                 f"student '{spec}' is no depth model: it lacks depth_kind, depth_range or taps; report it to its author"
             )
-        for name, teacher in self.teachers(self.config.main).items():
-            if teacher.depth_kind != student.depth_kind:
+        teachers = self.teachers(self.config.main)
+        if getattr(student, "any_kind", False):
+            student.depth_kind = kind_of(next(iter(teachers.values())))
+        for name, teacher in teachers.items():
+            if kind_of(teacher) != kind_of(student):
                 raise ConfigError(
                     f"student '{spec}' gives {student.depth_kind}, teacher '{name}' {teacher.depth_kind}; "
                     "choose a student of that kind"
@@ -85,15 +91,15 @@ class Workshop:
         return _layout(student.to(self.device)), str(spec)
 
     def student_spec(self) -> Spec:
-        """Return the student's spec, completed by the teacher's depth kind and range."""
+        """Return the student's spec; its range of depth follows a metric teacher's where it does not say otherwise."""
         plugin, spec = registry.resolve("student", parse(self.config.student))
         keys = inspect.signature(registry.load(plugin)).parameters
-        teachers = list(self.teachers(self.config.main).values())
-        kind = DepthKind(str(teachers[0].depth_kind))
-        options = dict(spec.options)
-        if "kind" in keys and "kind" not in options and kind is not DepthKind.METRIC:
-            options["kind"] = str(kind)
-        return replace(spec, options=options)
+        teacher = next(iter(self.teachers(self.config.main).values()))
+        farthest = float(teacher.depth_range[1])  # type: ignore[index]
+        unset = "max_depth" in keys and "max_depth" not in spec.options
+        if unset and kind_of(teacher) is DepthKind.METRIC and farthest < UNBOUNDED:
+            return replace(spec, options={**spec.options, "max_depth": f"{farthest:g}"})
+        return spec
 
     def check(self, stage: StageConfig, student: nn.Module) -> None:
         """Build everything of a stage that does not depend on an earlier one, to refuse what cannot work.
@@ -150,6 +156,11 @@ class Workshop:
         if stage.amp == "off":
             return None
         return torch.bfloat16 if stage.amp == "bf16" else autocast_dtype(self.device)
+
+
+def kind_of(model: nn.Module) -> DepthKind:
+    """Return what a model's numbers mean."""
+    return DepthKind(str(model.depth_kind))
 
 
 def provenance(teachers: Mapping[str, nn.Module]) -> list[dict[str, object]]:

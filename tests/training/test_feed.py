@@ -72,9 +72,9 @@ def test_no_images_is_an_error() -> None:
 
 def test_the_cache_changes_nothing() -> None:
     source, cache = SimSource("blocks", count=8), RenderCache()
-    fresh = [batch for batch in feed(source, cache=cache).batches(0, 2)]
-    kept = [batch for batch in feed(source, cache=cache).batches(0, 2)]
-    full = [batch for batch in feed(source, cache=RenderCache(limit=0)).batches(0, 2)]
+    fresh = list(feed(source, cache=cache).batches(0, 2))
+    kept = list(feed(source, cache=cache).batches(0, 2))
+    full = list(feed(source, cache=RenderCache(limit=0)).batches(0, 2))
     for one, two, three in zip(fresh, kept, full, strict=True):
         assert one.ids == two.ids == three.ids
         for name in ("image", "depth", "instances", "intrinsics", "valid"):

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kdcli import registry
 from kdcli.config import RunConfig
 from kdcli.errors import ConfigError
 from kdcli.protocols import API_VERSION
@@ -162,10 +161,15 @@ def test_what_does_not_fit_is_refused_before_the_first_step(
         steps.check(config.main, student, shop.teachers(config.main), {"own": (1.0, OwnParameters(needs))}, None)
 
 
-def test_a_student_of_another_kind_is_refused(tiny: Callable[..., RunConfig], teacher_file: Path) -> None:
+def test_a_student_takes_on_its_teachers_kind_or_is_refused(
+    tiny: Callable[..., RunConfig], teacher_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shop = Workshop(config=tiny(teachers=(f"run:{teacher_file}",)), device=CPU)
     (teacher,) = shop.teachers(shop.config.main).values()
     teacher.depth_kind = DepthKind.AFFINE_DISPARITY  # type: ignore[assignment]
-    student, spec = shop.student()
-    assert "kind=affine_disparity" in spec and student.depth_kind is DepthKind.AFFINE_DISPARITY
-    assert registry.build("student", spec).depth_kind is DepthKind.AFFINE_DISPARITY
+    student, _ = shop.student()
+    assert student.depth_kind is DepthKind.AFFINE_DISPARITY
+    assert student(torch.rand(1, 3, 32, 48)).kind is DepthKind.AFFINE_DISPARITY
+    monkeypatch.setattr(type(student), "any_kind", False)
+    with pytest.raises(ConfigError, match="choose a student of that kind"):
+        shop.student()

@@ -80,32 +80,35 @@ def _scatter(dice: Dice, room: Tensor) -> Geometry:
 
 
 def _materials(dice: Dice) -> Tensor:
-    """Draw saturated colours, flat, striped or checkered; B x (SOLIDS + 6) x F."""
+    """Draw plain pale walls and coloured solids, mostly flat, some striped or checkered; B x (SOLIDS + 6) x F."""
     count = SOLIDS + FACES
-    first = colours(dice, count, saturation=(0.45, 1.0), value=(0.6, 1.0))
-    second = colours(dice, count, saturation=(0.2, 1.0), value=(0.3, 1.0))
-    cell = torch.exp(dice.uniform(count, low=math.log(0.1), high=math.log(0.6)))
+    shell = torch.arange(count, device=dice.device) >= SOLIDS
+    pale = colours(dice, count, saturation=(0.0, 0.25), value=(0.55, 1.0))
+    vivid = colours(dice, count, saturation=(0.1, 0.75), value=(0.3, 1.0))
+    first = torch.where(shell[:, None], pale, vivid)
+    second = first * colours(dice, count, saturation=(0.0, 0.3), value=(0.5, 1.0))
+    cell = torch.exp(dice.uniform(count, low=math.log(0.15), high=math.log(0.6)))
     options = [
         pack(first, second),
         pack(first, second, cell_v=cell, checker=1.0),
         pack(first, second, cell_u=cell, checker=1.0),
         pack(first, second, cell_u=cell, cell_v=cell, checker=1.0),
     ]
-    return choose(dice.weighted(count, weights=(0.5, 0.15, 0.15, 0.2)), options)
+    return choose(dice.weighted(count, weights=(0.7, 0.08, 0.08, 0.14)), options)
 
 
 def _lighting(dice: Dice, room: Tensor) -> Lighting:
     """Draw much ambient light and one distant lamp without shadows."""
     far = dice.uniform(1, 3, low=-1.0, high=1.0) * room[:, None] * 3.0
     far[..., 1] = 12.0
-    strength = dice.uniform(1, 1, low=0.12, high=0.25)
+    strength = dice.uniform(1, 1, low=0.2, high=0.4)
     return Lighting(
         position_BL3=far,
         colour_BL3=strength.expand(-1, 1, 3),
-        ambient_B3=dice.uniform(1, low=0.75, high=0.9).expand(-1, 3),
+        ambient_B3=dice.uniform(1, low=0.55, high=0.75).expand(-1, 3),
         falloff=0.0,
         shadows=False,
-        corners=0.0,
+        corners=0.2,
     )
 
 
