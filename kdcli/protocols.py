@@ -35,7 +35,8 @@ class Factory(Protocol):
 
     api_version: ClassVar[int]
 
-    def __call__(self, **options: Any) -> Any: ...
+    def __call__(self, **options: Any) -> Any:
+        """Make the plugin."""
 
 
 @runtime_checkable
@@ -54,7 +55,8 @@ class DepthModel(Protocol):
     depth_range: tuple[float, float]
     taps: Mapping[str, Tap]
 
-    def __call__(self, image: Tensor) -> Prediction: ...
+    def __call__(self, image: Tensor) -> Prediction:
+        """Predict."""
 
 
 class Teacher(DepthModel, Protocol):

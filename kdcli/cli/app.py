@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+from types import FrameType
 from typing import NoReturn
 
 import typer
@@ -57,9 +59,19 @@ for _module in (mix, fit_transform, distill, evaluate, export, predict, plugins,
 lighten(app)
 
 
+_NO_MEMORY = ("out of memory", "can't allocate memory", "Unable to allocate")
+"""How CUDA, the CPU allocator and NumPy say it."""
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    # As Ctrl-C: what was begun is tidied up on the way out.
+    raise KeyboardInterrupt
+
+
 def main() -> NoReturn:
     """Run the command line and exit with the documented code."""
     debug = "--debug" in sys.argv[1:]
+    signal.signal(signal.SIGTERM, _stop)
     try:
         app(standalone_mode=True)
     except KdcliError as error:
@@ -83,8 +95,12 @@ def main() -> NoReturn:
     except Exception as error:
         if debug:
             raise
+        if isinstance(error, MemoryError) or any(sign in str(error) for sign in _NO_MEMORY):
+            complain("out of memory; use a smaller --size or --batch-size, or a machine with more of it")
+            sys.exit(1)
         complain(
-            f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]}; run again with --debug and report it"
+            f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]}; "
+            "run again with --debug and report it"
         )
         sys.exit(1)
     sys.exit(0)

@@ -100,7 +100,9 @@ def test_a_killed_run_goes_on(tiny: Resolve, tmp_path: Path) -> None:
     process = subprocess.Popen(command, stderr=subprocess.PIPE)
     try:
         deadline = time.monotonic() + 120
-        while not (run / "checkpoints" / "state.pt").is_file() and time.monotonic() < deadline and process.poll() is None:
+        while (
+            not (run / "checkpoints" / "state.pt").is_file() and time.monotonic() < deadline and process.poll() is None
+        ):
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
     finally:
@@ -117,8 +119,17 @@ def test_data_free_with_twin_writes_everything(tiny: Resolve, tmp_path: Path, te
     result = distill(config, out=tmp_path / "run")
     run = tmp_path / "run"
     for name in (
-        "config.toml", "manifest.json", "metrics.jsonl", "student.safetensors", "twin/student.safetensors",
-        "transform.safetensors", "eval/results.json", "eval/per_image.csv", "picture.png", "images.png", "report.html",
+        "config.toml",
+        "manifest.json",
+        "metrics.jsonl",
+        "student.safetensors",
+        "twin/student.safetensors",
+        "transform.safetensors",
+        "eval/results.json",
+        "eval/per_image.csv",
+        "picture.png",
+        "images.png",
+        "report.html",
         "student.onnx",
     ):
         assert (run / name).stat().st_size > 0, name
@@ -142,14 +153,22 @@ def test_data_free_with_twin_writes_everything(tiny: Resolve, tmp_path: Path, te
 
 
 def test_the_same_recipe_gives_the_same_student(tiny: Resolve, tmp_path: Path, teacher_file: Path) -> None:
-    config = tiny(text=DATA_FREE.replace("TEACHER", f"run:{teacher_file}").replace("[twin]", "[defaultz]"[:0] + "[twin]"))
+    config = tiny(
+        text=DATA_FREE.replace("TEACHER", f"run:{teacher_file}").replace("[twin]", "[defaultz]"[:0] + "[twin]")
+    )
     one = distill(config, out=tmp_path / "one")
-    again = kdcli.config.load("again", (tmp_path / "one" / "config.toml").read_text()) if hasattr(kdcli, "config") else config
+    again = (
+        kdcli.config.load("again", (tmp_path / "one" / "config.toml").read_text())
+        if hasattr(kdcli, "config")
+        else config
+    )
     two = distill(again, out=tmp_path / "two")
     assert same(one.run, two.run) and same(one.run / "twin", two.run / "twin")
 
 
-def test_a_loss_that_is_no_number_names_the_image(tiny: Resolve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_loss_that_is_no_number_names_the_image(
+    tiny: Resolve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from kdcli.sources.sim import SimSource
 
     real = SimSource.batch
@@ -162,7 +181,9 @@ def test_a_loss_that_is_no_number_names_the_image(tiny: Resolve, tmp_path: Path,
         return batch
 
     monkeypatch.setattr(SimSource, "batch", poisoned)
-    monkeypatch.setattr("kdcli.training.feed.RenderCache.batch", lambda self, source, i, size, device: source.batch(i, size, device))
+    monkeypatch.setattr(
+        "kdcli.training.feed.RenderCache.batch", lambda self, source, i, size, device: source.batch(i, size, device)
+    )
     with pytest.raises(TrainingError, match=r"blocks/0/5\b"):
         distill(tiny(eval_data="none"), out=tmp_path / "run")
     assert not (tmp_path / "run" / "student.safetensors").exists()
@@ -230,7 +251,17 @@ def test_run_paths_do_not_collide(tiny: Resolve, tmp_path: Path, monkeypatch: py
 
 def test_a_metrics_line_cut_short_is_left_out(tiny: Resolve, tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path / "run", tiny(), {})
-    log = StepLog(variant="student", stage="train", step=1, total=2, loss=1.0, terms={}, lr=0.1, grad_norm=1.0, images_per_second=3.0)
+    log = StepLog(
+        variant="student",
+        stage="train",
+        step=1,
+        total=2,
+        loss=1.0,
+        terms={},
+        lr=0.1,
+        grad_norm=1.0,
+        images_per_second=3.0,
+    )
     run.log_step(log)
     with (run.path / "metrics.jsonl").open("a") as stream:
         stream.write('{"variant": "stu')

@@ -57,9 +57,7 @@ def build(config: RunConfig, losses: dict[str, tuple[float, Any]] | None = None)
     stage = config.main
     task = shop.task(stage, student, None)
     if losses is not None:
-        task = DistillTask(
-            stage, student, shop.teachers(stage), losses, [], task.task_loss, seed=1, device=CPU
-        )
+        task = DistillTask(stage, student, shop.teachers(stage), losses, [], task.task_loss, seed=1, device=CPU)
     batch = next(shop.feed(stage).batches(0, 1))
     task.build(batch)
     return task, batch, shop

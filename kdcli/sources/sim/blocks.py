@@ -64,7 +64,7 @@ def _scatter(dice: Dice, room: Tensor) -> Geometry:
     bottom = torch.where(bottom + 2.0 * half[..., 1] > room[:, 1, None] - 0.1, 0.0, bottom)
     limit = (room[:, None, 0::2] * 0.5 - reach[..., None] * 1.05).clamp(min=0.05)
     place = torch.maximum(torch.minimum(place, limit), -limit)
-    exists = dice.uniform(SOLIDS) < dice.uniform(1, low=0.45, high=0.9)
+    exists = dice.uniform(SOLIDS) < dice.uniform(1, low=0.2, high=0.55)
     center = torch.stack((place[..., 0], bottom + half[..., 1], place[..., 1]), dim=-1)
     center = torch.where(exists[..., None], center, torch.tensor((0.0, BURIED, 0.0), device=room.device))
     yaw = dice.uniform(SOLIDS, low=0.0, high=2.0 * math.pi)
@@ -98,17 +98,17 @@ def _materials(dice: Dice) -> Tensor:
 
 
 def _lighting(dice: Dice, room: Tensor) -> Lighting:
-    """Draw much ambient light and one distant lamp without shadows."""
-    far = dice.uniform(1, 3, low=-1.0, high=1.0) * room[:, None] * 3.0
-    far[..., 1] = 12.0
-    strength = dice.uniform(1, 1, low=0.2, high=0.4)
+    """Draw much ambient light and one lamp below the ceiling; no shadows."""
+    place = dice.uniform(1, 2, low=-0.3, high=0.3) * room[:, None, 0::2]
+    height = (room[:, 1] - 0.15)[:, None]
+    power = dice.uniform(1, 1, low=0.6, high=1.1)
     return Lighting(
-        position_BL3=far,
-        colour_BL3=strength.expand(-1, 1, 3),
-        ambient_B3=dice.uniform(1, low=0.55, high=0.75).expand(-1, 3),
-        falloff=0.0,
+        position_BL3=torch.stack((place[..., 0], height, place[..., 1]), dim=-1),
+        colour_BL3=power.expand(-1, 1, 3),
+        ambient_B3=dice.uniform(1, low=0.5, high=0.7).expand(-1, 3),
+        falloff=0.3,
         shadows=False,
-        corners=0.2,
+        corners=0.24,
     )
 
 
@@ -124,7 +124,7 @@ def _views(dice: Dice, room: Tensor) -> View:
     return View(
         position_B3=position.flatten(0, 1),
         yaw_B=yaw.flatten(),
-        pitch_B=dice.uniform(_VIEWS, low=-26.0 * degree, high=4.0 * degree).flatten(),
-        roll_B=dice.uniform(_VIEWS, low=-5.0 * degree, high=5.0 * degree).flatten(),
+        pitch_B=dice.uniform(_VIEWS, low=-26.0 * degree, high=0.0 * degree).flatten(),
+        roll_B=dice.uniform(_VIEWS, low=-4.0 * degree, high=4.0 * degree).flatten(),
         tan_half_B=dice.uniform(_VIEWS, low=27.5 * degree, high=32.5 * degree).tan().flatten(),
     )

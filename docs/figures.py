@@ -1,0 +1,83 @@
+"""Put result files into the documents: every table between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->`` is made here.
+
+    python docs/figures.py keep NAME SOURCE   copy the results of a run (its folder) or of `kdcli eval --json` (a file)
+                                              to docs/results/NAME.json
+    python docs/figures.py                    write all tables anew from docs/results
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+DOCS = Path(__file__).parent
+RESULTS = DOCS / "results"
+METRICS = ("delta1", "abs_rel", "rmse", "silog")
+
+
+def keep(name: str, source: Path) -> None:
+    """Store what a run or an evaluation found."""
+    if source.is_dir():
+        manifest = json.loads((source / "manifest.json").read_text())
+        rows = manifest["eval"]
+        facts = {
+            "seconds": round(manifest["seconds"]), "versions": manifest["versions"], "threads": manifest["threads"],
+            "recipe": manifest["recipe"], "export": manifest.get("export"),
+        }
+    else:
+        document = json.loads(source.read_text())
+        rows = {row["model"]: row for row in (document if isinstance(document, list) else [document])}
+        facts = {}
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps({**facts, "rows": rows}, indent=1) + "\n")
+
+
+def table(document: dict[str, Any]) -> str:
+    """Return a Markdown table of the results, one model a row, and the paired gain over the twin."""
+    lines = [f"| model | {' | '.join(METRICS)} | images |", "|---" * (len(METRICS) + 2) + "|"]
+    for name, row in document["rows"].items():
+        lines.append(f"| {name} | {' | '.join(cell(row, metric) for metric in METRICS)} | {row['n']} |")
+    first = next(iter(document["rows"].values()))
+    tail = f"\nMeans over images with 95 % bootstrap intervals; protocol `{first['protocol']['name']}` "
+    tail += f"({first['protocol']['hash']}) on `{first['spec']}`."
+    for pair in document["rows"].get("student", {}).get("paired", []):
+        if pair["against"] == "twin":
+            low, high = pair["ci95"]["delta1"]
+            tail += f" Student minus twin, paired over images: delta1 {pair['difference']['delta1']:+.3f} [{low:+.3f}, {high:+.3f}]."
+    if "seconds" in document:
+        export = (document.get("export") or {}).get("parity")
+        tail += f" The whole run took {document['seconds']} s on {document['threads']} threads"
+        tail += f" (torch {document['versions']['torch']}); exported file: {export}." if export else "."
+    return "\n".join(lines) + "\n" + tail
+
+
+def cell(row: dict[str, Any], metric: str) -> str:
+    """Return a metric with its interval."""
+    value, (low, high) = row["metrics"][metric], row["ci95"][metric]
+    return f"{value:.3f}" if low is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def fill() -> None:
+    """Write all tables anew."""
+    for path in (DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))):
+        text = path.read_text()
+        for name in re.findall(r"<!-- ([a-z0-9-]+):begin -->", text):
+            result = RESULTS / f"{name}.json"
+            if not result.is_file():
+                sys.exit(f"{path.name} wants {result.relative_to(DOCS.parent)}, which is not there: keep it first")
+            made = table(json.loads(result.read_text()))
+            text = re.sub(
+                rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", lambda m, made=made: m[1] + made + "\n" + m[2], text,
+                flags=re.DOTALL,
+            )
+        path.write_text(text)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["keep"]:
+        keep(sys.argv[2], Path(sys.argv[3]))
+    else:
+        fill()

@@ -1,0 +1,104 @@
+"""Nothing in the step is tied to the CPU: run on tensors that claim to be on a GPU, a stray host tensor fails.
+
+Fake tensors know their device, shape and type but hold no numbers, so no GPU is needed, and whatever would make the host
+wait for a number fails too. The backward pass of a GPU cannot be faked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError, FakeTensorMode
+
+from kdcli import registry
+from kdcli.config import StageConfig
+from kdcli.evals.alignment import align
+from kdcli.evals.metrics import per_image
+from kdcli.training.augment import augment
+from kdcli.training.feed import resize_batch
+from kdcli.training.step import DistillTask
+from kdcli.transform import BatchNormProbe, TransformMixer, TransformNetwork
+from kdcli.types import Batch, DepthKind
+
+CUDA = torch.device("cuda")
+LOSSES = ("l1", "log-l1", "silog", "berhu", "ssim", "gradient", "normals", "affine-invariant")
+
+
+class HostGenerator(torch.Generator):
+    """A generator of the CPU, whatever device is asked for."""
+
+    def __new__(cls, device: object = None) -> HostGenerator:
+        return super().__new__(cls)
+
+
+@pytest.fixture
+def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fake tensors; a generator cannot be faked, and one of the CPU draws fake numbers just as well."""
+    monkeypatch.setattr("torch.Generator", HostGenerator)
+    with FakeTensorMode():
+        yield
+
+
+def a_batch() -> Batch:
+    return Batch(
+        ids=("a", "b", "c", "d"),
+        image=torch.rand(4, 3, 32, 48, device=CUDA),
+        depth=torch.rand(4, 1, 32, 48, device=CUDA) + 1,
+        valid=torch.ones(4, 1, 32, 48, dtype=torch.bool, device=CUDA),
+        instances=torch.ones(4, 32, 48, dtype=torch.int64, device=CUDA),
+        intrinsics=torch.ones(4, 4, device=CUDA),
+        labelled=torch.ones(4, dtype=torch.bool, device=CUDA),
+    )
+
+
+def on_gpu(spec: str) -> Any:
+    with CUDA:  # moving a module of fake tensors is not supported: make it there
+        return registry.build("student", spec)
+
+
+def transform_on_gpu() -> TransformNetwork:
+    with CUDA:
+        return TransformNetwork(form="both")
+
+
+def test_the_check_itself_catches_a_host_tensor(gpu: None) -> None:
+    with pytest.raises(FakeTensorDeviceMismatchError):
+        _ = a_batch().image + torch.ones(3, 1, 1)
+
+
+@pytest.mark.parametrize("mixer", ["none", "object", "cutmix", "mixup"])
+def test_the_step_follows_the_batch(gpu: None, mixer: str) -> None:
+    stage = StageConfig(name="s", steps=1, task_loss="l1", batch_size=4)
+    student = on_gpu("mobilenet,width=0.35,head=bins")
+    teacher = on_gpu("mobilenet,width=0.35").eval()
+    losses = {name: (1.0, registry.build("loss", name)) for name in LOSSES}
+    mixers: list[Any] = [registry.build("mixer", mixer), TransformMixer(transform_on_gpu())]
+    task = DistillTask(
+        stage, student, {"t": teacher}, losses, mixers, registry.build("loss", "l1"), seed=0, device=CUDA
+    )
+    batch = augment(a_batch(), flip=True, jitter=0.2, generator=torch.Generator())
+    result = task(resize_batch(batch, (40, 56)), 0, 1)
+    assert result.loss.device == result.sound.device == torch.device("cuda", 0)
+    assert set(LOSSES) <= set(result.terms)
+
+
+def test_fitting_follows_the_batch(gpu: None) -> None:
+    teacher = on_gpu("mobilenet,width=0.35").eval().requires_grad_(False)
+    network = transform_on_gpu()
+    with BatchNormProbe(teacher, norm="relative") as probe:
+        teacher(network(a_batch().image))
+        loss = probe.loss()
+    assert loss.device.type == "cuda" and loss.requires_grad
+
+
+@pytest.mark.parametrize("mode", ["median", "scale-shift"])
+def test_metrics_follow_the_device(gpu: None, mode: Any) -> None:
+    batch = a_batch()
+    assert batch.depth is not None and batch.valid is not None
+    values, pixels = per_image(batch.depth, batch.depth + 1, batch.valid)
+    assert values.device.type == pixels.device.type == "cuda"
+    aligned = align(batch.depth, DepthKind.METRIC, batch.depth + 1, batch.valid, mode)
+    assert aligned.device.type == "cuda"
