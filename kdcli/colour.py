@@ -142,6 +142,15 @@ def _known(depth: Tensor, valid: Tensor | None, *, disparity: bool, linear: bool
     return known if valid is None else known & valid.bool()
 
 
+def check_limits(limits: tuple[float, float], *, disparity: bool = False, linear: bool = False) -> None:
+    """Check limits of colours before the work.
+
+    Raises:
+        ConfigError: they are no range.
+    """
+    _checked(*limits, disparity=disparity, linear=linear)
+
+
 def _checked(low: float, high: float, *, disparity: bool, linear: bool) -> tuple[float, float]:
     positive = disparity or linear or low > 0
     if not (math.isfinite(low) and math.isfinite(high) and low < high and positive):

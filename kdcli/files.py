@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -18,8 +19,11 @@ def atomic(path: Path) -> Iterator[Path]:
 
     The temporary keeps the suffix, since many writers choose the format by it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
+    except OSError as error:  # it names the temporary or some parent; the reader knows the path that was asked for
+        raise _about(error, path) from None
     os.close(handle)
     temporary = Path(name)
     try:
@@ -31,8 +35,35 @@ def atomic(path: Path) -> Iterator[Path]:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
+    except OSError as error:
+        if error.filename in (None, name):
+            raise _about(error, path) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def require_writable(path: Path) -> None:
+    """Check that a file could be written at ``path``, before the work whose result it is to hold; nothing is left.
+
+    Raises:
+        OSError: the path is a folder, lies below a file, or its folder takes no files.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", dir=folder)
+    except OSError as error:
+        raise _about(error, path) from None
+    os.close(handle)
+    Path(name).unlink()
+
+
+def _about(error: OSError, path: Path) -> OSError:
+    # A parent that is a file is told as FileExistsError by mkdir, which would mislead.
+    number = errno.ENOTDIR if isinstance(error, FileExistsError) else error.errno or errno.EIO
+    return OSError(number, os.strerror(number), str(path))
 
 
 def write_text(path: Path, text: str) -> None:

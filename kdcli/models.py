@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from kdcli import registry
-from kdcli.errors import PluginError
+from kdcli.errors import ConfigError, PluginError
 from kdcli.protocols import DepthModel
 from kdcli.students.files import load_student
 from kdcli.teachers.run import find_student
@@ -20,9 +20,12 @@ def load_model(model: str | Path, device: torch.device | str = "cpu") -> nn.Modu
     ``model``: a run folder, ``.safetensors`` student, ``.onnx`` or ``.pt2`` file, or ``teacher:SPEC``.
 
     Raises:
-        WeightsError: no such file, or one that is broken. PluginError, SpecError: a teacher that is unknown or broken.
+        ConfigError: an empty name. WeightsError: no such file, or one that is broken. PluginError, SpecError: a
+            teacher that is unknown or broken.
     """
     text = str(model)
+    if not text:
+        raise ConfigError("MODEL is empty; give a run folder, a .safetensors student, an exported file or teacher:SPEC")
     if text.startswith("teacher:"):
         loaded = load_teacher(text.removeprefix("teacher:"))
     elif Path(text).suffix in (".onnx", ".pt2"):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
-from types import FrameType
 from typing import NoReturn
 
 import typer
@@ -18,6 +16,7 @@ from kdcli.cli import (
     evaluate,
     export,
     fit_transform,
+    interrupt,
     mix,
     plugins,
     predict,
@@ -63,15 +62,10 @@ _NO_MEMORY = ("out of memory", "can't allocate memory", "Unable to allocate")
 """How CUDA, the CPU allocator and NumPy say it."""
 
 
-def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    # As Ctrl-C: what was begun is tidied up on the way out.
-    raise KeyboardInterrupt
-
-
 def main() -> NoReturn:
     """Run the command line and exit with the documented code."""
     debug = "--debug" in sys.argv[1:]
-    signal.signal(signal.SIGTERM, _stop)
+    interrupt.install()
     try:
         app(standalone_mode=True)
     except KdcliError as error:
@@ -80,6 +74,7 @@ def main() -> NoReturn:
         complain(str(error))
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
+        interrupt.answered()
         complain("interrupted")
         sys.exit(130)
     except BrokenPipeError:

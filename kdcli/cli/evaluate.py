@@ -46,10 +46,14 @@ def evaluate(
     """Measure models on the same images under a named protocol; every number comes with its interval."""
     from kdcli.evals import evaluate as measure
     from kdcli.evals.results import documents, write_csv
+    from kdcli.files import require_writable
     from kdcli.sources import load_source
     from kdcli.spec import parse_size
 
     resolution = None if size is None else parse_size(size)
+    for path in (csv, report):
+        if path is not None:
+            require_writable(path)  # before the work whose result it is to hold
     networks = _load(models, session)
     source = load_source(data)
     with session.progress() as bar:

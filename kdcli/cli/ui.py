@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kdcli.cli import interrupt
+
 if TYPE_CHECKING:
     import torch
     from rich.console import Console
@@ -55,7 +57,12 @@ class Session:
         """
         from kdcli.devices import choose
 
-        return choose(self.device_name)
+        device = choose(self.device_name)
+        if device.type == "meta":  # for code that only asks for shapes; it gives no numbers
+            from kdcli.errors import ConfigError
+
+            raise ConfigError(f"device '{self.device_name}' gives no numbers; use auto, cpu, cuda or cuda:N")
+        return device
 
     @property
     def console(self) -> Console:
@@ -130,7 +137,14 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
             session = Session(
                 device_name=shared["device"], seed=shared["seed"], json=shared["json"], quiet=shared["quiet"]
             )
-            function(session, **options)
+            try:
+                function(session, **options)
+            except KeyboardInterrupt:  # Typer would end with the right code, but without a word
+                interrupt.answered()
+                if shared["debug"]:
+                    raise
+                complain("interrupted")
+                raise typer.Exit(130) from None
 
         named = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         wrapper.__signature__ = signature.replace(parameters=[*named, *common])  # type: ignore[attr-defined]

@@ -36,6 +36,8 @@ def load(
     run = keys(document.get("run", {}), RUN_KEYS, RunConfig, f"[run] of '{recipe}'")
     origins |= {f"run.{key}": "recipe" for key in run}
     given = {key: value for key, value in (flags or {}).items() if value is not None}
+    if "steps" in given and "epochs" in given:
+        raise ConfigError(f"--steps {given['steps']} and --epochs {given['epochs']} exclude each other; give one")
     for key in [key for key in given if key in RUN_KEYS]:
         run[key] = convert(key, given.pop(key), RunConfig, f"--{key.replace('_', '-')}")
         origins[f"run.{key}"] = "flag"
@@ -98,10 +100,16 @@ def _apply_setting(run: dict[str, Any], stages: list[dict[str, Any]], setting: s
         run[name], origins[f"run.{name}"] = convert(name, _literal(text), RunConfig, f"--set {key}"), "--set"
         return
     if name not in known:
-        raise ConfigError(f"--set '{key}' is unknown.{nearest(name, [*known, *RUN_KEYS])}")
+        everything = [*known, *RUN_KEYS]
+        raise ConfigError(
+            f"--set '{key}' is no key of a recipe.{nearest(name, everything)} Keys: {', '.join(everything)}"
+        )
     chosen = [stage for stage in stages if where in ("", stage["name"])]
     if not chosen:
-        raise ConfigError(f"--set '{key}': there is no stage '{where}'.{nearest(where, [s['name'] for s in stages])}")
+        names = [stage["name"] for stage in stages]
+        raise ConfigError(
+            f"--set '{key}': there is no stage '{where}'.{nearest(where, names)} Stages: {', '.join(names)}"
+        )
     value = convert(name, _literal(text), StageConfig, f"--set {key}")
     for stage in chosen:
         stage[name], origins[f"{stage['name']}.{name}"] = value, "--set"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
@@ -79,12 +80,16 @@ class StageConfig:
             value = getattr(self, key)
             if value is not None and value < 1:
                 raise ConfigError(f"{key}={value} of stage '{self.name}' must be at least 1")
-        for key in ("lr",):
-            if not getattr(self, key) > 0:
-                raise ConfigError(f"{key}={getattr(self, key)} of stage '{self.name}' must be above 0")
-        for key in ("weight_decay", "clip", "jitter", "content", "task_weight", "workers"):
-            if not getattr(self, key) >= 0:
-                raise ConfigError(f"{key}={getattr(self, key)} of stage '{self.name}' must not be negative")
+        if not 0 < self.lr < math.inf:
+            raise ConfigError(f"lr={self.lr} of stage '{self.name}' must be a number above 0")
+        weights = {f"the weight of loss '{name}'": weight for name, weight in self.losses}
+        names = ("weight_decay", "clip", "jitter", "content", "task_weight", "workers")
+        for key, value in (weights | {name: getattr(self, name) for name in names}).items():
+            if not 0 <= value < math.inf:
+                raise ConfigError(f"{key}={value} of stage '{self.name}' must be a number that is not negative")
+        teaches = any(weight for _, weight in self.losses) or (self.task_loss is not None and self.task_weight)
+        if self.train == "student" and not teaches:
+            raise ConfigError(f"stage '{self.name}' has no loss with a weight above 0; use --loss NAME=WEIGHT")
         for key in ("ema", "warmup", "transform_share"):
             if not 0 <= getattr(self, key) <= 1:
                 raise ConfigError(f"{key}={getattr(self, key)} of stage '{self.name}' must lie in 0..1")

@@ -10,6 +10,8 @@ from typing import Any, Literal
 from kdcli.errors import ConfigError, nearest
 from kdcli.spec import parse_size
 
+_SORTS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+
 
 def known_only(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
     """Check that a table has known keys only; hyphens count as underscores.
@@ -40,7 +42,12 @@ def convert(key: str, value: Any, owner: type, where: str) -> Any:
     """
     kind = typing.get_type_hints(owner)[key]
     if key == "size":
-        return parse_size(value) if isinstance(value, str) else tuple(value)
+        if isinstance(value, str):
+            return parse_size(value)
+        whole = isinstance(value, list | tuple) and all(isinstance(side, int) for side in value)
+        if not whole or len(value) != 2:
+            raise ConfigError(f"{where}={value!r} is no size; write for example \"96x128\"")
+        return tuple(value)
     if key == "losses":
         if isinstance(value, str):
             value = {value: 1.0}
@@ -72,7 +79,7 @@ def _check_type(value: Any, kind: Any, where: str) -> Any:
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise ConfigError(f"{where}={value!r} must be {kind.__name__}")
+        raise ConfigError(f"{where}={value!r} must be {_SORTS.get(kind, kind.__name__)}")
     return value
 
 

@@ -12,11 +12,12 @@ _PUBLIC = {
     "Example": "kdcli.evals.examples",
     "Protocol": "kdcli.evals.protocol",
     "Result": "kdcli.evals.results",
+    "check": "kdcli.evals.runner",
     "compare": "kdcli.evals.results",
     "evaluate": "kdcli.evals.runner",
     "examine": "kdcli.evals.examples",
 }
-__all__ = ["Example", "Protocol", "Result", "compare", "evaluate", "examine"]
+__all__ = ["Example", "Protocol", "Result", "check", "compare", "evaluate", "examine"]
 
 if TYPE_CHECKING:
     from kdcli.evals.examples import Example as Example
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from kdcli.evals.protocol import Protocol as Protocol
     from kdcli.evals.results import Result as Result
     from kdcli.evals.results import compare as compare
+    from kdcli.evals.runner import check as check
     from kdcli.evals.runner import evaluate as evaluate
 
 

@@ -61,7 +61,7 @@ def evaluate(
         DataError: no image has ground truth that counts. PluginError: a model returns something else than a prediction.
     """
     rules = rules_of(protocol, flip)
-    _check(models, source, rules, align)
+    check(models, source, rules, align)
     order = positions(source, limit)
     tallies = {name: _Tally() for name in models}
     where = device_of(models, device)
@@ -189,8 +189,14 @@ def _result(
     )
 
 
-def _check(models: Mapping[str, nn.Module], source: Any, rules: Protocol, align: str | None) -> None:
-    """Refuse what cannot work before the first image is touched."""
+def check(models: Mapping[str, nn.Module], source: Any, protocol: str | Protocol, align: str | None) -> None:
+    """Refuse what cannot work before the first image is touched.
+
+    Raises:
+        ConfigError: an unknown protocol or alignment, or one that does not fit a model's depth kind.
+        DataError: the source has no ground truth.
+    """
+    rules = rules_of(protocol, None)
     if not models:
         raise ConfigError("there is no model to evaluate; name at least one")
     truth = getattr(source, "depth_kind", DepthKind.METRIC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,13 +36,15 @@ class Pt2Exporter:
             ConfigError: the network cannot be traced or written.
         """
         program = trace(model, size, dynamic=dynamic)
+        content = io.BytesIO()  # torch's own writer aborts the process when the disk is full
         try:
             with silence():
-                torch.export.save(program, path, extra_files={_NOTES: json.dumps(dict(metadata))})
+                torch.export.save(program, content, extra_files={_NOTES: json.dumps(dict(metadata))})
         except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
             reason = " ".join(str(error).split())[:160]
             name = type(model).__name__
             raise ConfigError(f"{name} cannot be written as pt2 ({reason}); try --format onnx") from error
+        path.write_bytes(content.getbuffer())
 
     def load(self, path: Path) -> Pt2File:
         """Return the file as a callable from image to depth, run by PyTorch."""

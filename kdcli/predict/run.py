@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdcli import __version__
-from kdcli.colour import MAPS, colourise, legend, limits_of, with_legend
+from kdcli.colour import MAPS, check_limits, colourise, legend, limits_of, with_legend
 from kdcli.errors import ConfigError, DataError, nearest
-from kdcli.files import write_json
+from kdcli.files import require_writable, write_json
 from kdcli.images import write_depth_npy, write_depth_png, write_image
 from kdcli.predict.inputs import Frame, find_inputs, frames
 from kdcli.types import DepthKind
@@ -80,7 +81,11 @@ def predict(
     """
     if cmap is not None and cmap not in MAPS:
         raise ConfigError(f"colour map '{cmap}' is unknown.{nearest(cmap, MAPS)} Maps: {', '.join(MAPS)}, none")
+    if limits is not None:
+        kind = DepthKind(model.depth_kind)  # type: ignore[arg-type]
+        check_limits(limits, disparity=kind.is_disparity, linear=kind is DepthKind.AFFINE_DEPTH)
     items = find_inputs(inputs)
+    require_writable(out / f"{items[0].name}.json")
     done: list[Predicted] = []
     skipped: list[Skipped] = []
     clips: dict[str, tuple[float, float]] = {}  # colours of a video must not flicker: the first frame sets them
@@ -89,7 +94,8 @@ def predict(
             for frame in frames(item):
                 depth_HW, valid_HW = _depth(model, frame.image, device, size)
                 shared = limits or (clips.get(frame.clip) if frame.clip else None)
-                done.append(_write(model, frame, depth_HW, valid_HW, out, format, cmap, shared))
+                with _whole(out / frame.name):
+                    done.append(_write(model, frame, depth_HW, valid_HW, out, format, cmap, shared))
                 if frame.clip and (used := done[-1].limits):
                     clips.setdefault(frame.clip, used)
         except DataError as error:
@@ -119,6 +125,20 @@ def _depth(
     if prediction.valid is not None:
         valid &= functional.interpolate(prediction.valid.float(), size=own, mode="nearest")[0, 0] > 0.5
     return depth.cpu(), valid.cpu()
+
+
+@contextmanager
+def _whole(base: Path) -> Iterator[None]:
+    """Leave all files of a picture or none, whatever stops the writing."""
+    files = [base.with_name(base.name + end) for end in (".depth.png", ".depth.npy", ".colour.png", ".json")]
+    before = {path for path in files if path.exists()}
+    try:
+        yield
+    except BaseException:
+        for path in files:
+            if path not in before:
+                path.unlink(missing_ok=True)
+        raise
 
 
 def _write(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pickle
+import io
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +41,10 @@ def save(
         "average": None if average is None else {"state": average.state, "steps": average.steps},
     }
     with atomic(path) as temporary:
-        torch.save(state, temporary)
+        # By way of memory: torch's own writer aborts the process when the disk is full.
+        content = io.BytesIO()
+        torch.save(state, content)
+        temporary.write_bytes(content.getbuffer())
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -54,7 +57,7 @@ def read(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(f"there is no checkpoint at '{path}'; start the run anew without --resume") from None
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+    except Exception as error:  # torch tells of damage by UnpicklingError, RuntimeError, EOFError, struct.error ...
         raise WeightsError(
             f"checkpoint '{path}' is broken ({type(error).__name__}); delete it to start that stage anew"
         ) from None

@@ -28,9 +28,9 @@ def compare_runs(paths: Sequence[Path]) -> list[dict[str, Any]]:
         run = RunFolder.open(path)
         manifest = run.manifest()
         if "student" not in manifest.get("eval", {}):
-            raise DataError(
-                f"run '{path}' has no results yet (state: {manifest.get('state')}); finish it with --resume"
-            )
+            state = manifest.get("state")
+            todo = f"measure '{path}' with kdcli eval" if state == "finished" else "finish it with --resume"
+            raise DataError(f"run '{path}' has no results (state: {state}); {todo}")
         result = manifest["eval"]["student"]
         images = _delta1(run.path / "eval" / "per_image.csv", result["protocol"]["hash"])
         first = first or images

@@ -22,8 +22,7 @@ def measure(config: RunConfig, device: torch.device) -> dict[str, Any]:
     """
     shop = Workshop(config=config, device=device)
     student, spec = shop.student()
-    for stage in config.stages:
-        shop.check(stage, student)
+    shop.preflight(student)
     rows, terms = [], {}
     for stage in config.stages:
         if stage.train != "student":

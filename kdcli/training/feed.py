@@ -6,6 +6,7 @@ worker processes and copied to the device once.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -71,6 +72,7 @@ class Feed:
             batch_sampler=[self.indices(step) for step in range(start, stop)],
             num_workers=self._workers,
             collate_fn=collate,
+            worker_init_fn=_leave_signals,
             pin_memory=self.device.type == "cuda",
         )
         for batch in loader:
@@ -115,6 +117,12 @@ class RenderCache:
         items = [kept[i] if i in kept else fresh[i] for i in indices]
         stacked = {name: torch.stack([item[1][name] for item in items]).to(device) for name in items[0][1]}
         return _unpack(tuple(item[0] for item in items), stacked)
+
+
+def _leave_signals(worker: int) -> None:
+    """Let the main process answer Ctrl-C and SIGTERM, which may reach the whole group; workers end when it does."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def source_key(source: Source) -> tuple[object, ...]:

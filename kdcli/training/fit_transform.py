@@ -10,6 +10,7 @@ import torch
 
 from kdcli.config import RunConfig, StageConfig
 from kdcli.errors import ConfigError
+from kdcli.files import require_writable
 from kdcli.training.fit_stage import fit_stage
 from kdcli.training.parts import Workshop
 from kdcli.transform import load
@@ -30,6 +31,7 @@ def fit_transform(
     """
     if path.suffix != ".safetensors":
         raise ConfigError(f"'{path}' does not end in .safetensors; write '{path.with_suffix('.safetensors')}'")
+    require_writable(path)  # before the work whose result it is to hold
     shop = Workshop(config=RunConfig(recipe="fit-transform", seed=seed, stages=(stage,)), device=torch.device(device))
     fit_stage(shop, stage, path, told or (lambda what, done, total: None))
     return {"out": str(path), **load(path)[1]}

@@ -99,16 +99,13 @@ def distill(
     shop = Workshop(config=config, device=torch.device(device))
     # Everything that can be refused is refused before anything is written.
     student, spec = shop.student()
-    for stage in config.stages:
-        shop.check(stage, student)
-    if config.eval_data is not None:
-        shop.source(config.eval_data)
+    shop.preflight(student)
     teachers = provenance(shop.teachers(config.main))
     if resume is None:
         run = RunFolder.create(
             out or new_path(config), config, {"student": spec, "teachers": teachers, "device": str(shop.device)}
         )
-    with run.locked():
+    with run.locked(), run.ending(progress.note):
         kept_before = float(run.manifest().get("seconds", 0.0)) if resume is not None else 0.0
         try:
             steps = _train(shop, run, spec, teachers, progress)
@@ -194,21 +191,16 @@ def _train_variant(
             run.log_step(log)
             progress.step(log)
 
-        try:
-            state = loop.train(
-                stage,
-                task,
-                feed,
-                seed=shop.config.seed,
-                state_file=run.state,
-                variant=variant,
-                report=report,
-                resume=resume,
-            )
-        except loop.Interrupted:
-            progress.note(f"saved; go on with: kdcli distill --resume {run.path}")
-            run.update(state="interrupted")
-            raise
+        state = loop.train(
+            stage,
+            task,
+            feed,
+            seed=shop.config.seed,
+            state_file=run.state,
+            variant=variant,
+            report=report,
+            resume=resume,
+        )
         student.load_state_dict(state)
         resume = None
     return student, state

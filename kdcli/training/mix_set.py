@@ -23,7 +23,7 @@ from torch import Tensor
 
 from kdcli import __version__
 from kdcli.errors import ConfigError
-from kdcli.files import atomic, write_json
+from kdcli.files import atomic, require_writable, write_json
 from kdcli.images import write_depth_png, write_image
 from kdcli.protocols import Mixer, Source
 from kdcli.sources import load_source
@@ -75,6 +75,9 @@ def mix_set(
     """
     if count < 1:
         raise ConfigError(f"--count {count} must be at least 1")
+    for path in (out / "manifest.json", preview):
+        if path is not None:
+            require_writable(path)
     source, built = load_source(data), build_mixers(mixers)
     size = size or _own_size(source)
     parameters = {"data": data, "mixers": list(mixers), "size": list(size), "seed": seed, "batch": BATCH}

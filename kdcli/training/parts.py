@@ -13,7 +13,8 @@ from torch import nn
 from kdcli import registry
 from kdcli.config import RunConfig, StageConfig
 from kdcli.devices import autocast_dtype
-from kdcli.errors import ConfigError, PluginError
+from kdcli.errors import ConfigError, DataError, PluginError
+from kdcli.evals import check as check_evaluation
 from kdcli.models import load_teacher
 from kdcli.protocols import DepthModel, Loss, Mixer, Source
 from kdcli.sources import load_source
@@ -23,7 +24,7 @@ from kdcli.training.feed import Feed, RenderCache
 from kdcli.training.seeds import seed_of, seeded
 from kdcli.training.step import DistillTask
 from kdcli.transform import batch_norms, load_mixer
-from kdcli.types import DepthKind
+from kdcli.types import Batch, DepthKind
 
 UNBOUNDED = 1000.0
 """Metres from which a teacher's range counts as no range at all."""
@@ -101,19 +102,49 @@ class Workshop:
             return replace(spec, options={**spec.options, "max_depth": f"{farthest:g}"})
         return spec
 
+    def preflight(self, student: nn.Module) -> None:
+        """Refuse before the first step, and before anything is written, whatever would fail later.
+
+        Raises:
+            KdcliError: as the stages, those of the twin, the evaluation or the export would.
+        """
+        config = self.config
+        twin = () if config.twin is None else config.twin.stages(config.stages)
+        for stage in (*config.stages, *twin):
+            self.check(stage, student)
+        if config.eval_data is not None:
+            models = {"student": student, **self.teachers(config.main)}
+            check_evaluation(models, self.source(config.eval_data), config.protocol, config.align)
+        if config.export is not None:
+            registry.load(registry.find("exporter", config.export))
+
     def check(self, stage: StageConfig, student: nn.Module) -> None:
         """Build everything of a stage that does not depend on an earlier one, to refuse what cannot work.
 
         Raises:
-            ConfigError, PluginError, SpecError, WeightsError: as building would.
+            ConfigError, PluginError, SpecError, WeightsError: as building would. DataError: the first images cannot be
+                read, or are to be learned from and have no depth.
         """
-        self.feed(stage)
+        feed = self.feed(stage)
         if stage.train == "student":
-            self.task(replace(stage, transform="none") if stage.transform == "fitted" else stage, student, None)
+            task = self.task(replace(stage, transform="none") if stage.transform == "fitted" else stage, student, None)
+            with torch.no_grad():
+                self._probe(stage, task.context(next(feed.batches(0, 1)), 0, 1).batch)
         else:
             for teacher in self.teachers(stage).values():
                 batch_norms(teacher)
             self.mixers(stage, None)
+
+    def _probe(self, stage: StageConfig, batch: Batch) -> None:
+        """Ask teachers that answer from the data whether it has an answer."""
+        for name, teacher in self.teachers(stage).items():
+            if hasattr(teacher, "from_batch"):
+                valid = teacher.from_batch(batch).valid  # type: ignore[operator]
+                if valid is not None and not bool(valid.any()):
+                    raise DataError(
+                        f"none of the first {len(batch)} images of '{stage.data}', such as '{batch.ids[0]}', has a "
+                        f"pixel of depth that teacher '{name}' could teach; see: kdcli data check '{stage.data}'"
+                    )
 
     def task(self, stage: StageConfig, student: nn.Module, fitted: Path | None) -> DistillTask:
         """Wire a stage and check that its losses get what they need."""

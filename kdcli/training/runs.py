@@ -20,8 +20,9 @@ import json
 import os
 import platform
 import re
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,28 @@ class RunFolder:
             yield
         finally:
             lock.unlink(missing_ok=True)
+
+
+    @contextlib.contextmanager
+    def ending(self, told: Callable[[str], None]) -> Iterator[None]:
+        """Write down how a run ended that did not finish; one that came to nothing leaves no folder behind.
+
+        ``told`` hears how to go on.
+        """
+        try:
+            yield
+        except BaseException as error:
+            made = (self.student, self.transform, self.state, self.path / "metrics.jsonl")
+            if not any(path.exists() for path in made):
+                shutil.rmtree(self.path, ignore_errors=True)
+                raise
+            stopped = isinstance(error, KeyboardInterrupt)
+            why = {} if stopped else {"error": " ".join(str(error).split())[:500]}
+            with contextlib.suppress(OSError):  # on a full disk the first error is the one to tell
+                self.update(state="interrupted" if stopped else "failed", **why)
+            if stopped:
+                told(f"what was done is kept; go on with: kdcli distill --resume {self.path}")
+            raise
 
 
 def new_path(config: RunConfig) -> Path:

@@ -26,7 +26,10 @@ _WRAPPERS = ("model", "state_dict", "model_state_dict")
 _PREFIXES = ("module.", "_orig_mod.")
 """What data-parallel wrappers and ``torch.compile`` put before every key."""
 
-_NEEDS_CODE = re.compile(r"(?:Unsupported global: GLOBAL|unsupported class|with) ([\w.]+)(?: was not| archives|$)")
+_NEEDS_CODE = re.compile(
+    r"(?:Unsupported global: GLOBAL|unsupported GLOBAL|unsupported class|with) ([\w.]+)"
+    r"(?: was not| whose module| archives|$)"
+)
 """How torch says that a pickle wants a class or function, or that a file is a TorchScript program."""
 
 _SHOWN = 4
@@ -102,12 +105,13 @@ def save(path: Path | str, state: Mapping[str, Tensor], metadata: Mapping[str, A
 
     Tensors that share memory are stored once each, so that every key stands on its own.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as to_bytes
 
     own = {key: tensor.detach().to("cpu", copy=True).contiguous() for key, tensor in state.items()}
     texts = {key: v if isinstance(v, str) else json.dumps(v, default=str) for key, v in metadata.items()}
     with atomic(Path(path)) as temporary:
-        save_file(own, temporary, metadata={"format": "pt", **texts})
+        # Written by Python, whose errors say what is wrong with the disk.
+        temporary.write_bytes(to_bytes(own, metadata={"format": "pt", **texts}))
 
 
 def read_metadata(path: Path | str) -> dict[str, str]:

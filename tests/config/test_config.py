@@ -85,7 +85,7 @@ def test_epochs_replace_steps() -> None:
         (RECIPE.replace("[twin]", "[twn]"), "Did you mean 'twin'"),
         (RECIPE.replace("losses", "lossses"), "Did you mean 'losses'"),
         (RECIPE.replace('size = "64x96"', 'size = "big"'), "HxW"),
-        (RECIPE.replace("steps = 10", 'steps = "ten"'), "must be int"),
+        (RECIPE.replace("steps = 10", 'steps = "ten"'), "must be a whole number"),
         (RECIPE.replace("steps = 10", "steps = 0"), "at least 1"),
         (RECIPE.replace("steps = 10", "steps = 10\nepochs = 2"), "either steps or epochs"),
         (RECIPE.replace('train = "transform"', 'train = "teacher"'), "is not one of"),
