@@ -1,6 +1,6 @@
 """How much of a distillation step the simulator takes: rendering anew and from the cache, as ratios to one step.
 
-    python benchmarks/render_share.py [--size 64x96] [--batch-size 16] [--device cpu] [--rounds 8]
+python benchmarks/render_share.py [--size 64x96] [--batch-size 16] [--device cpu] [--rounds 8]
 """
 
 from __future__ import annotations

@@ -1,8 +1,10 @@
-"""Put result files into the documents: every table between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->`` is made here.
+"""Put result files into the documents.
 
-    python docs/figures.py keep NAME SOURCE   copy the results of a run (its folder) or of `kdcli eval --json` (a file)
-                                              to docs/results/NAME.json
-    python docs/figures.py                    write all tables anew from docs/results
+Every table between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->`` is made here::
+
+python docs/figures.py keep NAME SOURCE   copy the results of a run (its folder) or of `kdcli eval --json` (a file)
+                                          to docs/results/NAME.json
+python docs/figures.py                    write all tables anew from docs/results
 """
 
 from __future__ import annotations
@@ -24,8 +26,11 @@ def keep(name: str, source: Path) -> None:
         manifest = json.loads((source / "manifest.json").read_text())
         rows = manifest["eval"]
         facts = {
-            "seconds": round(manifest["seconds"]), "versions": manifest["versions"], "threads": manifest["threads"],
-            "recipe": manifest["recipe"], "export": manifest.get("export"),
+            "seconds": round(manifest["seconds"]),
+            "versions": manifest["versions"],
+            "threads": manifest["threads"],
+            "recipe": manifest["recipe"],
+            "export": manifest.get("export"),
         }
     else:
         document = json.loads(source.read_text())
@@ -46,11 +51,13 @@ def table(document: dict[str, Any]) -> str:
     for pair in document["rows"].get("student", {}).get("paired", []):
         if pair["against"] == "twin":
             low, high = pair["ci95"]["delta1"]
-            tail += f" Student minus twin, paired over images: delta1 {pair['difference']['delta1']:+.3f} [{low:+.3f}, {high:+.3f}]."
+            gain = pair["difference"]["delta1"]
+            tail += f" Student minus twin, paired over images: delta1 {gain:+.3f} [{low:+.3f}, {high:+.3f}]."
     if "seconds" in document:
         export = (document.get("export") or {}).get("parity")
         tail += f" The whole run took {document['seconds']} s on {document['threads']} threads"
-        tail += f" (torch {document['versions']['torch']}); exported file: {export}." if export else "."
+        tail += f" (torch {document['versions']['torch']})"
+        tail += f"; exported file against the network: {export}." if export else "."
     return "\n".join(lines) + "\n" + tail
 
 
@@ -70,7 +77,9 @@ def fill() -> None:
                 sys.exit(f"{path.name} wants {result.relative_to(DOCS.parent)}, which is not there: keep it first")
             made = table(json.loads(result.read_text()))
             text = re.sub(
-                rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)", lambda m, made=made: m[1] + made + "\n" + m[2], text,
+                rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)",
+                lambda m, made=made: m[1] + made + "\n" + m[2],
+                text,
                 flags=re.DOTALL,
             )
         path.write_text(text)

@@ -23,12 +23,6 @@ from kdcli.types import DepthKind
 SIZE = (24, 32)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread(_two_threads: None) -> None:
-    """Hundreds of small operations a picture wait for one another when several threads share a busy machine."""
-    torch.set_num_threads(1)
-
-
 def _solids(rows: list[tuple[tuple[float, ...], tuple[float, ...], float]]) -> Solids:
     """Build solids of one scene from (centre, half sizes, yaw); one buried solid where there is none."""
     rows = rows or [((0.0, BURIED, 0.0), (0.001,) * 3, 0.0)]

@@ -19,12 +19,6 @@ def small(**options: object) -> MobileNet:
     return MobileNet(width=0.35, **options)  # type: ignore[arg-type]
 
 
-@pytest.fixture(autouse=True)
-def _one_thread(_two_threads: None) -> None:
-    # Networks this small lose more to waiting for each other than they gain.
-    torch.set_num_threads(1)
-
-
 @pytest.mark.parametrize("spec", ["mobilenet,width=0.35", "mobilenet,width=0.35,head=bins,bins=16", "timm:resnet10t"])
 def test_students_conform(spec: str) -> None:
     check_student(spec, sizes=((64, 96), (72, 104)))

@@ -1,7 +1,7 @@
 """Nothing in the step is tied to the CPU: run on tensors that claim to be on a GPU, a stray host tensor fails.
 
-Fake tensors know their device, shape and type but hold no numbers, so no GPU is needed, and whatever would make the host
-wait for a number fails too. The backward pass of a GPU cannot be faked.
+Fake tensors know their device, shape and type but hold no numbers, so no GPU is needed, and whatever would make the
+host wait for a number fails too. The backward pass of a GPU cannot be faked.
 """
 
 from __future__ import annotations
