@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -145,6 +146,11 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
                     raise
                 complain("interrupted")
                 raise typer.Exit(130) from None
+            except BrokenPipeError:
+                # The reader of our output went away (``kdcli ... | head``): not an error of ours. What is still in the
+                # buffer goes nowhere.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise typer.Exit(0) from None
 
         named = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         wrapper.__signature__ = signature.replace(parameters=[*named, *common])  # type: ignore[attr-defined]

@@ -46,6 +46,7 @@ def evaluate_run(shop: Workshop, run: RunFolder, progress: Progress) -> dict[str
         device=shop.device,
         size=config.main.size,
         seed=config.seed,
+        spec=config.eval_data,
         progress=lambda done, total: progress.count("evaluated", done, total),
     )
     documents = {name: result.document() for name, result in results.items()}

@@ -21,7 +21,7 @@ def save(network: TransformNetwork, path: Path, provenance: Mapping[str, Any]) -
     Raises:
         ConfigError: the name does not end in ``.safetensors``.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save as to_bytes
 
     if path.suffix != ".safetensors":
         raise ConfigError(f"'{path}' does not end in .safetensors; write '{path.with_suffix('.safetensors').name}'")
@@ -33,7 +33,7 @@ def save(network: TransformNetwork, path: Path, provenance: Mapping[str, Any]) -
     }
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     with atomic(path) as temporary:
-        save_file(tensors, temporary, metadata=header)
+        temporary.write_bytes(to_bytes(tensors, metadata=header))  # by Python, whose errors say what is wrong
 
 
 def load(path: Path) -> tuple[TransformNetwork, dict[str, Any]]:

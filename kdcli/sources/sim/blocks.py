@@ -1,7 +1,8 @@
-"""The world ``blocks``: plain solids scattered, stacked and floating in a bare, evenly lit, brightly coloured shell.
+"""The world ``blocks``: plain solids scattered, stacked and floating in a bare room with pale or patterned walls.
 
-It shares the metric scale of ``rooms`` (shell sizes, camera height) and nothing of its look: what a teacher of rooms
-sees here is out of its distribution, yet not absurd.
+One lamp, much ambient light, no shadows, a perfect camera. It shares the metric scale of ``rooms`` (room sizes, camera
+height) but not its furniture, textures, light or camera: what a teacher of rooms sees here is out of its distribution,
+yet not absurd.
 """
 
 from __future__ import annotations
