@@ -22,7 +22,7 @@ from kdcli.training.runs import RunFolder
 if TYPE_CHECKING:
     from kdcli.training.job import Progress
 
-PICTURES = 5
+PICTURES = 6
 """Images shown in a run's picture."""
 
 
@@ -73,7 +73,7 @@ def examples_of(shop: Workshop, run: RunFolder, count: int = PICTURES) -> list[A
     source = shop.source(config.eval_data)
     number = min(len(source), 10**6)
     chosen = sorted({round(i * (number - 1) / max(count - 1, 1)) for i in range(count)})
-    return examine(
+    examples = examine(
         models_of(shop, run),
         source,
         chosen,
@@ -82,14 +82,17 @@ def examples_of(shop: Workshop, run: RunFolder, count: int = PICTURES) -> list[A
         device=shop.device,
         size=config.main.size,
     )
+    # Without ground truth there is nothing to align to and nothing to compare with.
+    return [example for example in examples if example.valid.any()]
 
 
 def picture_of_run(shop: Workshop, run: RunFolder) -> None:
     """Draw what the training images became, and what teacher, student and twin say of held-out ones."""
     from kdcli.report.picture import comparison, contact_sheet
 
-    if shop.config.eval_data is not None:
-        comparison(run.path / "picture.png", examples_of(shop, run), unit="m")
+    examples = examples_of(shop, run) if shop.config.eval_data is not None else []
+    if examples:
+        comparison(run.path / "picture.png", examples, unit="m")
     stage = shop.config.main
     batch = next(shop.feed(stage).batches(0, 1))
     rows: dict[str, Tensor] = {"source": batch.image[:PICTURES].cpu()}
