@@ -104,6 +104,8 @@ class RunFolder:
             raise DataError(
                 f"'{self.path / 'manifest.json'}' cannot be read ({type(error).__name__}); the run is damaged"
             ) from None
+        if not isinstance(document, dict):
+            raise DataError(f"'{self.path / 'manifest.json'}' holds no table of facts; the run is damaged")
         return document
 
     def write_manifest(self, document: dict[str, Any]) -> None:
