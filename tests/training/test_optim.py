@@ -45,7 +45,7 @@ def test_the_average_follows() -> None:
     average.update(model)  # the first decay is 2 / 11
     assert average.state["weight"].tolist() == pytest.approx([3 - 2 * 2 / 11] * 2)
     assert int(average.state["num_batches_tracked"]) == 7
-    assert float(model.weight[0]) == 3.0
+    assert model.weight[0].item() == 3.0
 
 
 def test_seeds_are_places() -> None:

@@ -84,9 +84,9 @@ def test_own_parameters_join_and_inner_ones_go_first(tiny: Callable[..., RunConf
     trained = {id(p) for p in task.trained_parameters()}
     assert id(loss.scale) in trained
     assert not any(id(p) in trained for p in loss.critic.parameters())
-    gap = abs(float(loss.critic(torch.ones(1, 1))) - 3)
+    gap = abs(loss.critic(torch.ones(1, 1)).item() - 3)
     result = task(batch, 0, 10)
-    assert abs(float(loss.critic(torch.ones(1, 1))) - 3) < gap
+    assert abs(loss.critic(torch.ones(1, 1)).item() - 3) < gap
     assert set(result.terms) == {"task", "own.fit", "own.extra"}
     expected = result.terms["task"] + 2 * (result.terms["own.fit"] + result.terms["own.extra"])
     assert float(result.loss.detach()) == pytest.approx(float(expected), rel=1e-6)
