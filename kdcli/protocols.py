@@ -94,8 +94,8 @@ class View(Protocol):
         """A view on some of the images only; the others are not evaluated."""
 
 
-class StepContext(Protocol):
-    """All that a loss or mixer is given in one step."""
+class MixContext(Protocol):
+    """The part of the step context that exists before the models have looked at the batch: what a mixer is given."""
 
     @property
     def step(self) -> int:
@@ -116,6 +116,10 @@ class StepContext(Protocol):
     @property
     def generator(self) -> torch.Generator:
         """Random numbers of this step, on the batch's device: a function of (seed, stage, step) alone."""
+
+
+class StepContext(MixContext, Protocol):
+    """All that a loss is given in one step."""
 
     @property
     def batch(self) -> Batch:
@@ -170,30 +174,6 @@ class Mixer(Protocol):
 
     def mix(self, batch: Batch, ctx: MixContext) -> Batch:
         """Return a batch of the same size. Labels that no longer hold are dropped (None) or marked invalid."""
-
-
-class MixContext(Protocol):
-    """The part of the step context that exists before the models have looked at the batch."""
-
-    @property
-    def step(self) -> int:
-        """The step within the stage."""
-
-    @property
-    def epoch(self) -> int:
-        """The round over the images."""
-
-    @property
-    def stage(self) -> str:
-        """The stage's name."""
-
-    @property
-    def progress(self) -> float:
-        """Share of the stage done, 0..1."""
-
-    @property
-    def generator(self) -> torch.Generator:
-        """Random numbers of this step, on the batch's device: a function of (seed, stage, step) alone."""
 
 
 @runtime_checkable

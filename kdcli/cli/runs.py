@@ -11,6 +11,7 @@ from kdcli.cli.ui import Session, command
 
 Folder = Annotated[Path, typer.Option("--folder", help="Where runs are.")]
 Run = Annotated[Path, typer.Argument(help="Run folder.")]
+Plot = Annotated[Path | None, typer.Option("--plot", help="PNG to draw losses and delta1 to (kdcli[plots]).")]
 Several = Annotated[list[Path], typer.Argument(help="Run folders.")]
 
 
@@ -48,11 +49,13 @@ def show(session: Session, run: Run) -> None:
     session.result({**manifest, "config": text}, lambda: session.table(("key", "value"), rows, title=str(run)))
 
 
-def compare(session: Session, runs: Several) -> None:
+def compare(session: Session, runs: Several, plot: Plot = None) -> None:
     """Compare the students of several runs, image by image where they were measured on the same ones."""
-    from kdcli.training.compare import compare_runs
+    from kdcli.training.compare import compare_runs, plot_runs
 
     document = compare_runs(runs)
+    if plot is not None:
+        plot_runs(runs, plot)
     shown = ("delta1", "abs_rel", "rmse")
     rows = [
         (

@@ -11,6 +11,7 @@ import torch
 
 from kdcli.errors import ConfigError, DataError
 from kdcli.evals.intervals import interval
+from kdcli.files import atomic
 from kdcli.training.runs import RunFolder
 
 
@@ -45,6 +46,33 @@ def compare_runs(paths: Sequence[Path]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def plot_runs(paths: Sequence[Path], out: Path) -> None:
+    """Draw the students' training losses, and delta1 with its interval, of several runs.
+
+    Raises:
+        ConfigError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise ConfigError("--plot needs matplotlib; install it with: pip install 'kdcli[plots]'") from None
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    losses, scores = figure.subplots(1, 2)
+    for i, path in enumerate(paths):
+        run = RunFolder.open(path)
+        rows = [row for row in run.metrics() if row["variant"] == "student"]
+        losses.plot([row["step"] for row in rows], [row["loss"] for row in rows], label=path.name)
+        result = run.manifest()["eval"]["student"]
+        value, bounds = result["metrics"]["delta1"], result["ci95"]["delta1"]
+        low, high = (value if bound is None else bound for bound in bounds)
+        scores.errorbar([i], [value], yerr=[[value - low], [high - value]], fmt="o", capsize=4)
+    losses.set(xlabel="step", ylabel="loss", title="training loss of the student")
+    losses.legend()
+    scores.set(xticks=range(len(paths)), xticklabels=[path.name for path in paths], title="delta1, 95 % interval")
+    with atomic(out) as temporary:
+        figure.savefig(temporary, dpi=110)
 
 
 def _delta1(path: Path, protocol: str) -> dict[str, float]:

@@ -179,8 +179,8 @@ def _train_variant(
         task = shop.task(stage, student, fitted)
         feed = shop.feed(stage)
         task.build(next(feed.batches(0, 1)))
+        run.forget_after(variant, stage.name, int(resume["step"]) if resume is not None else 0)
         if resume is not None:
-            run.forget_after(variant, stage.name, int(resume["step"]))
             progress.note(f"{variant}: {stage.name}: going on after step {resume['step']}")
         else:
             progress.note(

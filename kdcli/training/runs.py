@@ -22,6 +22,7 @@ import platform
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from typing import Any
 from kdcli import __version__
 from kdcli.config import RunConfig, dump, load
 from kdcli.errors import ConfigError, DataError
-from kdcli.files import write_json, write_text
+from kdcli.files import umask, write_json, write_text
 from kdcli.training.loop import StepLog
 
 RUNS = Path("runs")
@@ -71,10 +72,22 @@ class RunFolder:
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             holds = "a run" if (path / "manifest.json").is_file() else "something else"
             raise ConfigError(f"'{path}' already holds {holds}; use --resume '{path}' to go on, or another --out")
-        run = cls(path)
-        write_text(path / "config.toml", dump(config))
-        run.write_manifest({**environment(), "recipe": config.recipe, "seed": config.seed, **facts, "state": "running"})
-        return run
+        # Made beside it and renamed: whatever kills the process, a folder that is there is a run that can go on.
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            write_text(draft / "config.toml", dump(config))
+            cls(draft).write_manifest(
+                {**environment(), "recipe": config.recipe, "seed": config.seed, **facts, "state": "running"}
+            )
+            draft.chmod(0o777 & ~umask())
+            if path.is_dir():
+                path.rmdir()  # it is empty; not every system renames over a folder
+            draft.replace(path)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        return cls(path)
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -168,6 +181,9 @@ class RunFolder:
             if owner != os.getpid() and _alive(owner):
                 raise ConfigError(f"process {owner} is working on '{self.path}'; wait for it or stop it")
         write_text(lock, str(os.getpid()))
+        for left in self.path.rglob(".*"):  # what a killed process was writing
+            if left.is_file() and left != lock:
+                left.unlink(missing_ok=True)
         try:
             yield
         finally:
