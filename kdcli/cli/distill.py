@@ -87,6 +87,7 @@ def distill(
     With no option: the bundled demo teacher, without its images, on a machine without network or GPU.
     """
     from kdcli.config import load, loss_weights
+    from kdcli.errors import ConfigError
     from kdcli.recipes import read
     from kdcli.spec import parse_size
 
@@ -109,7 +110,14 @@ def distill(
         "seed": session.seed or None,
     }
     if resume is not None:
-        _run(session, None, out, resume)
+        given = [key for key, value in flags.items() if value is not None]
+        if given or set_ or out or dry_run or not twin:
+            first = (given or ["set" if set_ else "out" if out else "dry-run" if dry_run else "no-twin"])[0]
+            raise ConfigError(
+                f"--resume '{resume}' goes on with that run's own recipe, so '{first}' cannot be given beside it; "
+                f"start another run with --recipe '{resume}/config.toml'"
+            )
+        _run(session, None, None, resume)
         return
     name, text = read(recipe)
     config = load(name, text, flags, set_ or (), twin=twin)

@@ -105,6 +105,9 @@ def distill(
         run = RunFolder.create(
             out or new_path(config), config, {"student": spec, "teachers": teachers, "device": str(shop.device)}
         )
+    elif (threads := run.manifest().get("threads")) != torch.get_num_threads():
+        now = torch.get_num_threads()
+        progress.note(f"the run was begun on {threads} threads and goes on with {now}: last bits may differ")
     with run.locked(), run.ending(progress.note):
         kept_before = float(run.manifest().get("seconds", 0.0)) if resume is not None else 0.0
         try:

@@ -18,19 +18,17 @@ import contextlib
 import datetime
 import json
 import os
-import platform
 import re
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from kdcli import __version__
 from kdcli.config import RunConfig, dump, load
 from kdcli.errors import ConfigError, DataError
 from kdcli.files import umask, write_json, write_text
+from kdcli.training.environment import environment
 from kdcli.training.loop import StepLog
 
 RUNS = Path("runs")
@@ -242,26 +240,6 @@ def list_runs(folder: Path) -> list[dict[str, Any]]:
                 }
             )
     return rows
-
-
-def environment() -> dict[str, Any]:
-    """Return versions and machine, for the manifest."""
-    import torch
-
-    versions = {"kdcli": __version__, "python": platform.python_version(), "torch": torch.__version__}
-    for name in ("timm", "torchvision", "numpy", "onnxruntime"):
-        with contextlib.suppress(ImportError):
-            from importlib.metadata import version
-
-            versions[name] = version(name)
-    return {
-        "versions": versions,
-        "machine": platform.machine(),
-        "system": platform.system(),
-        "threads": torch.get_num_threads(),
-        "argv": sys.argv,
-        "started": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    }
 
 
 def _alive(process: int) -> bool:
