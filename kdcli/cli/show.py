@@ -105,7 +105,8 @@ def dry_run(session: Session, config: RunConfig) -> None:
             print(
                 f"{row['stage']}: {row['steps']} steps, {row['seconds_per_step'] * 1000:.0f} ms a step, about "
                 f"{row['seconds'] / 60:.1f} min; {row['trained_parameters']:,} trained parameters, "
-                f"{row['memory_mib']:.0f} MiB at the peak; an epoch is {row['steps_per_epoch']} steps"
+                f"{row['memory_mib']:.0f} MiB at the peak; an epoch is {row['steps_per_epoch']} steps, "
+                f"about {row['seconds_per_epoch'] / 60:.1f} min"
             )
         for name, count in told["parameters"].items():
             print(f"{name}: {count:,} parameters")

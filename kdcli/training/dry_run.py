@@ -48,6 +48,7 @@ def measure(config: RunConfig, device: torch.device) -> dict[str, Any]:
                 "steps": total,
                 "steps_per_epoch": feed.steps_per_epoch,
                 "seconds_per_step": seconds,
+                "seconds_per_epoch": seconds * feed.steps_per_epoch,
                 "seconds": seconds * total * stage.accumulate,
                 "memory_mib": _peak_memory(device),
                 "trained_parameters": sum(p.numel() for p in task.trained_parameters()),
