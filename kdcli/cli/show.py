@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdcli.cli.ui import Session
@@ -89,7 +90,8 @@ def run_table(session: Session, document: dict[str, Any], config: RunConfig) -> 
     print(f"student  {document['student']}")
     if document.get("export"):
         print(f"export   {document['export']}  (parity checked)")
-    print(f"report   {document['run']}/report.html, picture.png, images.png")
+    made = [name for name in ("report.html", "picture.png", "images.png") if Path(document["run"], name).is_file()]
+    print(f"report   {document['run']}/{', '.join(made)}")
 
 
 def dry_run(session: Session, config: RunConfig) -> None:

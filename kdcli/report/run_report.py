@@ -102,7 +102,14 @@ def _origin(manifest: Mapping[str, Any], seconds: float, config: str) -> Section
         )
     facts["seconds"] = f"{seconds:.0f}"
     facts["command"] = " ".join(str(part) for part in manifest.get("argv", []))
-    rows = [[line.partition(" = ")[0], line.partition(" = ")[2]] for line in config.splitlines() if " = " in line]
+    rows, section, stages = [], "", 0
+    for line in config.splitlines():
+        if line.startswith("["):
+            stages += line == "[[stage]]"
+            section = f"stage {stages}" if line == "[[stage]]" else line.strip("[]")
+        elif " = " in line:
+            key, _, value = line.partition(" = ")
+            rows.append([f"{section}: {key}", value])
     return Section(
         title="Made from", blocks=[Facts(values=facts), Table(columns=["key", "value and origin"], rows=rows)]
     )
