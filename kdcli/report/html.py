@@ -167,7 +167,8 @@ thead th { border-bottom: 1px solid; } tbody th { font-weight: 600; }
 .facts th { font-weight: 400; opacity: .7; white-space: nowrap; }
 .gallery { display: flex; flex-wrap: wrap; gap: .7rem; } figure { margin: .4rem 0; }
 img { max-width: 100%; display: block; } .gallery img { width: 18rem; }
-figcaption { font-size: .85rem; overflow-wrap: anywhere; } .gallery figcaption { max-width: 18rem; } svg { max-width: 100%; height: auto; }
+figcaption { font-size: .85rem; overflow-wrap: anywhere; } .gallery figcaption { max-width: 18rem; }
+svg { max-width: 100%; height: auto; }
 """
 
 _PAGE = """<!doctype html>
