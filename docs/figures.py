@@ -48,7 +48,7 @@ def table(document: dict[str, Any]) -> str:
     first = next(iter(document["rows"].values()))
     tail = f"\nMeans over images with 95 % bootstrap intervals; protocol `{first['protocol']['name']}` "
     tail += f"({first['protocol']['hash']}) on `{first['spec']}`."
-    for pair in document["rows"].get("student", {}).get("paired", []):
+    for pair in document["rows"].get("student", {}).get("paired", {}).values():
         if pair["against"] == "twin":
             low, high = pair["ci95"]["delta1"]
             gain = pair["difference"]["delta1"]

@@ -107,7 +107,7 @@ def distill(
         "protocol": protocol,
         "align": align,
         "workers": workers,
-        "seed": session.seed or None,
+        "seed": session.seed_given,
     }
     if resume is not None:
         given = [key for key, value in flags.items() if value is not None]

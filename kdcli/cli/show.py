@@ -8,6 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from kdcli.cli.ui import Session
 
 if TYPE_CHECKING:
@@ -83,15 +85,15 @@ def run_table(session: Session, document: dict[str, Any], config: RunConfig) -> 
             f"{config.eval_data}, protocol {first['protocol']['name']} ({first['protocol']['hash']}), 95 % intervals"
         )
         session.table(["model", *shown, "images"], rows, title=title)
-        for pair in first.get("paired", []):
+        for pair in first.get("paired", {}).values():
             if pair["against"] == "twin":
-                print(_gain(pair))
-    print(f"\nrun      {document['run']}  ({document['seconds']:.0f} s)")
-    print(f"student  {document['student']}")
+                typer.echo(_gain(pair))
+    typer.echo(f"\nrun      {document['run']}  ({document['seconds']:.0f} s)")
+    typer.echo(f"student  {document['student']}")
     if document.get("export"):
-        print(f"export   {document['export']}  (parity checked)")
+        typer.echo(f"export   {document['export']}  (parity checked)")
     made = [name for name in ("report.html", "picture.png", "images.png") if Path(document["run"], name).is_file()]
-    print(f"report   {document['run']}/{', '.join(made)}")
+    typer.echo(f"report   {document['run']}/{', '.join(made)}")
 
 
 def dry_run(session: Session, config: RunConfig) -> None:
@@ -102,17 +104,17 @@ def dry_run(session: Session, config: RunConfig) -> None:
     told = measure(config, session.device)
 
     def human() -> None:
-        print(dump(config))
+        typer.echo(dump(config))
         for row in told["stages"]:
-            print(
+            typer.echo(
                 f"{row['stage']}: {row['steps']} steps, {row['seconds_per_step'] * 1000:.0f} ms a step, about "
                 f"{row['seconds'] / 60:.1f} min; {row['trained_parameters']:,} trained parameters, "
                 f"{row['memory_mib']:.0f} MiB at the peak; an epoch is {row['steps_per_epoch']} steps, "
                 f"about {row['seconds_per_epoch'] / 60:.1f} min"
             )
         for name, count in told["parameters"].items():
-            print(f"{name}: {count:,} parameters")
-        print(f"terms at the first step: {told['terms']}")
+            typer.echo(f"{name}: {count:,} parameters")
+        typer.echo(f"terms at the first step: {told['terms']}")
 
     session.result(told, human)
 

@@ -26,14 +26,14 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", show_default=True)]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of everything random.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random; 0, or the recipe's.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress or notes, only results and errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")]
 
 _COMMON: tuple[tuple[str, Any, Any], ...] = (
     ("device", Device, "auto"),
-    ("seed", Seed, 0),
+    ("seed", Seed, None),
     ("json", Json, False),
     ("quiet", Quiet, False),
     ("debug", Debug, False),
@@ -45,9 +45,14 @@ class Session:
     """The common options of one call of a command."""
 
     device_name: str = "auto"
-    seed: int = 0
+    seed_given: int | None = None
     json: bool = False
     quiet: bool = False
+
+    @property
+    def seed(self) -> int:
+        """The seed; 0 where none was given."""
+        return self.seed_given or 0
 
     @property
     def device(self) -> torch.device:
@@ -136,7 +141,7 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
         def wrapper(**options: Any) -> None:
             shared = {key: options.pop(key) for key, _, _ in _COMMON}
             session = Session(
-                device_name=shared["device"], seed=shared["seed"], json=shared["json"], quiet=shared["quiet"]
+                device_name=shared["device"], seed_given=shared["seed"], json=shared["json"], quiet=shared["quiet"]
             )
             try:
                 function(session, **options)

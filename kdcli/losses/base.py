@@ -8,6 +8,7 @@ and makes invalid pixels harmless before the formula sees them.
 from __future__ import annotations
 
 import contextlib
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, ClassVar
@@ -28,7 +29,7 @@ POSITIVE_DEPTH = frozenset({DepthKind.METRIC, DepthKind.SCALE_INVARIANT})
 NO_INVARIANCE = frozenset({"none"})
 
 
-class DepthLoss:
+class DepthLoss(ABC):
     """Base of the built-in losses: a subclass gives ``name`` and ``value``.
 
     ``value`` sees maps in at least float32 with the same finite positive number (1) in both maps wherever the target
@@ -55,9 +56,9 @@ class DepthLoss:
         with full_precision(prediction.device):
             return self.value(*prepare(prediction, target, valid))
 
+    @abstractmethod
     def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Return the scalar; maps are prepared."""
-        raise NotImplementedError
 
 
 class PointwiseLoss(DepthLoss):
@@ -73,9 +74,9 @@ class PointwiseLoss(DepthLoss):
             prediction, target, valid = prepare(prediction, target, valid)
             return torch.where(valid, self.pixel(prediction, target, valid), 0.0)
 
+    @abstractmethod
     def pixel(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Return the map; inputs are prepared, invalid pixels are masked afterwards."""
-        raise NotImplementedError
 
     def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Return the mean of the map over the valid pixels of the batch."""

@@ -52,7 +52,7 @@ def _results(results: Mapping[str, Any], twin_label: str | None) -> Section:
     ]
     pairs = [
         [f"student minus {pair['against']}", *(_difference(pair, metric) for metric in SHOWN)]
-        for pair in results.get("student", {}).get("paired", [])
+        for pair in results.get("student", {}).get("paired", {}).values()
     ]
     if pairs:
         blocks.append(Table(columns=["paired difference", *SHOWN], rows=pairs, caption="On the same images."))

@@ -15,7 +15,7 @@ from kdcli.evals.results import write_csv
 from kdcli.files import write_json
 from kdcli.models import load_model
 from kdcli.students.files import read_card
-from kdcli.training.context import Context, ModelView
+from kdcli.training.mix_context import MixStep, apply
 from kdcli.training.parts import Workshop
 from kdcli.training.runs import RunFolder
 
@@ -51,7 +51,9 @@ def evaluate_run(shop: Workshop, run: RunFolder, progress: Progress) -> dict[str
     )
     documents = {name: result.document() for name, result in results.items()}
     others = [name for name in ("twin", "teacher") if name in results]
-    documents["student"]["paired"] = [compare(results["student"], results[name]).document() for name in others]
+    documents["student"]["paired"] = {
+        name: compare(results["student"], results[name]).document() for name in others
+    }
     write_json(run.path / "eval" / "results.json", documents)
     write_csv(run.path / "eval" / "per_image.csv", list(results.values()))
     return documents
@@ -98,18 +100,8 @@ def picture_of_run(shop: Workshop, run: RunFolder) -> None:
     rows: dict[str, Tensor] = {"source": batch.image[:PICTURES].cpu()}
     mixers = shop.mixers(stage, run.transform)
     if mixers:
-        context = Context(
-            step=0,
-            epoch=0,
-            stage=stage.name,
-            progress=0.0,
-            batch=batch,
-            teachers={},
-            generator=torch.Generator(device=shop.device).manual_seed(shop.config.seed),
-            student=ModelView(nn.Identity(), batch, gradient=False),
-        )
-        for mixer in mixers:
-            batch = mixer.mix(batch, context)
+        generator = torch.Generator(device=shop.device).manual_seed(shop.config.seed)
+        batch = apply(batch, mixers, MixStep(step=0, stage=stage.name, progress=0.0, generator=generator))
         rows["as teacher and student see it"] = batch.image[:PICTURES].float().clamp(0, 1).cpu()
     contact_sheet(run.path / "images.png", rows)
 

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from kdcli.config import StageConfig
 from kdcli.errors import ConfigError
 from kdcli.training.augment import augment
-from kdcli.training.context import Context, ModelView
 from kdcli.training.loop import total_steps
+from kdcli.training.mix_context import MixStep, apply
 from kdcli.training.parts import Workshop, provenance
 from kdcli.training.seeds import seed_of, seeded
 from kdcli.transform import TransformNetwork, fit, save
@@ -42,19 +41,9 @@ def fit_stage(shop: Workshop, stage: StageConfig, path: Path, told: Callable[[st
         batch = next(feed.batches(step, step + 1))
         generator.manual_seed(seed_of(seed, step))
         batch = augment(batch, flip=stage.flip, jitter=stage.jitter, generator=generator)
-        context = Context(
-            step=step,
-            epoch=0,
-            stage=stage.name,
-            progress=step / steps,
-            generator=generator,
-            batch=batch,
-            teachers={},
-            student=ModelView(nn.Identity(), batch, gradient=False),
+        return apply(
+            batch, mixers, MixStep(step=step, stage=stage.name, progress=step / steps, generator=generator)
         )
-        for mixer in mixers:
-            batch = mixer.mix(batch, context)
-        return batch
 
     result = fit(
         network,

@@ -9,7 +9,7 @@ import torch
 
 from kdcli import registry
 from kdcli.errors import PluginError
-from kdcli.protocols import Mixer
+from kdcli.protocols import MixContext, Mixer
 from kdcli.training.seeds import seed_of
 from kdcli.types import Batch
 
@@ -43,7 +43,11 @@ def build_mixers(specs: Sequence[str]) -> list[Mixer]:
 def mixed(batch: Batch, mixers: Sequence[Mixer], *, seed: int, stage: str, step: int, total: int) -> Batch:
     """Return the batch after all mixers; random numbers depend on (seed, stage, step) alone."""
     generator = torch.Generator(device=batch.image.device).manual_seed(seed_of(seed, stage, step))
-    context = MixStep(step=step, stage=stage, progress=step / max(total, 1), generator=generator)
+    return apply(batch, mixers, MixStep(step=step, stage=stage, progress=step / max(total, 1), generator=generator))
+
+
+def apply(batch: Batch, mixers: Sequence[Mixer], context: MixContext) -> Batch:
+    """Return the batch after all mixers, in order."""
     for mixer in mixers:
         batch = mixer.mix(batch, context)
     return batch

@@ -21,6 +21,7 @@ from kdcli.sources import load_source
 from kdcli.spec import Spec, parse
 from kdcli.training import step
 from kdcli.training.feed import Feed, RenderCache
+from kdcli.training.mix_context import build_mixers
 from kdcli.training.seeds import seed_of, seeded
 from kdcli.training.step import DistillTask
 from kdcli.transform import batch_norms, load_mixer
@@ -169,12 +170,7 @@ class Workshop:
 
     def mixers(self, stage: StageConfig, fitted: Path | None) -> list[Mixer]:
         """Return the stage's mixers, the transformation network last."""
-        mixers: list[Mixer] = []
-        for spec in stage.mixers:
-            mixer = registry.build("mixer", spec)
-            if not isinstance(mixer, Mixer):
-                raise PluginError(f"mixer '{spec}' has no mix(batch, ctx); report it to its author")
-            mixers.append(mixer)
+        mixers = build_mixers(stage.mixers)
         if stage.transform != "none":
             path = fitted if stage.transform == "fitted" else Path(stage.transform)
             if path is None:

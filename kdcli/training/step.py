@@ -16,6 +16,7 @@ from kdcli.config import StageConfig
 from kdcli.errors import ConfigError, PluginError
 from kdcli.protocols import Loss, Mixer
 from kdcli.training.context import Context, ModelView
+from kdcli.training.mix_context import apply
 from kdcli.training.seeds import seed_of
 from kdcli.types import Batch, DepthKind, Prediction
 
@@ -97,8 +98,7 @@ class DistillTask(nn.Module):
             teachers={},
             task=self.task_loss,
         )
-        for mixer in self.mixers:
-            batch = mixer.mix(batch, context)
+        batch = apply(batch, self.mixers, context)
         context.batch = batch
         context.student = ModelView(self.student, batch, gradient=True, taps=self._student_taps, amp=self._amp)
         context.teachers = {
