@@ -48,7 +48,9 @@ class DepthModel(Protocol):
 
     Optional members: ``from_batch(batch) -> Prediction`` (used instead of ``forward`` by a model that answers from more
     than the image), ``input_size`` (the size that the model brings every image to; strides of taps refer to it),
-    ``architecture`` (a spec of the same network without weights, by which a trained copy is rebuilt from its file).
+    ``architecture`` (a spec of the same network without weights, by which a trained copy is rebuilt from its file),
+    ``read_out`` (a ``ReadOut``: how its authors read the final depth out of a prediction), ``bounded = False`` (its
+    last layer is linear: the declared range is where depth is meant to lie, not a promise).
     """
 
     depth_kind: DepthKind

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import torch
@@ -120,6 +120,23 @@ class Tap:
     module: str
     stride: int
     channels: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOut:
+    """How a model's authors read the final depth out of its prediction, in this order.
+
+    Evaluation and prediction follow it where a protocol or a flag says nothing else.
+    """
+
+    focal: float | None = None
+    """Focal length in pixels that the depth is meant for: at another one it is multiplied by focal length / this."""
+    clip: tuple[float, float] | None = None
+    """Least and greatest value, applied before anything is averaged."""
+    resize: Literal["bilinear", "bilinear-corners", "bicubic", "nearest"] = "bilinear"
+    """How the map comes to the size of the image; ``-corners`` aligns corner pixels."""
+    flip: bool = False
+    """Whether the map is averaged with that of the mirrored image."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,16 @@ def create_backbone(name: str, *, pretrained: bool) -> nn.Module:
     channels, strides = describe(model)
     if [f.shape[1] for f in features] != channels or any(2 * a > b for a, b in itertools.pairwise(strides)):
         raise SpecError(f"timm's '{name}' gives no feature pyramid (strides {strides}, channels {channels}); {_ADVICE}")
-    return _pretrained(name) if pretrained else model
+    return _pretrained(name, features_only=True) if pretrained else model
+
+
+def timm_network(name: str, *, pretrained: bool = False, **options: Any) -> Any:
+    """Return a model of timm as it is, for networks that take it apart; ``options`` are timm's.
+
+    Raises:
+        WeightsError: pretrained weights that cannot be had.
+    """
+    return _pretrained(name, **options) if pretrained else timm.create_model(name, pretrained=False, **options)
 
 
 def describe(backbone: nn.Module) -> tuple[list[int], list[int]]:
@@ -58,8 +67,8 @@ def _probe(model: nn.Module) -> list[Tensor]:
     return features
 
 
-def _pretrained(name: str) -> nn.Module:
-    """Return the backbone with the weights that timm names, from the cache or the network.
+def _pretrained(name: str, **options: Any) -> nn.Module:
+    """Return a model with the weights that timm names, from the cache or the network.
 
     Raises:
         WeightsError: there are none, or they can be had from neither.
@@ -78,7 +87,7 @@ def _pretrained(name: str) -> nn.Module:
     try:
         # A cached file is used as it is: asking for a newer one would wait for the network in vain.
         overlay = {"file": cached} if cached else None
-        loaded: nn.Module = timm.create_model(name, features_only=True, pretrained=True, pretrained_cfg_overlay=overlay)
+        loaded: nn.Module = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
     except Exception as error:  # refused, full disk, damaged file: all mean that there are none
         reason = " ".join(str(error).split())[:160] or "no reason given"
         raise WeightsError(

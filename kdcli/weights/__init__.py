@@ -8,6 +8,7 @@ this package is cheap: torch is imported by the functions that need it.
 from __future__ import annotations
 
 from kdcli.weights.pull import pull
+from kdcli.weights.rename import rename
 from kdcli.weights.state import load_into, load_state, read_metadata, save
 from kdcli.weights.table import Entry, entries, entry, folders, locate
 
@@ -21,5 +22,6 @@ __all__ = [
     "locate",
     "pull",
     "read_metadata",
+    "rename",
     "save",
 ]

@@ -1,0 +1,139 @@
+"""What the published networks share: a checkpoint in its authors' layout, its origin and terms, a size that fits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+from kdcli.files import sha256_of
+from kdcli.protocols import API_VERSION
+from kdcli.types import DepthKind, Provenance, ReadOut, Tap
+from kdcli.weights import Entry, entries, load_into, load_state, locate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """A file of weights as its authors wrote it, unwrapped: their names, without ``module.`` before them."""
+
+    path: Path
+    state: Mapping[str, Tensor]
+
+
+class Published(nn.Module):
+    """Base of the published networks, which are students and teachers alike.
+
+    A subclass takes ``location``, the checkpoint, as its first argument and the variant as keywords. Its constructor
+    reads the checkpoint (``self.checkpoint(location)``), builds ``self.network`` within ``drawing(checkpoint)``, fills
+    it (``self.fill(checkpoint, convert)``) and sets ``depth_range``, ``taps`` and ``architecture``. ``forward`` gives
+    the network's own output resolution; ``read_out`` says how the authors go on from there.
+    """
+
+    api_version: ClassVar[int] = API_VERSION
+    title: ClassVar[str]
+    """What messages and cards call it, for example ``BTS``."""
+    licence: ClassVar[str]
+    """Of the authors' code; a known file of weights may have terms of its own."""
+    reference: ClassVar[str]
+    """Paper and repository."""
+
+    depth_kind: DepthKind = DepthKind.METRIC
+    depth_range: tuple[float, float]
+    taps: Mapping[str, Tap]
+    read_out: ReadOut
+    architecture: str
+    network: nn.Module
+
+    @classmethod
+    def weights(cls, options: Mapping[str, Any]) -> str:
+        """Return the name, in ``kdcli weights list``, of the weights that a teacher of these options looks for."""
+        raise LookupError(f"{cls.__name__} knows no weights by name")
+
+    def checkpoint(self, location: str | None) -> Checkpoint | None:
+        """Read the checkpoint at a location and note where it comes from; None for a network that is to learn.
+
+        Raises:
+            WeightsError: there is none, or it cannot be read.
+        """
+        if location is None:
+            return None
+        path = locate(location)
+        read = Checkpoint(path=path, state=load_state(path))
+        known = next((entry for entry in entries().values() if entry.file == path.name), None)
+        self.provenance = _provenance(self, path, known)
+        return read
+
+    def fill(self, checkpoint: Checkpoint | None, state: Mapping[str, Tensor] | None = None) -> None:
+        """Fill ``self.network`` with a checkpoint, strictly; ``state`` is the checkpoint under this network's names.
+
+        Raises:
+            WeightsError: it does not fit; the message tells the difference.
+        """
+        if checkpoint is not None:
+            given = checkpoint.state if state is None else state
+            load_into(self.network, {k: v.float() if v.is_floating_point() else v for k, v in given.items()},
+                      checkpoint.path)
+
+
+def _provenance(model: Published, path: Path, known: Entry | None) -> Provenance:
+    return Provenance(
+        name=model.title, weights=str(path), sha256=sha256_of(path),
+        licence=known.licence if known else model.licence,
+        training_data=known.training_data if known else "unknown",
+        notes=model.reference,
+    )
+
+
+@contextmanager
+def drawing(checkpoint: Checkpoint | None) -> Iterator[None]:
+    """Draw initial weights inside the block only where no checkpoint replaces them: millions of numbers take seconds.
+
+    Buffers that a network computes (index tables, positions) are computed either way.
+    """
+    if checkpoint is None:
+        yield
+    else:
+        with _NoDraws():
+            yield
+
+
+class _NoDraws(TorchFunctionMode):
+    """Leave tensors as they are instead of initialising them."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        given = kwargs or {}
+        if getattr(func, "__module__", "") == "torch.nn.init" or getattr(func, "__name__", "") in _DRAWS:
+            tensor = args[0] if args else given.get("tensor")
+            if isinstance(tensor, Tensor):
+                return tensor
+        return func(*args, **given)
+
+
+_DRAWS = frozenset({"uniform_", "normal_", "erfinv_"})
+
+
+def to_multiple(image: Tensor, step: int) -> Tensor:
+    """Return the image at the nearest height and width that are multiples of ``step``; itself where they are already.
+
+    Networks that halve and double need such sizes; their output has the size that they saw.
+    """
+    height, width = image.shape[-2], image.shape[-1]
+    size = (max((height + step // 2) // step, 1) * step, max((width + step // 2) // step, 1) * step)
+    # An exporter must see no question about sizes that it leaves open; resizing to the same size changes nothing.
+    if not torch.compiler.is_exporting() and size == (height, width):
+        return image
+    return functional.interpolate(image, size=size, mode="bilinear", align_corners=False)
+
+
+def resize_corners(feature: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize bilinearly with corner pixels aligned, as the decoders of the time did."""
+    return functional.interpolate(feature, size=(size[0], size[1]), mode="bilinear", align_corners=True)

@@ -1,0 +1,69 @@
+"""FCRN: ResNet with up-projections, the teacher with 63.6 and the student with 13.7 million parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from torch import Tensor
+
+from kdcli.networks.fcrn import ENCODERS, FcrnNet
+from kdcli.published.base import Published, drawing, resize_corners
+from kdcli.published.teacher import teacher_of
+from kdcli.types import Prediction, ReadOut, Tap
+
+
+class Fcrn(Published):
+    """FCRN with UpProj decoder (``backbone=resnet50`` or ``resnet18``): metric depth at the image's size.
+
+    The location is a checkpoint of fangchangma/sparse-to-dense.pytorch, brought to plain tensors with
+    ``kdcli weights convert``: the released files hold whole Python objects. Without one it is a student to train;
+    ``pretrained=true`` begins with ImageNet weights in the encoder. Trained on 228 x 304; other sizes work.
+    """
+
+    title: ClassVar[str] = "FCRN"
+    licence: ClassVar[str] = "unknown"
+    reference: ClassVar[str] = "FCRN, arXiv 1606.00373; https://github.com/fangchangma/sparse-to-dense.pytorch"
+    any_kind = True
+    bounded = False
+
+    def __init__(
+        self, location: str | None = None, *, backbone: Literal["resnet50", "resnet18"] = "resnet50",
+        max_depth: float = 10.0, pretrained: bool = False,
+    ) -> None:
+        """Build the network, and fill it where a checkpoint is given.
+
+        Raises:
+            WeightsError: the checkpoint is missing or does not fit, or pretrained weights cannot be had.
+        """
+        super().__init__()
+        read = self.checkpoint(location)
+        with drawing(read):
+            self.network = FcrnNet(backbone, pretrained=pretrained and read is None)
+        self.fill(read)
+        self.depth_range = (0.0, max_depth)
+        self.read_out = ReadOut(resize="bilinear-corners")
+        self.architecture = f"fcrn,backbone={backbone},max_depth={max_depth:g}"
+        self.taps = _taps(ENCODERS[backbone][1])
+
+    @classmethod
+    def weights(cls, options: Mapping[str, Any]) -> str:
+        """Return the name of the weights that a teacher looks for."""
+        return f"fcrn-{options['backbone']}-nyu"
+
+    def forward(self, image: Tensor) -> Prediction:
+        """Predict depth at the image's size; the network itself ends with that resize."""
+        depth = resize_corners(self.network(image), image.shape[-2:])
+        return Prediction(depth=depth, kind=self.depth_kind)
+
+
+FcrnTeacher = teacher_of(Fcrn)
+
+
+def _taps(deepest: int) -> dict[str, Tap]:
+    taps = {f"enc{i + 1}": Tap(module=f"network.layer{i + 1}", stride=4 << i, channels=deepest >> (3 - i))
+            for i in range(4)}
+    for i in range(4):
+        taps[f"dec{i + 1}"] = Tap(module=f"network.decoder.layer{i + 1}", stride=16 >> i, channels=deepest >> (i + 2))
+    taps["pre_head"] = Tap(module="network.decoder", stride=2, channels=deepest >> 5)
+    return taps
