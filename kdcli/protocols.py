@@ -143,8 +143,8 @@ class StepContext(MixContext, Protocol):
     def teacher(self) -> View:
         """The only teacher; an error when there are several."""
 
-    def target(self) -> tuple[Tensor, Tensor]:
-        """The teacher's depth at the student's resolution and where it is valid; B x 1 x h x w each."""
+    def target(self, teacher: View | None = None) -> tuple[Tensor, Tensor]:
+        """A teacher's depth (the only one's) at the student's resolution and where it is valid; B x 1 x h x w each."""
 
     def task_map(self, prediction: Prediction) -> tuple[Tensor, Tensor]:
         """The task loss against ground truth as a per-pixel map, and where it counts; B x 1 x h x w each."""

@@ -103,4 +103,5 @@ def _show(session: Session, results: list[Result]) -> None:
             typer.echo()
         session.table(columns, rows)
     if len({result.protocol.hash for result in results}) > 1:
-        session.note("note: the models were aligned differently, as their depth kinds need; --align names one for all")
+        session.note("note: the models were aligned or read out differently, as their depth kinds and authors want; "
+                     "--align and modifiers of --protocol (+no-flip, +bilinear) name one way for all")

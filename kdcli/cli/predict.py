@@ -24,6 +24,9 @@ Model = Annotated[str, typer.Argument(help="Run folder, .safetensors student, ex
 Inputs = Annotated[list[Path], typer.Argument(help="Images, folders, videos.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write to.", file_okay=False)]
 Size = Annotated[str | None, typer.Option("--size", help="HxW that the model sees; each image's own when not given.")]
+Focal = Annotated[float | None, typer.Option(
+    "--focal", help="Focal length of the pictures in their own pixels, for models whose depth depends on it.", min=1.0,
+)]
 Format = Annotated[Raw, typer.Option("--format", help="Raw depth: 16-bit PNG, float32 NPY, or both.")]
 Cmap = Annotated[str, typer.Option("--cmap", help="spectral, magma, inferno, turbo, gray, or none.")]
 Limits = Annotated[str | None, typer.Option("--limits", help="LO,HI of the colours, in the unit of the depth.")]
@@ -35,8 +38,8 @@ def register(app: typer.Typer) -> None:
 
 
 def predict(
-    session: Session, model: Model, inputs: Inputs, out: Out, size: Size = None, format: Format = Raw.png16,
-    cmap: Cmap = "spectral", limits: Limits = None,
+    session: Session, model: Model, inputs: Inputs, out: Out, size: Size = None, focal: Focal = None,
+    format: Format = Raw.png16, cmap: Cmap = "spectral", limits: Limits = None,
 ) -> None:
     """Predict depth: raw numbers with their meaning in a JSON sidecar, and a colour map with a legend."""
     from dataclasses import asdict
@@ -52,7 +55,7 @@ def predict(
     with session.progress() as bar:
         task = bar.add_task("predict", total=None, note="")
         done, skipped = run(
-            network, inputs, out, device=session.device, size=chosen, format=format.value, limits=ends,
+            network, inputs, out, device=session.device, size=chosen, focal=focal, format=format.value, limits=ends,
             cmap=None if cmap == "none" else cmap, progress=lambda k, n: bar.update(task, completed=k, total=n),
         )
     told = {"predicted": [asdict(one) for one in done], "skipped": [asdict(one) for one in skipped]}

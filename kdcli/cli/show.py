@@ -72,13 +72,12 @@ class TrainingProgress:
 def run_table(session: Session, document: dict[str, Any], config: RunConfig) -> None:
     """Print what a finished run comes to: the table, the gain over the twin, where everything is."""
     label = config.twin.label if config.twin else "twin"
-    names = {"teacher": "teacher", "student": f"student ({config.recipe})", "twin": f"twin ({label})"}
+    names = {"student": f"student ({config.recipe})", "twin": f"twin ({label})"}
     shown = ("delta1", "abs_rel", "rmse", "silog")
     rows = []
-    for role in ("teacher", "student", "twin"):
-        if role in document["eval"]:
-            result = document["eval"][role]
-            rows.append([names[role], *(_interval(result, metric) for metric in shown), result["n"]])
+    for role in sorted(document["eval"], key=lambda role: (role == "twin", role == "student", role)):
+        result = document["eval"][role]
+        rows.append([names.get(role, role), *(_interval(result, metric) for metric in shown), result["n"]])
     if rows:
         first = document["eval"]["student"]
         title = (

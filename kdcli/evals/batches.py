@@ -29,13 +29,15 @@ class Prepared:
 
     batch: image at the size the model sees; depth and ``valid`` (only pixels that count) of the region that the model
     is shown. depth, valid: the ground truth that is measured, larger than the region when a protocol pastes.
-    corner: top and left of the region in it.
+    corner: top and left of the region in it. focal: B focal lengths in pixels of the image as the model sees it; None
+    where the source does not know them.
     """
 
     batch: Batch
     depth: Tensor
     valid: Tensor
     corner: tuple[int, int] = (0, 0)
+    focal: Tensor | None = None
 
 
 def positions(source: Any, limit: int | None) -> range:
@@ -67,7 +69,8 @@ def batches(
         return
     waiting: dict[tuple[object, ...], list[tuple[int, Sample]]] = {}
     for index, sample in _ahead(source, order, batch_size):
-        shape = (sample.image.shape, None if sample.depth is None else sample.depth.shape)
+        depth = None if sample.depth is None else sample.depth.shape
+        shape = (sample.image.shape, depth, sample.intrinsics is None)
         group = waiting.setdefault(shape, [])
         group.append((index, sample))
         if len(group) == batch_size:
@@ -88,8 +91,11 @@ def prepare(batch: Batch, protocol: Protocol, size: tuple[int, int] | None) -> P
     assert batch.depth is not None and batch.valid is not None
     image, depth, valid = batch.image.float(), batch.depth.float(), batch.valid
     corner, frame = (0, 0), protocol.frame
+    magnified = 1.0
     if frame is not None:
+        magnified = image.shape[-1]
         image, depth, valid = frame.resize(image, depth, valid)
+        magnified = image.shape[-1] / magnified
         if frame.paste:
             corner = frame.corner(*image.shape[-2:])
         else:
@@ -104,9 +110,11 @@ def prepare(batch: Batch, protocol: Protocol, size: tuple[int, int] | None) -> P
     if frame is not None and frame.paste:
         region_depth, region_valid = frame.cut(depth), frame.cut(counted)
     if size is not None:
+        magnified *= size[1] / image.shape[-1]
         image = resize_image(image, size)
+    focal = None if batch.intrinsics is None else batch.intrinsics[:, 0] * magnified
     shown = replace(batch, image=image, depth=region_depth, valid=region_valid, instances=None, intrinsics=None)
-    return Prepared(batch=shown, depth=depth, valid=counted, corner=corner)
+    return Prepared(batch=shown, depth=depth, valid=counted, corner=corner, focal=focal)
 
 
 def _ahead(source: Any, order: Sequence[int], depth: int) -> Iterator[tuple[int, Sample]]:
@@ -136,10 +144,13 @@ def _stack(group: list[tuple[int, Sample]], device: torch.device) -> tuple[list[
     valids = [
         sample.depth > 0 if sample.valid is None else sample.valid for sample in samples if sample.depth is not None
     ]
+    cameras = [sample.intrinsics for sample in samples if sample.intrinsics is not None]
     batch = Batch(
         ids=tuple(sample.id for sample in samples),
         image=torch.stack([sample.image for sample in samples]),
-        # One group holds samples with depth or samples without, never both: the depth's shape is in its key.
+        # One group holds samples with depth or samples without, never both: the depth's shape is in its key, and whether
+        # the camera is known.
+        intrinsics=torch.stack(cameras) if cameras else None,
         depth=torch.stack(depths) if depths else None,
         valid=torch.stack(valids) if depths else None,
     )

@@ -14,6 +14,7 @@ from kdcli.evals.batches import batches, prepare
 from kdcli.evals.predict import depth_of, place, raw_prediction
 from kdcli.evals.protocol import Protocol
 from kdcli.evals.runner import device_of, evaluating, rules_of
+from kdcli.networks.read_out import read_out_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,10 +55,11 @@ def examine(
             prepared = prepare(batch, rules, size)
             predictions = {}
             for name, model in models.items():
-                raw = raw_prediction(model, prepared, rules, name)
+                own = rules.for_model(read_out_of(model))
+                raw = raw_prediction(model, prepared, own, name)
                 asked = align.get(name) if isinstance(align, Mapping) else align
-                mode = resolve(asked, raw.kind, rules.alignment)
-                predictions[name] = place(depth_of(raw, prepared, mode, rules), prepared, rules)[0, 0].cpu()
+                mode = resolve(asked, raw.kind, own.alignment)
+                predictions[name] = place(depth_of(raw, prepared, mode, own), prepared, own)[0, 0].cpu()
             shown.append(
                 Example(
                     id=batch.ids[0], image=prepared.batch.image[0].cpu(), depth=prepared.depth[0, 0].cpu(),

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate
 
 from kdcli.errors import PluginError
 from kdcli.evals.alignment import FLOOR, align
 from kdcli.evals.batches import Prepared
 from kdcli.evals.crops import nearest
 from kdcli.evals.protocol import Alignment, Protocol
+from kdcli.networks.read_out import own_map, read_out_of, resize_map
 from kdcli.types import Batch, DepthKind, Prediction
 
 
@@ -30,6 +30,8 @@ class Raw:
 
 def raw_prediction(model: nn.Module, prepared: Prepared, rules: Protocol, name: str) -> Raw:
     """Run a model and bring its output to the size of the shown region, averaged with the mirror image if asked.
+
+    ``rules`` are those for this model (``Protocol.for_model``).
 
     Raises:
         PluginError: the model returns something else than a prediction of B x 1 x h x w.
@@ -90,21 +92,12 @@ def _once(model: nn.Module, batch: Batch, prepared: Prepared, rules: Protocol, n
         raise PluginError(f"model '{name}' returns depth of shape {shape} instead of {len(batch)}x1xHxW")
     assert batch.depth is not None
     size = (int(batch.depth.shape[-2]), int(batch.depth.shape[-1]))
-    values = said.depth.float()
+    values = own_map(said, read_out_of(model), prepared.focal)
     if said.valid is None:
-        return Raw(values=resize(values, size, rules.resize), kind=said.kind, opinion=None)
+        return Raw(values=resize_map(values, size, rules.resize), kind=said.kind, opinion=None)
     opinion = said.valid.to(torch.bool)
     # Numbers where the model has no opinion must not leak into their neighbours: weigh, resize, divide.
-    known = resize(opinion.float(), size, rules.resize)
-    values = resize(torch.where(opinion, values, 0), size, rules.resize)
+    known = resize_map(opinion.float(), size, rules.resize)
+    values = resize_map(torch.where(opinion, values, 0), size, rules.resize)
     opinion = nearest(opinion, size) & (known > 0)
     return Raw(values=torch.where(opinion, values / known.clamp(min=FLOOR), 1), kind=said.kind, opinion=opinion)
-
-
-def resize(map_B1HW: Tensor, size: tuple[int, int], rule: str) -> Tensor:
-    """Resize a prediction by a protocol's rule."""
-    if tuple(map_B1HW.shape[-2:]) == size:
-        return map_B1HW
-    if rule == "nearest":
-        return nearest(map_B1HW, size)
-    return interpolate(map_B1HW, size, mode="bilinear", align_corners=rule == "bilinear-corners")

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from kdcli.errors import ConfigError, nearest
 from kdcli.evals.crops import Box, Frame
 from kdcli.files import digest
+from kdcli.types import ReadOut
 
 Alignment = Literal["none", "median", "scale-shift"]
 Aggregation = Literal["image", "mse", "pixel"]
@@ -31,22 +32,23 @@ class Protocol:
     """Ground truth counts strictly between the two, in metres; None = no cap."""
     clamp: bool = True
     """Whether the aligned prediction is clipped to that range."""
-    resize: Literal["bilinear", "bilinear-corners", "nearest"] = "bilinear"
+    resize: Literal["model", "bilinear", "bilinear-corners", "bicubic", "nearest"] = "model"
     """How a prediction comes to the size of the ground truth, in the network's own output space. ``-corners``
-    aligns corner pixels."""
+    aligns corner pixels; ``model`` is what the model's ``read_out`` says, bilinear where it has none."""
     alignment: Alignment = "none"
     aggregation: Aggregation = "image"
     """RMSE is the mean of per-image values (``image``), the root of the mean per-image MSE (``mse``), or pooled over
     all pixels (``pixel``). All other metrics are means of per-image values."""
-    flip: bool = False
-    """Whether the prediction is averaged with the one for the mirrored image, each clipped first."""
+    flip: bool | None = None
+    """Whether the prediction is averaged with the one for the mirrored image, each clipped first; None is what the
+    model's ``read_out`` says, no where it has none."""
     delta_inclusive: bool = False
     """Whether a ratio of exactly 1.25 counts as within; most published code says no."""
 
     @property
     def hash(self) -> str:
-        """A short hash of everything but the name."""
-        content = asdict(self)
+        """A short hash of everything but the name; what is left to the model counts as for one that declares nothing."""
+        content = asdict(self.for_model(ReadOut()))
         del content["name"]
         return digest(content)
 
@@ -58,8 +60,21 @@ class Protocol:
         """Return all of it, for reports."""
         return {**asdict(self), "hash": self.hash}
 
+    def for_model(self, read: ReadOut) -> Protocol:
+        """Return the protocol with what it leaves to the model filled in; the hash of a result is of this one."""
+        resize = _RESIZE_WORDS[read.resize] if self.resize == "model" else None
+        flip = ("flip" if read.flip else "no-flip") if self.flip is None else None
+        made = self
+        for word in (resize, flip):
+            if word in ("bilinear", "no-flip"):  # what everybody expects needs no word in the name
+                key, value = MODIFIERS[word]
+                made = replace(made, **{key: value})
+            elif word is not None:
+                made = made.modified(word)
+        return made
+
     def modified(self, modifier: str) -> Protocol:
-        """Return the protocol with one modifier: an alignment, ``flip``, ``no-flip``, ``mse`` or ``pixel``.
+        """Return the protocol with one modifier: an alignment, an aggregation, a way of resizing, ``flip``, ``no-flip``.
 
         A modifier that changes nothing leaves the name alone too.
 
@@ -89,8 +104,14 @@ MODIFIERS: dict[str, tuple[str, Any]] = {
     "image": ("aggregation", "image"),
     "mse": ("aggregation", "mse"),
     "pixel": ("aggregation", "pixel"),
+    "bilinear": ("resize", "bilinear"),
+    "corners": ("resize", "bilinear-corners"),
+    "bicubic": ("resize", "bicubic"),
+    "nearest": ("resize", "nearest"),
 }
 """Word after ``+`` in a protocol name -> field and value."""
+
+_RESIZE_WORDS = {value: word for word, (key, value) in MODIFIERS.items() if key == "resize"}
 
 _KB = Frame(height=352, width=1216, bottom=True)
 _KB_PASTED = replace(_KB, paste=True)

@@ -97,7 +97,7 @@ class Comparison:
     second: str
     n: int
     same_protocol: bool
-    """False when their depth kinds were aligned differently: read the difference with care."""
+    """False when they were aligned or read out differently: read the difference with care."""
     difference: Mapping[str, float]
     ci95: Mapping[str, tuple[float, float]]
     share_above_zero: Mapping[str, float]

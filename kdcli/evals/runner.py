@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from kdcli.evals.metrics import NAMES, per_image
 from kdcli.evals.predict import depth_of, place, raw_prediction
 from kdcli.evals.protocol import Protocol, find
 from kdcli.evals.results import Result, Skipped
+from kdcli.networks.read_out import read_out_of
 from kdcli.types import DepthKind
 
 Report = Callable[[int, int], None]
@@ -49,7 +50,7 @@ def evaluate(
     """Measure models on a source under a protocol; one pass over the images for all models.
 
     align: ``none``, ``median`` or ``scale-shift``; None and ``auto`` take the protocol's, or what the depth kind needs.
-    flip: average with the mirrored image; None = as the protocol says. size: height and width that images are resized
+    flip: average with the mirrored image; None = as the protocol says, or else the model's ``read_out``. size: height and width that images are resized
     to before the models. limit: only the first so many images. spec: how the source is named in results; None = its
     own name. Models are moved to the device; their training mode is what it was afterwards.
 
@@ -80,7 +81,10 @@ def evaluate(
     if not any(tally.kind for tally in tallies.values()):
         _refuse_empty(source, next(iter(tallies.values())), len(order))
     named = spec or str(getattr(source, "name", ""))
-    return {name: _result(name, t, named, rules, align, size, seed) for name, t in tallies.items()}
+    return {
+        name: _result(name, tally, named, rules.for_model(read_out_of(models[name])), align, size, seed)
+        for name, tally in tallies.items()
+    }
 
 
 def rules_of(protocol: str | Protocol, flip: bool | None) -> Protocol:
@@ -121,6 +125,7 @@ def _measure(
     align: str | None,
     tally: _Tally,
 ) -> None:
+    rules = rules.for_model(read_out_of(model))
     raw = raw_prediction(model, prepared, rules, name)
     if tally.kind not in (None, raw.kind):
         raise PluginError(f"model '{name}' gives depth kind {raw.kind} after {tally.kind}; a model has one kind")
@@ -165,7 +170,8 @@ def _select(prepared: Prepared, rows: Tensor) -> Prepared:
         return prepared
     at = rows.to(prepared.depth.device)
     batch = prepared.batch.select(at)
-    return Prepared(batch=batch, depth=prepared.depth[at], valid=prepared.valid[at], corner=prepared.corner)
+    focal = None if prepared.focal is None else prepared.focal[at]
+    return replace(prepared, batch=batch, depth=prepared.depth[at], valid=prepared.valid[at], focal=focal)
 
 
 def _result(

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kdcli.errors import ConfigError
-from kdcli.losses.base import DepthLoss, full_precision, masked_mean, prepare
+from kdcli.losses.base import SEVERAL, DepthLoss, full_precision, masked_mean, prepare
 from kdcli.losses.structure import neighbour_differences
 from kdcli.types import Needs
 
@@ -29,7 +29,7 @@ class AffineInvariant(DepthLoss):
     """
 
     name: ClassVar[str] = "affine-invariant"
-    needs = Needs()
+    needs = Needs(teachers=SEVERAL)
     invariances = frozenset({"scale", "shift"})
 
     def __init__(

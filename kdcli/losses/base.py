@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 POSITIVE_DEPTH = frozenset({DepthKind.METRIC, DepthKind.SCALE_INVARIANT})
 """Kinds whose numbers are positive and whose zero means the camera: ratios and logarithms of them make sense."""
 
+SEVERAL = (1, None)
+"""How many teachers the built-in losses take: each of several is a target of its own."""
+
 NO_INVARIANCE = frozenset({"none"})
 
 
@@ -38,14 +41,14 @@ class DepthLoss(ABC):
 
     api_version: ClassVar[int] = API_VERSION
     name: ClassVar[str]
-    needs: Needs = Needs(kinds=POSITIVE_DEPTH)
+    needs: Needs = Needs(kinds=POSITIVE_DEPTH, teachers=SEVERAL)
     min_value: float = 0.0
     invariances: frozenset[str] = NO_INVARIANCE
 
     def terms(self, ctx: StepContext) -> Mapping[str, Tensor]:
-        """Return the loss between the student's depth and the target's under the loss's name."""
-        target, valid = ctx.target()
-        return {self.name: self(ctx.student.out.depth, target, valid)}
+        """Return the loss between the student's depth and the target's under the loss's name; of several, the mean."""
+        values = [self(ctx.student.out.depth, *ctx.target(teacher)) for teacher in ctx.teachers.values()]
+        return {self.name: torch.stack(values).mean() if len(values) > 1 else values[0]}
 
     def __call__(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Return the scalar loss of maps B x 1 x h x w; 0 with a zero gradient where nothing is valid.

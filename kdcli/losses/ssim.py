@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kdcli.errors import ConfigError
-from kdcli.losses.base import PointwiseLoss
+from kdcli.losses.base import SEVERAL, PointwiseLoss
 from kdcli.types import Needs
 
 
@@ -25,7 +25,7 @@ class Ssim(PointwiseLoss):
     """
 
     name: ClassVar[str] = "ssim"
-    needs = Needs()
+    needs = Needs(teachers=SEVERAL)
 
     def __init__(
         self,

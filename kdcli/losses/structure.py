@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kdcli.errors import ConfigError
-from kdcli.losses.base import DepthLoss, PointwiseLoss, masked_mean
+from kdcli.losses.base import SEVERAL, DepthLoss, PointwiseLoss, masked_mean
 from kdcli.types import Needs
 
 Border = Literal["replicate", "zero"]
@@ -48,7 +48,7 @@ class Gradient(DepthLoss):
         if form == "log":
             self.invariances = frozenset({"scale"})
         elif form == "linear":
-            self.needs = Needs()
+            self.needs = Needs(teachers=SEVERAL)
 
     def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Return the loss over the pixels whose neighbours are valid too."""

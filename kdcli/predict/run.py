@@ -17,6 +17,7 @@ from kdcli.colour import MAPS, check_limits, colourise, legend, limits_of, with_
 from kdcli.errors import ConfigError, DataError, nearest
 from kdcli.files import require_writable, write_json
 from kdcli.images import write_depth_npy, write_depth_png, write_image
+from kdcli.networks.read_out import own_map, read_out_of, resize_map
 from kdcli.predict.inputs import Frame, find_inputs, frames
 from kdcli.types import DepthKind
 
@@ -57,6 +58,7 @@ def predict(
     *,
     device: torch.device | str = "cpu",
     size: tuple[int, int] | None = None,
+    focal: float | None = None,
     format: Format = "png16",
     cmap: str | None = "spectral",
     limits: tuple[float, float] | None = None,
@@ -71,14 +73,18 @@ def predict(
         inputs: files and folders; what is below a folder keeps its place below ``out``.
         out: folder to write to, made when the first picture is done.
         size: height and width that the model sees; the picture's own when None. Depth is written at the picture's.
+        focal: focal length of the pictures in their own pixels, for a model whose depth depends on it.
         format: raw depth as 16-bit PNG (metric: whole millimetres where the range fits), float32 NPY, or both.
         cmap: colour map, None for no colour picture.
         limits: of the colours, in the unit of the prediction; per picture when None, per clip for videos.
         progress: told how many inputs are done, of how many.
 
     Raises:
-        DataError: an input does not exist, or none could be read. ConfigError: unknown colour map, limits no range.
+        DataError: an input does not exist, or none could be read. ConfigError: unknown colour map, limits no range, a focal length that the
+            model does not ask for.
     """
+    if focal is not None and read_out_of(model).focal is None:
+        raise ConfigError(f"the depth of this model does not depend on the focal length; leave --focal {focal:g} out")
     if cmap is not None and cmap not in MAPS:
         raise ConfigError(f"colour map '{cmap}' is unknown.{nearest(cmap, MAPS)} Maps: {', '.join(MAPS)}, none")
     if limits is not None:
@@ -92,7 +98,7 @@ def predict(
     for number, item in enumerate(items):
         try:
             for frame in frames(item):
-                depth_HW, valid_HW = _depth(model, frame.image, device, size)
+                depth_HW, valid_HW = _depth(model, frame.image, device, size, focal)
                 shared = limits or (clips.get(frame.clip) if frame.clip else None)
                 with _whole(out / frame.name):
                     done.append(_write(model, frame, depth_HW, valid_HW, out, format, cmap, shared))
@@ -110,21 +116,35 @@ def predict(
 
 @torch.inference_mode()
 def _depth(
-    model: nn.Module, image: Tensor, device: torch.device | str, size: tuple[int, int] | None
+    model: nn.Module, image: Tensor, device: torch.device | str, size: tuple[int, int] | None, focal: float | None
 ) -> tuple[Tensor, Tensor]:
-    """Return depth and validity at the picture's size, H x W on the CPU, in the model's own output space."""
+    """Return depth and validity at the picture's size, H x W on the CPU, in the model's own output space.
+
+    The model's ``read_out`` is followed: focal length, clip, resize, mirror average.
+    """
     picture_B3HW = image[None].to(device)
-    own = tuple(image.shape[-2:])
+    own = (int(image.shape[-2]), int(image.shape[-1]))
     if size is not None and size != own:
         picture_B3HW = functional.interpolate(
             picture_B3HW, size=size, mode="bilinear", align_corners=False, antialias=True
         ).clamp(0, 1)
+    read = read_out_of(model)
+    # The network sees a smaller picture through a shorter lens.
+    seen = None if focal is None else torch.tensor([focal * picture_B3HW.shape[-1] / own[1]], device=device)
     prediction = model(picture_B3HW)
-    depth = functional.interpolate(prediction.depth.float(), size=own, mode="bilinear", align_corners=False)[0, 0]
-    valid = torch.isfinite(depth)
-    if prediction.valid is not None:
-        valid &= functional.interpolate(prediction.valid.float(), size=own, mode="nearest")[0, 0] > 0.5
-    return depth.cpu(), valid.cpu()
+    depth = resize_map(own_map(prediction, read, seen), own, read.resize)
+    valid = None if prediction.valid is None else _at_size(prediction.valid, own)
+    if read.flip:
+        mirrored = model(picture_B3HW.flip(-1))
+        depth = (depth + resize_map(own_map(mirrored, read, seen), own, read.resize).flip(-1)) / 2
+        if valid is not None and mirrored.valid is not None:
+            valid &= _at_size(mirrored.valid, own).flip(-1)
+    known = torch.isfinite(depth) if valid is None else torch.isfinite(depth) & valid
+    return depth[0, 0].cpu(), known[0, 0].cpu()
+
+
+def _at_size(valid_B1HW: Tensor, size: tuple[int, int]) -> Tensor:
+    return functional.interpolate(valid_B1HW.float(), size=size, mode="nearest") > 0.5
 
 
 @contextmanager

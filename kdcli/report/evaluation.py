@@ -26,7 +26,10 @@ _READING = (
 _PAIRED = (
     "The same images are resampled for both models. The share says in how many resamples the difference is above zero."
 )
-_UNLIKE = "The models were aligned differently, as their depth kinds need: compare with care."
+_UNLIKE = (
+    "The models were aligned or read out (resized, averaged with the mirrored image) differently, as their depth kinds "
+    "and authors want: compare with care."
+)
 
 
 def write_evaluation(

@@ -83,9 +83,9 @@ class FakeContext:
             raise ConfigError(f"there are {len(self.teachers)} teachers ({', '.join(self.teachers)}); use ctx.teachers")
         return next(iter(self.teachers.values()))
 
-    def target(self) -> tuple[Tensor, Tensor]:
-        """The teacher's depth at the student's resolution and where it is valid; B x 1 x h x w each."""
-        prediction = self.teacher.out
+    def target(self, teacher: FakeView | None = None) -> tuple[Tensor, Tensor]:
+        """A teacher's depth (the only one's) at the student's resolution and where it is valid; B x 1 x h x w each."""
+        prediction = (self.teacher if teacher is None else teacher).out
         size = self.student.out.depth.shape[-2:]
         depth, valid = prediction.depth, prediction.valid
         if depth.shape[-2:] != size:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,8 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kdcli.errors import ConfigError
+from kdcli.networks.read_out import own_map, read_out_of
 from kdcli.networks.taps import TapReader
-from kdcli.protocols import Loss
+from kdcli.protocols import Loss, View
 from kdcli.types import Batch, Prediction
 
 
@@ -105,7 +107,7 @@ class Context:
         self.student, self.teachers = student, teachers
         self.state: MutableMapping[str, Any] = {}
         self._task = task
-        self._target: tuple[Tensor, Tensor] | None = None
+        self._targets: dict[int, tuple[Tensor, Tensor]] = {}
 
     @property
     def teacher(self) -> ModelView:
@@ -120,12 +122,20 @@ class Context:
             )
         return next(iter(self.teachers.values()))
 
-    def target(self) -> tuple[Tensor, Tensor]:
-        """The teacher's depth at the student's resolution and where it is valid; B x 1 x h x w float32 and bool."""
-        if self._target is None:
+    def target(self, teacher: View | None = None) -> tuple[Tensor, Tensor]:
+        """A teacher's depth at the student's resolution and where it is valid; B x 1 x h x w float32 and bool.
+
+        For the camera of the batch and within the clip that the teacher's ``read_out`` declares; averaging with the
+        mirrored image is left to evaluation. The only teacher is meant where none is given.
+        """
+        view = self.teacher if teacher is None else teacher
+        known = self._targets.get(id(view))
+        if known is None:
+            said, cameras = view.out, self.batch.intrinsics
+            depth = own_map(said, read_out_of(view.model), None if cameras is None else cameras[:, 0])
             size = self.student.out.depth.shape[-2:]
-            self._target = at_size(self.teacher.out, (int(size[0]), int(size[1])))
-        return self._target
+            known = self._targets[id(view)] = at_size(replace(said, depth=depth), (int(size[0]), int(size[1])))
+        return known
 
     def task_map(self, prediction: Prediction) -> tuple[Tensor, Tensor]:
         """The task loss against ground truth per pixel, and where it counts.

@@ -50,7 +50,7 @@ def evaluate_run(shop: Workshop, run: RunFolder, progress: Progress) -> dict[str
         progress=lambda done, total: progress.count("evaluated", done, total),
     )
     documents = {name: result.document() for name, result in results.items()}
-    others = [name for name in ("twin", "teacher") if name in results]
+    others = sorted(results.keys() - {"student"}, key=lambda name: (name != "twin", name))
     documents["student"]["paired"] = {
         name: compare(results["student"], results[name]).document() for name in others
     }
@@ -60,8 +60,11 @@ def evaluate_run(shop: Workshop, run: RunFolder, progress: Progress) -> dict[str
 
 
 def models_of(shop: Workshop, run: RunFolder) -> dict[str, nn.Module]:
-    """Return the models of a run by role: teacher (the first), student, twin."""
-    models: dict[str, nn.Module] = {"teacher": next(iter(shop.teachers(shop.config.main).values()))}
+    """Return the models of a run by role: teacher (further ones are counted), student, twin."""
+    models: dict[str, nn.Module] = {
+        "teacher" if i == 1 else f"teacher {i}": teacher
+        for i, teacher in enumerate(shop.teachers(shop.config.main).values(), start=1)
+    }
     models["student"] = load_model(run.student, shop.device)
     if run.twin.is_file():
         models["twin"] = load_model(run.twin, shop.device)
