@@ -1,7 +1,8 @@
 """The one grammar for naming a plugin: ``NAME[:LOCATION][,key=value...]``.
 
 ``nyu:/data/nyu,split=test`` is plugin ``nyu`` at ``/data/nyu`` with ``split=test``. A location may hold colons and
-commas: only trailing ``,key=value`` parts are options.
+commas: only trailing ``,key=value`` parts are options. Within brackets nothing is an option, so that a location can be
+made of specs: ``mean:[adabins|bts:FILE,max_depth=10]``.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def parse(text: str) -> Spec:
     Raises:
         SpecError: no name, or something other than ``key=value`` after the first option.
     """
-    parts = text.split(",")
+    parts = _split(text)
     first = next((i for i, part in enumerate(parts) if i and _OPTION.fullmatch(part)), len(parts))
     head, options = ",".join(parts[:first]), {}
     for part in parts[first:]:
@@ -55,6 +56,20 @@ def parse(text: str) -> Spec:
     if not _NAME.fullmatch(name):
         raise SpecError(f"'{text}' does not start with a plugin name; write NAME[:LOCATION][,key=value...]")
     return Spec(name=name, location=location if colon else None, options=options)
+
+
+def _split(text: str) -> list[str]:
+    """Split at the commas that lie outside brackets; brackets without a partner are letters like any other."""
+    if text.count("[") != text.count("]"):
+        return text.split(",")
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "[") - (letter == "]")
+        if letter == "," and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts
 
 
 def bind(spec: Spec, factory: Callable[..., Any]) -> dict[str, Any]:
