@@ -4,6 +4,7 @@ Every table between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->`` is made he
 
 python docs/figures.py keep NAME SOURCE   copy the results of a run (its folder) or of `kdcli eval --json` (a file)
                                           to docs/results/NAME.json
+python benchmarks/teacher_step.py --out docs/results/NAME.json
 python docs/figures.py                    write all tables anew from docs/results
 """
 
@@ -61,6 +62,19 @@ def table(document: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n" + tail
 
 
+def costs(rows: list[dict[str, Any]]) -> str:
+    """Return a Markdown table of what steps cost, one size a row."""
+    lines = ["| teacher | student | size | batch | images/s | peak memory |", "|---|---|---|---|---|---|"]
+    for row in rows:
+        lines.append(
+            f"| {row['teacher']} | {row['student']} | {row['size']} | {row['batch_size']} "
+            f"| {row['images_per_second']:.2g} | {row['peak_memory_mib'] / 1024:.1f} GiB |"
+        )
+    first = rows[0]
+    where = f"{first['threads']} CPU threads" if first["device"] == "cpu" else first["device"]
+    return "\n".join(lines) + f"\n\nOn {where}, torch {first['torch']}."
+
+
 def cell(row: dict[str, Any], metric: str) -> str:
     """Return a metric with its interval."""
     value, (low, high) = row["metrics"][metric], row["ci95"][metric]
@@ -75,7 +89,8 @@ def fill() -> None:
             result = RESULTS / f"{name}.json"
             if not result.is_file():
                 sys.exit(f"{path.name} wants {result.relative_to(DOCS.parent)}, which is not there: keep it first")
-            made = table(json.loads(result.read_text()))
+            document = json.loads(result.read_text())
+            made = costs(document["benchmark"]) if "benchmark" in document else table(document)
             text = re.sub(
                 rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)",
                 lambda m, made=made: m[1] + made + "\n" + m[2],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import statistics
 import sys
 import time
 from typing import Any
@@ -14,8 +15,10 @@ from kdcli.training import loop
 from kdcli.training.parts import Workshop
 
 
-def measure(config: RunConfig, device: torch.device) -> dict[str, Any]:
-    """Build everything, do two steps of each student stage (the second is timed) and return what it cost.
+def measure(config: RunConfig, device: torch.device, repeats: int = 1) -> dict[str, Any]:
+    """Build everything, do a few steps of each student stage and return what they cost.
+
+    The first step warms up; the time of a step is the median of the ``repeats`` that follow.
 
     Raises:
         KdcliError: whatever the run itself would refuse.
@@ -31,16 +34,20 @@ def measure(config: RunConfig, device: torch.device) -> dict[str, Any]:
         fitted = stage.transform == "fitted"
         task = shop.task(_without_transform(stage) if fitted else stage, student, None)
         feed = shop.feed(stage)
-        batches = feed.batches(0, 2)
+        batches = feed.batches(0, 1 + repeats)
         task.build(next(feed.batches(0, 1)))
         task.student.train()
-        seconds = 0.0
+        times = []
         for step, batch in enumerate(batches):
             begin = time.perf_counter()
-            result = task(batch, step, 2)
+            result = task(batch, step, 1 + repeats)
             result.loss.backward()
+            # Reading the terms waits for the device.
             terms = {name: round(float(value), 5) for name, value in result.terms.items()}
-            seconds = time.perf_counter() - begin
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            times.append(time.perf_counter() - begin)
+        seconds = statistics.median(times[1:])
         total = loop.total_steps(stage, feed)
         rows.append(
             {

@@ -20,7 +20,7 @@ from kdcli.training import checkpoint, loop
 from kdcli.training.finish import evaluate_run, export_run, picture_of_run, report_of_run
 from kdcli.training.fit_stage import fit_stage
 from kdcli.training.loop import StepLog
-from kdcli.training.parts import Workshop, provenance
+from kdcli.training.parts import Workshop, begun_from, provenance
 from kdcli.training.runs import RunFolder, new_path
 
 
@@ -108,6 +108,8 @@ def distill(
     elif (threads := run.manifest().get("threads")) != torch.get_num_threads():
         now = torch.get_num_threads()
         progress.note(f"the run was begun on {threads} threads and goes on with {now}: last bits may differ")
+    for row in (*teachers, *begun_from(student)):
+        progress.note(f"{row['spec']}: licence {row['licence']}, trained on {row['training_data']}")
     with run.locked(), run.ending(progress.note):
         kept_before = float(run.manifest().get("seconds", 0.0)) if resume is not None else 0.0
         try:
@@ -138,13 +140,15 @@ def _train(shop: Workshop, run: RunFolder, spec: str, teachers: list[dict[str, A
             progress.note(f"{variant}: finished before, kept")
             continue
         student, state = _train_variant(shop, run, variant, stages, progress)
-        licence = ", ".join(sorted({str(row["licence"]) for row in teachers}))
+        begun = begun_from(student)
+        licence = ", ".join(sorted({str(row["licence"]) for row in (*teachers, *begun)}))
         save_student(
             path,
             student,
             spec,
             {
                 "teachers": teachers,
+                "begun_from": begun,
                 "licence": licence,
                 "recipe": config.recipe,
                 "seed": config.seed,

@@ -192,21 +192,26 @@ def kind_of(model: nn.Module) -> DepthKind:
 
 def provenance(teachers: Mapping[str, nn.Module]) -> list[dict[str, object]]:
     """Return where the teachers' weights come from, for manifest and card."""
-    rows = []
-    for spec, teacher in teachers.items():
-        known = getattr(teacher, "provenance", None)
-        rows.append(
-            {
-                "spec": spec,
-                "name": getattr(known, "name", spec),
-                "weights": getattr(known, "weights", None),
-                "sha256": getattr(known, "sha256", None),
-                "licence": getattr(known, "licence", "unknown"),
-                "training_data": getattr(known, "training_data", "unknown"),
-                "depth_kind": str(teacher.depth_kind),
-            }
-        )
-    return rows
+    return [_origin(spec, teacher) for spec, teacher in teachers.items()]
+
+
+def begun_from(student: nn.Module) -> list[dict[str, object]]:
+    """Return where the weights come from that a student begins with; empty when they are drawn at random."""
+    known = getattr(student, "provenance", None)
+    return [] if known is None else [_origin(str(known.name), student)]
+
+
+def _origin(spec: str, model: nn.Module) -> dict[str, object]:
+    known = getattr(model, "provenance", None)
+    return {
+        "spec": spec,
+        "name": getattr(known, "name", spec),
+        "weights": getattr(known, "weights", None),
+        "sha256": getattr(known, "sha256", None),
+        "licence": getattr(known, "licence", "unknown"),
+        "training_data": getattr(known, "training_data", "unknown"),
+        "depth_kind": str(model.depth_kind),
+    }
 
 
 def _layout(model: nn.Module) -> nn.Module:
