@@ -65,11 +65,11 @@ def table(document: dict[str, Any]) -> str:
 def costs(rows: list[dict[str, Any]]) -> str:
     """Return a Markdown table of what steps cost, one size a row."""
     lines = ["| teacher | student | size | batch | images/s | peak memory |", "|---|---|---|---|---|---|"]
-    for row in rows:
-        lines.append(
-            f"| {row['teacher']} | {row['student']} | {row['size']} | {row['batch_size']} "
-            f"| {row['images_per_second']:.2g} | {row['peak_memory_mib'] / 1024:.1f} GiB |"
-        )
+    lines += [
+        f"| {row['teacher']} | {row['student']} | {row['size']} | {row['batch_size']} "
+        f"| {row['images_per_second']:.2g} | {row['peak_memory_mib'] / 1024:.1f} GiB |"
+        for row in rows
+    ]
     first = rows[0]
     where = f"{first['threads']} CPU threads" if first["device"] == "cpu" else first["device"]
     return "\n".join(lines) + f"\n\nOn {where}, torch {first['torch']}."

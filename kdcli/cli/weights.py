@@ -1,24 +1,33 @@
-"""``kdcli weights``: which weights are known, where they are, and fetching them."""
+"""``kdcli weights``: which weights are known, where they are, fetching them, and making safetensors of any file."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kdcli.cli.ui import Session, command
 
+if TYPE_CHECKING:
+    from kdcli.weights.table import Entry
+
 Name = Annotated[str, typer.Argument(help="Name in `kdcli weights list`, or a file.")]
+Known = Annotated[str, typer.Argument(help="Name in `kdcli weights list`.")]
+File = Annotated[str, typer.Argument(help="Checkpoint of any kind, or a name in `kdcli weights list`.")]
 Folder = Annotated[Path | None, typer.Option("--to", help="Folder to put the file in.", file_okay=False)]
+Out = Annotated[Path | None, typer.Option("--out", help="File to write; beside the checkpoint by default.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="Weights of others: list, locate, pull.", no_args_is_help=True, rich_markup_mode=None)
+    group = typer.Typer(
+        help="Weights of others: list, locate, pull, convert.", no_args_is_help=True, rich_markup_mode=None
+    )
     command(group, "list")(list_)
     command(group, "where")(where)
     command(group, "pull")(pull)
+    command(group, "convert")(convert)
     app.add_typer(group, name="weights")
 
 
@@ -26,15 +35,12 @@ def list_(session: Session) -> None:
     """List the weights known by name, with their terms, and whether they are on this machine."""
     from dataclasses import asdict
 
-    from kdcli.weights.table import entries, folders
+    from kdcli.weights.table import entries, find
 
-    found = {
-        name: next((str(f / entry.file) for f in folders() if (f / entry.file).is_file()), None)
-        for name, entry in entries().items()
-    }
+    found = {name: str(path) if (path := find(entry)) else None for name, entry in entries().items()}
     document = [{**asdict(entry), "address": entry.address, "path": found[name]} for name, entry in entries().items()]
     rows = [
-        (name, entry.file, entry.licence, entry.training_data, found[name] or ("pull" if entry.address else entry.page))
+        (name, entry.file, entry.licence, entry.training_data, found[name] or _source(entry))
         for name, entry in entries().items()
     ]
     columns = ("name", "file", "licence", "trained on", "where")
@@ -49,13 +55,50 @@ def where(session: Session, name: Name) -> None:
     session.result({"name": name, "path": str(path)}, str(path))
 
 
-def pull(session: Session, name: Name, to: Folder = None) -> None:
-    """Download weights, going on where an earlier download stopped, and verify them."""
+def pull(session: Session, name: Known, to: Folder = None) -> None:
+    """Download weights, going on where an earlier download stopped, and verify them.
+
+    Their licence is shown first. A hash is verified where the table has one.
+    """
     from kdcli.files import sha256_of
     from kdcli.weights.pull import pull as fetch
+    from kdcli.weights.table import entry
 
+    wanted = entry(name)
+    session.note(f"{name}: licence {wanted.licence}; trained on {wanted.training_data}")
     with session.progress() as bar:
         task = bar.add_task(name, total=None, note="")
-        path = fetch(name, to, progress=lambda done, total: bar.update(task, completed=done, total=total))
-    document = {"name": name, "path": str(path), "sha256": sha256_of(path), "size": path.stat().st_size}
+        path = fetch(wanted, to, progress=lambda done, total: bar.update(task, completed=done, total=total))
+    document = {
+        "name": name, "path": str(path), "sha256": sha256_of(path), "size": path.stat().st_size,
+        "verified": wanted.sha256 is not None, "licence": wanted.licence, "training_data": wanted.training_data,
+    }
     session.result(document, str(path))
+
+
+def convert(session: Session, file: File, out: Out = None) -> None:
+    """Bring a checkpoint to safetensors; Python objects in it are neither made nor run.
+
+    Files that pickle a whole network are read with stand-ins for its classes, so that only tensors come out. What the
+    file says it is goes into the new one: its name and hash, and its terms where the name is known.
+    """
+    from dataclasses import asdict
+
+    from kdcli.weights.convert import convert as make
+    from kdcli.weights.table import locate
+
+    made = make(locate(file, released=True), out)
+    if made.taken:
+        rest = f"; left: {', '.join(made.left)}" if made.left else ""
+        session.note(f"taken from '{made.source}': {made.taken}{rest}")
+    session.result(
+        asdict(made),
+        f"{made.path}: {made.tensors} tensors, {made.parameters:,} parameters, sha256 {made.sha256}",
+    )
+
+
+def _source(entry: Entry) -> str | None:
+    """Say in a word or two how a file that is not here can be had."""
+    if entry.train is not None:
+        return "not released"
+    return "pull" if entry.address else entry.page

@@ -16,7 +16,7 @@ from torch.overrides import TorchFunctionMode
 from kdcli.files import sha256_of
 from kdcli.protocols import API_VERSION
 from kdcli.types import DepthKind, Provenance, ReadOut, Tap
-from kdcli.weights import Entry, entries, load_into, load_state, locate
+from kdcli.weights import Entry, entry_of, load_into, load_state, locate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +66,7 @@ class Published(nn.Module):
             return None
         path = locate(location)
         read = Checkpoint(path=path, state=load_state(path))
-        known = next((entry for entry in entries().values() if entry.file == path.name), None)
-        self.provenance = _provenance(self, path, known)
+        self.provenance = _provenance(self, path, entry_of(path))
         return read
 
     def fill(self, checkpoint: Checkpoint | None, state: Mapping[str, Tensor] | None = None) -> None:

@@ -22,7 +22,7 @@ class Fcrn(Published):
     """
 
     title: ClassVar[str] = "FCRN"
-    licence: ClassVar[str] = "unknown"
+    licence: ClassVar[str] = "none stated"
     reference: ClassVar[str] = "FCRN, arXiv 1606.00373; https://github.com/fangchangma/sparse-to-dense.pytorch"
     any_kind = True
     bounded = False

@@ -2,23 +2,28 @@
 
 Two formats are read, told apart by their first bytes and not by their name: safetensors, and what ``torch.save``
 writes. The latter is a pickle, so it is read with ``weights_only=True``, which refuses everything but tensors and plain
-containers: a file can then not run code.
+containers: a file can then not run code. What it refuses, ``kdcli weights convert`` reads with stand-ins.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import shlex
 import struct
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from kdcli.errors import WeightsError
-from kdcli.files import atomic, is_lfs_pointer
+from kdcli.files import atomic
+from kdcli.weights.sort import broken, protocol_of, sort_of
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+T = TypeVar("T")
 
 _WRAPPERS = ("model", "state_dict", "model_state_dict")
 """Keys under which checkpoints keep the state dict, beside optimiser, epoch and so on."""
@@ -44,14 +49,14 @@ def load_state(path: Path | str) -> dict[str, Tensor]:
             be read.
     """
     path = Path(path)
-    if _sort(path) == "safetensors":
+    if sort_of(path) == "safetensors":
         _header(path)
         from safetensors.torch import load_file
 
         try:
             document: Any = load_file(path, device="cpu")
         except Exception as error:  # the reader's own error classes differ by version; all mean the same to the user
-            raise _broken(path, error) from error
+            raise broken(path, error) from error
     else:
         document = _load_pickle(path)
     state = _unwrap(document)
@@ -59,7 +64,7 @@ def load_state(path: Path | str) -> dict[str, Tensor]:
         keys = list(document)[:_SHOWN] if isinstance(document, Mapping) else [type(document).__name__]
         held = ", ".join(map(str, keys)) or "nothing"
         raise WeightsError(f"'{path}' holds no tensors by name (it holds: {held}); give a state dict")
-    return _without_prefix(state)
+    return without_prefix(state)
 
 
 def load_into(module: nn.Module, state: Mapping[str, Tensor], origin: Path | str) -> None:
@@ -123,31 +128,9 @@ def read_metadata(path: Path | str) -> dict[str, str]:
         WeightsError: as ``load_state``.
     """
     path = Path(path)
-    if _sort(path) != "safetensors":
+    if sort_of(path) != "safetensors":
         return {}
     return {str(key): str(value) for key, value in _header(path).get("__metadata__", {}).items()}
-
-
-def _sort(path: Path) -> str:
-    """Return ``safetensors`` or ``pickle``, by the first bytes."""
-    if path.is_dir():
-        raise WeightsError(f"'{path}' is a folder, not a file of weights; give the file in it")
-    if not path.exists():
-        raise WeightsError(f"weights '{path}' do not exist; check the path, or see `kdcli weights list`")
-    if path.stat().st_size == 0:
-        raise WeightsError(f"'{path}' is empty; get the file again")
-    if is_lfs_pointer(path):
-        raise WeightsError(f"'{path}' is a Git LFS pointer, not the weights; run `git lfs pull` in its repository")
-    with path.open("rb") as stream:
-        start = stream.read(16)
-    if start[8:9] == b"{":
-        return "safetensors"
-    if start.startswith((b"PK\x03\x04", b"\x80")):
-        return "pickle"
-    raise WeightsError(
-        f"'{path}' is neither safetensors nor a file of torch.save (it begins with {start[:8].hex(' ')}); "
-        "get the file again"
-    )
 
 
 def _header(path: Path) -> dict[str, Any]:
@@ -161,7 +144,7 @@ def _header(path: Path) -> dict[str, Any]:
             header = json.loads(stream.read(length))
             ends = [int(value["data_offsets"][1]) for key, value in header.items() if key != "__metadata__"]
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-            raise _broken(path, error) from error
+            raise broken(path, error) from error
     expected = 8 + length + max(ends, default=0)
     if expected != total:
         raise WeightsError(f"'{path}' is cut short or damaged: {total} of {expected} bytes; get the file again")
@@ -171,24 +154,19 @@ def _header(path: Path) -> dict[str, Any]:
 def _load_pickle(path: Path) -> Any:
     import torch
 
+    way_out = f"`kdcli weights convert {shlex.quote(str(path))}` takes out its tensors without running anything"
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore", category=UserWarning):
+            return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # a damaged archive surfaces as RuntimeError, EOFError, UnpicklingError, KeyError ...
-        wanted = _NEEDS_CODE.search(str(error))
-        if wanted is None:
-            raise _broken(path, error) from error
-        raise WeightsError(
-            f"'{path}' holds Python objects ({wanted[1]}), not only tensors, and is not read because that "
-            "could run code; save its state dict as safetensors where you trust it"
-        ) from error
-
-
-def _broken(path: Path, error: Exception) -> WeightsError:
-    # What torch has to say about pickles begins with a page of advice; the reason comes after its own name for it.
-    text = str(error).rpartition("WeightsUnpickler error:")[2]
-    reason = next((line.strip() for line in text.splitlines() if line.strip()), "")[:120]
-    detail = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
-    return WeightsError(f"'{path}' is cut short or damaged ({detail}); get the file again")
+        if wanted := _NEEDS_CODE.search(str(error)):
+            raise WeightsError(
+                f"'{path}' holds Python objects ({wanted[1]}), not only tensors, and is not read because that "
+                f"could run code; {way_out}"
+            ) from error
+        if (protocol := protocol_of(path)) > 2:  # torch's own choice, and the one that it reads safely
+            raise WeightsError(f"'{path}' is pickled with protocol {protocol}, which is not read; {way_out}") from error
+        raise broken(path, error) from error
 
 
 def _unwrap(document: Any) -> dict[str, Tensor]:
@@ -208,7 +186,8 @@ def _holds(document: Any, key: str) -> bool:
     return isinstance(document, Mapping) and isinstance(document.get(key), Mapping)
 
 
-def _without_prefix(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def without_prefix(state: dict[str, T]) -> dict[str, T]:
+    """Return the names without what wrappers put before every one of them."""
     while prefix := next((p for p in _PREFIXES if all(key.startswith(p) for key in state)), None):
         state = {key[len(prefix):]: tensor for key, tensor in state.items()}
     return state

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import sys
 import tomllib
 from dataclasses import dataclass
@@ -24,30 +25,50 @@ class Entry:
     """Direct address; None when there is none."""
     hub: str | None = None
     """Repository on the Hugging Face hub that holds ``model.safetensors``."""
+    member: str | None = None
+    """What is released is a zip archive, and this the end of the file's path in it."""
     page: str | None = None
     """Where a person gets it when it cannot be fetched directly."""
     how: str = ""
+    """What a person has to know on that page."""
+    train: str | None = None
+    """Spec of the student to train instead: the authors released no such weights."""
     sha256: str | None = None
-    """Expected hash; None where it is not known."""
+    """Expected hash of ``file``; None where it is not known."""
     size: int | None = None
-    """Expected number of bytes; None where it is not known."""
+    """Expected number of bytes of ``file``; None where it is not known."""
     licence: str = "unknown"
+    """Of the authors' code and weights; ``none stated`` where their repository has none."""
     training_data: str = "unknown"
+    """What they were trained on; data sets have terms of their own, often non-commercial."""
     depth_range: tuple[float, float] | None = None
-    """Least and greatest depth in metres; None for weights that give no depth."""
+    """Least and greatest depth in metres; None for weights that give no metric depth."""
 
     @property
     def address(self) -> str | None:
-        """The address that ``pull`` fetches; None when a person has to."""
+        """The address that ``pull`` fetches; None when a person has to. ``HF_ENDPOINT`` replaces the hub's."""
         if self.url is None and self.hub is not None:
-            return f"https://huggingface.co/{self.hub}/resolve/main/model.safetensors"
+            endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
+            return f"{endpoint.rstrip('/')}/{self.hub}/resolve/main/model.safetensors"
         return self.url
 
     @property
     def advice(self) -> str:
         """One clause: where to get the file and where to put it."""
+        if self.train is not None:
+            return (
+                f"its authors released none: train one (`kdcli distill --recipe supervised --student {self.train}`) "
+                "and give that run instead, or give a file"
+            )
         if self.address is not None:
             return f"run `kdcli weights pull {self.name}`, or put {self.file} in {folders()[0]}"
+        return self.by_hand
+
+    @property
+    def by_hand(self) -> str:
+        """One clause: how a person gets the file there."""
+        if self.page is None:
+            return f"put {self.file} in {folders()[0]} by hand"
         detail = f" ({self.how})" if self.how else ""
         return f"get {self.file} from {self.page}{detail} and put it in {folders()[0]}"
 
@@ -73,9 +94,20 @@ def entry(name: str) -> Entry:
     if name not in known:
         raise WeightsError(
             f"weights '{name}' are not known.{nearest(name, known)} "
-            f"Known: {', '.join(known)}; or give the path of a file"
+            "See `kdcli weights list`, or give the path of a file"
         )
     return known[name]
+
+
+def entry_of(path: Path) -> Entry | None:
+    """Return the entry whose file this is by its name, as released or converted; None for a file nobody knows."""
+    return next((known for known in entries().values() if path.name in (converted(known.file), known.file)), None)
+
+
+def converted(file: str) -> str:
+    """Return the name that ``kdcli weights convert`` gives to what it makes of a file."""
+    return re.sub(r"(\.(safetensors|pth|pt|ckpt|bin|pkl))?(\.tar)?$", "", file, count=1, flags=re.IGNORECASE) \
+        + ".safetensors"
 
 
 def folders() -> tuple[Path, ...]:
@@ -85,25 +117,42 @@ def folders() -> tuple[Path, ...]:
     return (*chosen, _cache())
 
 
-def locate(name: str | Path) -> Path:
+def find(known: Entry, *, released: bool = False) -> Path | None:
+    """Return the file of an entry on this machine, or None; in each folder the converted file comes first.
+
+    Args:
+        known: the entry.
+        released: look only for the file as its authors released it.
+    """
+    names = (known.file,) if released else (converted(known.file), known.file)
+    places = (folder / file for folder in folders() for file in names)
+    return next((place for place in places if place.is_file()), None)
+
+
+def locate(name: str | Path, *, released: bool = False) -> Path:
     """Return the file of a name in the table, a file name, or a path.
 
-    The path itself comes first, then ``KDCLI_WEIGHTS``, then the user's cache.
+    The path itself comes first, then ``KDCLI_WEIGHTS``, then the user's cache. Of a name in the table the converted
+    file is preferred, where there is one.
+
+    Args:
+        name: of the table, of a file in one of the folders, or a path.
+        released: look only for the file as its authors released it.
 
     Raises:
         WeightsError: it is nowhere; the message says where to get it and where to put it.
     """
     path = Path(name).expanduser()
-    known = entries().get(str(name))
-    if known is None and path.is_file():
-        return path
-    file = known.file if known else str(name)
-    if known or not (path.is_absolute() or path.parent != Path()):
-        for folder in folders():
-            if (candidate := folder / file).is_file():
-                return candidate
-    if known:
+    if known := entries().get(str(name)):
+        if found := find(known, released=released):
+            return found
         raise WeightsError(f"weights '{name}' are not on this machine; {known.advice}")
+    if path.is_file():
+        return path
+    if not (path.is_absolute() or path.parent != Path()):
+        for folder in folders():
+            if (candidate := folder / str(name)).is_file():
+                return candidate
     if path.is_dir():
         raise WeightsError(f"'{name}' is a folder, not a file of weights; give the file in it")
     if len(path.parts) > 1 or path.suffix:

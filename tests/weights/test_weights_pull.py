@@ -1,75 +1,27 @@
 from __future__ import annotations
 
 import hashlib
-import threading
-import time
-from collections.abc import Iterator
+import io
+import zipfile
 from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
+from urllib.request import Request
 
 import pytest
 
 from kdcli.errors import WeightsError
-from kdcli.weights import Entry, pull
+from kdcli.weights import Entry, entries, pull
+from kdcli.weights.fetch import _Redirects
+
+Server = tuple[str, Any]
 
 CONTENT = bytes(range(256)) * 8000
 
 
-class _Handler(BaseHTTPRequestHandler):
-    """Serves CONTENT, whole or from a byte on; paths choose how it misbehaves."""
-
-    ranges: list[str | None]
-    content = CONTENT
-    etag = '"one"'
-
-    def do_GET(self) -> None:
-        asked = self.headers.get("Range")
-        type(self).ranges.append(asked)
-        if self.path == "/missing":
-            return self.send_error(404)
-        if self.path == "/slow":
-            time.sleep(1.0)
-            return None
-        same = asked is not None and self.headers["If-Range"] == self.etag
-        start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and same else 0
-        if start >= len(self.content):
-            self.send_response(416)
-            self.send_header("Content-Range", f"bytes */{len(self.content)}")
-            self.send_header("Content-Length", "0")
-            return self.end_headers()
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(self.content) - start))
-        self.send_header("Content-Type", "text/html" if self.path == "/page" else "application/octet-stream")
-        self.send_header("ETag", self.etag)
-        self.end_headers()
-        body = self.content[start:]
-        # A server that dies half way: fewer bytes than announced, then the connection is closed.
-        self.wfile.write(body[: len(body) // 2] if self.path == "/cut" else body)
-        self.close_connection = True
-        return None
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-Server = tuple[str, type[_Handler]]
-
-
-@pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, type[_Handler]]]:
-    monkeypatch.delenv("KDCLI_OFFLINE", raising=False)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    handler = type("Handler", (_Handler,), {"ranges": []})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
-        threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        yield f"http://127.0.0.1:{http.server_port}", handler
-        http.shutdown()
-
-
 def _entry(url: str | None, **changes: object) -> Entry:
     sha256 = hashlib.sha256(CONTENT).hexdigest()
-    known = Entry(name="net", file="net.bin", url=url, page="https://example.org", sha256=sha256)
+    known = Entry(name="net", file="net.bin", url=url, page="https://example.org", how="ask", sha256=sha256)
     return replace(known, **changes)  # type: ignore[arg-type]
 
 
@@ -128,10 +80,132 @@ def test_a_damaged_file_that_is_there_is_reported_and_kept(tmp_path: Path) -> No
 
 
 def test_servers_that_refuse(server: Server, tmp_path: Path) -> None:
+    for path in ("missing", "forbidden", "page", "login", "html"):
+        message = _error(_entry(f"{server[0]}/{path}"), tmp_path)
+        assert "get net.bin from https://example.org (ask) and put it in" in message
     assert "404" in _error(_entry(f"{server[0]}/missing"), tmp_path)
     assert "web page" in _error(_entry(f"{server[0]}/page"), tmp_path)
-    assert "timed out" in _error(_entry(f"{server[0]}/slow"), tmp_path, timeout=0.1)
     assert "cannot be read" in _error(_entry("http://127.0.0.1:9/nobody"), tmp_path, timeout=1.0)
+    assert "by hand" in _error(_entry(f"{server[0]}/missing", page=None), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", ["fault", "busy"])
+def test_a_fault_that_may_pass_says_try_again_and_keeps_the_part(server: Server, tmp_path: Path, path: str) -> None:
+    _error(_entry(f"{server[0]}/cut"), tmp_path)
+    message = _error(_entry(f"{server[0]}/{path}"), tmp_path)
+    assert "may pass; run `kdcli weights pull net` again later" in message and "https://example.org" in message
+    assert (tmp_path / "net.bin.part").stat().st_size == len(CONTENT) // 2
+
+
+def test_redirects_are_followed(server: Server, tmp_path: Path) -> None:
+    for path in ("moved", "found"):
+        assert pull(_entry(f"{server[0]}/{path}"), tmp_path / path).read_bytes() == CONTENT
+    assert server[1].asked == ["/moved", "/ok", "/found", "/ok"]
+
+
+def test_redirects_that_lead_nowhere(server: Server, tmp_path: Path) -> None:
+    assert "without end" in _error(_entry(f"{server[0]}/loop"), tmp_path)
+    login = _error(_entry(f"{server[0]}/login"), tmp_path)
+    assert f"{server[0]}/page answered with a web page" in login and "secret" not in login
+    # A login page may also call itself a file.
+    assert "web page" in _error(_entry(f"{server[0]}/html", sha256=None), tmp_path)
+    assert "not followed" in _error(_entry(f"{server[0]}/file"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_encrypted_address_is_not_left_for_a_plain_one() -> None:
+    redirects, asked = _Redirects(_entry(None)), Request("https://example.org/net")
+    with pytest.raises(WeightsError, match=r"redirects to http://example\.org, which is not encrypted") as caught:
+        redirects.redirect_request(asked, None, 302, "Found", {}, "http://example.org/net")
+    assert "\n" not in str(caught.value)
+    followed = redirects.redirect_request(asked, None, 302, "Found", {}, "https://example.org/other")
+    assert followed is not None and followed.full_url == "https://example.org/other"
+
+
+def test_a_server_that_trickles_is_waited_for(server: Server, tmp_path: Path) -> None:
+    told: list[int] = []
+    # All of it takes longer than the timeout, which is for a single silence.
+    path = pull(_entry(f"{server[0]}/trickle"), tmp_path, timeout=0.15, progress=lambda done, _: told.append(done))
+    assert path.read_bytes() == CONTENT
+    assert len(told) >= 8 and told == sorted(told)
+
+
+def test_a_server_that_stalls_is_left_and_resumed(server: Server, tmp_path: Path) -> None:
+    assert "timed out" in _error(_entry(f"{server[0]}/slow"), tmp_path, timeout=0.1)
+    message = _error(_entry(f"{server[0]}/stall"), tmp_path, timeout=0.2)
+    half = len(CONTENT) // 2
+    assert f"after {half} bytes" in message and "again to go on" in message
+    assert pull(_entry(f"{server[0]}/ok"), tmp_path).read_bytes() == CONTENT
+    assert server[1].ranges[-1] == f"bytes={half}-"
+
+
+def test_without_a_tag_a_download_begins_anew(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "net.bin.part").write_bytes(b"what is this")
+    assert pull(_entry(f"{server[0]}/untagged"), tmp_path).read_bytes() == CONTENT
+    assert server[1].ranges == [None]
+
+
+def test_a_cut_that_no_length_tells_is_found_by_the_hash(server: Server, tmp_path: Path) -> None:
+    assert "not what it should be" in _error(_entry(f"{server[0]}/endless"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_says_so(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kdcli.weights.fetch.shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+    assert "1000 bytes free" in _error(_entry(f"{server[0]}/ok"), tmp_path)
+    monkeypatch.undo()
+    (tmp_path / "net.bin.part").symlink_to("/dev/full")
+    message = _error(_entry(f"{server[0]}/ok"), tmp_path)
+    assert "No space left" in message and "KDCLI_WEIGHTS" in message
+
+
+def _archive(files: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def test_of_an_archive_only_the_file_is_kept(server: Server, tmp_path: Path) -> None:
+    address, handler = server
+    handler.content = _archive({"net/": b"", "net/notes.txt": b"no", "net/model": CONTENT, "net/submodel": b"no"})
+    wanted = _entry(f"{address}/ok/net.zip?x=1", member="model", size=len(CONTENT))
+    assert pull(wanted, tmp_path).read_bytes() == CONTENT
+    assert [p.name for p in tmp_path.iterdir()] == ["net.bin"]
+
+
+def test_an_archive_that_was_brought_is_used_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KDCLI_OFFLINE", "1")
+    (tmp_path / "net.zip").write_bytes(_archive({"a/model": CONTENT}, zipfile.ZIP_DEFLATED))
+    assert pull(_entry("http://127.0.0.1:9/net.zip", member="model"), tmp_path).read_bytes() == CONTENT
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["net.bin", "net.zip"]
+
+
+def test_archives_that_do_not_hold_the_file(tmp_path: Path) -> None:
+    wanted = _entry("http://127.0.0.1:9/net.zip", member="model")
+    sound, archive = _archive({"a/model": CONTENT}), tmp_path / "net.zip"
+    damaged = bytearray(sound)
+    damaged[1000] ^= 1
+    for content, piece in (
+        (_archive({"../../model.txt": b"x"}), "holds 0 files 'model' and not one (it holds: ../../model.txt)"),
+        (_archive({"a/model": b"x", "b/model": b"y"}), "holds 2 files 'model'"),
+        (_archive({"../model": b"other"}), "sha256"), (b"<html>", "cannot be read"), (sound[:5000], "cannot be read"),
+        (bytes(damaged), "cannot be read"),
+    ):
+        archive.write_bytes(content)
+        assert piece in _error(wanted, tmp_path)
+        assert [p.name for p in tmp_path.iterdir()] == ["net.zip"]
+    assert not (tmp_path.parent / "model").exists()
+
+
+def test_the_hub_can_be_elsewhere(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = entries()["resnet18-imagenet"]
+    assert known.address == "https://huggingface.co/timm/resnet18.a1_in1k/resolve/main/model.safetensors"
+    monkeypatch.setenv("HF_ENDPOINT", f"{server[0]}/")
+    assert pull(known, tmp_path).read_bytes() == CONTENT
+    assert server[1].asked == ["/timm/resnet18.a1_in1k/resolve/main/model.safetensors"]
 
 
 def test_offline_and_without_address(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

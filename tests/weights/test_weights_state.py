@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from kdcli.errors import WeightsError
-from kdcli.weights import load_into, load_state, read_metadata, save
+from kdcli.weights import convert, load_into, load_state, read_metadata, save
 
 
 class _Evil:
@@ -88,6 +89,8 @@ def test_files_that_are_missing_empty_or_pointers(tmp_path: Path) -> None:
     assert "folder" in _error(load_state, tmp_path)
     (tmp_path / "empty.pth").touch()
     assert "empty" in _error(load_state, tmp_path / "empty.pth")
+    (tmp_path / "page.pth").write_text("\n<!DOCTYPE html><title>Sign in</title>")
+    assert "web page" in _error(load_state, tmp_path / "page.pth")
     pointer = tmp_path / "p.pth"
     pointer.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 12\n")
     assert "git lfs pull" in _error(load_state, pointer)
@@ -144,3 +147,20 @@ def test_real_files(shared: Path) -> None:
     state = load_state(shared / "data/weights/upydnet/micro-kitti/from_scratch_48x48lab/upydnet.pth")
     assert sum(tensor.numel() for tensor in state.values()) == 107_625
     assert "git lfs" in _error(load_state, shared / "data/bad_inputs/git_lfs_pointer/models/gen-2/1.pth")
+
+
+def test_archives_of_other_files_and_other_protocols(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "net.zip", "w") as archive:
+        archive.writestr("bts_nyu/model", b"x")
+    assert "archive of files (bts_nyu/model); unpack it" in _error(load_state, tmp_path / "net.zip")
+    torch.jit.save(torch.jit.script(nn.ReLU()), tmp_path / "script.pt")
+    assert "TorchScript program" in _error(load_state, tmp_path / "script.pt")
+    for zipped in (True, False):
+        torch.save(_net().state_dict(), tmp_path / "p.pt", pickle_protocol=4, _use_new_zipfile_serialization=zipped)
+        assert "protocol 4, which is not read; `kdcli weights convert" in _error(load_state, tmp_path / "p.pt")
+        assert load_state(convert(tmp_path / "p.pt").path).keys() == _net().state_dict().keys()
+
+
+def test_the_way_out_of_a_refusal_is_a_command_that_works(tmp_path: Path) -> None:
+    torch.save(_net(), tmp_path / "my net.pt")
+    assert f"`kdcli weights convert '{tmp_path}/my net.pt'` takes out" in _error(load_state, tmp_path / "my net.pt")
