@@ -3,17 +3,24 @@
 Written from the paper and from the names and shapes in the authors' checkpoints. Three things that the paper does not
 say matter for the released weights: the first convolution of the decoder pads its 1x1 kernel by one, all resizing
 aligns corners, and the backbone is TensorFlow's variant (its "same" padding is not symmetric, batch norm eps 1e-3).
+
+The version of the Monocular-Depth-Estimation-Toolbox differs in the decoder alone: no padding around that 1x1 kernel,
+convolutions without bias before batch norm, ReLU for leaky ReLU, and a depth convolution that nothing reads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from kdcli.networks.backbone import timm_network
+
+Layout = Literal["official", "toolbox"]
+"""Whose decoder it is: that of AdaBins' authors, or of the Monocular-Depth-Estimation-Toolbox."""
 
 CHANNELS = (24, 40, 64, 176, 2048)
 """Channels of the encoder's features at strides 2, 4, 8, 16, 32."""
@@ -40,13 +47,21 @@ class Bins(NamedTuple):
 class AdaBinsNet(nn.Module):
     """The network on normalised images, B x 3 x H x W to half that size; 129 to 500 patches of 32 x 32 pixels."""
 
-    def __init__(self, *, bins: int = 256, min_depth: float = 1e-3, max_depth: float = 10.0) -> None:
+    def __init__(
+        self, layout: Layout = "official", *, bins: int = 256, min_depth: float = 1e-3, max_depth: float = 10.0,
+        pretrained: bool = False,
+    ) -> None:
         super().__init__()
         self.min_depth, self.max_depth = min_depth, max_depth
-        self.backbone = timm.create_model("tf_efficientnet_b5", pretrained=False, num_classes=0, global_pool="")
-        self.decoder = Decoder()
+        self.backbone = timm_network(
+            "tf_efficientnet_b5.ap_in1k", pretrained=pretrained, num_classes=0, global_pool=""
+        )
+        self.decoder = Decoder(layout)
         self.attention = BinAttention(128, bins)
         self.classify = nn.Conv2d(QUERIES, bins, 1)
+        if layout == "toolbox":
+            # Of the base class of its heads: in every checkpoint, read by nothing.
+            self.conv_depth = nn.Conv2d(128, 1, 3, padding=1)
 
     def forward(self, image: Tensor) -> Bins:
         """Return depth as the expectation over the image's own bins: sum of probs times centers (equation 3)."""
@@ -74,13 +89,13 @@ class AdaBinsNet(nn.Module):
 class Decoder(nn.Module):
     """From the encoder's features to 128 channels at half the image's size."""
 
-    def __init__(self) -> None:
+    def __init__(self, layout: Layout) -> None:
         super().__init__()
         deepest = CHANNELS[-1]
         # A 1x1 kernel padded by one: the map grows by a border of bias, and the weights were trained with it.
-        self.widen = nn.Conv2d(deepest, deepest, 1, padding=1)
+        self.widen = nn.Conv2d(deepest, deepest, 1, padding=1 if layout == "official" else 0)
         self.ups = nn.ModuleList(
-            Up((deepest >> i) + skip, deepest >> (i + 1)) for i, skip in enumerate(reversed(CHANNELS[:-1]))
+            Up((deepest >> i) + skip, deepest >> (i + 1), layout) for i, skip in enumerate(reversed(CHANNELS[:-1]))
         )
         self.out = nn.Conv2d(deepest >> 4, 128, 3, padding=1)
 
@@ -95,10 +110,11 @@ class Decoder(nn.Module):
 class Up(nn.Sequential):
     """Enlarge to the skip's size, concatenate, convolve twice."""
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    def __init__(self, inputs: int, outputs: int, layout: Layout) -> None:
+        bias, activation = (True, nn.LeakyReLU) if layout == "official" else (False, nn.ReLU)
         super().__init__(
-            nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.LeakyReLU(),
-            nn.Conv2d(outputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs), nn.LeakyReLU(),
+            nn.Conv2d(inputs, outputs, 3, padding=1, bias=bias), nn.BatchNorm2d(outputs), activation(),
+            nn.Conv2d(outputs, outputs, 3, padding=1, bias=bias), nn.BatchNorm2d(outputs), activation(),
         )
 
     def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:  # type: ignore[override]
@@ -128,7 +144,7 @@ class BinAttention(nn.Module):
             tokens = layer(tokens)
         ranges = torch.einsum("bqc,bchw->bqhw", tokens[:, 1 : QUERIES + 1], self.local(feature))
         # Never zero: a bin of no width could not be found again by the gradient.
-        shares = torch.relu(self.regressor(tokens[:, 0])) + 0.1
+        shares = torch.relu(self.regressor(tokens[:, 0]).float()) + 0.1
         return shares / shares.sum(dim=1, keepdim=True), ranges
 
 

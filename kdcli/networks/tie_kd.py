@@ -91,7 +91,7 @@ class Head(DenseDecoder):
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Return B x 128 x h x w of maps that are finest first."""
         feature: Tensor = self.upsample_custom(self.decode(features))
-        return self.upsample_custom2(feature) if self.doublings == 2 else feature  # type: ignore[no-any-return]
+        return self.upsample_custom2(feature) if self.doublings == 2 else feature
 
 
 class ResNetMaps(nn.Module):
