@@ -47,7 +47,8 @@ class DepthModel(Protocol):
     model's own output resolution.
 
     Optional members: ``from_batch(batch) -> Prediction`` (used instead of ``forward`` by a model that answers from more
-    than the image), ``input_size`` (the size that the model brings every image to; strides of taps refer to it),
+    than the image), ``input_size`` (the size that the model brings every image to, or a function that gives it for the
+    image's height and width; strides of taps refer to it),
     ``architecture`` (a spec of the same network without weights, by which a trained copy is rebuilt from its file),
     ``read_out`` (a ``ReadOut``: how its authors read the final depth out of a prediction), ``bounded = False`` (its
     last layer is linear: the declared range is where depth is meant to lie, not a promise).

@@ -148,8 +148,7 @@ def _stack(group: list[tuple[int, Sample]], device: torch.device) -> tuple[list[
     batch = Batch(
         ids=tuple(sample.id for sample in samples),
         image=torch.stack([sample.image for sample in samples]),
-        # One group holds samples with depth or samples without, never both: the depth's shape is in its key, and whether
-        # the camera is known.
+        # One group holds samples with depth (with a camera) or samples without, never both: that is in its key.
         intrinsics=torch.stack(cameras) if cameras else None,
         depth=torch.stack(depths) if depths else None,
         valid=torch.stack(valids) if depths else None,

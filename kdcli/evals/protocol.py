@@ -47,7 +47,7 @@ class Protocol:
 
     @property
     def hash(self) -> str:
-        """A short hash of everything but the name; what is left to the model counts as for one that declares nothing."""
+        """A short hash of all but the name; what is left to the model counts as for one that declares nothing."""
         content = asdict(self.for_model(ReadOut()))
         del content["name"]
         return digest(content)
@@ -74,7 +74,7 @@ class Protocol:
         return made
 
     def modified(self, modifier: str) -> Protocol:
-        """Return the protocol with one modifier: an alignment, an aggregation, a way of resizing, ``flip``, ``no-flip``.
+        """Return the protocol with one modifier: an alignment, an aggregation, a resize, ``flip`` or ``no-flip``.
 
         A modifier that changes nothing leaves the name alone too.
 

@@ -50,9 +50,10 @@ def evaluate(
     """Measure models on a source under a protocol; one pass over the images for all models.
 
     align: ``none``, ``median`` or ``scale-shift``; None and ``auto`` take the protocol's, or what the depth kind needs.
-    flip: average with the mirrored image; None = as the protocol says, or else the model's ``read_out``. size: height and width that images are resized
-    to before the models. limit: only the first so many images. spec: how the source is named in results; None = its
-    own name. Models are moved to the device; their training mode is what it was afterwards.
+    flip: average with the mirrored image; None = as the protocol says, or else the model's ``read_out``. size: height
+    and width that images are resized to before the models. limit: only the first so many images. spec: how the source
+    is named in results; None = its own name. Models are moved to the device; their training mode is what it was
+    afterwards.
 
     Images without ground truth, without a pixel that counts, or with a prediction that is not finite are in no metric;
     they are in ``Result.skipped`` with the reason.

@@ -5,7 +5,6 @@ Layer names are those of zhyever/Monocular-Depth-Estimation-Toolbox, so that its
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kdcli.networks.densedepth import DenseDecoder
 from kdcli.networks.hahi import HahiNeck
 from kdcli.networks.swin import Swin
 
@@ -76,54 +76,17 @@ class HybridBackbone(Swin):
         return [self.relu(self.bn1(self.conv1(image))), *super().forward(image)]
 
 
-class DenseHead(nn.Module):
-    """Enlarge, concatenate, convolve twice: from the coarsest map to depth at the size of the finest."""
+class DenseHead(DenseDecoder):
+    """From the maps to depth at the size of the finest."""
 
     def __init__(self, channels: Sequence[int], start: float) -> None:
         """Build the head for maps of these channels, coarsest first."""
-        super().__init__()
+        super().__init__(channels, channels, functional.leaky_relu)
         self.conv_depth = nn.Conv2d(channels[-1], 1, 3, padding=1)
         # A dead ReLU learns nothing.
         assert self.conv_depth.bias is not None
         nn.init.constant_(self.conv_depth.bias, start)
-        self.conv_list = nn.ModuleList([Conv(channels[0], channels[0], 1)])
-        for coarse, skip in itertools.pairwise(channels):
-            self.conv_list.append(Up(coarse + skip, skip))
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Return B x 1 x h x w of maps that are finest first, before any activation."""
-        first, *ups = self.conv_list
-        feature = first(features[-1])
-        for up, skip in zip(ups, reversed(features[:-1]), strict=True):
-            feature = up(feature, skip)
-        return self.conv_depth(feature)  # type: ignore[no-any-return]
-
-
-class Up(nn.Module):
-    """Enlarge to the skip's size with corners aligned, concatenate, convolve twice."""
-
-    def __init__(self, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.convA = Conv(inputs, outputs, 3)
-        self.convB = Conv(outputs, outputs, 3)
-
-    def forward(self, coarse: Tensor, skip: Tensor) -> Tensor:
-        """Return B x outputs at the size of ``skip``."""
-        larger = functional.interpolate(coarse, size=skip.shape[-2:], mode="bilinear", align_corners=True)
-        feature = functional.leaky_relu(self.convA(torch.cat([larger, skip], dim=1)))
-        return functional.leaky_relu(self.convB(feature))
-
-
-class Conv(nn.Module):
-    """A convolution that keeps the size."""
-
-    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(inputs, outputs, kernel, padding=kernel // 2)
-        nn.init.kaiming_normal_(self.conv.weight, mode="fan_out")
-        assert self.conv.bias is not None
-        nn.init.zeros_(self.conv.bias)
-
-    def forward(self, feature: Tensor) -> Tensor:
-        """Return B x outputs x h x w."""
-        return self.conv(feature)  # type: ignore[no-any-return]
+        return self.conv_depth(self.decode(features))  # type: ignore[no-any-return]

@@ -105,8 +105,7 @@ class ResNetMaps(nn.Module):
 
     def forward(self, image: Tensor) -> list[Tensor]:
         """Return five maps, finest first."""
-        # Its ReLU works in place in timm; out of place the stem's map stays what a tap sees.
-        maps = [torch.relu(self.bn1(self.conv1(image)))]
+        maps = [self.act1(self.bn1(self.conv1(image)))]
         feature = functional.max_pool2d(maps[0], 3, stride=2, padding=1)
         for stage in (self.layer1, self.layer2, self.layer3, self.layer4):
             feature = stage(feature)

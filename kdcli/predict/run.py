@@ -80,8 +80,8 @@ def predict(
         progress: told how many inputs are done, of how many.
 
     Raises:
-        DataError: an input does not exist, or none could be read. ConfigError: unknown colour map, limits no range, a focal length that the
-            model does not ask for.
+        DataError: an input does not exist, or none could be read. ConfigError: unknown colour map, limits no range, a
+            focal length that the model does not ask for.
     """
     if focal is not None and read_out_of(model).focal is None:
         raise ConfigError(f"the depth of this model does not depend on the focal length; leave --focal {focal:g} out")

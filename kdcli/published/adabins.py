@@ -47,7 +47,7 @@ class AdaBins(Published):
     reference: ClassVar[str] = "AdaBins, arXiv 2011.14141, https://github.com/shariqfarooq123/AdaBins"
 
     def __init__(
-        self, location: str | None = None, *, max_depth: float | None = None, layout: Layout = "official",
+        self, location: str | None = None, *, max_depth: float | None = None, layout: Layout | None = None,
         pretrained: bool = False,
     ) -> None:
         """Build the network, and fill it where a checkpoint is given.
@@ -56,12 +56,12 @@ class AdaBins(Published):
             location: file of weights, or a name in ``kdcli weights list``.
             max_depth: greatest depth in metres, which the file does not tell: 80 when the file's name says kitti,
                 otherwise 10.
-            layout: whose decoder; where a checkpoint is given that decides.
+            layout: whose decoder; None is the checkpoint's, or the authors'.
             pretrained: begin with ImageNet weights in the encoder; a checkpoint replaces them.
 
         Raises:
-            WeightsError: the checkpoint is missing or does not fit, or pretrained weights cannot be had. SpecError: a
-                depth range that does not hold.
+            WeightsError: the checkpoint is missing, does not fit or has another layout, or pretrained weights cannot be
+                had. SpecError: a depth range that does not hold.
         """
         super().__init__()
         if max_depth is None:
@@ -70,9 +70,13 @@ class AdaBins(Published):
             raise SpecError(f"max_depth={max_depth:g} is no depth; use 10 for the indoor weights, 80 for driving")
         read = self.checkpoint(location)
         if read is not None:
-            layout = layout_of(read.state)
+            held = layout_of(read.state)
+            if layout not in (None, held):
+                raise WeightsError(f"'{read.path}' holds AdaBins in the {held} layout; leave out layout={layout}")
+            layout = held
             if layout == "toolbox":
                 self.provenance = replace(self.provenance, licence="Apache-2.0", notes=f"{self.reference}; {TOOLBOX}")
+        layout = layout or "official"
         self.normalise = Normalise()
         with drawing(read):
             self.network = AdaBinsNet(
@@ -82,8 +86,9 @@ class AdaBins(Published):
             self.fill(read, convert(read))
         self.depth_range = (MIN_DEPTH, max_depth)
         self.read_out = ReadOut(clip=self.depth_range, resize="bilinear-corners", flip=True)
-        self.architecture = f"adabins,layout={layout},max_depth={max_depth:g}"
+        self.architecture = f"adabins,layout={layout},max_depth={max_depth:.12g}"
         self.taps = _taps()
+        self.input_size = fitting_size
 
     @classmethod
     def weights(cls, options: Mapping[str, Any]) -> str:

@@ -104,20 +104,23 @@ def drawing(checkpoint: Checkpoint | None) -> Iterator[None]:
 
 
 class _NoDraws(TorchFunctionMode):
-    """Leave tensors as they are instead of initialising them."""
+    """Leave tensors as they are, or zero, instead of drawing them."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         given = kwargs or {}
-        if getattr(func, "__module__", "") == "torch.nn.init" or getattr(func, "__name__", "") in _DRAWS:
-            tensor = args[0] if args else given.get("tensor")
-            if isinstance(tensor, Tensor):
+        tensor = args[0] if args else given.get("tensor")
+        if isinstance(tensor, Tensor):
+            if getattr(func, "__module__", "") == "torch.nn.init":
                 return tensor
+            if getattr(func, "__name__", "") in _DRAWS:
+                # Not left as they are: a truncated draw is repeated until every number lies within its bounds.
+                return tensor.zero_()
         return func(*args, **given)
 
 
-_DRAWS = frozenset({"uniform_", "normal_", "erfinv_"})
+_DRAWS = frozenset({"uniform_", "normal_"})
 
 
 def to_multiple(image: Tensor, step: int) -> Tensor:

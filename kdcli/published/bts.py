@@ -105,7 +105,7 @@ class Bts(Published):
         self.read_out = (
             ReadOut(focal=FOCAL if pending else None) if official else ReadOut(clip=(1e-3, farthest), flip=True)
         )
-        self.architecture = f"bts,backbone={backbone},max_depth={farthest:g},layout={layout}" + (
+        self.architecture = f"bts,backbone={backbone},max_depth={farthest:.12g},layout={layout}" + (
             "" if focal is None else f",focal={focal}"
         )
         self.taps = _taps(backbone)

@@ -62,7 +62,7 @@ class DepthFormer(Published):
             self.fill(read, {key: value for key, value in read.state.items() if not key.endswith(COMPUTED)})
         self.depth_range = (MIN_DEPTH, max_depth)
         self.read_out = ReadOut(clip=self.depth_range, resize="bilinear-corners", flip=True)
-        self.architecture = f"depthformer,backbone={name},max_depth={max_depth:g}"
+        self.architecture = f"depthformer,backbone={name},max_depth={max_depth:.12g}"
         self.taps = _taps(VARIANTS[name].channels)
 
     @classmethod

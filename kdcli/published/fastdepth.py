@@ -53,7 +53,7 @@ class FastDepth(Published):
         self.depth_range = (0.0, max_depth)
         self.read_out = ReadOut()
         variant = "" if chosen == FULL else f",widths={_text(chosen)}"
-        self.architecture = f"fastdepth{variant},max_depth={max_depth:g}"
+        self.architecture = f"fastdepth{variant},max_depth={max_depth:.12g}"
         self.taps = _taps(chosen)
 
     @classmethod

@@ -43,7 +43,7 @@ class Fcrn(Published):
         self.fill(read)
         self.depth_range = (0.0, max_depth)
         self.read_out = ReadOut(resize="bilinear-corners")
-        self.architecture = f"fcrn,backbone={backbone},max_depth={max_depth:g}"
+        self.architecture = f"fcrn,backbone={backbone},max_depth={max_depth:.12g}"
         self.taps = _taps(ENCODERS[backbone][1])
 
     @classmethod

@@ -53,7 +53,7 @@ class GuideDepth(Published):
         self.fill(read)
         self.depth_range = (self.max_depth / 100, self.max_depth)
         self.read_out = ReadOut(resize="bilinear")
-        self.architecture = f"guidedepth,size={chosen},max_depth={self.max_depth:g}"
+        self.architecture = f"guidedepth,size={chosen},max_depth={self.max_depth:.12g}"
         self.taps = _taps(chosen)
 
     @classmethod

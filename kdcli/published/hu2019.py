@@ -72,7 +72,7 @@ class Hu2019(Published):
         self.depth_range = (0.0, max_depth)
         self.read_out = ReadOut(resize="bilinear-corners" if align_corners else "bilinear")
         self.architecture = (
-            f"hu2019,backbone={chosen},align_corners={str(align_corners).lower()},max_depth={max_depth:g}"
+            f"hu2019,backbone={chosen},align_corners={str(align_corners).lower()},max_depth={max_depth:.12g}"
         )
         self.taps = _taps(chosen)
 

@@ -60,7 +60,7 @@ class Mff(Published):
             self.fill(read, rename(read.state, _rules(chosen), read.path, network=f"MFF on {chosen}", advice=_ADVICE))
         self.depth_range = (0.0, max_depth)
         self.read_out = ReadOut(resize="bilinear-corners")
-        self.architecture = f"mff,backbone={chosen},max_depth={max_depth:g}"
+        self.architecture = f"mff,backbone={chosen},max_depth={max_depth:.12g}"
         self.taps = _taps(chosen)
 
     @classmethod

@@ -46,7 +46,7 @@ class MidasSmall(Published):
         self.fill(read)
         self.depth_range = (0.0, max_depth)
         self.read_out = ReadOut(resize="bicubic")
-        self.architecture = f"midas-small,max_depth={max_depth:g}"
+        self.architecture = f"midas-small,max_depth={max_depth:.12g}"
         self.taps = _taps()
 
     @classmethod

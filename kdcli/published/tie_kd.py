@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from torch import Tensor
@@ -21,6 +20,9 @@ MIN_DEPTH = 1e-3
 RANGES = {"kitti": (80.0, 257), "nyu": (10.0, 49)}
 """Data set -> greatest depth in metres, number of bins."""
 
+DRIVING = 20.0
+"""Metres; a network that reaches further is one for KITTI."""
+
 _MARKS = {"mobilenet_v2": "backbone.conv1.conv.weight", "resnet18": "backbone.layer4.1.conv2.weight",
           "resnet50": "backbone.layer4.1.conv3.weight"}
 _CLASSIFY = "decode_head.conv_out.0.weight"
@@ -32,10 +34,10 @@ class TieKd(Published):
 
     ``head=dpm`` gives a distribution over uniform bins (``probs`` and ``centers``) and depth as its expectation,
     ``head=response`` depth alone. ``dataset=kitti`` is 257 bins to 80 m, ``nyu`` 49 bins to 10 m; ``bins`` and
-    ``max_depth`` change either. A checkpoint of HPC-Lab-KOREATECH/TIE-KD as location tells all of that but the data set
-    of a response head, for which a file name with kitti in it counts. Without one it is a student to train: by default
-    MobileNetV2 with bins, for the data set that ``max_depth`` fits (nyu up to 20 m); ``pretrained=true`` begins with
-    ImageNet weights in the backbone.
+    ``max_depth`` change either. A checkpoint of HPC-Lab-KOREATECH/TIE-KD as location tells its backbone, head and bins,
+    and by 257 or 49 bins its data set; otherwise that is kitti where the file's name says so or ``max_depth`` exceeds
+    20 m, else nyu, unless ``dataset`` is given. Without one it is a student to train: by default MobileNetV2 with bins,
+    for the data set that ``max_depth`` fits; ``pretrained=true`` begins with ImageNet weights in the backbone.
     """
 
     title: ClassVar[str] = "TIE-KD"
@@ -51,18 +53,23 @@ class TieKd(Published):
 
         Raises:
             WeightsError: the checkpoint is missing, does not fit or is of another variant than was asked for, or
-                pretrained weights cannot be had. SpecError: a range or a number of bins that does not hold.
+                pretrained weights cannot be had. SpecError: a range or a number of bins that does not hold, or bins of
+                a response head.
         """
         super().__init__()
         read = self.checkpoint(location)
-        held = _told_by(read, max_depth)
-        asked = {"backbone": backbone, "head": head, "dataset": dataset}
+        given: dict[str, Any] = {"backbone": backbone, "head": head, "dataset": dataset, "bins": bins}
+        asked = {key: value for key, value in given.items() if value is not None}
+        chosen = {"backbone": "mobilenet_v2", "head": "dpm", "dataset": _likely_dataset(read, max_depth)} | asked
         if read is not None:
-            _agree(read.path, held, asked)
-        chosen = {key: asked[key] or held[key] for key in held}
+            chosen |= _told_by(read, asked)
         far, count = RANGES[chosen["dataset"]]
-        far, count = far if max_depth is None else max_depth, count if bins is None else bins
+        far = far if max_depth is None else max_depth
         check_range(MIN_DEPTH, far)
+        dpm = chosen["head"] == "dpm"
+        if not dpm and bins is not None:
+            raise SpecError(f"bins={bins} belongs to head=dpm, a response head has none; leave it out")
+        count = chosen.pop("bins", count)
         if count < 2:
             raise SpecError(f"bins={count} is too few for a distribution; use 2 or more, for example 257")
         self.normalise = Normalise()
@@ -72,15 +79,22 @@ class TieKd(Published):
         if read is not None:
             rules = _MOBILENET if chosen["backbone"] == "mobilenet_v2" else _RESNET
             self.fill(read, rename(read.state, rules, read.path, network="TIE-KD", advice=_ADVICE))
-        self.depth_range = (MIN_DEPTH if chosen["head"] == "dpm" else 0.0, far)
+        self.depth_range = (MIN_DEPTH if dpm else 0.0, far)
         self.read_out = ReadOut(clip=(MIN_DEPTH, far), resize="bilinear-corners", flip=True)
-        self.architecture = f"tie-kd,max_depth={far:g},bins={count}," + ",".join(f"{k}={v}" for k, v in chosen.items())
+        resolved = {"max_depth": f"{far:.12g}", **({"bins": count} if dpm else {}), **chosen}
+        self.architecture = ",".join(["tie-kd", *(f"{key}={value}" for key, value in resolved.items())])
         self.taps = _taps(chosen["backbone"])
 
     @classmethod
     def weights(cls, options: Mapping[str, Any]) -> str:
-        """Return the name of the weights that a teacher looks for."""
-        dataset = options.get("dataset") or _dataset_for(options.get("max_depth"))
+        """Return the name of the weights that a teacher looks for.
+
+        Raises:
+            WeightsError: those of a response head are known by no name.
+        """
+        if options.get("head") == "response":
+            raise WeightsError("no weights of a TIE-KD student with a response head are known by name; give a file")
+        dataset = options.get("dataset") or _likely_dataset(None, options.get("max_depth"))
         return f"tie-kd-{(options.get('backbone') or 'mobilenet_v2').replace('_', '')}-{dataset}"
 
     def forward(self, image: Tensor) -> Prediction:
@@ -92,37 +106,32 @@ class TieKd(Published):
 TieKdTeacher = teacher_of(TieKd)
 
 
-def _dataset_for(max_depth: float | None) -> str:
-    return "kitti" if max_depth is not None and max_depth > 20 else "nyu"
+def _likely_dataset(read: Checkpoint | None, max_depth: float | None) -> str:
+    """Return the data set where neither an option nor a number of bins tells it."""
+    named = read is not None and "kitti" in read.path.name.lower()
+    return "kitti" if named or (max_depth is not None and max_depth > DRIVING) else "nyu"
 
 
-def _told_by(read: Checkpoint | None, max_depth: float | None) -> dict[str, str]:
-    """Return backbone, head and data set of a checkpoint; without one the defaults.
+def _told_by(read: Checkpoint, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a checkpoint tells: backbone and head, with bins their number, and the data set if that tells it.
 
     Raises:
-        WeightsError: no checkpoint of TIE-KD.
+        WeightsError: no checkpoint of TIE-KD, or one that contradicts what was asked for.
     """
-    if read is None:
-        return {"backbone": "mobilenet_v2", "head": "dpm", "dataset": _dataset_for(max_depth)}
     backbone = next((name for name in ("mobilenet_v2", "resnet50", "resnet18") if _MARKS[name] in read.state), None)
     if backbone is None or _CLASSIFY not in read.state:
         raise WeightsError(f"'{read.path}' is no checkpoint of TIE-KD; {_ADVICE}")
-    rows = read.state[_CLASSIFY].shape[0]
-    by_bins = next((dataset for dataset, (_, bins) in RANGES.items() if bins == rows), None)
-    by_name = "kitti" if "kitti" in Path(read.path).name.lower() else _dataset_for(max_depth)
-    return {"backbone": backbone, "head": "response" if rows == RESPONSE_BINS else "dpm", "dataset": by_bins or by_name}
-
-
-def _agree(path: Path, held: Mapping[str, str], asked: Mapping[str, str | None]) -> None:
-    """Refuse options that a checkpoint contradicts; the data set of a response head is nowhere in it.
-
-    Raises:
-        WeightsError: it does contradict one.
-    """
+    rows = len(read.state[_CLASSIFY])
+    told: dict[str, Any] = {"backbone": backbone, "head": "dpm", "bins": rows}
+    if known := [dataset for dataset, (_, bins) in RANGES.items() if bins == rows]:
+        told["dataset"] = known[0]
+    # As many bins as the unused layer of a response head has are believed only to who asks for both.
+    if rows == RESPONSE_BINS and not (asked.get("head") == "dpm" and asked.get("bins") == rows):
+        told = {"backbone": backbone, "head": "response"}
     for key, value in asked.items():
-        known = key != "dataset" or held["head"] == "dpm"
-        if known and value not in (None, held[key]):
-            raise WeightsError(f"'{path}' holds a TIE-KD student with {key}={held[key]}; leave out {key}={value}")
+        if told.get(key, value) != value:
+            raise WeightsError(f"'{read.path}' holds a TIE-KD student with {key}={told[key]}; leave out {key}={value}")
+    return told
 
 
 def _mobilenet_rules() -> list[Rule]:
@@ -144,7 +153,7 @@ _RESNET: list[Rule] = [(r"(backbone|decode_head)\.", r"\1.")]
 
 def _taps(backbone: str) -> dict[str, Tap]:
     layout, mobile = LAYOUTS[backbone], backbone == "mobilenet_v2"
-    where = [f"blocks.{i}" for i in (1, 2, 4, 6)] if mobile else ["bn1", *(f"layer{i}" for i in (1, 2, 3, 4))]
+    where = [f"blocks.{i}" for i in (1, 2, 4, 6)] if mobile else ["act1", *(f"layer{i}" for i in (1, 2, 3, 4))]
     strides = (4, 8, 8, 8) if mobile else (2, 4, 8, 16, 32)
     taps = {
         f"enc{i + 1}": Tap(module=f"network.backbone.{module}", stride=stride, channels=channels)

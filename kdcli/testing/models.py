@@ -165,13 +165,15 @@ class ModelChecks:
     def taps(self) -> str:
         """Expect every tap where it says, with its stride and channels.
 
-        A network that resizes images to one size of its own says so as ``input_size``; strides then refer to that.
+        A network that resizes images to a size of its own says so as ``input_size``, the size or a function of the
+        image's height and width; strides then refer to that.
         """
         if not self.model.taps:
             raise Skip("it names none")
         with torch.no_grad(), TapReader(self.model, self.model.taps) as reader:
             self.predict(self.image(self.sizes[-1]))
-        size = getattr(self.model, "input_size", None) or self.sizes[-1]
+        own = getattr(self.model, "input_size", None) or self.sizes[-1]
+        size = own(*self.sizes[-1]) if callable(own) else own
         for name, tap in self.model.taps.items():
             feature = reader.features.get(name)
             if feature is None or feature.dim() != 4:

@@ -13,6 +13,7 @@ import kdcli
 from kdcli import registry
 from kdcli.errors import SpecError, WeightsError
 from kdcli.networks.read_out import own_map
+from kdcli.networks.taps import TapReader
 from kdcli.testing import check_student, check_teacher
 
 DECODER = {"dec1": "decode_head.conv_list.0"}
@@ -47,6 +48,7 @@ def test_the_authors_numbers_through_a_file_that_tells_its_variant(
     model = kdcli.load_model(f"teacher:tie-kd:{file}")
     file.unlink()
     size = "max_depth=80,bins=257" if "kitti" in name else "max_depth=10,bins=49"
+    size = size if "dpm" in name else "max_depth=80"
     assert model.architecture == f"tie-kd,{size},{variant}"
     assert count(model) == parameters == known.meta["parameters"]
     assert len(model.network.state_dict()) == len(known.keys)  # type: ignore[union-attr,operator]
@@ -87,6 +89,41 @@ def test_the_data_set_follows_the_range() -> None:
         registry.build("student", "tie-kd,max_depth=0.0")
     with pytest.raises(SpecError, match="bins=1 "):
         registry.build("student", "tie-kd,bins=1")
+    with pytest.raises(SpecError, match="bins=33 belongs to head=dpm"):
+        registry.build("student", "tie-kd,head=response,bins=33")
+    uneven = registry.build("student", "tie-kd,max_depth=12.3456789")
+    assert registry.build("student", uneven.architecture).depth_range == uneven.depth_range
+
+
+def test_other_numbers_of_bins_are_read_from_the_file(golden: Callable[[str], Golden], tmp_path: Path) -> None:
+    state, file = golden("tiekd_resnet18_dpm_kitti").state(), tmp_path / "x.pth"
+
+    def variant(rows: int, options: str = "") -> str:
+        cut = {key: value[:rows] for key, value in state.items() if "conv_out" in key}
+        torch.save({"state_dict": state | cut}, file)
+        return str(registry.build("teacher", f"tie-kd:{file}{options}").architecture)
+
+    assert variant(33) == "tie-kd,max_depth=10,bins=33,backbone=resnet18,head=dpm,dataset=nyu"
+    assert variant(33, ",dataset=kitti") == "tie-kd,max_depth=80,bins=33,backbone=resnet18,head=dpm,dataset=kitti"
+    with pytest.raises(WeightsError, match="with bins=33; leave out bins=49"):
+        variant(33, ",bins=49")
+    assert "head=response" in variant(256)
+    assert "bins=256,backbone=resnet18,head=dpm" in variant(256, ",head=dpm,bins=256")
+    with pytest.raises(WeightsError, match="with head=response; leave out head=dpm"):
+        variant(256, ",head=dpm")
+    file.unlink()
+
+
+def test_the_stems_tap_is_what_the_decoder_gets() -> None:
+    student = registry.build("student", "tie-kd,backbone=resnet18,bins=8").eval()
+    with torch.no_grad(), TapReader(student, ["enc1"]) as reader:
+        student(torch.rand(1, 3, 32, 64))
+    assert reader.features["enc1"].min() == 0
+
+
+def test_response_heads_have_no_weights_by_name() -> None:
+    with pytest.raises(WeightsError, match="response head are known by name; give a file"):
+        registry.build("teacher", "tie-kd,head=response")
 
 
 def test_what_a_file_contradicts_is_refused(golden: Callable[[str], Golden], tmp_path: Path) -> None:
@@ -113,5 +150,8 @@ def test_without_weights_one_line_says_where_to_get_them(options: str, file: str
     assert "\n" not in str(caught.value) and caught.value.exit_code == 4
 
 
-def test_exports(tmp_path: Path) -> None:
-    check_exports("tie-kd", tmp_path)
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", ["tie-kd", "tie-kd,backbone=resnet18,head=response"])
+def test_exports(tmp_path: Path, spec: str) -> None:
+    check_exports(spec, tmp_path)
+    (tmp_path / "student.onnx").unlink()

@@ -92,7 +92,7 @@ def test_the_report_shows_conditions_differences_and_the_worst(tmp_path: Path, r
     text = path.read_text()
     for heading in ("Metrics", "Paired differences", "Conditions", "Worst 2 images of constant", "Provenance"):
         assert heading in text
-    assert "aligned differently" in text
+    assert "aligned or read out" in text
     assert results[0].protocol.hash in text
     assert results[1].protocol.hash in text
     # Per image: picture, ground truth, and depth with error for each of the two models.
