@@ -31,7 +31,9 @@ def comparison(path: Path, examples: Sequence[Example], *, unit: str = "", colou
     for example in examples:
         panels = [example.image, colourise(example.depth, example.valid, limits=limits, name=colours)]
         panels += [colourise(example.predictions[name], None, limits=limits, name=colours) for name in names]
-        rows.append([_panel(panel) for panel in panels])
+        # The models may have seen the image at another aspect ratio than it has.
+        shape = (int(example.depth.shape[-2]), int(example.depth.shape[-1]))
+        rows.append([_panel(panel, shape) for panel in panels])
     grid = _grid(["image", "ground truth", *names], rows)
     write_picture(path, with_legend(grid, legend(grid.shape[-1], limits, unit=unit, name=colours)))
 
@@ -48,8 +50,10 @@ def write_picture(path: Path, picture_3HW: Tensor) -> None:
         temporary.write_bytes(png(picture_3HW))
 
 
-def _panel(image_3HW: Tensor) -> Tensor:
-    height = round(image_3HW.shape[-2] * PANEL / image_3HW.shape[-1])
+def _panel(image_3HW: Tensor, shape: tuple[int, int] | None = None) -> Tensor:
+    """Return a picture at the width of a panel, in its own aspect ratio or in that of a shape (height, width)."""
+    tall, wide = shape or (image_3HW.shape[-2], image_3HW.shape[-1])
+    height = round(tall * PANEL / wide)
     mode = "nearest-exact" if image_3HW.shape[-1] < PANEL else "area"
     return F.interpolate(image_3HW[None].float().cpu(), size=(height, PANEL), mode=mode)[0]
 
