@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
+import types
+import typing
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, Union
 
 from kdcli import registry
 from kdcli.errors import KdcliError, PluginError, nearest
@@ -89,7 +92,7 @@ def describe(plugin: registry.Plugin) -> Info:
             origin, doc = str(path), _leading_comment(path.read_text(encoding="utf-8"))
         else:
             factory = registry.load(plugin)
-            origin, doc, facts = _origin(factory), _first_lines(factory), _facts(factory)
+            origin, doc, facts = _origin(factory), _description(factory), _facts(factory)
             found, takes_location = _keys(factory)
     except (KdcliError, OSError) as problem:
         error = str(problem)
@@ -121,9 +124,9 @@ def _keys(factory: Callable[..., Any]) -> tuple[tuple[Key, ...], bool]:
         parameters = keys(factory)
     except (TypeError, ValueError):  # a callable written in C has no signature
         return (), False
-    types = hints(factory)
+    known = hints(factory)
     found = tuple(
-        Key(name=name, type=_type_name(types.get(name, str)),
+        Key(name=name, type=_type_name(known.get(name, str)),
             default=None if parameter.default is parameter.empty else str(parameter.default))
         for name, parameter in parameters.items() if name != "location"
     )
@@ -131,6 +134,14 @@ def _keys(factory: Callable[..., Any]) -> tuple[tuple[Key, ...], bool]:
 
 
 def _type_name(kind: Any) -> str:
+    """Return a type as a user writes its values: ``resnet50|densenet161|none``, ``float|none``."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        return "|".join(map(str, arguments))
+    if origin in (Union, types.UnionType):
+        return "|".join(_type_name(argument) for argument in arguments)
+    if kind is types.NoneType:
+        return "none"
     return kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
 
 
@@ -142,9 +153,12 @@ def _origin(factory: Any) -> str | None:
         return None
 
 
-def _first_lines(factory: Any) -> str:
+def _description(factory: Any) -> str:
+    """Return the docstring up to its sections; not the signature that a dataclass has instead of one."""
     doc = inspect.getdoc(factory) or ""
-    return doc.split("\n\n")[0] if not doc.startswith(f"{getattr(factory, '__name__', '')}(") else ""
+    if doc.startswith(f"{getattr(factory, '__name__', '')}("):
+        return ""
+    return re.split(r"\n\n(?:Args|Raises|Returns|Yields):", doc)[0]
 
 
 def _facts(factory: Any) -> dict[str, str]:

@@ -41,7 +41,7 @@ class Swin(nn.Module):
         """Build the network: ``width`` channels at stride 4; heads, and blocks (``depths``), of the four stages."""
         super().__init__()
         self.patch_embed = PatchEmbed(width)
-        rates = torch.linspace(0, drop_path, sum(depths), device="cpu").tolist()
+        rates = [drop_path * i / (sum(depths) - 1) for i in range(sum(depths))]
         self.stages = nn.ModuleList()
         for i, (depth, head) in enumerate(zip(depths, heads, strict=True)):
             first = sum(depths[:i])

@@ -11,12 +11,14 @@ from typing import Any
 
 import pytest
 import torch
-from torch._subclasses.fake_tensor import FakeTensorDeviceMismatchError, FakeTensorMode
+from torch._subclasses import fake_tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from kdcli import registry
 from kdcli.config import StageConfig
 from kdcli.evals.alignment import align
 from kdcli.evals.metrics import per_image
+from kdcli.networks.read_out import own_map, resize_map
 from kdcli.training.augment import augment
 from kdcli.training.feed import resize_batch
 from kdcli.training.step import DistillTask
@@ -24,6 +26,12 @@ from kdcli.transform import BatchNormProbe, TransformMixer, TransformNetwork
 from kdcli.types import Batch, DepthKind
 
 CUDA = torch.device("cuda")
+MISMATCH = getattr(fake_tensor, "FakeTensorDeviceMismatchError", RuntimeError)  # older versions raise the latter
+PUBLISHED = (
+    "adabins", "bts", "bts,backbone=densenet161,max_depth=80,focal=721.5", "depthformer,backbone=swin-t", "fastdepth",
+    "fcrn,backbone=resnet18", "guidedepth", "hu2019", "mff", "mff,backbone=mobilenet_v2", "midas-small", "tie-kd",
+    "tie-kd,backbone=resnet18,head=response",
+)
 LOSSES = ("l1", "log-l1", "silog", "berhu", "ssim", "gradient", "normals", "affine-invariant")
 
 
@@ -65,7 +73,7 @@ def transform_on_gpu() -> TransformNetwork:
 
 
 def test_the_check_itself_catches_a_host_tensor(gpu: None) -> None:
-    with pytest.raises(FakeTensorDeviceMismatchError):
+    with pytest.raises(MISMATCH):
         _ = a_batch().image + torch.ones(3, 1, 1)
 
 
@@ -83,6 +91,17 @@ def test_the_step_follows_the_batch(gpu: None, mixer: str) -> None:
     result = task(resize_batch(batch, (40, 56)), 0, 1)
     assert result.loss.device == result.sound.device == torch.device("cuda", 0)
     assert set(LOSSES) <= set(result.terms)
+
+
+@pytest.mark.parametrize("spec", PUBLISHED)
+def test_published_networks_follow_the_image(gpu: None, spec: str) -> None:
+    network = on_gpu(spec)
+    for model in (network.train(), network.eval()):
+        said = model(torch.rand(2, 3, 64, 96, device=CUDA))
+        read = own_map(said, model.read_out, torch.full((2,), 500.0, device=CUDA))
+        shown = resize_map(read, (48, 64), model.read_out.resize)
+        parts = [shown, *said.aux, *(part for part in (said.probs, said.centers) if part is not None)]
+        assert all(part.device.type == "cuda" for part in parts)
 
 
 def test_fitting_follows_the_batch(gpu: None) -> None:
