@@ -79,6 +79,8 @@ def test_the_check_itself_catches_a_host_tensor(gpu: None) -> None:
 
 @pytest.mark.parametrize("mixer", ["none", "object", "cutmix", "mixup"])
 def test_the_step_follows_the_batch(gpu: None, mixer: str) -> None:
+    if mixer in ("cutmix", "mixup") and MISMATCH is RuntimeError:
+        pytest.skip("this version of torch wants a driver to fake what these mixers draw")
     stage = StageConfig(name="s", steps=1, task_loss="l1", batch_size=4)
     student = on_gpu("mobilenet,width=0.35,head=bins")
     teacher = on_gpu("mobilenet,width=0.35").eval()
