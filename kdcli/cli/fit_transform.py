@@ -1,4 +1,4 @@
-"""``kdcli fit-transform``: fit a transformation network to a teacher's feature statistics."""
+"""``kdcli fit-transform``: fit a transformation network to a teacher's feature statistics, or record these."""
 
 from __future__ import annotations
 
@@ -8,12 +8,26 @@ from typing import Annotated, Literal
 import typer
 
 from kdcli.cli.ui import Session, command
+from kdcli.errors import ConfigError
 
-_Teacher = Annotated[str, typer.Option("--teacher", help="A teacher with batch norms.", metavar="SPEC")]
+_Teacher = Annotated[str, typer.Option("--teacher", help="Whose statistics are to be met.", metavar="SPEC")]
 _Data = Annotated[str, typer.Option("--data", help="The images to transform, for example sim:blocks.", metavar="SPEC")]
-_Out = Annotated[Path, typer.Option("--out", help="File to write.", metavar="FILE.safetensors")]
+_Out = Annotated[Path | None, typer.Option("--out", help="File to write.", metavar="FILE.safetensors")]
+_Record = Annotated[Path | None, typer.Option(
+    "--record", metavar="FILE.safetensors", help="Fit nothing: record the teacher's feature statistics on the images, "
+    "once over all of them, for somebody who cannot have the images.",
+)]
+_Statistics = Annotated[Path | None, typer.Option(
+    "--statistics", metavar="FILE.safetensors", help="Recorded statistics to fit to, instead of the batch norms'.",
+)]
+_Tap = Annotated[list[str] | None, typer.Option(
+    "--tap", metavar="NAME", help="Inner feature to record, or module:PATH; repeat for several. Else all that the "
+    "teacher names.",
+)]
 _Mixer = Annotated[list[str] | None, typer.Option("--mixer", help="Mix before the transformation.", metavar="SPEC")]
-_Steps = Annotated[int, typer.Option("--steps", min=1, help="Updates of the network.", metavar="N")]
+_Steps = Annotated[int | None, typer.Option(
+    "--steps", min=1, help="Updates of the network (200); with --record batches to look at (all).", metavar="N",
+)]
 _Size = Annotated[str, typer.Option("--size", help="Height and width of the images.", metavar="HxW")]
 _Batch = Annotated[int, typer.Option("--batch-size", min=1, help="Images measured together.", metavar="N")]
 _Lr = Annotated[float, typer.Option("--lr", help="Learning rate.")]
@@ -27,18 +41,41 @@ def register(app: typer.Typer) -> None:
 
     @command(app, "fit-transform")
     def fit_transform(
-        session: Session, teacher: _Teacher, data: _Data, out: _Out, mixer: _Mixer = None, steps: _Steps = 200,
+        session: Session, teacher: _Teacher, data: _Data, out: _Out = None, record: _Record = None,
+        statistics: _Statistics = None, tap: _Tap = None, mixer: _Mixer = None, steps: _Steps = None,
         size: _Size = "96x128", batch_size: _Batch = 16, lr: _Lr = 2e-3, form: _Form = "both", content: _Content = 1.0,
         norm: _Norm = "relative",
     ) -> None:
-        """Fit a network that carries images into the statistics that a teacher's batch norms remember."""
+        """Fit a network that carries images into the statistics that a teacher remembers, or record these."""
         from kdcli.config import StageConfig
         from kdcli.spec import parse_size
         from kdcli.training import fit_transform as library
 
+        if (out is None) == (record is None):
+            raise ConfigError("give either --out FILE, to fit a transformation, or --record FILE, to record statistics")
+        if record is not None:
+            if statistics is not None:
+                raise ConfigError(f"--statistics {statistics} is for fitting; leave it out with --record")
+            stage = StageConfig(
+                name="record", train="transform", data=data, teachers=(teacher,), mixers=tuple(mixer or ()),
+                steps=steps, epochs=1 if steps is None else None, batch_size=batch_size, size=parse_size(size),
+            )
+            with session.progress() as display:
+                bar = display.add_task("recording", total=None, note="")
+                told = library.record_statistics(
+                    stage, record, taps=tap, seed=session.seed, device=session.device,
+                    told=lambda what, done, total: display.update(bar, completed=done, total=total),
+                )
+            session.result(told, f"{record}: {len(told['taps'])} features on {told['images']} images")
+            return
+        assert out is not None
+        if tap:
+            raise ConfigError(f"--tap {tap[0]} is for --record; the file of --statistics has its own")
+        steps = 200 if steps is None else steps
         stage = StageConfig(
             name="fit-transform", train="transform", data=data, teachers=(teacher,), mixers=tuple(mixer or ()),
             steps=steps, batch_size=batch_size, size=parse_size(size), lr=lr, network=form, content=content, norm=norm,
+            statistics="none" if statistics is None else str(statistics),
         )
         with session.progress() as display:
             bar = display.add_task("fitting", total=steps, note="")

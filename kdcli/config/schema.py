@@ -36,6 +36,9 @@ class StageConfig:
     norm: Literal["l2", "relative"] = "relative"
     """How the statistics of a fitted transformation network are compared: ``relative`` to the teacher's spread, so
     that all layers count alike, or plain ``l2``."""
+    statistics: str = "none"
+    """File of recorded feature statistics that a transformation network is fitted to; ``none``: the teacher's batch
+    norms."""
     content: float = 1.0
     """Weight of the content term that holds a fitted transformation network to the image."""
     steps: int | None = None

@@ -14,7 +14,7 @@ from kdcli.training.loop import total_steps
 from kdcli.training.mix_context import MixStep, apply
 from kdcli.training.parts import Workshop, provenance
 from kdcli.training.seeds import seed_of, seeded
-from kdcli.transform import TransformNetwork, fit, save
+from kdcli.transform import TransformNetwork, fit, save, statistics_for
 from kdcli.types import Batch
 
 
@@ -22,7 +22,7 @@ def fit_stage(shop: Workshop, stage: StageConfig, path: Path, told: Callable[[st
     """Fit on the stage's mixed images and write the network; a function of the seed alone.
 
     Raises:
-        ConfigError: several teachers, or one without batch norm.
+        ConfigError: several teachers, or one without statistics.
     """
     teachers = shop.teachers(stage)
     if len(teachers) != 1:
@@ -53,10 +53,14 @@ def fit_stage(shop: Workshop, stage: StageConfig, path: Path, told: Callable[[st
         lr=stage.lr,
         content=stage.content,
         norm=stage.norm,
+        statistics=statistics_for(teacher, stage.statistics),
         on_step=lambda step, _: told("fitted", step + 1, steps),
     )
     save(
         network,
         path,
-        {"teachers": provenance(teachers), "data": stage.data, "seed": shop.config.seed, **result.document()},
+        {
+            "teachers": provenance(teachers), "data": stage.data, "seed": shop.config.seed,
+            "statistics": stage.statistics, **result.document(),
+        },
     )

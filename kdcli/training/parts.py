@@ -24,7 +24,7 @@ from kdcli.training.feed import Feed, RenderCache
 from kdcli.training.mix_context import build_mixers
 from kdcli.training.seeds import seed_of, seeded
 from kdcli.training.step import DistillTask
-from kdcli.transform import batch_norms, load_mixer
+from kdcli.transform import load_mixer, statistics_for
 from kdcli.types import Batch, DepthKind
 
 UNBOUNDED = 1000.0
@@ -133,7 +133,7 @@ class Workshop:
                 self._probe(stage, task.context(next(feed.batches(0, 1)), 0, 1).batch)
         else:
             for teacher in self.teachers(stage).values():
-                batch_norms(teacher)
+                statistics_for(teacher, stage.statistics)
             self.mixers(stage, None)
 
     def _probe(self, stage: StageConfig, batch: Batch) -> None:

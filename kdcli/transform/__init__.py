@@ -1,4 +1,4 @@
-"""The transformation network: carries images into the feature statistics that a teacher's batch norms remember."""
+"""The transformation network: carries images into the feature statistics that a teacher remembers."""
 
 from __future__ import annotations
 
@@ -6,17 +6,25 @@ from kdcli.transform.files import load, save
 from kdcli.transform.fit import FitReport, LayerReport, fit
 from kdcli.transform.mixer import TransformMixer, load_mixer
 from kdcli.transform.network import TransformNetwork
-from kdcli.transform.statistics import BatchNormProbe, batch_norms
+from kdcli.transform.recorded import RecordedProbe, Statistics, read, record, statistics_for, write
+from kdcli.transform.statistics import BatchNormProbe, Probe, batch_norms
 
 __all__ = [
     "BatchNormProbe",
     "FitReport",
     "LayerReport",
+    "Probe",
+    "RecordedProbe",
+    "Statistics",
     "TransformMixer",
     "TransformNetwork",
     "batch_norms",
     "fit",
     "load",
     "load_mixer",
+    "read",
+    "record",
     "save",
+    "statistics_for",
+    "write",
 ]

@@ -1,4 +1,4 @@
-"""Fit a transformation network to a teacher's batch-norm statistics."""
+"""Fit a transformation network to a teacher's feature statistics."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, TrainingError
 from kdcli.transform.network import TransformNetwork
-from kdcli.transform.statistics import BatchNormProbe, Norm
+from kdcli.transform.recorded import RecordedProbe, Statistics
+from kdcli.transform.statistics import BatchNormProbe, Norm, Probe
 from kdcli.types import Batch
 
 CHECK_EVERY = 20
@@ -24,7 +25,7 @@ CHECK_EVERY = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerReport:
-    """One batch norm on the held-out batches: distance of means plus variances, unweighted."""
+    """One layer on the held-out batches: distance of means plus variances, unweighted."""
 
     name: str
     before: float
@@ -69,14 +70,15 @@ def fit(
     norm: Norm = "l2",
     weights: dict[str, float] | None = None,
     first: float = 1.0,
+    statistics: Statistics | None = None,
     held_out: Sequence[Batch] | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> FitReport:
     """Fit the network in place: Adam on statistics loss / its value before + ``content`` * ``content_gap``.
 
-    The first part is 1 at the start whatever the teacher and the norm, so that ``content`` means the same for all. Of
-    the state at the start and after each tenth of the steps, the best on the first batch set aside is kept; the report
-    is measured on the others.
+    The statistics are those of the teacher's batch norms, or recorded ones (``statistics``). The first part is 1 at the
+    start whatever the teacher and the norm, so that ``content`` means the same for all. Of the state at the start and
+    after each tenth of the steps, the best on the first batch set aside is kept; the report is measured on the others.
 
     The teacher is frozen and in evaluation mode throughout: the backward pass goes through it to the image alone, its
     weights and running statistics do not change. ``batches`` are images on the network's device, or a function of the
@@ -84,7 +86,7 @@ def fit(
     aside. ``on_step`` is told the step and the loss, every ``CHECK_EVERY`` steps.
 
     Raises:
-        ConfigError: the teacher has no batch norm, cuts the gradient, or the batches run out.
+        ConfigError: the teacher has no statistics, cuts the gradient, or the batches run out.
         TrainingError: the loss is not a number.
     """
     if steps < 1:
@@ -92,7 +94,9 @@ def fit(
     begin = time.perf_counter()
     feed, aside = _feed(batches, steps, held_out)
     choose, report_on = aside[:1], aside[1:] or aside
-    with _frozen(teacher), BatchNormProbe(teacher, norm=norm, weights=weights, first=first) as probe:
+    how: dict[str, Any] = {"norm": norm, "weights": weights, "first": first}
+    made = BatchNormProbe(teacher, **how) if statistics is None else RecordedProbe(teacher, statistics, **how)
+    with _frozen(teacher), made as probe:
         before, layers_before, _, _ = measure(network, teacher, report_on, probe)
         share = 1 / max(before, 1e-12)
 
@@ -146,7 +150,7 @@ def content_gap(moved: Tensor, image: Tensor) -> Tensor:
 
 @torch.no_grad()
 def measure(
-    network: nn.Module, teacher: nn.Module, batches: Sequence[Batch], probe: BatchNormProbe
+    network: nn.Module, teacher: nn.Module, batches: Sequence[Batch], probe: Probe
 ) -> tuple[float, dict[str, float], float, float]:
     """Return weighted loss, distance per layer, mean |G(x) - x| and content gap, each averaged over batches."""
     network.eval()

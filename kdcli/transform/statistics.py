@@ -1,4 +1,4 @@
-"""How far a batch is from the feature statistics that a network's batch norms remember.
+"""How far a batch is from the feature statistics that a network remembers, or that were recorded of it.
 
 For each batch norm the mean and biased variance of its *input* over batch and space are compared with the running
 mean and variance (DeepInversion, Yin et al. 2020: plain L2 norms over channels, summed over layers).
@@ -6,8 +6,10 @@ mean and variance (DeepInversion, Yin et al. 2020: plain L2 norms over channels,
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -31,13 +33,27 @@ def batch_norms(model: nn.Module) -> dict[str, nn.Module]:
     if not found:
         raise ConfigError(
             f"{type(model).__name__} has no batch norm with running statistics, which the transformation network is "
-            "fitted to; use a teacher with batch norms, or --transform none"
+            "fitted to; use a teacher with batch norms, a file of recorded statistics (kdcli fit-transform --record), "
+            "or --transform none"
         )
     return found
 
 
-class BatchNormProbe:
-    """Measure the batch norms of a network while it runs; a context manager, so that no hook is left behind.
+@dataclass(kw_only=True)
+class Target:
+    """What one place in a network should look like: per-channel mean and variance of what passes there."""
+
+    module: nn.Module
+    mean: Callable[[torch.device], Tensor]
+    """Of C channels, on the device of the features."""
+    variance: Callable[[torch.device], Tensor]
+    eps: float
+    output: bool
+    """Whether what leaves the module is measured instead of what enters it."""
+
+
+class Probe:
+    """Measure places of a network while it runs; a context manager, so that no hook is left behind.
 
     ::
 
@@ -45,30 +61,39 @@ class BatchNormProbe:
             teacher(image)
             loss = probe.loss()
 
-    ``norm=l2``: per layer || mean - running mean || + || variance - running variance ||. A batch shifted by 1 in all C
-    channels of a layer gives sqrt(C) there. ``norm=relative``: differences over the running deviation and the running
+    ``norm=l2``: per layer || mean - target mean || + || variance - target variance ||. A batch shifted by 1 in all C
+    channels of a layer gives sqrt(C) there. ``norm=relative``: differences over the target's deviation and its
     variance, as root mean square over channels, so that all layers count alike; a shift by one deviation gives 1.
     ``weights`` multiplies single layers, ``first`` the first one.
     """
 
     def __init__(
-        self, model: nn.Module, *, norm: Norm = "l2", weights: dict[str, float] | None = None, first: float = 1.0
+        self, targets: Mapping[str, Target], *, norm: Norm = "l2", weights: Mapping[str, float] | None = None,
+        first: float = 1.0,
     ) -> None:
+        """Take the targets by name, in order.
+
+        Raises:
+            ConfigError: an unknown norm, or a weight for a layer that is not there.
+        """
         if norm not in ("l2", "relative"):
-            raise ConfigError(f"batch-norm statistics: norm '{norm}' is unknown; use l2 or relative")
-        self.layers, self.norm = batch_norms(model), norm
-        unknown = sorted(set(weights or {}) - set(self.layers))
+            raise ConfigError(f"feature statistics: norm '{norm}' is unknown; use l2 or relative")
+        self.targets, self.norm = dict(targets), norm
+        unknown = sorted(set(weights or {}) - set(self.targets))
         if unknown:
-            raise ConfigError(f"batch-norm statistics: no layer '{unknown[0]}'; one is '{next(iter(self.layers))}'")
-        self.weights = dict.fromkeys(self.layers, 1.0) | (weights or {})
-        self.weights[next(iter(self.layers))] *= first
+            raise ConfigError(f"feature statistics: no layer '{unknown[0]}'; one is '{next(iter(self.targets))}'")
+        self.weights = dict.fromkeys(self.targets, 1.0) | dict(weights or {})
+        self.weights[next(iter(self.targets))] *= first
         self._seen: dict[str, list[tuple[Tensor, Tensor]]] = {}
         self._handles: list[Any] = []
 
-    def __enter__(self) -> BatchNormProbe:
+    def __enter__(self) -> Self:
         self._seen = {}
-        for name, module in self.layers.items():
-            self._handles.append(module.register_forward_pre_hook(self._hook(name)))
+        for name, target in self.targets.items():
+            if target.output:
+                self._handles.append(target.module.register_forward_hook(self._after(name)))
+            else:
+                self._handles.append(target.module.register_forward_pre_hook(self._before(name)))
         return self
 
     def __exit__(
@@ -91,33 +116,80 @@ class BatchNormProbe:
             ConfigError: no layer ran.
         """
         if not self._seen:
-            raise ConfigError("batch-norm statistics: none of the batch norms ran; call the network inside the probe")
-        return {name: self._gap(self.layers[name], seen) for name, seen in self._seen.items()}
+            raise ConfigError("feature statistics: none of the layers ran; call the network inside the probe")
+        return {name: self._gap(self.targets[name], seen) for name, seen in self._seen.items()}
 
     def loss(self) -> Tensor:
         """Return the weighted sum over layers of both distances."""
         parts = [self.weights[name] * (mean + variance) for name, (mean, variance) in self.gaps().items()]
         return torch.stack(parts).sum()
 
-    def _hook(self, name: str) -> Any:
+    def _before(self, name: str) -> Any:
         def measure(module: nn.Module, inputs: tuple[Any, ...]) -> None:
-            values: Tensor = inputs[0]
-            with torch.autocast(values.device.type, enabled=False):
-                values = values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
-                variance, mean = torch.var_mean(values, dim=(0, 2, 3), correction=0)
-            self._seen.setdefault(name, []).append((mean, variance))
+            self._seen.setdefault(name, []).append(moments(inputs[0]))
 
         return measure
 
-    def _gap(self, module: Any, seen: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    def _after(self, name: str) -> Any:
+        def measure(module: nn.Module, inputs: Any, output: Any) -> None:
+            self._seen.setdefault(name, []).append(moments(feature_of(output)))
+
+        return measure
+
+    def _gap(self, target: Target, seen: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
         means, variances = [], []
         for mean, variance in seen:
-            off_mean = mean - module.running_mean.to(mean.dtype)
-            off_variance = variance - module.running_var.to(mean.dtype)
+            wanted = target.variance(mean.device).to(mean.dtype)
+            off_mean = mean - target.mean(mean.device).to(mean.dtype)
+            off_variance = variance - wanted
             if self.norm == "relative":
-                scale = module.running_var.to(mean.dtype) + module.eps
+                scale = wanted + target.eps
                 size = off_mean.numel() ** 0.5
                 off_mean, off_variance = off_mean / scale.sqrt() / size, off_variance / scale / size
             means.append(torch.linalg.vector_norm(off_mean))
             variances.append(torch.linalg.vector_norm(off_variance))
         return torch.stack(means).mean(), torch.stack(variances).mean()
+
+
+class BatchNormProbe(Probe):
+    """A probe whose targets are the running statistics of a network's own batch norms, against what enters them."""
+
+    def __init__(
+        self, model: nn.Module, *, norm: Norm = "l2", weights: Mapping[str, float] | None = None, first: float = 1.0
+    ) -> None:
+        """Find the batch norms.
+
+        Raises:
+            ConfigError: there is none, an unknown norm, or a weight for a layer that is not there.
+        """
+        super().__init__(
+            {name: _of_batch_norm(module) for name, module in batch_norms(model).items()},
+            norm=norm, weights=weights, first=first,
+        )
+
+
+def _of_batch_norm(module: Any) -> Target:
+    return Target(
+        module=module, mean=lambda _: module.running_mean, variance=lambda _: module.running_var, eps=module.eps,
+        output=False,
+    )
+
+
+def feature_of(output: Any) -> Tensor:
+    """Return what a module gives as a feature: the first of several tensors.
+
+    Raises:
+        ConfigError: it gives no B x C x h x w.
+    """
+    feature = output[0] if isinstance(output, tuple | list) and output else output
+    if not isinstance(feature, Tensor) or feature.dim() != 4:
+        raise ConfigError("feature statistics: a tap gives no B x C x h x w feature; leave it out")
+    return feature
+
+
+def moments(feature: Tensor) -> tuple[Tensor, Tensor]:
+    """Return mean and biased variance per channel over batch and space, of B x C x h x w, in at least float32."""
+    with torch.autocast(feature.device.type, enabled=False):
+        values = feature.float() if feature.dtype in (torch.float16, torch.bfloat16) else feature
+        variance, mean = torch.var_mean(values, dim=(0, 2, 3), correction=0)
+    return mean, variance

@@ -136,7 +136,7 @@ def test_weights_and_wrong_options() -> None:
         BatchNormProbe(teacher, weights={"7": 1.0})
     with pytest.raises(ConfigError, match="use l2 or relative"):
         BatchNormProbe(teacher, norm="l1")  # type: ignore[arg-type]
-    with BatchNormProbe(teacher) as probe, pytest.raises(ConfigError, match="none of the batch norms ran"):
+    with BatchNormProbe(teacher) as probe, pytest.raises(ConfigError, match="none of the layers ran"):
         probe.loss()
 
 
