@@ -54,9 +54,9 @@ class Bts(Published):
     kitti or eigen, otherwise 10 m, or what ``max_depth`` says. Without one it is a student to train, official on
     resnet50 unless given; ``pretrained=true`` begins with ImageNet weights in the encoder.
 
-    Depth of official KITTI weights is meant for a focal length of 715.0873 pixels. Evaluation and prediction multiply
-    it by that of the camera over this; training does not, so give the camera's own as ``focal=`` (pixels of the image
-    as the network sees it; 721.5 for most of KITTI): depth is then meant for it throughout.
+    Depth of official KITTI weights is meant for a focal length of 715.0873 pixels. Evaluation, prediction and the
+    targets of a run multiply it by that of the camera over this, where the camera is known. ``focal=`` (pixels of the
+    image as the network sees it; 721.5 for most of KITTI) names one for all images: depth is then meant for it.
     """
 
     title: ClassVar[str] = "BTS"
