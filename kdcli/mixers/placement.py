@@ -100,14 +100,12 @@ def place(
     divided by the zoom.
     """
     assert donor.instances is not None
-    count, height, width = donor.instances.shape
+    height, width = donor.instances.shape[1:]
     device = donor.image.device
     row_at = torch.arange(height, device=device, dtype=torch.float32)
     column_at = torch.arange(width, device=device, dtype=torch.float32)
-    row_map = row_at[:, None].expand(count, height, width)
-    column_map = column_at.expand(count, height, width)
-    level_map = torch.zeros(count, height, width, device=device)
-    union = torch.zeros(count, height, width, dtype=torch.bool, device=device)
+    # Where no cut-out lands the maps mean nothing, so the first slot needs no choice.
+    flat = row_map = column_map = level_map = union = None
     depth = valid = None
     if receiver is not None:
         assert receiver.depth is not None and donor.depth is not None
@@ -130,14 +128,16 @@ def place(
             hit = hit if valid is None else hit & valid
             hit = hit if donor.valid is None else hit & _pull(donor.valid[:, 0], row, column)
             depth = torch.where(hit, there, depth)
-        row_map = torch.where(hit, rows[:, :, None], row_map)
-        column_map = torch.where(hit, columns[:, None, :], column_map)
-        if levels and zoom is not None:
+        flat = _over(hit, row[:, :, None] * width + column[:, None, :], flat)
+        if zoom is not None:
+            row_map = _over(hit, rows[:, :, None].expand_as(hit), row_map)
+            column_map = _over(hit, columns[:, None, :].expand_as(hit), column_map)
             level = ((1 / zoom).log2().ceil() - 1).clamp(0, levels)
-            level_map = torch.where(hit, level[:, None, None], level_map)
-        union |= hit
-    flat = (row_map.round() * width + column_map.round()).long().flatten(1)
-    if motion.zoom is None:
+            level_map = _over(hit, level[:, None, None].expand_as(hit), level_map) if levels else None
+        union = hit if union is None else union | hit
+    assert flat is not None and union is not None
+    flat = flat.flatten(1)
+    if row_map is None or column_map is None:
         image = donor.image.flatten(2).gather(2, flat[:, None].expand(-1, donor.image.shape[1], -1))
         image = image.view_as(donor.image)
     else:
@@ -163,6 +163,10 @@ def stay(donor: Batch, mask: Tensor, receiver: Batch | None = None) -> Placed:
 
 def _both_valid(batch: Batch) -> Tensor | None:
     return None if batch.valid is None else batch.valid[:, 0]
+
+
+def _over(mask: Tensor, new: Tensor, old: Tensor | None) -> Tensor:
+    return new if old is None else torch.where(mask, new, old)
 
 
 def _axis(
@@ -191,15 +195,19 @@ def _pull(maps: Tensor, row: Tensor, column: Tensor) -> Tensor:
     return maps.gather(1, row[:, :, None].expand(shape)).gather(2, column[:, None, :].expand(shape))
 
 
-def _read(image: Tensor, rows: Tensor, columns: Tensor, level_map: Tensor, levels: int) -> Tensor:
+def _read(image: Tensor, rows: Tensor, columns: Tensor, level_map: Tensor | None, levels: int) -> Tensor:
     """Return images read bilinearly at source positions B x H x W, from halved copies where the level says so."""
     height, width = image.shape[-2:]
     grid = torch.stack([(2 * columns + 1) / width - 1, (2 * rows + 1) / height - 1], -1).to(image.dtype)
-    found = None
-    for level in range(levels + 1):
+
+    def at(source: Tensor) -> Tensor:
+        return functional.grid_sample(source, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+    found = at(image)
+    if level_map is None:
+        return found
+    for level in range(1, levels + 1):
         size = (max(1, height >> level), max(1, width >> level))
-        source = image if level == 0 else functional.interpolate(image, size=size, mode="area")
-        read = functional.grid_sample(source, grid, mode="bilinear", padding_mode="border", align_corners=False)
-        found = read if found is None else torch.where((level_map == level)[:, None], read, found)
-    assert found is not None
+        halved = functional.interpolate(image, size=size, mode="area")
+        found = torch.where(level_map.eq(level)[:, None], at(halved), found)
     return found
