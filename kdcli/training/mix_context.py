@@ -47,11 +47,6 @@ def build_mixers(specs: Sequence[str]) -> list[Mixer]:
     return mixers
 
 
-def mixed(batch: Batch, mixers: Sequence[Mixer], *, seed: int, stage: str, step: int, total: int) -> Batch:
-    """Return the batch after all mixers; random numbers depend on (seed, stage, step) alone."""
-    return apply(batch, mixers, mix_step(batch, seed=seed, stage=stage, step=step, total=total))
-
-
 def mix_step(batch: Batch, *, seed: int, stage: str, step: int, total: int) -> MixStep:
     """Return the context of one batch; random numbers depend on (seed, stage, step) alone."""
     generator = torch.Generator(device=batch.image.device).manual_seed(seed_of(seed, stage, step))
