@@ -5,6 +5,7 @@ Every table between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->`` is made he
 python docs/figures.py keep NAME SOURCE   copy the results of a run (its folder) or of `kdcli eval --json` (a file)
                                           to docs/results/NAME.json
 python benchmarks/teacher_step.py --out docs/results/NAME.json
+python benchmarks/object_mixer.py --out docs/results/NAME.json
 python docs/figures.py                    write all tables anew from docs/results
 """
 
@@ -75,6 +76,29 @@ def costs(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + f"\n\nOn {where}, torch {first['torch']}."
 
 
+def ratios(rows: list[dict[str, Any]]) -> str:
+    """Return a Markdown table of what the same work costs here and done otherwise, one size and way a row."""
+    heads = ("against", "size", "batch", "theirs, ms/image", "ours, ms/image", "theirs / ours")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    lines += [
+        f"| {row['what']} | {row['size']} | {row['batch_size']} | {row['other_ms']:.3g} | {row['ours_ms']:.3g} "
+        f"| {row['ratio']:.2g} |"
+        for row in rows
+    ]
+    first = rows[0]
+    where = "" if first["device"] == "cpu" else f"ours on {first['device']}, theirs on "
+    tail = f"Medians over {first['rounds']} rounds, {where}{first['threads']} CPU thread(s), torch {first['torch']}."
+    return "\n".join(lines) + "\n\n" + tail
+
+
+def rendered(document: dict[str, Any]) -> str:
+    """Return the table of a result file, by what it holds."""
+    for key, render in (("benchmark", costs), ("ratios", ratios)):
+        if key in document:
+            return render(document[key])
+    return table(document)
+
+
 def cell(row: dict[str, Any], metric: str) -> str:
     """Return a metric with its interval."""
     value, (low, high) = row["metrics"][metric], row["ci95"][metric]
@@ -90,7 +114,7 @@ def fill() -> None:
             if not result.is_file():
                 sys.exit(f"{path.name} wants {result.relative_to(DOCS.parent)}, which is not there: keep it first")
             document = json.loads(result.read_text())
-            made = costs(document["benchmark"]) if "benchmark" in document else table(document)
+            made = rendered(document)
             text = re.sub(
                 rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)",
                 lambda m, made=made: m[1] + made + "\n" + m[2],

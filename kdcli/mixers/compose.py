@@ -1,12 +1,13 @@
 """What the mixers share: partners, random numbers, and putting one image over another.
 
 All of it is batched tensor arithmetic on the batch's device. Nothing reads a tensor back to the host, so a step that
-mixes never waits for the device.
+mixes never waits for the device. Large temporaries cost more than the arithmetic (on a CPU most of all), so results are
+written into the copies that were just made wherever no gradient needs them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
@@ -17,20 +18,33 @@ if TYPE_CHECKING:
     from kdcli.protocols import MixContext
     from kdcli.types import Batch
 
+Partner = Literal["cycle", "random", "self"]
 
-def partners(count: int, ctx: MixContext, device: torch.device) -> Tensor:
-    """Return whom each image is mixed with: one random cycle through the batch, so nobody meets itself.
 
-    A batch of one is its own partner.
+def partners(count: int, ctx: MixContext, device: torch.device, how: Partner = "cycle") -> Tensor:
+    """Return whom each image is mixed with, as ``count`` positions in the batch.
+
+    ``cycle`` is one random cycle through the batch: nobody meets itself and everybody gives once. ``random`` draws one
+    of the others for each image, so that some give several times. ``self`` is the image itself. A batch of one is its
+    own partner. A context with ``note(name, tensor)`` is told the positions.
     """
-    order = torch.randperm(count, generator=ctx.generator, device=device)
-    return torch.empty_like(order).scatter_(0, order, order.roll(-1))
+    if how == "cycle":
+        order = torch.randperm(count, generator=ctx.generator, device=device)
+        found = torch.empty_like(order).scatter_(0, order, order.roll(-1))
+    else:
+        found = torch.arange(count, device=device)
+        if how == "random" and count > 1:
+            found = (found + torch.randint(1, count, (count,), generator=ctx.generator, device=device)) % count
+    note = getattr(ctx, "note", None)
+    if note is not None:
+        note("partners", found)
+    return found
 
 
 def donors(batch: Batch, ctx: MixContext) -> Batch:
     """Return the batch with every image replaced by its partner; the ids stay those of the receivers."""
     order = partners(len(batch), ctx, batch.image.device)
-    return batch.map_tensors(lambda tensor: tensor[order])
+    return batch.map_tensors(lambda tensor: tensor.index_select(0, order))
 
 
 def uniform(shape: tuple[int, ...], ctx: MixContext, device: torch.device) -> Tensor:
@@ -53,6 +67,15 @@ def blend(under: Tensor, over: Tensor, opacity: Tensor) -> Tensor:
     opacity = opacity.to(under.dtype)
     mixed = under + opacity * (over - under)
     return torch.where(opacity == 0, under, torch.where(opacity == 1, over, mixed))
+
+
+def paste(mask: Tensor, over: Tensor, under: Tensor) -> Tensor:
+    """Return ``over`` inside the bool mask and ``under`` outside, bit for bit; the mask may be broadcast.
+
+    ``over`` is used up: the caller made it and needs it no more.
+    """
+    kept = over.requires_grad or under.requires_grad or over.dtype != under.dtype
+    return torch.where(mask, over, under) if kept else torch.where(mask, over, under, out=over)
 
 
 def merge_instances(under: Tensor, over: Tensor, mask: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kdcli.errors import ConfigError
-from kdcli.mixers.compose import beta, blend, check_share, donors, merge_instances, uniform
+from kdcli.mixers.compose import beta, check_share, donors, merge_instances, paste, uniform
 from kdcli.protocols import API_VERSION
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class CutMix:
         donor = donors(batch, ctx)
         mask = self.boxes(len(batch), batch.image.shape[-2], batch.image.shape[-1], ctx, device)
         mixed = replace(
-            batch, image=blend(batch.image, donor.image, mask[:, None]), depth=None, valid=None, labelled=None
+            batch, image=paste(mask[:, None], donor.image, batch.image), depth=None, valid=None, labelled=None
         )
         if batch.instances is not None and donor.instances is not None:
             mixed = replace(mixed, instances=merge_instances(batch.instances, donor.instances, mask))

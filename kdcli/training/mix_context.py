@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
+from torch import Tensor
 
 from kdcli import registry
 from kdcli.errors import PluginError
@@ -23,6 +24,12 @@ class MixStep:
     progress: float
     generator: torch.Generator
     epoch: int = 0
+    notes: list[tuple[str, Tensor]] = field(default_factory=list)
+    """What mixers told of their choices, in order: names and tensors on the batch's device."""
+
+    def note(self, name: str, value: Tensor) -> None:
+        """Keep what a mixer chose. Optional in a context: training keeps nothing."""
+        self.notes.append((name, value))
 
 
 def build_mixers(specs: Sequence[str]) -> list[Mixer]:
@@ -40,10 +47,10 @@ def build_mixers(specs: Sequence[str]) -> list[Mixer]:
     return mixers
 
 
-def mixed(batch: Batch, mixers: Sequence[Mixer], *, seed: int, stage: str, step: int, total: int) -> Batch:
-    """Return the batch after all mixers; random numbers depend on (seed, stage, step) alone."""
+def mix_step(batch: Batch, *, seed: int, stage: str, step: int, total: int) -> MixStep:
+    """Return the context of one batch; random numbers depend on (seed, stage, step) alone."""
     generator = torch.Generator(device=batch.image.device).manual_seed(seed_of(seed, stage, step))
-    return apply(batch, mixers, MixStep(step=step, stage=stage, progress=step / max(total, 1), generator=generator))
+    return MixStep(step=step, stage=stage, progress=step / max(total, 1), generator=generator)
 
 
 def apply(batch: Batch, mixers: Sequence[Mixer], context: MixContext) -> Batch:

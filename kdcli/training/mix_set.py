@@ -2,7 +2,8 @@
 
 ::
 
-    manifest.json        parameters, versions, and the source's id of each image
+    manifest.json        parameters, versions, the source's id of each image, and of each image whose parts it was given
+                         (one donor a mixer that takes partners) and the sha256 of its file
     images/000000.png    8-bit RGB
     instances/000000.png 16-bit ids, 0 = no object (where the source has objects)
     depth/000000.png     16-bit millimetres, 0 = none (where depth still holds after mixing)
@@ -11,6 +12,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +22,16 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from kdcli import __version__
 from kdcli.errors import ConfigError
-from kdcli.files import atomic, require_writable, write_json
+from kdcli.files import atomic, require_writable, sha256_of, write_json
 from kdcli.images import write_depth_png, write_image
 from kdcli.protocols import Mixer, Source
 from kdcli.sources import load_source
 from kdcli.training.feed import Feed
-from kdcli.training.mix_context import build_mixers, mixed
+from kdcli.training.mix_context import apply, build_mixers, mix_step
 from kdcli.training.seeds import seed_of
 from kdcli.types import Batch
 
@@ -37,6 +40,21 @@ BATCH = 16
 """Images that are mixed with each other at a time. Part of what a set is: other batches have other partners."""
 DEEPEST = 65.0
 """Metres that fit 16 bits of millimetres; what is farther is left out."""
+OUTLINE = (1.0, 0.2, 0.6)
+"""Colour around pasted objects in the preview."""
+NOTE_SECONDS = 10.0
+"""How often the manifest is written on the way: a killed call loses no more than that."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """Where one image comes from."""
+
+    id: str
+    donors: tuple[str, ...]
+    """Ids of the images that parts were taken from, one a mixer that takes partners, in order."""
+    sha256: str
+    """Of the image's file."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,37 +99,48 @@ def mix_set(
     source, built = load_source(data), build_mixers(mixers)
     size = size or _own_size(source)
     parameters = {"data": data, "mixers": list(mixers), "size": list(size), "seed": seed, "batch": BATCH}
-    ids = _resume(out, parameters)
+    known = _resume(out, parameters)
     feed = Feed(source, batch_size=BATCH, size=size, seed=seed_of(seed, "mix"), device=torch.device(device))
-    made = 0
+    made, noted = 0, time.monotonic()
     try:
         for step in range(-(-count // BATCH)):
             numbers = range(step * BATCH, min((step + 1) * BATCH, count))
-            missing = [n for n in numbers if str(n) not in ids or not _image(out, n).is_file()]
+            missing = [n for n in numbers if n not in known or not _image(out, n).is_file()]
             if missing:
-                _, batch = _batch(feed, built, seed, step)
-                if not ids:
+                plain, batch, givers = _batch(feed, built, seed, step)
+                if not known:
                     # Before the first image, so that an interrupted set is known for what it is.
                     _write_manifest(out, parameters, {})
                 for number in missing:
-                    _write(out, number, batch, number - step * BATCH)
-                    ids[str(number)] = batch.ids[number - step * BATCH]
+                    position = number - step * BATCH
+                    _write(out, number, batch, position)
+                    known[number] = Made(
+                        id=batch.ids[position], donors=tuple(plain.ids[giver[position]] for giver in givers),
+                        sha256=sha256_of(_image(out, number)),
+                    )
                 made += len(missing)
+                if time.monotonic() - noted > NOTE_SECONDS:
+                    _write_manifest(out, parameters, known)
+                    noted = time.monotonic()
             if told is not None:
                 told("mixed", numbers[-1] + 1, count)
     finally:
         # Also when interrupted: the next call then keeps what is there.
         if made:
-            _write_manifest(out, parameters, ids)
+            _write_manifest(out, parameters, known)
     if preview is not None:
-        _write_preview(preview, *_batch(feed, built, seed, 0), count)
+        _write_preview(preview, *_batch(feed, built, seed, 0)[:2], count)
     return MixReport(out=out, count=count, made=made, kept=count - made, size=size, preview=preview)
 
 
-def _batch(feed: Feed, mixers: Sequence[Mixer], seed: int, step: int) -> tuple[Batch, Batch]:
-    """Return a batch before and after mixing."""
+def _batch(
+    feed: Feed, mixers: Sequence[Mixer], seed: int, step: int
+) -> tuple[Batch, Batch, list[list[int]]]:
+    """Return a batch before and after mixing, and the positions of the partners of each mixer that takes some."""
     plain = next(feed.batches(step, step + 1))
-    return plain, mixed(plain, mixers, seed=seed, stage="mix", step=step, total=1)
+    context = mix_step(plain, seed=seed, stage="mix", step=step, total=1)
+    after = apply(plain, mixers, context)
+    return plain, after, [value.tolist() for name, value in context.notes if name == "partners"]
 
 
 def _own_size(source: Source) -> tuple[int, int]:
@@ -150,8 +179,8 @@ def _write_ids(path: Path, ids: Tensor) -> None:
         Image.fromarray(values.astype(np.uint16)).save(temporary)
 
 
-def _resume(out: Path, parameters: dict[str, Any]) -> dict[str, str]:
-    """Return the ids of the images that are there.
+def _resume(out: Path, parameters: dict[str, Any]) -> dict[int, Made]:
+    """Return what is known of the images that are there; half-written files go.
 
     Raises:
         ConfigError: the folder holds something else.
@@ -161,34 +190,60 @@ def _resume(out: Path, parameters: dict[str, Any]) -> dict[str, str]:
     try:
         manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
         known, ids = manifest["parameters"], dict(manifest["images"])
+        # Sets of 0.1 say less: their images are made again, with the same bytes.
+        told = {number: manifest["made"][number] for number in ids} if "made" in manifest else {}
+        made = {
+            int(number): Made(id=ids[number], donors=tuple(entry["donors"]), sha256=entry["sha256"])
+            for number, entry in told.items()
+        }
         if manifest["format"] != FORMAT:
             raise ValueError(manifest["format"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ConfigError(f"'{out}' already holds something that is no mixed set; use another --out") from None
     for key, value in parameters.items():
         if known.get(key) != value:
             raise ConfigError(f"'{out}' holds a set made with {key}={known.get(key)}, not {value}; use another --out")
-    return ids
+    for folder in ("images", "instances", "depth"):
+        # What a killed call was writing: see kdcli.files.atomic.
+        for half in (out / folder).glob(".[0-9]*.png"):
+            half.unlink(missing_ok=True)
+    return made
 
 
-def _write_manifest(out: Path, parameters: dict[str, Any], ids: dict[str, str]) -> None:
-    ordered = {number: ids[number] for number in sorted(ids, key=int)}
+def _write_manifest(out: Path, parameters: dict[str, Any], made: dict[int, Made]) -> None:
+    ordered = {str(number): made[number] for number in sorted(made)}
     write_json(out / "manifest.json", {
         "format": FORMAT, "parameters": parameters, "count": len(ordered),
         "versions": {"kdcli": __version__, "torch": torch.__version__, "numpy": np.__version__},
-        "images": ordered,
+        "images": {number: entry.id for number, entry in ordered.items()},
+        "made": {
+            number: {"donors": list(entry.donors), "sha256": entry.sha256} for number, entry in ordered.items()
+        },
     })
 
 
 def _write_preview(path: Path, plain: Batch, after: Batch, count: int) -> None:
-    """Write pairs of rows: images as they came above the same images after mixing."""
+    """Write pairs of rows: images as they came above the same images after mixing, pasted objects outlined."""
     shown = min(len(after), count, 12)
     columns = min(shown, 6)
     height, width = after.image.shape[-2:]
     rows = -(-shown // columns)
     canvas = torch.ones(3, rows * 2 * (height + 4) - 4, columns * (width + 4) - 4)
+    below = _outlined(plain, after).cpu().float()
     for i in range(shown):
         left, top = (i % columns) * (width + 4), (i // columns) * 2 * (height + 4)
-        for offset, batch in ((0, plain), (height + 4, after)):
-            canvas[:, top + offset : top + offset + height, left : left + width] = batch.image[i].cpu().float()
+        for offset, images in ((0, plain.image), (height + 4, below)):
+            canvas[:, top + offset : top + offset + height, left : left + width] = images[i].cpu().float()
     write_image(path, canvas)
+
+
+def _outlined(plain: Batch, after: Batch) -> Tensor:
+    """Return the mixed images with the border pixels of pasted objects in one colour; as they are without ids."""
+    if plain.instances is None or after.instances is None:
+        return after.image
+    ids = torch.where(after.instances != plain.instances, after.instances, 0)
+    around = functional.pad(ids[:, None].double(), (1, 1, 1, 1), mode="replicate")[:, 0]
+    edge = torch.zeros_like(ids, dtype=torch.bool)
+    for down, right in ((0, 1), (2, 1), (1, 0), (1, 2)):
+        edge |= around[:, down : down + ids.shape[1], right : right + ids.shape[2]] != ids
+    return torch.where((edge & (ids > 0))[:, None], after.image.new_tensor(OUTLINE).view(3, 1, 1), after.image)

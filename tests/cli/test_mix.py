@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import hashlib
 import json
+import multiprocessing
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,7 @@ from kdcli import registry
 from kdcli.cli import fit_transform, mix
 from kdcli.errors import ConfigError, KdcliError, PluginError
 from kdcli.students.files import save_student
+from kdcli.training import mix_set
 from kdcli.training.seeds import seeded
 from kdcli.transform import load
 
@@ -64,6 +69,10 @@ def test_a_set_has_images_instances_manifest_and_preview(tmp_path: Path) -> None
     }
     assert list(manifest["images"]) == ["0", "1", "2"] and len(set(manifest["images"].values())) == 3
     assert "kdcli" in manifest["versions"]
+    for number, made in manifest["made"].items():
+        [donor] = made["donors"]
+        assert donor != manifest["images"][number] and donor.startswith("blocks/0/")
+        assert made["sha256"] == hashlib.sha256((out / "images" / f"{int(number):06d}.png").read_bytes()).hexdigest()
     with Image.open(preview) as picture:
         assert picture.size == (3 * 52 - 4, 2 * 36 - 4)
 
@@ -85,6 +94,49 @@ def test_a_set_is_completed_and_what_is_there_is_kept(tmp_path: Path) -> None:
     assert (part / "images" / "000000.png").stat().st_mtime_ns == stamp
     assert content(part) == content(whole)
     assert json.loads(mixed(part, "--json", count=18).stdout)["made"] == 0
+
+
+def _killed_after_32(out: Path) -> None:
+    """Make a set in a process that is killed with a file half written; the manifest is written after every batch."""
+    def told(what: str, done: int, total: int) -> None:
+        if done >= 32:
+            (out / "images" / ".000032.abcd1234.png").write_bytes(b"half a file")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    mix_set.NOTE_SECONDS = -1.0
+    mix_set.mix_set("sim:blocks", ["object,placement=each"], count=40, out=out, size=(32, 48), told=told)
+
+
+def test_a_killed_set_is_gone_on_with_to_the_same_bytes(tmp_path: Path) -> None:
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    mixed(whole, count=40, mixer="object,placement=each")
+    process = multiprocessing.get_context("fork").Process(target=_killed_after_32, args=(part,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    assert len(list((part / "images").glob("[0-9]*.png"))) == 32
+    report = json.loads(mixed(part, "--json", count=40, mixer="object,placement=each").stdout)
+    assert report["kept"] == 32 and report["made"] == 8
+    assert content(part) == content(whole)
+
+
+def test_images_without_an_entry_are_made_again(tmp_path: Path) -> None:
+    whole, part = tmp_path / "whole", tmp_path / "part"
+    mixed(whole), mixed(part)
+    manifest = json.loads((part / "manifest.json").read_text())
+    del manifest["made"]  # as version 0.1.0 wrote it
+    (part / "manifest.json").write_text(json.dumps(manifest))
+    assert json.loads(mixed(part, "--json").stdout)["made"] == 3
+    assert content(part) == content(whole)
+
+
+def test_donors_of_each_mixer_are_named_and_pasted_objects_outlined(tmp_path: Path) -> None:
+    mixed(tmp_path / "set", "--mixer", "cutmix", "--mixer", "none", "--preview", tmp_path / "p.png")
+    made = json.loads((tmp_path / "set" / "manifest.json").read_text())["made"]
+    assert all(len(entry["donors"]) == 2 for entry in made.values())
+    picture = np.array(Image.open(tmp_path / "p.png"))
+    outline = (np.abs(picture - np.array([255, 51, 153])).max(-1) <= 1)
+    assert outline[36:].any() and not outline[:32].any()
 
 
 def test_other_parameters_or_other_files_in_the_folder_are_refused(tmp_path: Path) -> None:

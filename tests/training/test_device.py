@@ -21,6 +21,7 @@ from kdcli.evals.metrics import per_image
 from kdcli.networks.read_out import own_map, resize_map
 from kdcli.training.augment import augment
 from kdcli.training.feed import resize_batch
+from kdcli.training.mix_context import MixStep, apply
 from kdcli.training.step import DistillTask
 from kdcli.transform import BatchNormProbe, TransformMixer, TransformNetwork
 from kdcli.types import Batch, DepthKind
@@ -32,6 +33,11 @@ PUBLISHED = (
     "fcrn,backbone=resnet18", "guidedepth", "hu2019", "mff", "mff,backbone=mobilenet_v2", "midas-small", "tie-kd",
     "tie-kd,backbone=resnet18,head=response",
 )
+MIXERS = (
+    "none", "object", "object,placement=jitter", "object,placement=each,min_scale=0.2,max_scale=2,flip=0.5",
+    "object,partner=random,feather=0.1", "cutmix", "mixup",
+)
+OBJECTS = "object,placement=each,occlusion=true,min_scale=0.5,flip=0.5"
 LOSSES = ("l1", "log-l1", "silog", "berhu", "ssim", "gradient", "normals", "affine-invariant")
 
 
@@ -77,7 +83,7 @@ def test_the_check_itself_catches_a_host_tensor(gpu: None) -> None:
         _ = a_batch().image + torch.ones(3, 1, 1)
 
 
-@pytest.mark.parametrize("mixer", ["none", "object", "cutmix", "mixup"])
+@pytest.mark.parametrize("mixer", MIXERS)
 def test_the_step_follows_the_batch(gpu: None, mixer: str) -> None:
     if mixer in ("cutmix", "mixup") and MISMATCH is RuntimeError:
         pytest.skip("this version of torch wants a driver to fake what these mixers draw")
@@ -93,6 +99,13 @@ def test_the_step_follows_the_batch(gpu: None, mixer: str) -> None:
     result = task(resize_batch(batch, (40, 56)), 0, 1)
     assert result.loss.device == result.sound.device == torch.device("cuda", 0)
     assert set(LOSSES) <= set(result.terms)
+
+
+def test_objects_that_occlude_follow_the_batch(gpu: None) -> None:
+    batch = a_batch()
+    context = MixStep(step=0, stage="s", progress=0.0, generator=torch.Generator())
+    mixed = apply(batch, [registry.build("mixer", OBJECTS)], context)
+    assert mixed.image.device == torch.device("cuda", 0) and mixed.depth is not None
 
 
 @pytest.mark.parametrize("spec", PUBLISHED)
