@@ -32,6 +32,8 @@ _LISTED = 10
 _POINTER_BYTES = 1024
 _MOST_HOLES = 0.97
 """KITTI's annotated depth has about 0.8: only clearly more is worth a word."""
+_LOOKED = 100_000
+"""Most items whose files are looked up; of larger sets, of millions, an even sample is."""
 _HASHED = 512
 """Most files that are hashed to find duplicates; only those of equal length need it."""
 
@@ -41,13 +43,14 @@ class Survey:
     """What was found. n: items; read: how many were decoded. sizes: ``HxW`` of images -> how many of those read.
 
     depth: min, median, max in metres over valid pixels, and holes, the share of pixels without value; None without
-    any ground truth.
+    any ground truth. objects: mean and most an image, and the share of images without; None without any object ids.
     """
 
     n: int
     read: int
     sizes: dict[str, int]
     depth: dict[str, float] | None
+    objects: dict[str, float] | None
     findings: list[Finding]
 
     @property
@@ -59,10 +62,15 @@ class Survey:
 def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, int], Any] | None = None) -> Survey:
     """Decode an even sample of a source (all of it with limit None) and say what is wrong with it.
 
-    For a source of files, all paths are also checked for existence, pointers and duplicates. Other sources are asked
-    for their own findings. tick(done, total) is called after each item.
+    For a source of files, paths are also checked for existence, pointers and duplicates: all, or an even sample of very
+    large sets. Other sources are asked for their own findings. tick(done, total) is called after each item.
     """
-    findings = list(_paths(source.pairs)) if isinstance(source, PairSource) else list(source.check())
+    pairs: Sequence[Pair] = ()
+    if isinstance(source, PairSource):
+        pairs = source.pairs if limit is None else source.pairs[:: -(-len(source) // _LOOKED)]
+        findings = [*source.remarks(), *_paths(pairs)]
+    else:
+        findings = list(source.check())
     told = {finding.path for finding in findings}
     n = len(source)
     total = n if limit is None else min(n, limit)
@@ -70,6 +78,7 @@ def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, 
     values: list[Tensor] = []
     holes: list[float] = []
     empty: list[Finding] = []
+    objects: list[int] = []
     for done in range(total):
         index = done * n // total
         where = str(source.pairs[index].depth) if isinstance(source, PairSource) else None
@@ -81,6 +90,8 @@ def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, 
                 findings.append(Finding(level="error", message=str(error), path=path))
         else:
             sizes["x".join(map(str, sample.image.shape[-2:]))] += 1
+            if sample.instances is not None:
+                objects.append(int((torch.unique(sample.instances) > 0).sum()))
             known = _values(sample)
             if known is not None:
                 values.append(known)
@@ -93,8 +104,27 @@ def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, 
     depth, about = _depth(source, values, holes, empty)
     findings += about
     if isinstance(source, PairSource):
-        findings += _notes(source.pairs, sizes)
-    return Survey(n=n, read=sum(sizes.values()), sizes=dict(sizes.most_common()), depth=depth, findings=findings)
+        findings += _notes(pairs, sizes)
+    summary, about = _objects(pairs, objects)
+    return Survey(
+        n=n, read=sum(sizes.values()), sizes=dict(sizes.most_common()), depth=depth, objects=summary,
+        findings=findings + about,
+    )
+
+
+def _objects(pairs: Sequence[Pair], counts: list[int]) -> tuple[dict[str, float] | None, list[Finding]]:
+    """Return the summary of objects an image, and what is suspicious about it."""
+    if not counts:
+        return None, []
+    none, findings = sum(not count for count in counts), []
+    if none == len(counts):
+        message = f"none of the {none} images read has an object; check the files of ids and what counts as an object"
+        findings.append(Finding(level="warning", message=message))
+    bare = [pair for pair in pairs if pair.instances is None]
+    if 0 < len(bare) < len(pairs):
+        message = f"{len(bare)} of {len(pairs)} images have no object ids, such as '{bare[0].image}'; none is cut there"
+        findings.append(Finding(level="warning", message=message, path=str(bare[0].image)))
+    return {"mean": sum(counts) / len(counts), "most": max(counts), "without": none / len(counts)}, findings
 
 
 def _values(sample: Sample) -> Tensor | None:
@@ -110,14 +140,17 @@ def _named(source: Source, index: int, message: str) -> str | None:
     if not isinstance(source, PairSource):
         return None
     pair = source.pairs[index]
-    return str(pair.depth) if pair.depth is not None and f"'{pair.image}'" not in message else str(pair.image)
+    paths = [str(path) for path in (pair.image, pair.depth, pair.instances) if path is not None]
+    return next((path for path in paths if f"'{path}'" in message), paths[0])
 
 
 def _paths(pairs: Sequence[Pair]) -> list[Finding]:
     """Return what can be said without decoding: missing files, pointers, empty files, duplicates."""
     sorts: dict[str, list[tuple[Path, str, str]]] = defaultdict(list)
     lengths: dict[int, list[Path]] = defaultdict(list)
-    for path in dict.fromkeys(path for pair in pairs for path in (pair.image, pair.depth) if path is not None):
+    for path in dict.fromkeys(
+        path for pair in pairs for path in (pair.image, pair.depth, pair.instances) if path is not None
+    ):
         try:
             length = path.stat().st_size
         except OSError:
