@@ -25,9 +25,14 @@ def fill_polygon(corners: Sequence[float] | NDArray[np.floating], size: tuple[in
     crossings = x0[edges] + (middle[rows, 0] - y0[edges]) * slope
     # Each crossing turns inside to outside for every pixel whose centre lies to the right of it.
     columns = np.clip(np.ceil(crossings - 0.5), 0, width).astype(np.int64)
-    turns = np.zeros((height, width + 1), np.int64)
-    np.add.at(turns, (rows, columns), 1)
-    return (turns.cumsum(axis=1)[:, :width] & 1).astype(bool)
+    mask = np.zeros(size, bool)
+    if not len(rows):
+        return mask
+    top, left, right = rows[0], columns.min(), columns.max()
+    turns = np.zeros((rows[-1] + 1 - top, right + 1 - left), np.uint8)
+    np.add.at(turns, (rows - top, columns - left), 1)
+    mask[top : rows[-1] + 1, left:right] = turns.cumsum(axis=1, dtype=np.uint8)[:, :-1] & 1
+    return mask
 
 
 def fill_runs(counts: Sequence[int] | str, size: tuple[int, int]) -> Mask:

@@ -107,7 +107,8 @@ class Frames(Sequence[Pair]):
 def find_protobufs(root: Path, split: str, given: str | None) -> list[Path]:
     """Return the protobuf files of a split: the given file or those of the given folder, else those that are found.
 
-    They are looked for in the root, beside it, and one folder below either.
+    They are looked for in the root, in the folders in it, and beside it, there also in folders named like
+    ``train_protobufs``: other folders beside the root may be other data.
 
     Raises:
         DataError: the given one does not exist.
@@ -120,7 +121,9 @@ def find_protobufs(root: Path, split: str, given: str | None) -> list[Path]:
             where = f"exists neither as written nor in '{root}'" if path is None else f"has no {pattern}"
             raise DataError(f"protobuf '{given}' {where}; check protobuf=")
     else:
-        bases = [root, root.absolute().parent, root.resolve().parent]
-        found = [path for base in bases for where in (pattern, f"*/{pattern}") for path in base.glob(where)]
+        places = [(root, ""), (root, "*/")]
+        places += [(base, below) for base in (root.absolute().parent, root.resolve().parent)
+                   for below in ("", "*protobuf*/")]
+        found = [path for base, below in places for path in base.glob(below + pattern)]
     named = {path.name: path for path in reversed(found) if path.is_file()}  # the nearest of copies
     return sorted(named.values(), key=lambda path: natural_key(path.name))

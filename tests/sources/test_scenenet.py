@@ -131,12 +131,18 @@ def test_without_a_protobuf_every_id_is_an_object(root: Path) -> None:
     assert only.startswith("warning: no scenenet_rgbd_val*.pb in or beside") and "protobuf=FILE" in only
 
 
-@pytest.mark.parametrize("place", ["data", "data/val", "data/protobufs", "elsewhere"])
+@pytest.mark.parametrize("place", ["data", "data/val", "data/protobufs", "train_protobufs"])
 def test_where_the_protobuf_is_found(root: Path, place: str) -> None:
     path = root.parent / place / "scenenet_rgbd_val.pb"
     path.parent.mkdir(exist_ok=True)
     shutil.move(root.parent / "scenenet_rgbd_val.pb", path)
     assert SceneNetSource(location=str(root)).protobufs == [path]
+
+
+def test_the_protobuf_of_another_copy_beside_is_not_taken(root: Path) -> None:
+    shutil.move(root.parent / "scenenet_rgbd_val.pb", root / "scenenet_rgbd_val.pb")
+    shutil.copytree(root / "val", root.parent / "other" / "val")
+    assert SceneNetSource(location=str(root.parent / "other")).protobufs == []
 
 
 def test_a_named_protobuf_and_shards_of_the_training_set(root: Path) -> None:
