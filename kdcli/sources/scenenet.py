@@ -38,8 +38,8 @@ class SceneNetSource(PairSource):
     types: which instances count as objects: ``random`` the furniture and things that were dropped into the rooms,
     ``layout`` what belongs to the room (walls, floor, fitted furniture), ``all`` both; lights and background never do.
     protobuf: the file (or folder of files) that says which is which, by default ``scenenet_rgbd_SPLIT*.pb`` in ROOT,
-    a folder in it, or beside it; without any, all ids but 0 are objects. Ids are the same through a trajectory. Depth is
-    turned from the length of the ray into metres along the optical axis. start, stop, every, count, seed: as in
+    a folder in it, or beside it; without any, all ids but 0 are objects. Ids are the same through a trajectory. Depth
+    is turned from the length of the ray into metres along the optical axis. start, stop, every, count, seed: as in
     ``Selection``.
     """
 
