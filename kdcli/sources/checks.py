@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from kdcli.errors import DataError, KdcliError
-from kdcli.files import is_lfs_pointer, sha256_of
 from kdcli.images import read_stored
 from kdcli.sources.pairs import Pair, PairSource
+from kdcli.sources.path_checks import LISTED, about_paths
 from kdcli.types import Finding
 
 if TYPE_CHECKING:
@@ -27,15 +26,10 @@ SAMPLED = 64
 """Items that are decoded unless all are asked for."""
 
 _SCALES = (1.0, 100.0, 256.0, 1000.0, 5000.0, 10000.0)
-_LISTED = 10
-"""Findings of one sort that are listed one by one."""
-_POINTER_BYTES = 1024
 _MOST_HOLES = 0.97
 """KITTI's annotated depth has about 0.8: only clearly more is worth a word."""
 _LOOKED = 100_000
 """Most items whose files are looked up; of larger sets, of millions, an even sample is."""
-_HASHED = 512
-"""Most files that are hashed to find duplicates; only those of equal length need it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +62,7 @@ def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, 
     pairs: Sequence[Pair] = ()
     if isinstance(source, PairSource):
         pairs = source.pairs if limit is None else source.pairs[:: -(-len(source) // _LOOKED)]
-        findings = [*source.remarks(), *_paths(pairs)]
+        findings = [*source.remarks(), *about_paths(pairs)]
     else:
         findings = list(source.check())
     told = {finding.path for finding in findings}
@@ -144,55 +138,6 @@ def _named(source: Source, index: int, message: str) -> str | None:
     return next((path for path in paths if f"'{path}'" in message), paths[0])
 
 
-def _paths(pairs: Sequence[Pair]) -> list[Finding]:
-    """Return what can be said without decoding: missing files, pointers, empty files, duplicates."""
-    sorts: dict[str, list[tuple[Path, str, str]]] = defaultdict(list)
-    lengths: dict[int, list[Path]] = defaultdict(list)
-    for path in dict.fromkeys(
-        path for pair in pairs for path in (pair.image, pair.depth, pair.instances) if path is not None
-    ):
-        try:
-            length = path.stat().st_size
-        except OSError:
-            sorts["missing"].append((path, "does not exist", "complete the download or take it off the list"))
-            continue
-        if length == 0:
-            sorts["empty"].append((path, "is empty (0 bytes)", "re-download it or leave it out"))
-        elif length < _POINTER_BYTES and is_lfs_pointer(path):
-            sorts["pointer"].append((path, "is a Git LFS pointer, not the file itself", "run 'git lfs pull'"))
-    findings = []
-    for found in sorts.values():
-        for path, what, remedy in found[:_LISTED]:
-            findings.append(Finding(level="error", message=f"'{path}' {what}; {remedy}", path=str(path)))
-        if len(found) > _LISTED:
-            more = f"{len(found) - _LISTED} more files like '{found[_LISTED][0]}': it {found[_LISTED][1]}"
-            findings.append(Finding(level="error", message=more, path=str(found[_LISTED][0])))
-    bad = {path for found in sorts.values() for path, _, _ in found}
-    for image in dict.fromkeys(pair.image for pair in pairs):
-        if image not in bad:
-            lengths[image.stat().st_size].append(image)
-    return findings + _duplicates(pairs, lengths)
-
-
-def _duplicates(pairs: Sequence[Pair], lengths: dict[int, list[Path]]) -> list[Finding]:
-    """Return images that come twice: as the same line of a list, or as files of the same content."""
-    twice = [path for path, times in Counter(pair.image for pair in pairs).items() if times > 1]
-    groups: dict[str, list[Path]] = defaultdict(list)
-    doubtful = [path for paths in lengths.values() if len(paths) > 1 for path in paths]
-    for path in doubtful[:_HASHED]:
-        groups[sha256_of(path)].append(path)
-    same = [paths for paths in groups.values() if len(paths) > 1]
-    findings = []
-    if twice:
-        message = f"{len(twice)} images are named more than once, such as '{twice[0]}'; they count as often"
-        findings.append(Finding(level="warning", message=message, path=str(twice[0])))
-    if same:
-        extra = sum(len(paths) - 1 for paths in same)
-        message = f"{extra} images are copies of others, such as '{same[0][1]}' of '{same[0][0]}'; remove the copies"
-        findings.append(Finding(level="warning", message=message, path=str(same[0][1])))
-    return findings
-
-
 def _depth(
     source: Source, values: list[Tensor], holes: list[float], empty: list[Finding]
 ) -> tuple[dict[str, float] | None, list[Finding]]:
@@ -202,9 +147,9 @@ def _depth(
     if len(empty) == len(values):
         message = f"none of the {len(values)} depth maps read has a valid pixel; check the files and how they were made"
         return None, [Finding(level="error", message=message, path=empty[0].path)]
-    findings = empty[:_LISTED]
-    if len(empty) > _LISTED:
-        findings.append(Finding(level="warning", message=f"{len(empty) - _LISTED} more depth maps have no valid pixel"))
+    findings = empty[:LISTED]
+    if len(empty) > LISTED:
+        findings.append(Finding(level="warning", message=f"{len(empty) - LISTED} more depth maps have no valid pixel"))
     known = torch.cat([value[:: max(1, value.numel() // 4096)] for value in values])
     low = min(float(value.min()) for value in values if value.numel())
     high = max(float(value.max()) for value in values if value.numel())

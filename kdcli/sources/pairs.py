@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
@@ -90,9 +90,8 @@ class PairSource:
         self.pairs: Sequence[Pair] = pairs if selection is None else selection.apply(pairs, where)
         self.where = where
         self.scale = scale
-        labelled = any(pair.depth is not None for pair in self.pairs)
-        self.depth_kind: DepthKind | None = DepthKind.METRIC if labelled else None
-        self.has_instances = any(pair.instances is not None for pair in self.pairs)
+        self.depth_kind: DepthKind | None = DepthKind.METRIC if self.has("depth") else None
+        self.has_instances = self.has("instances")
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -128,6 +127,10 @@ class PairSource:
         return Sample(
             id=pair.id, image=image, depth=depth, valid=valid, instances=instances, intrinsics=intrinsics,
         )
+
+    def has(self, part: Literal["depth", "instances"]) -> bool:
+        """Whether any of the pairs names a file of this part."""
+        return any(getattr(pair, part) is not None for pair in self.pairs)
 
     def instances(self, pair: Pair) -> Tensor | None:
         """Return the object ids of a pair, h x w int64, 0 = no object, or None where there are none."""

@@ -17,6 +17,7 @@ from kdcli.protocols import API_VERSION
 from kdcli.sources.instances import read_instances
 from kdcli.sources.lists import existing_root
 from kdcli.sources.pairs import Pair, PairSource, Selection
+from kdcli.sources.path_checks import LISTED
 from kdcli.sources.scenenet_proto import InstanceType, read_types
 from kdcli.sources.scenenet_tree import Frames, Trajectory, find_protobufs, find_trajectories, numbers
 from kdcli.types import Finding
@@ -29,7 +30,6 @@ _OBJECTS = {
     "layout": (InstanceType.LAYOUT_OBJECT,),
     "all": (InstanceType.RANDOM_OBJECT, InstanceType.LAYOUT_OBJECT),
 }
-_LISTED = 10
 
 
 class SceneNetSource(PairSource):
@@ -64,9 +64,7 @@ class SceneNetSource(PairSource):
         self._split, self._listed = split, 0
         self._absent: list[str] = []
         self._objects = self._read(_OBJECTS[types])
-        frames = Frames(
-            self._trajectories, depth=True, instances=any("instance" in t.parts for t in self._trajectories),
-        )
+        frames = Frames(self._trajectories, instances=self.has("instances"))
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
         frames.choose(selection.apply(range(len(frames)), location))
         super().__init__(frames, selection=None, scale=1000.0, where=location)
@@ -83,6 +81,10 @@ class SceneNetSource(PairSource):
                 else:
                     self._absent.append(name)
         return objects
+
+    def has(self, part: Literal["depth", "instances"]) -> bool:
+        """Whether any trajectory has this part; millions of frames need not be asked."""
+        return any(part.removesuffix("s") in trajectory.parts for trajectory in self._trajectories)
 
     def instances(self, pair: Pair) -> Tensor | None:
         """Return the object ids of a frame; ids of other types are 0.
@@ -162,10 +164,10 @@ class SceneNetSource(PairSource):
     def _each(self, fault: Callable[[Trajectory], tuple[str, str] | None]) -> list[Finding]:
         """Return a finding for each trajectory with a fault, the first few one by one."""
         found = [(trajectory.folder, said) for trajectory in self._trajectories if (said := fault(trajectory))]
-        findings = [Finding(level=level, message=text, path=str(folder)) for folder, (level, text) in found[:_LISTED]]
-        if len(found) > _LISTED:
-            folder, (level, _) = found[_LISTED]
-            message = f"{len(found) - _LISTED} more trajectories like '{folder}' have the same fault"
+        findings = [Finding(level=level, message=text, path=str(folder)) for folder, (level, text) in found[:LISTED]]
+        if len(found) > LISTED:
+            folder, (level, _) = found[LISTED]
+            message = f"{len(found) - LISTED} more trajectories like '{folder}' have the same fault"
             findings.append(Finding(level=level, message=message, path=str(folder)))
         return findings
 

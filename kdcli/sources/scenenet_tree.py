@@ -72,10 +72,10 @@ def _folders(folder: Path) -> list[str]:
 class Frames(Sequence[Pair]):
     """Pairs of all photos of trajectories, made when asked for: the training set has five million."""
 
-    def __init__(self, trajectories: Sequence[Trajectory], *, depth: bool, instances: bool) -> None:
+    def __init__(self, trajectories: Sequence[Trajectory], *, instances: bool) -> None:
         self._trajectories = [trajectory for trajectory in trajectories if trajectory.frames]
         self._ends = list(accumulate(len(trajectory.frames) for trajectory in self._trajectories))
-        self._depth, self._instances = depth, instances
+        self._instances = instances
         self._chosen: Sequence[int] = range(self._ends[-1] if self._ends else 0)
 
     def choose(self, positions: Sequence[int]) -> None:
@@ -99,7 +99,7 @@ class Frames(Sequence[Pair]):
         path = {part: trajectory.folder / part / f"{frame}{ending}" for part, ending in PARTS.items()}
         return Pair(
             id=f"{trajectory.name}/{frame}", image=path["photo"],
-            depth=path["depth"] if self._depth and "depth" in trajectory.parts else None,
+            depth=path["depth"] if "depth" in trajectory.parts else None,
             instances=path["instance"] if self._instances else None,
         )
 
