@@ -53,7 +53,7 @@ def image_size(path: Path) -> tuple[int, int]:
     Raises:
         DataError: missing, not an image, a Git LFS pointer, or more pixels than ``rasters.PIXEL_LIMIT``.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         width, height = image.size
         # Pillow decodes a whole PNG to see if EXIF follows the pixels, where hardly anybody writes it.
         known = image.format != "PNG" or "exif" in image.info
@@ -67,7 +67,7 @@ def read_image(path: Path) -> Tensor:
     Raises:
         DataError: missing, truncated, not an image, a Git LFS pointer, or more pixels than ``rasters.PIXEL_LIMIT``.
     """
-    with _opened(path) as image:
+    with opened(path) as image:
         if image.mode == "F":
             raise DataError(f"'{path}' holds floating-point numbers, not a picture; convert it to an 8-bit PNG")
         upright = ImageOps.exif_transpose(image)
@@ -97,7 +97,7 @@ def read_stored(path: Path) -> StoredDepth:
     elif suffix in (".pgm", ".pnm"):
         array, swapped = read_pgm(path)
     else:
-        with _opened(path) as image:
+        with opened(path) as image:
             if image.mode not in ("L", "F", *_GREY_16):
                 raise DataError(
                     f"'{path}' is a picture of mode {image.mode}, not a depth map with one number per pixel; "
@@ -180,7 +180,7 @@ def write_depth_npy(path: Path, depth: Tensor) -> None:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Path) -> Iterator[Image.Image]:
     """Open a picture; whatever decoding it raises inside the block becomes a ``DataError``."""
     must_exist(path)
     try:

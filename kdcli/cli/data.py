@@ -73,6 +73,7 @@ def _document(spec: str, source: Source, report: Survey) -> dict[str, Any]:
         "depth_kind": None if source.depth_kind is None else str(source.depth_kind),
         "sizes": report.sizes,
         "depth": report.depth,
+        "objects": report.objects,
         "findings": [
             {"level": finding.level, "message": finding.message, "path": finding.path} for finding in report.findings
         ],
@@ -90,6 +91,9 @@ def _print(session: Session, spec: str, source: Source, report: Survey) -> None:
         low, middle, high = (report.depth[key] for key in ("min", "median", "max"))
         rows.append(("metres", f"{low:.3g} to {high:.3g}, median {middle:.3g}"))
         rows.append(("holes", f"{report.depth['holes']:.1%} of the pixels"))
+    if report.objects is not None:
+        mean, most, without = (report.objects[key] for key in ("mean", "most", "without"))
+        rows.append(("objects", f"{mean:.3g} an image, at most {most:.0f}; {without:.1%} of the images have none"))
     session.table(("", spec), rows)
     for finding in report.findings:  # not in the table: paths are long and must not be folded
         typer.echo(f"{finding.level}: {finding.message}")

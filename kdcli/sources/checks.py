@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from kdcli.errors import DataError, KdcliError
-from kdcli.files import is_lfs_pointer, sha256_of
 from kdcli.images import read_stored
 from kdcli.sources.pairs import Pair, PairSource
+from kdcli.sources.path_checks import LISTED, about_paths
 from kdcli.types import Finding
 
 if TYPE_CHECKING:
@@ -27,13 +26,10 @@ SAMPLED = 64
 """Items that are decoded unless all are asked for."""
 
 _SCALES = (1.0, 100.0, 256.0, 1000.0, 5000.0, 10000.0)
-_LISTED = 10
-"""Findings of one sort that are listed one by one."""
-_POINTER_BYTES = 1024
 _MOST_HOLES = 0.97
 """KITTI's annotated depth has about 0.8: only clearly more is worth a word."""
-_HASHED = 512
-"""Most files that are hashed to find duplicates; only those of equal length need it."""
+_LOOKED = 100_000
+"""Most items whose files are looked up; of larger sets, of millions, an even sample is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +37,14 @@ class Survey:
     """What was found. n: items; read: how many were decoded. sizes: ``HxW`` of images -> how many of those read.
 
     depth: min, median, max in metres over valid pixels, and holes, the share of pixels without value; None without
-    any ground truth.
+    any ground truth. objects: mean and most an image, and the share of images without; None without any object ids.
     """
 
     n: int
     read: int
     sizes: dict[str, int]
     depth: dict[str, float] | None
+    objects: dict[str, float] | None
     findings: list[Finding]
 
     @property
@@ -59,10 +56,15 @@ class Survey:
 def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, int], Any] | None = None) -> Survey:
     """Decode an even sample of a source (all of it with limit None) and say what is wrong with it.
 
-    For a source of files, all paths are also checked for existence, pointers and duplicates. Other sources are asked
-    for their own findings. tick(done, total) is called after each item.
+    For a source of files, paths are also checked for existence, pointers and duplicates: all, or an even sample of very
+    large sets. Other sources are asked for their own findings. tick(done, total) is called after each item.
     """
-    findings = list(_paths(source.pairs)) if isinstance(source, PairSource) else list(source.check())
+    pairs: Sequence[Pair] = ()
+    if isinstance(source, PairSource):
+        pairs = source.pairs if limit is None else source.pairs[:: -(-len(source) // _LOOKED)]
+        findings = [*source.remarks(), *about_paths(pairs)]
+    else:
+        findings = list(source.check())
     told = {finding.path for finding in findings}
     n = len(source)
     total = n if limit is None else min(n, limit)
@@ -70,6 +72,7 @@ def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, 
     values: list[Tensor] = []
     holes: list[float] = []
     empty: list[Finding] = []
+    objects: list[int] = []
     for done in range(total):
         index = done * n // total
         where = str(source.pairs[index].depth) if isinstance(source, PairSource) else None
@@ -81,6 +84,8 @@ def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, 
                 findings.append(Finding(level="error", message=str(error), path=path))
         else:
             sizes["x".join(map(str, sample.image.shape[-2:]))] += 1
+            if sample.instances is not None:
+                objects.append(int((torch.unique(sample.instances) > 0).sum()))
             known = _values(sample)
             if known is not None:
                 values.append(known)
@@ -93,8 +98,27 @@ def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, 
     depth, about = _depth(source, values, holes, empty)
     findings += about
     if isinstance(source, PairSource):
-        findings += _notes(source.pairs, sizes)
-    return Survey(n=n, read=sum(sizes.values()), sizes=dict(sizes.most_common()), depth=depth, findings=findings)
+        findings += _notes(pairs, sizes)
+    summary, about = _objects(pairs, objects)
+    return Survey(
+        n=n, read=sum(sizes.values()), sizes=dict(sizes.most_common()), depth=depth, objects=summary,
+        findings=findings + about,
+    )
+
+
+def _objects(pairs: Sequence[Pair], counts: list[int]) -> tuple[dict[str, float] | None, list[Finding]]:
+    """Return the summary of objects an image, and what is suspicious about it."""
+    if not counts:
+        return None, []
+    none, findings = sum(not count for count in counts), []
+    if none == len(counts):
+        message = f"none of the {none} images read has an object; check the files of ids and what counts as an object"
+        findings.append(Finding(level="warning", message=message))
+    bare = [pair for pair in pairs if pair.instances is None]
+    if 0 < len(bare) < len(pairs):
+        message = f"{len(bare)} of {len(pairs)} images have no object ids, such as '{bare[0].image}'; none is cut there"
+        findings.append(Finding(level="warning", message=message, path=str(bare[0].image)))
+    return {"mean": sum(counts) / len(counts), "most": max(counts), "without": none / len(counts)}, findings
 
 
 def _values(sample: Sample) -> Tensor | None:
@@ -110,54 +134,8 @@ def _named(source: Source, index: int, message: str) -> str | None:
     if not isinstance(source, PairSource):
         return None
     pair = source.pairs[index]
-    return str(pair.depth) if pair.depth is not None and f"'{pair.image}'" not in message else str(pair.image)
-
-
-def _paths(pairs: Sequence[Pair]) -> list[Finding]:
-    """Return what can be said without decoding: missing files, pointers, empty files, duplicates."""
-    sorts: dict[str, list[tuple[Path, str, str]]] = defaultdict(list)
-    lengths: dict[int, list[Path]] = defaultdict(list)
-    for path in dict.fromkeys(path for pair in pairs for path in (pair.image, pair.depth) if path is not None):
-        try:
-            length = path.stat().st_size
-        except OSError:
-            sorts["missing"].append((path, "does not exist", "complete the download or take it off the list"))
-            continue
-        if length == 0:
-            sorts["empty"].append((path, "is empty (0 bytes)", "re-download it or leave it out"))
-        elif length < _POINTER_BYTES and is_lfs_pointer(path):
-            sorts["pointer"].append((path, "is a Git LFS pointer, not the file itself", "run 'git lfs pull'"))
-    findings = []
-    for found in sorts.values():
-        for path, what, remedy in found[:_LISTED]:
-            findings.append(Finding(level="error", message=f"'{path}' {what}; {remedy}", path=str(path)))
-        if len(found) > _LISTED:
-            more = f"{len(found) - _LISTED} more files like '{found[_LISTED][0]}': it {found[_LISTED][1]}"
-            findings.append(Finding(level="error", message=more, path=str(found[_LISTED][0])))
-    bad = {path for found in sorts.values() for path, _, _ in found}
-    for image in dict.fromkeys(pair.image for pair in pairs):
-        if image not in bad:
-            lengths[image.stat().st_size].append(image)
-    return findings + _duplicates(pairs, lengths)
-
-
-def _duplicates(pairs: Sequence[Pair], lengths: dict[int, list[Path]]) -> list[Finding]:
-    """Return images that come twice: as the same line of a list, or as files of the same content."""
-    twice = [path for path, times in Counter(pair.image for pair in pairs).items() if times > 1]
-    groups: dict[str, list[Path]] = defaultdict(list)
-    doubtful = [path for paths in lengths.values() if len(paths) > 1 for path in paths]
-    for path in doubtful[:_HASHED]:
-        groups[sha256_of(path)].append(path)
-    same = [paths for paths in groups.values() if len(paths) > 1]
-    findings = []
-    if twice:
-        message = f"{len(twice)} images are named more than once, such as '{twice[0]}'; they count as often"
-        findings.append(Finding(level="warning", message=message, path=str(twice[0])))
-    if same:
-        extra = sum(len(paths) - 1 for paths in same)
-        message = f"{extra} images are copies of others, such as '{same[0][1]}' of '{same[0][0]}'; remove the copies"
-        findings.append(Finding(level="warning", message=message, path=str(same[0][1])))
-    return findings
+    paths = [str(path) for path in (pair.image, pair.depth, pair.instances) if path is not None]
+    return next((path for path in paths if f"'{path}'" in message), paths[0])
 
 
 def _depth(
@@ -169,9 +147,9 @@ def _depth(
     if len(empty) == len(values):
         message = f"none of the {len(values)} depth maps read has a valid pixel; check the files and how they were made"
         return None, [Finding(level="error", message=message, path=empty[0].path)]
-    findings = empty[:_LISTED]
-    if len(empty) > _LISTED:
-        findings.append(Finding(level="warning", message=f"{len(empty) - _LISTED} more depth maps have no valid pixel"))
+    findings = empty[:LISTED]
+    if len(empty) > LISTED:
+        findings.append(Finding(level="warning", message=f"{len(empty) - LISTED} more depth maps have no valid pixel"))
     known = torch.cat([value[:: max(1, value.numel() // 4096)] for value in values])
     low = min(float(value.min()) for value in values if value.numel())
     high = max(float(value.max()) for value in values if value.numel())

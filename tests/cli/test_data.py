@@ -43,7 +43,7 @@ def test_check_as_json(pairs: Path) -> None:
     assert document == {
         "spec": f"rgbd:{pairs}", "n": 3, "read": 3, "depth_kind": "metric", "sizes": {"12x16": 3},
         "depth": {"min": 1.0, "median": pytest.approx(1.001), "max": pytest.approx(1.002), "holes": 0.0},
-        "findings": [],
+        "objects": None, "findings": [],
     }
 
 

@@ -112,3 +112,18 @@ def test_colour_changes_stay_in_range_and_follow_the_generator() -> None:
     assert torch.equal(one.image, two.image)
     assert not torch.equal(one.image, batch.image)
     assert float(one.image.min()) >= 0 and float(one.image.max()) <= 1
+
+
+@pytest.mark.parametrize("size", [(15, 20), (80, 120), (33, 47)])
+def test_resizing_keeps_ids_and_where_they_are(size: tuple[int, int]) -> None:
+    ids = torch.zeros(1, 40, 60, dtype=torch.int64)
+    ids[:, 8:24, 12:36] = 2**40 + 1  # beyond what a 32-bit float or integer tells from its neighbours
+    ids[:, 24:, 36:] = 3
+    batch = resize_batch(Batch(ids=("a",), image=torch.rand(1, 3, 40, 60), instances=ids), size)
+    found = batch.instances
+    assert found is not None and found.shape == (1, *size) and found.dtype == torch.int64
+    assert found.unique().tolist() == [0, 3, 2**40 + 1]
+    for number in (3, 2**40 + 1):
+        share, wanted = (found == number).double().mean(), (ids == number).double().mean()
+        assert share.item() == pytest.approx(wanted.item(), abs=0.02)
+    assert found[0, size[0] * 2 // 5 - 1, size[1] * 2 // 5].item() == 2**40 + 1 and found[0, -1, -1].item() == 3

@@ -1,0 +1,142 @@
+"""Objects of images from an instance file in COCO's format."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kdcli.errors import DataError
+from kdcli.rasters import must_exist, within_limit
+from kdcli.sources.masks import Mask, fill_polygon, fill_runs
+
+_REMEDY = "give a COCO instance file with 'images' and 'annotations'"
+
+
+@dataclass(slots=True, kw_only=True)
+class CocoImage:
+    """What the file says of one image. size: height, width that the masks are meant for.
+
+    outlines: per object its polygons, or its run lengths with their own size.
+    """
+
+    size: tuple[int, int]
+    outlines: list[list[array[float]] | tuple[Any, tuple[int, int]]] = field(default_factory=list)
+
+
+class CocoFile:
+    """Objects by file name of the image. The JSON is read once and kept as compact numbers; masks are made when asked.
+
+    Crowd regions (``iscrowd``) stand for several objects and are left out, as are annotations without a mask.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.boxes = self.crowds = self.broken = 0
+        """Annotations that have a box and no mask; that are crowds; that are not what COCO says."""
+        must_exist(path)
+        try:
+            document = json.loads(path.read_bytes())
+            images = {
+                entry["id"]: (str(entry["file_name"]), (int(entry["height"]), int(entry["width"])))
+                for entry in document["images"]
+            }
+            annotations = document["annotations"]
+        except UnicodeDecodeError:
+            raise DataError(f"'{path}' is not text; {_REMEDY}") from None
+        except json.JSONDecodeError as error:
+            raise DataError(f"'{path}' line {error.lineno} is no JSON ({error.msg}); {_REMEDY}") from None
+        except KeyError as error:
+            raise DataError(f"'{path}' lacks {error}; {_REMEDY}") from None
+        except (TypeError, ValueError):
+            raise DataError(f"'{path}' has another form; {_REMEDY}") from None
+        if not isinstance(annotations, list):
+            raise DataError(f"'{path}' has 'annotations' that are no list; {_REMEDY}")
+        self._images = {name: CocoImage(size=size) for name, size in images.values()}
+        for annotation in annotations:
+            self._add(annotation, images)
+
+    def match(self, names: Iterable[str]) -> dict[str, str]:
+        """Return the file's name of each image's name, a relative path.
+
+        Equal paths match; else equal last parts, where those are unique in the file.
+        """
+        last: dict[str, list[str]] = defaultdict(list)
+        for known in self._images:
+            last[known.rpartition("/")[2]].append(known)
+        found = {}
+        for name in names:
+            others = last.get(name.rpartition("/")[2], [])
+            if name in self._images:
+                found[name] = name
+            elif len(others) == 1:
+                found[name] = others[0]
+        return found
+
+    def keep(self, names: Iterable[str]) -> None:
+        """Forget all images but these, to be small in memory and for worker processes."""
+        wanted = set(names)
+        self._images = {name: image for name, image in self._images.items() if name in wanted}
+
+    def ids(self, name: str) -> Tensor:
+        """Return the ids of an image, H x W int64 at the file's size: 1..n from the largest object to the smallest.
+
+        A smaller object lies over a larger one.
+
+        Raises:
+            DataError: a mask that does not fit the image.
+        """
+        image = self._images[name]
+        within_limit(self.path, image.size[0] * image.size[1])
+        try:
+            masks = [_mask(outline, image.size) for outline in image.outlines]
+        except (ValueError, TypeError, OverflowError) as error:
+            raise DataError(f"'{self.path}' has a broken mask for '{name}' ({error}); write it again") from None
+        order = sorted((mask for mask in masks if mask.any()), key=lambda mask: -int(mask.sum()))
+        ids = np.zeros(image.size, np.int64)
+        for number, mask in enumerate(order, 1):
+            ids[mask] = number
+        return torch.from_numpy(ids)
+
+    def _add(self, annotation: Any, images: Mapping[Any, tuple[str, tuple[int, int]]]) -> None:
+        try:
+            name, _ = images[annotation["image_id"]]
+            outline = annotation.get("segmentation")
+            if annotation.get("iscrowd"):
+                self.crowds += 1
+            elif not outline:
+                self.boxes += 1
+            elif isinstance(outline, dict):
+                height, width = outline["size"]
+                self._images[name].outlines.append((_compact(outline["counts"]), (int(height), int(width))))
+            else:
+                polygons = [array("f", polygon) for polygon in outline]
+                if any(len(p) < 6 or len(p) % 2 or not np.isfinite(np.asarray(p)).all() for p in polygons):
+                    raise ValueError
+                self._images[name].outlines.append(polygons)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            self.broken += 1
+
+
+def _compact(counts: Any) -> Any:
+    return counts if isinstance(counts, str) else array("q", counts)
+
+
+def _mask(outline: list[array[float]] | tuple[Any, tuple[int, int]], size: tuple[int, int]) -> Mask:
+    if isinstance(outline, tuple):
+        counts, own = outline
+        if own != size:
+            raise ValueError(f"run lengths for {own[0]} x {own[1]}, image {size[0]} x {size[1]}")
+        return fill_runs(counts, own)
+    mask = np.zeros(size, bool)
+    for polygon in outline:
+        mask |= fill_polygon(polygon, size)
+    return mask
