@@ -29,7 +29,9 @@ Mixers = Annotated[
     ),
 ]
 Transform = Annotated[
-    str | None, typer.Option(help="File written by fit-transform, or none. Replaces what the recipe would fit.")
+    str | None, typer.Option(
+        help="File written by fit-transform, joint (learned with the student), or none. Replaces what the recipe fits."
+    )
 ]
 Steps = Annotated[int | None, typer.Option(help="Updates of the main stage.", min=1)]
 Epochs = Annotated[int | None, typer.Option(help="Rounds over the images in the main stage, instead of steps.", min=1)]

@@ -26,11 +26,14 @@ class StageConfig:
     task_weight: float = 1.0
     mixers: tuple[str, ...] = ()
     transform: str = "none"
-    """``none``, ``fitted`` (by an earlier stage of this run) or a file written by fit-transform."""
+    """``none``, ``fitted`` (by an earlier stage of this run), ``joint`` (learned together with the student) or a file
+    written by fit-transform."""
+    transform_gradient: bool = False
+    """Whether the student's losses reach a transformation network that is learned jointly."""
     transform_share: float = 1.0
     """Share of the images that pass the transformation network; the others stay as they are."""
     network: Literal["residual", "affine", "both"] = "both"
-    """Form of a transformation network that is fitted."""
+    """Form of a transformation network that is fitted or learned jointly."""
     network_width: int = 32
     """Channels inside a transformation network that is fitted."""
     norm: Literal["l2", "relative"] = "relative"

@@ -14,7 +14,8 @@ from kdcli.training.loop import total_steps
 from kdcli.training.mix_context import MixStep, apply
 from kdcli.training.parts import Workshop, provenance
 from kdcli.training.seeds import seed_of, seeded
-from kdcli.transform import TransformNetwork, fit, save, statistics_for
+from kdcli.training.step import DistillTask
+from kdcli.transform import JointTransform, TransformNetwork, fit, save, statistics_for
 from kdcli.types import Batch
 
 
@@ -64,3 +65,13 @@ def fit_stage(shop: Workshop, stage: StageConfig, path: Path, told: Callable[[st
             "statistics": stage.statistics, **result.document(),
         },
     )
+
+
+def keep_joint(shop: Workshop, stage: StageConfig, task: DistillTask, path: Path) -> None:
+    """Write the transformation network that a stage learned together with its student."""
+    network = next(mixer.network for mixer in task.mixers if isinstance(mixer, JointTransform))
+    facts = {
+        "teachers": provenance(shop.teachers(stage)), "data": stage.data, "seed": shop.config.seed,
+        "statistics": stage.statistics, "joint": True,
+    }
+    save(network, path, facts)

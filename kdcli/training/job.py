@@ -18,7 +18,7 @@ from kdcli.files import sha256_of
 from kdcli.students.files import save_student
 from kdcli.training import checkpoint, loop
 from kdcli.training.finish import evaluate_run, export_run, picture_of_run, report_of_run
-from kdcli.training.fit_stage import fit_stage
+from kdcli.training.fit_stage import fit_stage, keep_joint
 from kdcli.training.loop import StepLog
 from kdcli.training.parts import Workshop, begun_from, provenance
 from kdcli.training.runs import RunFolder, new_path
@@ -182,7 +182,8 @@ def _train_variant(
                 )
                 fit_stage(shop, stage, run.transform, progress.count)
             continue
-        fitted = run.transform if run.transform.is_file() else None
+        # A network that is learned jointly lies there only when its stage is done.
+        fitted = run.transform if run.transform.is_file() and stage.transform != "joint" else None
         task = shop.task(stage, student, fitted)
         feed = shop.feed(stage)
         task.build(next(feed.batches(0, 1)))
@@ -209,6 +210,8 @@ def _train_variant(
             resume=resume,
         )
         student.load_state_dict(state)
+        if stage.transform == "joint":
+            keep_joint(shop, stage, task, run.transform)
         resume = None
     return student, state
 

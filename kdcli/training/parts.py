@@ -24,7 +24,7 @@ from kdcli.training.feed import Feed, RenderCache
 from kdcli.training.mix_context import build_mixers
 from kdcli.training.seeds import seed_of, seeded
 from kdcli.training.step import DistillTask
-from kdcli.transform import load_mixer, statistics_for
+from kdcli.transform import JointTransform, TransformNetwork, load_mixer, statistics_for
 from kdcli.types import Batch, DepthKind
 
 UNBOUNDED = 1000.0
@@ -169,14 +169,30 @@ class Workshop:
         return made.to(self.device)
 
     def mixers(self, stage: StageConfig, fitted: Path | None) -> list[Mixer]:
-        """Return the stage's mixers, the transformation network last."""
+        """Return the stage's mixers, the transformation network last.
+
+        One that is learned jointly is made anew, unless ``fitted`` is the file that it came to.
+        """
         mixers = build_mixers(stage.mixers)
-        if stage.transform != "none":
-            path = fitted if stage.transform == "fitted" else Path(stage.transform)
+        if stage.transform == "joint" and fitted is None:
+            mixers.append(self._joint(stage).to(self.device))
+        elif stage.transform != "none":
+            path = fitted if stage.transform in ("fitted", "joint") else Path(stage.transform)
             if path is None:
                 raise ConfigError(f"stage '{stage.name}' wants a fitted transformation, but none was fitted")
             mixers.append(load_mixer(path, probability=stage.transform_share).to(self.device))
         return mixers
+
+    def _joint(self, stage: StageConfig) -> JointTransform:
+        teachers = self.teachers(stage)
+        if len(teachers) != 1:
+            raise ConfigError(f"stage '{stage.name}' transforms for one teacher, not for {len(teachers)}")
+        statistics = statistics_for(next(iter(teachers.values())), stage.statistics)
+        with seeded(seed_of(self.config.seed, stage.name, "transform")):
+            network = TransformNetwork(form=stage.network, width=stage.network_width)
+        return JointTransform(
+            network, probability=stage.transform_share, content=stage.content, norm=stage.norm, statistics=statistics
+        )
 
     def amp(self, stage: StageConfig) -> torch.dtype | None:
         """Return the autocast type of a stage."""

@@ -6,7 +6,7 @@ Mixers, context, inner updates, task loss, weighted terms. Backward, clipping an
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -79,6 +79,11 @@ class DistillTask(nn.Module):
             for part, value in loss.terms(context).items():
                 terms[name if part == name else f"{name}.{part}"] = value
                 total_loss = total_loss + weight * value
+        for mixer in self.mixers:
+            if hasattr(mixer, "terms"):
+                for part, value in mixer.terms(context).items():
+                    terms[f"transform.{part}"] = value
+                    total_loss = total_loss + value
         return StepResult(
             loss=total_loss, terms={key: value.detach() for key, value in terms.items()}, sound=_sound(context)
         )
@@ -86,7 +91,7 @@ class DistillTask(nn.Module):
     def context(self, batch: Batch, step: int, total: int, epoch: int = 0) -> Context:
         """Mix a batch and wrap it with lazy views of all models."""
         self._generator.manual_seed(seed_of(self._seed, self.stage.name, step))
-        seen = ModelView(self.student, batch, gradient=True, taps=self._student_taps, amp=self._amp)
+        before = ModelView(self.student, batch, gradient=True, taps=self._student_taps, amp=self._amp)
         context = Context(
             step=step,
             epoch=epoch,
@@ -94,13 +99,15 @@ class DistillTask(nn.Module):
             progress=step / max(total, 1),
             generator=self._generator,
             batch=batch,
-            student=seen,
+            student=before,
             teachers={},
             task=self.task_loss,
         )
         batch = apply(batch, self.mixers, context)
         context.batch = batch
-        context.student = ModelView(self.student, batch, gradient=True, taps=self._student_taps, amp=self._amp)
+        # The graph behind the images leads to a mixer that learns; the student's losses end before it unless asked.
+        seen = batch if self.stage.transform_gradient else replace(batch, image=batch.image.detach())
+        context.student = ModelView(self.student, seen, gradient=True, taps=self._student_taps, amp=self._amp)
         context.teachers = {
             name: ModelView(teacher, batch, gradient=False, taps=self._teacher_taps, amp=self._amp)
             for name, teacher in self._teachers.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kdcli.transform.files import load, save
 from kdcli.transform.fit import FitReport, LayerReport, fit
+from kdcli.transform.joint import JointTransform
 from kdcli.transform.mixer import TransformMixer, load_mixer
 from kdcli.transform.network import TransformNetwork
 from kdcli.transform.recorded import RecordedProbe, Statistics, read, record, statistics_for, write
@@ -12,6 +13,7 @@ from kdcli.transform.statistics import BatchNormProbe, Probe, batch_norms
 __all__ = [
     "BatchNormProbe",
     "FitReport",
+    "JointTransform",
     "LayerReport",
     "Probe",
     "RecordedProbe",
