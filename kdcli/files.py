@@ -6,9 +6,10 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,26 +20,27 @@ def atomic(path: Path) -> Iterator[Path]:
 
     The temporary keeps the suffix, since many writers choose the format by it.
     """
+    # Its name is known before it exists, so that it is removed whenever an interruption comes.
+    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent)
-    except OSError as error:  # it names the temporary or some parent; the reader knows the path that was asked for
-        raise _about(error, path) from None
-    os.close(handle)
-    temporary = Path(name)
-    try:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except OSError as error:  # it names the temporary or some parent; the reader knows the path asked for
+            raise _about(error, path) from None
         yield temporary
         with temporary.open("rb+") as written:
             os.fsync(written.fileno())
-        # mkstemp makes files private; give the ones we keep the usual permissions.
+        # Private until it is whole; what is kept gets the usual permissions.
         temporary.chmod(0o666 & ~umask())
         temporary.replace(path)
     except OSError as error:
-        if error.filename in (None, name):
+        if error.filename in (None, str(temporary)):
             raise _about(error, path) from error
         raise
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def umask() -> int:
