@@ -54,7 +54,7 @@ def expect(study: Study, out: Path, device: torch.device) -> list[Expected]:
         if job.state != "finished":
             shape = _shape(config)
             if shape not in measured:
-                measured[shape] = measure(config, device)["stages"]
+                measured[shape] = measure(config, device, repeats=3)["stages"]
             seconds = sum(row["seconds"] / row["steps"] * _steps(config, row) for row in measured[shape])
         rows.append(Expected(title=job.title, run=job.folder, state=job.state, seconds=seconds))
     return rows

@@ -25,6 +25,8 @@ def write_reports(study: Study, table: Table, out: Path, failed: Sequence[str] =
     failed: runs that could not go on, with the reason. Returns the names of the files.
     """
     plots = []
+    for left in out.glob("plot-*.png"):  # a plot of an earlier state would contradict the tables
+        left.unlink()
     if study.counts and table.rows and available():
         for metric in table.metrics:
             plot(table, metric, out / f"plot-{metric}.png")
