@@ -22,6 +22,7 @@ from kdcli.cli import (
     predict,
     recipes,
     runs,
+    study,
     weights,
 )
 from kdcli.cli.light import lighten
@@ -53,7 +54,9 @@ def root(
     """Distil a large monocular depth network into a small one, also without the target's images."""
 
 
-for _module in (mix, fit_transform, distill, evaluate, export, predict, plugins, data, weights, recipes, runs, doctor):
+for _module in (
+    mix, fit_transform, distill, study, evaluate, export, predict, plugins, data, weights, recipes, runs, doctor,
+):  # fmt: skip
     _module.register(app)
 lighten(app)
 

@@ -56,6 +56,13 @@ def recipe(incomplete: str) -> list[str]:
     return _of("recipe", incomplete)
 
 
+def study(incomplete: str) -> list[str]:
+    """Offer the studies that ship with kdcli."""
+    from kdcli.study.find import shipped
+
+    return [name for name in shipped() if name.startswith(incomplete)]
+
+
 def _of(kind: str, incomplete: str) -> list[str]:
     from kdcli import registry
 

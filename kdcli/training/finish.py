@@ -26,8 +26,8 @@ PICTURES = 6
 """Images shown in a run's picture."""
 
 
-def evaluate_run(shop: Workshop, run: RunFolder, progress: Progress) -> dict[str, Any]:
-    """Measure teacher, student and twin on the same held-out images and write the results.
+def evaluate_run(shop: Workshop, run: RunFolder, progress: Progress, *, teachers: bool = True) -> dict[str, Any]:
+    """Measure teacher (unless without ``teachers``), student and twin on the same held-out images, and write it down.
 
     Returns result documents by role; the student's holds the paired comparison with its twin.
     """
@@ -37,7 +37,7 @@ def evaluate_run(shop: Workshop, run: RunFolder, progress: Progress) -> dict[str
         return {}
     source = shop.source(config.eval_data)
     progress.note(f"evaluating on {config.eval_data}, protocol {config.protocol}")
-    models = models_of(shop, run)
+    models = {role: model for role, model in models_of(shop, run).items() if teachers or not role.startswith("teacher")}
     results = evaluate(
         models,
         source,

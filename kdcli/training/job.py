@@ -17,6 +17,7 @@ from kdcli.errors import ConfigError
 from kdcli.files import sha256_of
 from kdcli.students.files import save_student
 from kdcli.training import checkpoint, loop
+from kdcli.training.feed import RenderCache
 from kdcli.training.finish import evaluate_run, export_run, picture_of_run, report_of_run
 from kdcli.training.fit_stage import fit_stage, keep_joint
 from kdcli.training.loop import StepLog
@@ -81,11 +82,14 @@ def distill(
     resume: Path | None = None,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
+    cache: RenderCache | None = None,
+    measure_teachers: bool = True,
 ) -> RunResult:
     """Distil, evaluate beside teacher and twin, and export.
 
     With ``resume`` the configuration of that run is used, finished parts are kept, and the stage under way goes on
-    from its last checkpoint.
+    from its last checkpoint. cache: rendered images to share with other runs. measure_teachers: False where the
+    teachers were measured on the same images before.
 
     Raises:
         ConfigError, DataError, WeightsError, PluginError: before the first step, wherever possible.
@@ -96,7 +100,7 @@ def distill(
     if resume is not None:
         run = RunFolder.open(resume)
         config = run.config()
-    shop = Workshop(config=config, device=torch.device(device))
+    shop = Workshop(config=config, device=torch.device(device), cache=cache or RenderCache())
     # Everything that can be refused is refused before anything is written.
     student, spec = shop.student()
     shop.preflight(student)
@@ -116,7 +120,7 @@ def distill(
             steps = _train(shop, run, spec, teachers, progress)
         finally:
             run.update(seconds=kept_before + time.perf_counter() - begin)
-        results = evaluate_run(shop, run, progress)
+        results = evaluate_run(shop, run, progress, teachers=measure_teachers)
         picture_of_run(shop, run)
         exported = export_run(shop, run, progress)
         seconds = kept_before + time.perf_counter() - begin

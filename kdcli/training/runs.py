@@ -173,20 +173,11 @@ class RunFolder:
         Raises:
             ConfigError: another process works on this run.
         """
-        lock = self.path / ".lock"
-        with contextlib.suppress(OSError, ValueError):
-            owner = int(lock.read_text(encoding="ascii"))
-            if owner != os.getpid() and _alive(owner):
-                raise ConfigError(f"process {owner} is working on '{self.path}'; wait for it or stop it")
-        write_text(lock, str(os.getpid()))
-        for left in self.path.rglob(".*"):  # what a killed process was writing
-            if left.is_file() and left != lock:
-                left.unlink(missing_ok=True)
-        try:
+        with only_one(self.path) as lock:
+            for left in self.path.rglob(".*"):  # what a killed process was writing
+                if left.is_file() and left != lock:
+                    left.unlink(missing_ok=True)
             yield
-        finally:
-            lock.unlink(missing_ok=True)
-
 
     @contextlib.contextmanager
     def ending(self, told: Callable[[str], None]) -> Iterator[None]:
@@ -208,6 +199,25 @@ class RunFolder:
             if stopped:
                 told(f"what was done is kept; go on with: kdcli distill --resume {self.path}")
             raise
+
+
+@contextlib.contextmanager
+def only_one(folder: Path) -> Iterator[Path]:
+    """Keep a second process out of a folder by a lock file, which is yielded; that of one that died is taken over.
+
+    Raises:
+        ConfigError: another process works there.
+    """
+    lock = folder / ".lock"
+    with contextlib.suppress(OSError, ValueError):
+        owner = int(lock.read_text(encoding="ascii"))
+        if owner != os.getpid() and _alive(owner):
+            raise ConfigError(f"process {owner} is working on '{folder}'; wait for it or stop it")
+    write_text(lock, str(os.getpid()))
+    try:
+        yield lock
+    finally:
+        lock.unlink(missing_ok=True)
 
 
 def new_path(config: RunConfig) -> Path:

@@ -17,9 +17,10 @@ from kdcli.cli.light import LightCommand, LightGroup
 resource = pytest.importorskip("resource", reason="processor time of children is measured with it")
 
 HEAVY = ("torch", "numpy", "PIL", "timm", "torchvision", "onnx", "onnxruntime", "safetensors", "rich", "pydantic")
-CALLS = (["--help"], ["--version"], ["distill", "--help"], ["plugins", "list"], ["plugins", "list", "--json"])
+CALLS = (["--help"], ["--version"], ["distill", "--help"], ["plugins", "list"], ["plugins", "list", "--json"],
+         ["study", "--help"])
 COMMANDS = ("mix", "fit-transform", "distill", "eval", "export", "predict", "plugins", "data", "weights", "recipes",
-            "runs", "doctor")
+            "runs", "study", "doctor")
 SECONDS = 0.25
 
 
@@ -66,7 +67,7 @@ def test_broken_and_slow_plugins_cost_help_nothing(tmp_path: Path) -> None:
     [
         ("kdcli distill --teacher ada", {"adabins"}), ("kdcli plugins info mobil", {"mobilenet"}),
         ("kdcli plugins new stu", {"student"}), ("kdcli distill --recipe data", {"data-free"}),
-        ("kdcli dis", {"distill"}),
+        ("kdcli dis", {"distill"}), ("kdcli study data", {"data-free-mini", "data-free-nyu"}),
     ],
 )
 def test_completion_reads_metadata_only(words: str, offered: set[str], tmp_path: Path) -> None:

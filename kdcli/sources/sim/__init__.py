@@ -1,7 +1,8 @@
 """Simulated image sources: endless labelled scenes, rendered in batches on the device that wants them.
 
 ``rooms`` are furnished rooms with the cues that metric scale is learned from; ``blocks`` are bright scattered solids,
-another world at the same scale. Torch is imported when the first scene is wanted, not before.
+another world at the same scale. ``noise`` is no world at all, the baseline that tells what images are worth. Torch is
+imported when the first scene is wanted, not before.
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-WORLD_NAMES = ("rooms", "blocks")
+WORLD_NAMES = ("rooms", "blocks", "noise")
 DEFAULT_SIZE = (96, 128)
 ENDLESS = 2**31 - 1
 _SMALLEST, _LARGEST = 8, 4096
 
 
 class SimSource:
-    """Source of simulated scenes, ``sim:rooms`` or ``sim:blocks``.
+    """Source of simulated scenes, ``sim:rooms`` or ``sim:blocks``, or of pictures of noise, ``sim:noise``.
 
     A scene is a function of (world, seed, index) alone; sources of different seeds share no scene. ``count`` limits
-    the source, without it it is endless.
+    the source, without it it is endless. Noise has neither depth nor instances.
     """
 
     api_version: ClassVar[int] = 1
@@ -36,7 +37,7 @@ class SimSource:
         self, location: str | None = None, *, count: int | None = None, seed: int = 0, size: str | None = None
     ) -> None:
         if location is None:
-            raise SpecError("source 'sim' needs a world: write sim:rooms or sim:blocks.")
+            raise SpecError("source 'sim' needs a world: write sim:rooms, sim:blocks or sim:noise.")
         if location not in WORLD_NAMES:
             raise DataError(
                 f"source 'sim' has no world '{location}'.{nearest(location, WORLD_NAMES)} "
@@ -44,7 +45,7 @@ class SimSource:
             )
         self.world = location
         self.name = f"sim:{location}"
-        self.depth_kind = DepthKind.METRIC
+        self.depth_kind = None if location == "noise" else DepthKind.METRIC
         self.seed = _whole("seed", seed, lowest=None)
         self.count = None if count is None else _whole("count", count, lowest=1)
         self.size = DEFAULT_SIZE if size is None else _parse_size(size)
@@ -58,8 +59,9 @@ class SimSource:
         if not 0 <= index < len(self):
             raise IndexError(f"scene {i} is outside {self.name} with {len(self)} scenes")
         batch = self.batch([index], None, "cpu")
-        assert batch.depth is not None and batch.valid is not None
-        assert batch.instances is not None and batch.intrinsics is not None
+        if batch.depth is None:
+            return Sample(id=batch.ids[0], image=batch.image[0])
+        assert batch.valid is not None and batch.instances is not None and batch.intrinsics is not None
         return Sample(
             id=batch.ids[0],
             image=batch.image[0],
@@ -78,16 +80,21 @@ class SimSource:
         """Render scenes straight on a device; size is (height, width), or None for the source's own."""
         import torch
 
+        numbers = torch.as_tensor(indices, dtype=torch.int64)
+        if self.world == "noise":
+            from kdcli.sources.sim.noise import noise
+
+            return noise(self.seed, numbers, size or self.size, device)
         from kdcli.sources.sim.render import render
 
-        numbers = torch.as_tensor(indices, dtype=torch.int64)
         return render(self.world, self.seed, numbers, size or self.size, device)
 
     def check(self) -> list[Finding]:
         """Say what the source holds; a simulated source has nothing that could be missing."""
         height, width = self.size
         scenes = "endless" if self.count is None else f"{self.count} scenes"
-        message = f"{self.name}: {scenes}, seed {self.seed}, {height}x{width}, depth in metres."
+        depth = "no depth" if self.depth_kind is None else "depth in metres"
+        message = f"{self.name}: {scenes}, seed {self.seed}, {height}x{width}, {depth}."
         return [Finding(level="info", message=message)]
 
 

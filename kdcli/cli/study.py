@@ -1,0 +1,112 @@
+"""``kdcli study``: a grid of recipes, image counts and seeds, and one table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from kdcli.cli import complete
+from kdcli.cli.ui import Session, command
+
+Name = Annotated[
+    str, typer.Argument(help="Study: one that ships with kdcli by name, or a TOML file.", autocompletion=complete.study)
+]
+Out = Annotated[Path | None, typer.Option(help="Folder of the study, made or gone on with; default: studies/NAME.")]
+Only = Annotated[list[str] | None, typer.Option("--only", help="Arm to run; repeat for several. Default: all.")]
+Seeds = Annotated[str | None, typer.Option(help="Seeds in place of the study's, for example 0,1,2.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", help="NAME=VALUE of a variable of the study; repeat for several.")
+]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="List the runs, do one real step of each kind, write nothing.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "study")(study)
+
+
+def study(
+    session: Session,
+    name: Name,
+    out: Out = None,
+    only: Only = None,
+    seeds: Seeds = None,
+    set_: Set = None,
+    dry_run: DryRun = False,
+) -> None:
+    """Run a grid of recipes, image counts and seeds one after the other, and compare them in one table.
+
+    Run it again with the same --out to go on, or to see the table. --seed draws the bootstrap's resamples.
+    """
+    from kdcli.study import plan, read
+
+    path, text = read(name)
+    planned = plan(text, source=path, settings=set_ or (), only=only or (), seeds=_numbers(seeds))
+    folder = out or Path("studies", planned.name)
+    if dry_run:
+        _expected(session, planned, folder)
+        return
+    from kdcli.cli.show import TrainingProgress
+    from kdcli.errors import TrainingError
+    from kdcli.study.report import contrast_rows, main_rows, notes, write_reports
+    from kdcli.study.run import run_study
+    from kdcli.study.table import tabulate
+
+    try:
+        with TrainingProgress(session) as progress:
+            outcome = run_study(planned, folder, device=session.device, progress=progress)
+    except KeyboardInterrupt:
+        session.note(f"what was done is kept in {folder}; the same command goes on")
+        raise
+    table = tabulate(planned, folder, seed=session.seed)
+    files = write_reports(planned, table, folder, outcome.failed)
+
+    def human() -> None:
+        session.table(*main_rows(table), title=f"{table.study}: {table.eval_data}")
+        if table.contrasts:
+            typer.echo("")
+            session.table(*contrast_rows(table))
+        for note in notes(table, outcome.failed):
+            typer.echo(f"\n{note}")
+        typer.echo(f"\nran {outcome.ran}, kept {outcome.kept}; {folder}/{', '.join(files)}")
+
+    document = {**table.document(), "out": str(folder), "ran": outcome.ran, "kept": outcome.kept,
+                "failed": list(outcome.failed)}  # fmt: skip
+    session.result(document, human)
+    if outcome.failed:
+        raise TrainingError(f"{len(outcome.failed)} of the runs failed, the first: {outcome.failed[0]}")
+
+
+def _expected(session: Session, planned: Any, folder: Path) -> None:
+    from kdcli.study.estimate import expect
+
+    rows = expect(planned, folder, session.device)
+    total = sum(row.seconds for row in rows if row.seconds is not None)
+    document = {"study": planned.name, "out": str(folder), "cells": [row.document() for row in rows],
+                "seconds": round(total, 1)}  # fmt: skip
+
+    def human() -> None:
+        minutes = ["" if row.seconds is None else f"{row.seconds / 60:.1f} min" for row in rows]
+        shown = [(r.title, r.state, took, folder / r.run) for r, took in zip(rows, minutes, strict=True)]
+        session.table(("cell", "state", "steps take", "run"), shown)
+        typer.echo(
+            f"\n{len(rows)} runs, about {total / 60:.0f} min for the steps of the students; fitting, rendering and "
+            "evaluation come on top"
+        )
+
+    session.result(document, human)
+
+
+def _numbers(text: str | None) -> list[int] | None:
+    from kdcli.errors import ConfigError
+
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"--seeds '{text}' are not whole numbers; write for example --seeds 0,1,2") from None

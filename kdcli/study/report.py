@@ -1,0 +1,190 @@
+"""A study's table as text: rows for the terminal, Markdown, JSON, and one HTML file with the plots."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from kdcli.evals.metrics import HIGHER_IS_BETTER
+from kdcli.files import write_json, write_text
+from kdcli.report.html import Block, Facts, Picture, Section, Text, write_report
+from kdcli.report.html import Table as HtmlTable
+from kdcli.study.grid import Study, group_title
+from kdcli.study.plot import WITHOUT, available, plot
+from kdcli.study.rows import Comparison, Difference, Interval, Row, Table
+
+Rows = tuple[list[str], list[list[str]]]
+"""Column names and rows."""
+
+
+def write_reports(study: Study, table: Table, out: Path, failed: Sequence[str] = ()) -> list[str]:
+    """Write ``report.json``, ``report.md``, ``report.html`` and, where counts are given, a plot for each metric.
+
+    failed: runs that could not go on, with the reason. Returns the names of the files.
+    """
+    plots = []
+    for left in out.glob("plot-*.png"):  # a plot of an earlier state would contradict the tables
+        left.unlink()
+    if study.counts and table.rows and available():
+        for metric in table.metrics:
+            plot(table, metric, out / f"plot-{metric}.png")
+            plots.append(f"plot-{metric}.png")
+    facts = json.loads((out / "study.json").read_text(encoding="utf-8")) if (out / "study.json").is_file() else {}
+    write_json(out / "report.json", {**table.document(), "failed": list(failed), "variables": dict(study.variables),
+                                     "versions": facts.get("versions", {})})  # fmt: skip
+    write_text(out / "report.md", markdown(study, table, plots, failed))
+    _html(study, table, out, plots, facts, failed)
+    return ["report.html", "report.md", "report.json", *plots]
+
+
+def main_rows(table: Table) -> Rows:
+    """Return the table: teachers, then one row for each arm and number of images, with its paired differences."""
+    counts = any(row.count is not None for row in table.rows)
+    differences = [f"{metric} minus {table.reference}, paired" for metric in table.metrics]
+    columns = ["arm", *(["images"] if counts else []), "seeds", *map(_directed, table.metrics)]
+    columns += [text for column in differences for text in (column, "share > 0")]
+    rows = []
+    for teacher in table.teachers:
+        numbers = [interval(teacher.metrics[metric]) for metric in table.metrics]
+        rows.append([f"teacher {teacher.spec}", *([""] if counts else []), "", *numbers, *[""] * 2 * len(differences)])
+    for row in table.rows:
+        numbers = [interval(row.metrics[metric]) for metric in table.metrics]
+        head = [row.arm, *(["" if row.count is None else f"{row.count}"] if counts else []), f"{len(row.seeds)}"]
+        rows.append([*head, *numbers, *_against(row, table)])
+    return columns, rows
+
+
+def contrast_rows(table: Table) -> Rows:
+    """Return the study's contrasts, one a row."""
+    columns = ["first", "second", "seeds"]
+    columns += [text for metric in table.metrics for text in (f"{metric}, first minus second", "share > 0")]
+    rows = [[c.first, c.second, f"{len(c.seeds)}", *_differences(c, table)] for c in table.contrasts]
+    return columns, rows
+
+
+def seed_rows(table: Table) -> Rows:
+    """Return each seed's numbers, one run a row."""
+    columns = ["arm", "seed", *map(_directed, table.metrics), "run"]
+    rows = [
+        [group_title(row.arm, row.count), f"{seed}", *(_plain(row.per_seed[m][i]) for m in table.metrics), row.runs[i]]
+        for row in table.rows
+        for i, seed in enumerate(row.seeds)
+    ]
+    return columns, rows
+
+
+def notes(table: Table, failed: Sequence[str] = ()) -> list[str]:
+    """Return how to read the table, and what is not in it."""
+    told = [
+        "Means over seeds with a 95 % interval over seeds and images (those of teachers: over images). Differences are "
+        "paired: the same seeds and images are drawn for both."
+    ]
+    if any(len(row.seeds) == 1 for row in table.rows):
+        told.append("Where there is one seed the interval is over images alone.")
+    elif any(len(row.seeds) < 5 for row in table.rows):
+        told.append("Few seeds tell little about their spread: read intervals that end near zero with care.")
+    unlike = [row.arm for row in table.rows if row.against is not None and not row.against.same_protocol]
+    if unlike:
+        told.append(f"Read out or aligned otherwise than the reference: {', '.join(dict.fromkeys(unlike))}.")
+    if table.missing:
+        told.append(f"Not run or not finished: {', '.join(table.missing)}.")
+    return [*told, *(f"Failed: {line}." for line in failed)]
+
+
+def markdown(study: Study, table: Table, plots: Sequence[str] = (), failed: Sequence[str] = ()) -> str:
+    """Return the report as Markdown."""
+    lines = [f"# {table.study}", "", *([table.about, ""] if table.about else []), _measured(table), ""]
+    lines += [*_markdown(main_rows(table)), ""]
+    if table.contrasts:
+        lines += [*_markdown(contrast_rows(table)), ""]
+    for note in notes(table, failed):
+        lines += [note, ""]
+    labels = [f"- `{arm.name}`: {arm.label}" for arm in study.arms if arm.label != arm.name]
+    lines += [*labels, ""] if labels else []
+    for name in plots:
+        lines += [f"![{name}]({name})", ""]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def interval(value: Interval, *, sign: bool = False) -> str:
+    """Return a number with its interval in brackets."""
+    form = "+.3f" if sign else ".3f"
+    if value.value is None:
+        return "-"
+    if value.low is None or value.high is None:
+        return f"{value.value:{form}}"
+    return f"{value.value:{form}} [{value.low:{form}}, {value.high:{form}}]"
+
+
+def _html(
+    study: Study, table: Table, out: Path, plots: Sequence[str], facts: dict[str, Any], failed: Sequence[str]
+) -> None:
+    blocks: list[Block] = [Text(text=table.about)] if table.about else []
+    blocks += [Text(text=_measured(table)), _table(main_rows(table))]
+    blocks += [_table(contrast_rows(table))] if table.contrasts else []
+    blocks += [Text(text=note) for note in notes(table, failed)]
+    labels = {arm.name: arm.label for arm in study.arms if arm.label != arm.name}
+    blocks += [Facts(values=labels)] if labels else []
+    sections = [Section(title="Results", blocks=blocks)]
+    if study.counts:
+        drawn: list[Block] = [Picture(image=(out / name).read_bytes(), caption=name) for name in plots]
+        missing = WITHOUT if not available() else "There is nothing to draw yet."
+        sections.append(Section(title="Against the number of images", blocks=drawn or [Text(text=missing)]))
+    sections.append(Section(title="Runs", blocks=[_table(seed_rows(table))]))
+    made = {f"variable {name}": value for name, value in study.variables.items()}
+    made |= {f"version of {name}": version for name, version in facts.get("versions", {}).items()}
+    made |= {key: facts[key] for key in ("machine", "system", "threads") if key in facts}
+    text: list[Block] = [Text(text=line) for line in study.text.splitlines() if line.strip()]
+    sections.append(Section(title="Made from", blocks=[Facts(values=made), *text]))
+    write_report(out / "report.html", f"kdcli study {table.study}", sections)
+
+
+def _measured(table: Table) -> str:
+    if table.protocol is None:
+        return f"Nothing is finished yet; to be measured on {table.eval_data}."
+    images = sorted({row.images for row in table.rows})
+    return (
+        f"Measured on {table.eval_data} ({' or '.join(map(str, images))} images), protocol {table.protocol['name']} "
+        f"({table.protocol['hash']})."
+    )
+
+
+def _against(row: Row, table: Table) -> list[str]:
+    if row.against is not None:
+        return _differences(row.against, table)
+    told = "reference" if row.arm == table.reference else "no reference"
+    return [told, ""] * len(table.metrics)
+
+
+def _differences(comparison: Comparison, table: Table) -> list[str]:
+    cells = []
+    for metric in table.metrics:
+        found: Difference | None = comparison.difference.get(metric)
+        if found is None:
+            cells += ["nothing in common", ""]
+        else:
+            cells += [interval(found, sign=True), "-" if found.above_zero is None else f"{found.above_zero:.3f}"]
+    return cells
+
+
+def _directed(metric: str) -> str:
+    return f"{metric} ({'more' if metric in HIGHER_IS_BETTER else 'less'} is better)"
+
+
+def _plain(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def _markdown(rows: Rows) -> list[str]:
+    columns, body = rows
+    return [_line(columns), "|" + "---|" * len(columns), *map(_line, body)]
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _table(rows: Rows) -> HtmlTable:
+    return HtmlTable(columns=rows[0], rows=rows[1])

@@ -1,0 +1,76 @@
+"""The teachers of a study, measured once on the images that all arms are measured on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kdcli.config import RunConfig
+from kdcli.files import digest, write_json
+from kdcli.study.grid import Study
+from kdcli.study.results import read_documents
+from kdcli.study.rows import Interval, TeacherRow
+
+if TYPE_CHECKING:
+    import torch
+
+    from kdcli.training.job import Progress
+
+
+def teacher_key(config: RunConfig) -> str:
+    """Return what the numbers of a cell's teachers depend on, as the name of their folder."""
+    main = config.main
+    return digest([main.teachers, config.eval_data, config.protocol, config.align, main.size])
+
+
+def measure_teachers(configs: Sequence[RunConfig], out: Path, device: torch.device, progress: Progress) -> None:
+    """Measure the teachers of these configurations below ``out/teachers``, each once; those that are there are kept."""
+    from kdcli.evals import evaluate
+    from kdcli.evals.results import write_csv
+    from kdcli.models import load_teacher
+    from kdcli.sources import load_source
+
+    for key, config in {teacher_key(config): config for config in configs}.items():
+        folder = out / "teachers" / key
+        if (folder / "results.json").is_file():
+            continue
+        assert config.eval_data is not None
+        names = ", ".join(config.main.teachers)
+        progress.note(f"measuring {names} on {config.eval_data}, protocol {config.protocol}")
+        results = evaluate(
+            {spec: load_teacher(spec).to(device) for spec in config.main.teachers},
+            load_source(config.eval_data),
+            config.protocol,
+            align=config.align,
+            device=device,
+            size=config.main.size,
+            spec=config.eval_data,
+            progress=lambda done, total: progress.count("evaluated", done, total),
+        )
+        write_csv(folder / "per_image.csv", list(results.values()))
+        documents: dict[str, Any] = {spec: result.document() for spec, result in results.items()}
+        write_json(folder / "results.json", documents)
+
+
+def teacher_rows(study: Study, out: Path) -> tuple[TeacherRow, ...]:
+    """Return the measured teachers of a study's arms.
+
+    Raises:
+        DataError: a result file is broken.
+    """
+    users: dict[str, dict[str, None]] = {}
+    for cell in study.cells:
+        users.setdefault(teacher_key(cell.config), {})[cell.arm] = None
+    rows = []
+    for key, arms in users.items():
+        if not (out / "teachers" / key / "results.json").is_file():
+            continue
+        for spec, result in read_documents(out / "teachers" / key).items():
+            metrics = {
+                name: Interval(value=result["metrics"][name], low=low, high=high)
+                for name in study.metrics
+                for low, high in [result["ci95"][name]]
+            }
+            rows.append(TeacherRow(spec=spec, arms=tuple(arms), images=result["n"], metrics=metrics))
+    return tuple(rows)

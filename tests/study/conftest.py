@@ -1,0 +1,40 @@
+"""A study that runs in seconds: two arms, untrained teacher, images of 32 x 64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from study_text import TINY
+
+from kdcli.students.files import save_student
+from kdcli.study import Study, plan
+
+
+@pytest.fixture(scope="session")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The spec of an untrained network, which is all that mechanics need."""
+    from kdcli import registry
+    from kdcli.training.seeds import seeded
+
+    with seeded(3):
+        student = registry.build("student", "mobilenet,width=0.35")
+    path = tmp_path_factory.mktemp("teacher") / "student.safetensors"
+    save_student(path, student, "mobilenet,width=0.35", {"licence": "Apache-2.0", "training_data": "nothing"})
+    return f"run:{path}"
+
+
+@pytest.fixture
+def tiny(teacher: str) -> Callable[..., Study]:
+    """A function that resolves the tiny study, with texts in it replaced."""
+
+    def resolve(*replaced: tuple[str, str], text: str = TINY, **options: Any) -> Study:
+        for old, new in replaced:
+            assert old in text
+            text = text.replace(old, new)
+        options.setdefault("settings", [f"teacher={teacher}"])
+        return plan(text, source=Path("tiny.toml"), **options)
+
+    return resolve

@@ -1,0 +1,204 @@
+"""A tiny study from its first step to its table, whatever comes between."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from study_text import TINY
+
+from kdcli.errors import ConfigError, DataError, TrainingError
+from kdcli.study import Study, plan
+from kdcli.study.cells import jobs
+from kdcli.study.run import run_study
+from kdcli.study.table import tabulate
+from kdcli.training.job import Silent
+from kdcli.training.loop import StepLog
+
+Resolve = Callable[..., Study]
+
+
+class Told(Silent):
+    """Keeps what a study says."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+def per_image(run: Path, metric: str) -> dict[str, float]:
+    with (run / "eval" / "per_image.csv").open() as stream:
+        return {row["image"]: float(row[metric]) for row in csv.DictReader(stream) if row["model"] == "student"}
+
+
+@pytest.fixture(scope="module")
+def finished(teacher: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Told]:
+    out, told = tmp_path_factory.mktemp("study") / "out", Told()
+    study = plan(TINY, source="tiny.toml", settings=[f"teacher={teacher}"])
+    outcome = run_study(study, out, progress=told)
+    assert (outcome.ran, outcome.kept, outcome.failed) == (4, 0, ())
+    return out, told
+
+
+def test_each_run_is_made_once_and_the_teacher_measured_once(
+    tiny: Resolve, teacher: str, finished: tuple[Path, Told]
+) -> None:
+    out, told = finished
+    runs = sorted(str(path.parent.relative_to(out)) for path in out.rglob("manifest.json"))
+    assert runs == [f"cells/{arm}/n4/seed{seed}" for arm in ("mixed", "plain") for seed in (0, 1)]
+    for run in runs:
+        results = json.loads((out / run / "eval" / "results.json").read_text())
+        assert set(results) == {"student"} and results["student"]["n"] == 5
+    (folder,) = (out / "teachers").iterdir()
+    assert set(json.loads((folder / "results.json").read_text())) == {teacher}
+    assert sum(note.startswith("measuring") for note in told.notes) == 1
+    assert "[1/4] plain@4 seed 0 (and again@4 seed 0)" in told.notes
+    assert not list(out.rglob(".lock"))
+    again = Told()
+    outcome = run_study(tiny(), out, progress=again)
+    assert (outcome.ran, outcome.kept) == (0, 4) and not again.notes
+
+
+def test_the_table_is_what_the_result_files_say(tiny: Resolve, finished: tuple[Path, Told]) -> None:
+    out, _ = finished
+    study = tiny()
+    table = tabulate(study, out, seed=3)
+    assert [(row.arm, row.count, row.seeds, row.images) for row in table.rows] == [
+        ("plain", 4, (0, 1), 5), ("mixed", 4, (0, 1), 5), ("again", 4, (0, 1), 5),
+    ]  # fmt: skip
+    rows = {row.arm: row for row in table.rows}
+    for metric in ("delta1", "abs_rel"):
+        values = {
+            arm: [per_image(out / f"cells/{arm}/n4/seed{s}", metric) for s in (0, 1)] for arm in ("plain", "mixed")
+        }
+        means = {arm: [sum(images.values()) / 5 for images in seeds] for arm, seeds in values.items()}
+        for arm in ("plain", "mixed"):
+            assert rows[arm].per_seed[metric] == pytest.approx(means[arm])
+            assert rows[arm].metrics[metric].value == pytest.approx(sum(means[arm]) / 2)
+        against = rows["mixed"].against
+        assert against is not None and against.images == 5 and against.seeds == (0, 1) and against.same_protocol
+        found = against.difference[metric]
+        gaps = [[values["mixed"][s][image] - values["plain"][s][image] for image in sorted(values["plain"][0])]
+                for s in (0, 1)]  # fmt: skip
+        assert found.value == pytest.approx(sum(map(sum, gaps)) / 10)
+        # Two seeds: each resample is one of them, on its own draw of images, by hand.
+        images = torch.randint(5, (2000, 5), generator=torch.Generator().manual_seed(3))
+        seeds = torch.randint(2, (2000, 1), generator=torch.Generator().manual_seed(4))
+        drawn = torch.tensor(gaps, dtype=torch.float64)[seeds, images].mean(1)
+        low, high = torch.quantile(drawn, torch.tensor([0.025, 0.975], dtype=torch.float64)).tolist()
+        assert (found.low, found.high) == pytest.approx((low, high), abs=1e-9)
+        if metric == "abs_rel":
+            assert found.above_zero == pytest.approx((drawn > 0).double().mean().item(), abs=1e-3)
+    assert rows["plain"].against is None
+    same = rows["again"].against
+    assert same is not None and same.difference["delta1"].low == same.difference["delta1"].high == 0
+    assert rows["again"].runs == rows["plain"].runs
+    assert table.missing == () and len(table.teachers) == 1
+
+
+class StopAt(Told):
+    """Asks the process to stop once a step of a run is logged, as Ctrl-C does."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__()
+        self._run = run
+
+    def step(self, log: StepLog) -> None:
+        if any(note.endswith(self._run) for note in self.notes) and log.step == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_it_goes_on_where_it_was_stopped(tiny: Resolve, finished: tuple[Path, Told], tmp_path: Path) -> None:
+    study, out = tiny(seeds=[0]), tmp_path / "out"
+    told = StopAt("mixed@4 seed 0")
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, out, progress=told)
+    assert [job.state for job in jobs(study, out)] == ["finished", "begun"]
+    assert [row.arm for row in tabulate(study, out).rows] == ["plain", "again"]
+    kept = (out / "cells/plain/n4/seed0/manifest.json").stat().st_mtime_ns
+    # A kill would have left its locks, and what it was making.
+    (out / ".lock").write_text("999999999")
+    (out / "cells/mixed/n4/seed0/.lock").write_text("999999999")
+    (out / "cells/plain/n4/.seed1.abcd1234").mkdir(parents=True)
+    again = Told()
+    outcome = run_study(study, out, progress=again)
+    assert (outcome.ran, outcome.kept) == (1, 1)
+    assert any(note.endswith("mixed@4 seed 0: going on") for note in again.notes)
+    assert any("going on after step 1" in note for note in again.notes)
+    assert (out / "cells/plain/n4/seed0/manifest.json").stat().st_mtime_ns == kept
+    assert not list(out.rglob(".seed1*")) and not list(out.rglob(".lock"))
+    whole, _ = finished
+    assert per_image(out / "cells/mixed/n4/seed0", "abs_rel") == per_image(whole / "cells/mixed/n4/seed0", "abs_rel")
+
+
+def test_arms_can_be_run_one_at_a_time(tiny: Resolve, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run_study(tiny(only=["again"], seeds=[0]), out).ran == 1
+    assert (out / "cells/again/n4/seed0/student.safetensors").is_file()
+    # The reference does the same, so that run is its run.
+    study = tiny(seeds=[0])
+    assert {str(job.folder): job.state for job in jobs(study, out)} == {
+        "cells/again/n4/seed0": "finished", "cells/mixed/n4/seed0": "new",
+    }  # fmt: skip
+    table = tabulate(study, out)
+    assert [row.arm for row in table.rows] == ["plain", "again"] and table.missing == ("mixed@4 seed 0",)
+    with pytest.raises(ConfigError, match=r"other settings \(distill.steps\) than again@4 seed 0") as caught:
+        jobs(tiny(("steps = 2", "steps = 3"), seeds=[0]), out)
+    assert "another --out" in str(caught.value)
+
+
+def test_what_cannot_work_is_refused_before_the_first_step(tiny: Resolve, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(ConfigError, match="instance maps"):
+        run_study(tiny(('transform = "none"', 'transform = "none", data = "sim:noise,count=8"')), out)
+    assert not out.exists()
+    (out / "cells" / "mixed" / "n4" / "seed0").mkdir(parents=True)
+    (out / "cells" / "mixed" / "n4" / "seed0" / "mine.txt").write_text("precious")
+    with pytest.raises(DataError, match="in the way of mixed@4 seed 0"):
+        run_study(tiny(), out)
+    assert (out / "cells" / "mixed" / "n4" / "seed0" / "mine.txt").read_text() == "precious"
+
+
+def test_one_process_at_a_time(tiny: Resolve, tmp_path: Path) -> None:
+    (tmp_path / ".lock").write_text(str(os.getppid()))
+    with pytest.raises(ConfigError, match="is working on"):
+        run_study(tiny(only=["mixed"], seeds=[0]), tmp_path)
+
+
+def test_a_run_that_fails_costs_only_itself(
+    tiny: Resolve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from kdcli.study import run
+
+    def distill(config: Any, **options: Any) -> Any:
+        if config.main.mixers:
+            raise TrainingError("the loss is not a number at step 1")
+        return real(config, **options)
+
+    real = run.distill
+    monkeypatch.setattr(run, "distill", distill)
+    outcome = run_study(tiny(seeds=[0]), tmp_path / "out")
+    assert outcome.ran == 1 and outcome.failed == ("mixed@4 seed 0: the loss is not a number at step 1",)
+
+
+def test_broken_results_are_named(tiny: Resolve, finished: tuple[Path, Told], tmp_path: Path) -> None:
+    import shutil
+
+    out = tmp_path / "out"
+    shutil.copytree(finished[0], out)
+    path = out / "cells/plain/n4/seed1/eval/per_image.csv"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:-1]))
+    with pytest.raises(DataError, match=r"plain/n4/seed1/eval' does not hold the whole result"):
+        tabulate(tiny(), out)
+    path.unlink()
+    with pytest.raises(DataError, match=r"per_image\.csv' cannot be read"):
+        tabulate(tiny(), out)
