@@ -6,17 +6,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from kdcli.errors import WeightsError
 from kdcli.files import sha256_of
 from kdcli.protocols import API_VERSION
 from kdcli.types import DepthKind, Provenance, ReadOut, Tap
 from kdcli.weights import Entry, entry_of, load_into, load_state, locate
+
+B = TypeVar("B", bound=str)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,31 @@ def _provenance(model: Published, path: Path, known: Entry | None) -> Provenance
         training_data=known.training_data if known else "unknown",
         notes=model.reference,
     )
+
+
+def backbone_of(read: Checkpoint | None, asked: B | None, marks: Mapping[B, str], title: str) -> B:
+    """Return the backbone that a checkpoint holds; without one what was asked for, or else the first that there is.
+
+    Args:
+        read: the checkpoint.
+        asked: the backbone that the user named.
+        marks: backbone -> a tensor that only its checkpoints have.
+        title: whose backbones they are, for the message.
+
+    Raises:
+        WeightsError: the checkpoint holds none of them, or another one than was asked for.
+    """
+    if read is None:
+        return asked or next(iter(marks))
+    held = next((backbone for backbone, name in marks.items() if name in read.state), None)
+    if held is None:
+        raise WeightsError(
+            f"'{read.path}' is no checkpoint of {title}: none of {', '.join(marks.values())} is in it; "
+            "give one in its authors' layout"
+        )
+    if asked not in (None, held):
+        raise WeightsError(f"'{read.path}' holds {title} on {held}, not on {asked}; leave out backbone={asked}")
+    return held
 
 
 @contextmanager

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from kdcli.networks.hu2019 import ENCODERS, Hu2019Net
 from kdcli.networks.normalise import Normalise
-from kdcli.published.base import Published, drawing
-from kdcli.published.mff import backbone_of
+from kdcli.published.base import Published, backbone_of, drawing
 from kdcli.published.teacher import teacher_of
 from kdcli.types import Prediction, ReadOut, Tap
 from kdcli.weights.rename import Rule, rename

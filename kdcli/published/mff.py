@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor
 
-from kdcli.errors import WeightsError
 from kdcli.networks.mff import ENCODERS, MffNet, MobileNetEncoder
 from kdcli.networks.normalise import Normalise
-from kdcli.published.base import Checkpoint, Published, drawing, resize_corners
+from kdcli.published.base import Published, backbone_of, drawing, resize_corners
 from kdcli.published.teacher import teacher_of
 from kdcli.types import Prediction, ReadOut, Tap
 from kdcli.weights.rename import Rule, rename
 
 Backbone = Literal["resnet34", "mobilenet_v2"]
-B = TypeVar("B", bound=str)
 
 _MARKS: dict[Backbone, str] = {"resnet34": "E.conv1.weight", "mobilenet_v2": "E.mv2.0.0.weight"}
 
@@ -77,31 +75,6 @@ class Mff(Published):
 MffTeacher = teacher_of(Mff)
 
 _ADVICE = "give one of JunjH/Boosting-Light-Weight-Depth-Estimation"
-
-
-def backbone_of(read: Checkpoint | None, asked: B | None, marks: Mapping[B, str], title: str) -> B:
-    """Return the backbone that a checkpoint holds; without one what was asked for, or else the first that there is.
-
-    Args:
-        read: the checkpoint.
-        asked: the backbone that the user named.
-        marks: backbone -> a tensor that only its checkpoints have.
-        title: whose backbones they are, for the message.
-
-    Raises:
-        WeightsError: the checkpoint holds none of them, or another one than was asked for.
-    """
-    if read is None:
-        return asked or next(iter(marks))
-    held = next((backbone for backbone, name in marks.items() if name in read.state), None)
-    if held is None:
-        raise WeightsError(
-            f"'{read.path}' is no checkpoint of {title}: none of {', '.join(marks.values())} is in it; "
-            "give one in its authors' layout"
-        )
-    if asked not in (None, held):
-        raise WeightsError(f"'{read.path}' holds {title} on {held}, not on {asked}; leave out backbone={asked}")
-    return held
 
 
 def _rules(backbone: Backbone) -> list[Rule]:
