@@ -6,7 +6,11 @@ From Python the names are those of the command line; heavy imports happen on fir
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
+
+# onnxruntime reports to its makers unless this is set before it is imported; kdcli sends nothing anywhere.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 

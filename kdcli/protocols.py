@@ -51,7 +51,8 @@ class DepthModel(Protocol):
     image's height and width; strides of taps refer to it),
     ``architecture`` (a spec of the same network without weights, by which a trained copy is rebuilt from its file),
     ``read_out`` (a ``ReadOut``: how its authors read the final depth out of a prediction), ``bounded = False`` (its
-    last layer is linear: the declared range is where depth is meant to lie, not a promise).
+    last layer is linear: the declared range is where depth is meant to lie, not a promise), ``differentiable = False``
+    (it gives no gradient to the image).
     """
 
     depth_kind: DepthKind

@@ -66,6 +66,7 @@ class Pt2File:
         if not path.is_file() or is_lfs_pointer(path):
             raise WeightsError(f"'{path}' is no exported file; check the path, or run `git lfs pull` in its repository")
         check_archive(path)
+        self._path = path
         notes: dict[str, Any] = {_NOTES: ""}
         try:
             with silence():
@@ -80,7 +81,18 @@ class Pt2File:
         self.size: tuple[int, int] | None = (shape[2], shape[3]) if isinstance(shape[2], int) else None
 
     def __call__(self, image: Tensor) -> Tensor:
-        """Return depth B x 1 x h x w on the image's device."""
-        with torch.no_grad():
-            depth: Tensor = self._module(image.detach().float().cpu())
+        """Return depth B x 1 x h x w on the image's device.
+
+        Raises:
+            ConfigError: the program does not take images of this size, which its export could not know.
+        """
+        try:
+            with torch.no_grad():
+                depth: Tensor = self._module(image.detach().float().cpu())
+        except AssertionError as error:  # a guard of torch.export
+            size = "x".join(map(str, image.shape[-2:]))
+            raise ConfigError(
+                f"'{self._path}' does not take images of {size} (small ones are left out where sizes are open); "
+                f"export it again with --size {size}, or as ONNX"
+            ) from error
         return depth.to(image.device)

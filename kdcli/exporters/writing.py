@@ -79,6 +79,8 @@ def export(
         raise ConfigError(f"--int8 works with --format onnx only, not with {format}")
     if target.is_dir():
         raise ConfigError(f"'{target}' is a folder; give a file, for example {target / 'student'}{exporter.suffix}")
+    if target.suffix in (".onnx", ".pt2") and target.suffix != exporter.suffix:
+        raise ConfigError(f"'{target}' is not named as {format}; write '{target.with_suffix(exporter.suffix)}'")
     metadata = describe(model, card)
     was_training, notes = model.training, []
     model.eval()

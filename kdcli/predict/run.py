@@ -84,7 +84,10 @@ def predict(
             focal length that the model does not ask for.
     """
     if focal is not None and read_out_of(model).focal is None:
-        raise ConfigError(f"the depth of this model does not depend on the focal length; leave --focal {focal:g} out")
+        raise ConfigError(
+            "the depth of this model does not depend on the focal length, or has one of its own; "
+            f"leave out --focal {focal:g}"
+        )
     if cmap is not None and cmap not in MAPS:
         raise ConfigError(f"colour map '{cmap}' is unknown.{nearest(cmap, MAPS)} Maps: {', '.join(MAPS)}, none")
     if limits is not None:

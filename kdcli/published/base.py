@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-from kdcli.errors import WeightsError
+from kdcli.errors import SpecError, WeightsError
 from kdcli.files import sha256_of
 from kdcli.protocols import API_VERSION
 from kdcli.types import DepthKind, Provenance, ReadOut, Tap
@@ -116,6 +117,17 @@ def backbone_of(read: Checkpoint | None, asked: B | None, marks: Mapping[B, str]
     if asked not in (None, held):
         raise WeightsError(f"'{read.path}' holds {title} on {held}, not on {asked}; leave out backbone={asked}")
     return held
+
+
+def check_farthest(max_depth: float) -> float:
+    """Return a greatest depth in metres that is one.
+
+    Raises:
+        SpecError: it is not positive and finite.
+    """
+    if not 0 < max_depth < math.inf:
+        raise SpecError(f"max_depth={max_depth:g} is no depth; use 10 for indoor weights, 80 for driving")
+    return max_depth
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kdcli.errors import SpecError, WeightsError
 from kdcli.networks.fastdepth import ENCODER, FULL, PRUNED, FastDepthNet, misfit
-from kdcli.published.base import Checkpoint, Published, drawing, to_multiple
+from kdcli.published.base import Checkpoint, Published, check_farthest, drawing, to_multiple
 from kdcli.published.teacher import teacher_of
 from kdcli.types import Prediction, ReadOut, Tap
 
@@ -50,7 +50,7 @@ class FastDepth(Published):
         with drawing(read):
             self.network = FastDepthNet(chosen)
         self.fill(read)
-        self.depth_range = (0.0, max_depth)
+        self.depth_range = (0.0, check_farthest(max_depth))
         self.read_out = ReadOut()
         variant = "" if chosen == FULL else f",widths={_text(chosen)}"
         self.architecture = f"fastdepth{variant},max_depth={max_depth:.12g}"

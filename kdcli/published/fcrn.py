@@ -8,16 +8,22 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from kdcli.networks.fcrn import ENCODERS, FcrnNet
-from kdcli.published.base import Published, drawing, resize_corners
+from kdcli.published.base import Published, backbone_of, check_farthest, drawing, resize_corners
 from kdcli.published.teacher import teacher_of
 from kdcli.types import Prediction, ReadOut, Tap
+
+Backbone = Literal["resnet50", "resnet18"]
+
+_MARKS: dict[Backbone, str] = {"resnet50": "layer1.0.conv3.weight", "resnet18": "layer1.0.conv2.weight"}
+"""Backbone -> a tensor that its checkpoints hold; the first that is there counts."""
 
 
 class Fcrn(Published):
     """FCRN with UpProj decoder (``backbone=resnet50`` or ``resnet18``): metric depth at the image's size.
 
     The location is a checkpoint of fangchangma/sparse-to-dense.pytorch, brought to plain tensors with
-    ``kdcli weights convert``: the released files hold whole Python objects. Without one it is a student to train;
+    ``kdcli weights convert``: the released files hold whole Python objects. It tells its backbone. Without one it is a
+    student to train, on resnet50 unless given;
     ``pretrained=true`` begins with ImageNet weights in the encoder. Trained on 228 x 304; other sizes work.
     """
 
@@ -28,7 +34,7 @@ class Fcrn(Published):
     bounded = False
 
     def __init__(
-        self, location: str | None = None, *, backbone: Literal["resnet50", "resnet18"] = "resnet50",
+        self, location: str | None = None, *, backbone: Backbone | None = None,
         max_depth: float = 10.0, pretrained: bool = False,
     ) -> None:
         """Build the network, and fill it where a checkpoint is given.
@@ -38,18 +44,19 @@ class Fcrn(Published):
         """
         super().__init__()
         read = self.checkpoint(location)
+        chosen = backbone_of(read, backbone, _MARKS, self.title)
         with drawing(read):
-            self.network = FcrnNet(backbone, pretrained=pretrained and read is None)
+            self.network = FcrnNet(chosen, pretrained=pretrained and read is None)
         self.fill(read)
-        self.depth_range = (0.0, max_depth)
+        self.depth_range = (0.0, check_farthest(max_depth))
         self.read_out = ReadOut(resize="bilinear-corners")
-        self.architecture = f"fcrn,backbone={backbone},max_depth={max_depth:.12g}"
-        self.taps = _taps(ENCODERS[backbone][1])
+        self.architecture = f"fcrn,backbone={chosen},max_depth={max_depth:.12g}"
+        self.taps = _taps(ENCODERS[chosen][1])
 
     @classmethod
     def weights(cls, options: Mapping[str, Any]) -> str:
         """Return the name of the weights that a teacher looks for."""
-        return f"fcrn-{options['backbone']}-nyu"
+        return f"fcrn-{options.get('backbone') or 'resnet50'}-nyu"
 
     def forward(self, image: Tensor) -> Prediction:
         """Predict depth at the image's size; the network itself ends with that resize."""

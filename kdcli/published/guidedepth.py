@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kdcli.errors import WeightsError
 from kdcli.networks.guidedepth import CHANNELS, GuideDepthNet, to_depth
-from kdcli.published.base import Checkpoint, Published, drawing, to_multiple
+from kdcli.published.base import Checkpoint, Published, check_farthest, drawing, to_multiple
 from kdcli.published.teacher import teacher_of
 from kdcli.types import Prediction, ReadOut, Tap
 
@@ -47,7 +47,7 @@ class GuideDepth(Published):
         read = self.checkpoint(location)
         chosen = size or "full" if read is None else _held(read, size)
         kitti = read is not None and "kitti" in read.path.name.lower()
-        self.max_depth = max_depth if max_depth is not None else 80.0 if kitti else 10.0
+        self.max_depth = check_farthest(max_depth if max_depth is not None else 80.0 if kitti else 10.0)
         with drawing(read):
             self.network = GuideDepthNet(chosen)
         self.fill(read)

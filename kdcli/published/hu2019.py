@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kdcli.networks.hu2019 import ENCODERS, Hu2019Net
 from kdcli.networks.normalise import Normalise
-from kdcli.published.base import Published, backbone_of, drawing
+from kdcli.published.base import Published, backbone_of, check_farthest, drawing
 from kdcli.published.teacher import teacher_of
 from kdcli.types import Prediction, ReadOut, Tap
 from kdcli.weights.rename import Rule, rename
@@ -68,7 +68,7 @@ class Hu2019(Published):
         if read is not None:
             advice = "give one of JunjH/Revisiting_Single_Depth_Estimation"
             self.fill(read, rename(read.state, _RULES, read.path, network=f"Hu et al. 2019 on {chosen}", advice=advice))
-        self.depth_range = (0.0, max_depth)
+        self.depth_range = (0.0, check_farthest(max_depth))
         self.read_out = ReadOut(resize="bilinear-corners" if align_corners else "bilinear")
         self.architecture = (
             f"hu2019,backbone={chosen},align_corners={str(align_corners).lower()},max_depth={max_depth:.12g}"

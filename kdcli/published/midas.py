@@ -9,7 +9,7 @@ from torch import Tensor
 
 from kdcli.networks.midas import DECODER, ENCODER, MidasSmallNet
 from kdcli.networks.normalise import Normalise
-from kdcli.published.base import Published, drawing, to_multiple
+from kdcli.published.base import Published, check_farthest, drawing, to_multiple
 from kdcli.published.teacher import teacher_of
 from kdcli.types import DepthKind, Prediction, ReadOut, Tap
 
@@ -44,7 +44,7 @@ class MidasSmall(Published):
         with drawing(read):
             self.network = MidasSmallNet(pretrained=pretrained and read is None)
         self.fill(read)
-        self.depth_range = (0.0, max_depth)
+        self.depth_range = (0.0, check_farthest(max_depth))
         self.read_out = ReadOut(resize="bicubic")
         self.architecture = f"midas-small,max_depth={max_depth:.12g}"
         self.taps = _taps()

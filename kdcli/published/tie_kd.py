@@ -41,6 +41,7 @@ class TieKd(Published):
     """
 
     title: ClassVar[str] = "TIE-KD"
+    range_options: ClassVar[tuple[str, ...]] = ("dataset",)
     licence: ClassVar[str] = "Apache-2.0"
     reference: ClassVar[str] = "TIE-KD, arXiv 2402.14340; https://github.com/HPC-Lab-KOREATECH/TIE-KD"
 

@@ -96,10 +96,11 @@ def _origin(manifest: Mapping[str, Any], seconds: float, config: str) -> Section
         key: value for key, value in manifest.items() if isinstance(value, str | int) and key != "state"
     }
     facts |= {f"version of {name}": version for name, version in manifest.get("versions", {}).items()}
-    for teacher in manifest.get("teachers", []):
-        facts[f"teacher {teacher['spec']}"] = (
-            f"licence {teacher['licence']}, trained on {teacher['training_data']}, sha256 {teacher['sha256']}"
-        )
+    for role, key in (("teacher", "teachers"), ("student begun from", "begun_from")):
+        for origin in manifest.get(key, []):
+            facts[f"{role} {origin['spec']}"] = (
+                f"licence {origin['licence']}, trained on {origin['training_data']}, sha256 {origin['sha256']}"
+            )
     facts["seconds"] = f"{seconds:.0f}"
     facts["command"] = " ".join(str(part) for part in manifest.get("argv", []))
     rows, section, stages = [], "", 0

@@ -43,6 +43,7 @@ class OnnxTeacher(nn.Module):
 
     api_version: ClassVar[int] = API_VERSION
     bounded = False
+    differentiable = False
 
     def __init__(
         self,
@@ -85,6 +86,8 @@ class OnnxTeacher(nn.Module):
         self.read_out = ReadOut()
         if max_depth is not None and self.depth_kind is DepthKind.METRIC:
             self.read_out = ReadOut(clip=self.depth_range)
+        if normalise != "none" and "depth_kind" in said:
+            raise SpecError(f"'{path}' is of kdcli export and normalises itself; leave out normalise={normalise}")
         if self._session.bytes and normalise not in ("none", "255"):
             raise SpecError(f"'{path}' takes bytes, so that normalise={normalise} does not fit; leave it out")
         self._factors = None if self._session.bytes else _SHIFT_AND_SCALE.get(normalise)
@@ -126,6 +129,8 @@ def _kind(asked: Kind | None, said: Mapping[str, str], path: Path) -> DepthKind:
     Raises:
         SpecError: neither does.
     """
+    if asked is not None and said.get("depth_kind", asked) != asked:
+        raise SpecError(f"'{path}' says that it gives {said['depth_kind']}; leave out kind={asked}")
     if asked is None and said.get("depth_kind") not in list(DepthKind):
         raise SpecError(f"'{path}' does not say what its numbers mean; add kind=, one of {', '.join(DepthKind)}")
     return DepthKind(asked or said["depth_kind"])

@@ -243,6 +243,8 @@ class ModelChecks:
         """Expect a finite gradient to the image through a frozen teacher, which stays as it is."""
         if hasattr(self.model, "from_batch"):
             raise Skip("it looks at the batch, not at images")
+        if not getattr(self.model, "differentiable", True):
+            raise Skip("it says that it gives no gradient")
         flags = [p.requires_grad for p in self.model.parameters()]
         self.model.requires_grad_(False)
         image = self.image(self.sizes[0]).requires_grad_()

@@ -107,7 +107,8 @@ def distill(
     teachers = provenance(shop.teachers(config.main))
     if resume is None:
         run = RunFolder.create(
-            out or new_path(config), config, {"student": spec, "teachers": teachers, "device": str(shop.device)}
+            out or new_path(config), config,
+            {"student": spec, "teachers": teachers, "begun_from": begun_from(student), "device": str(shop.device)},
         )
     elif (threads := run.manifest().get("threads")) != torch.get_num_threads():
         now = torch.get_num_threads()

@@ -82,6 +82,10 @@ class Workshop:
                 f"student '{spec}' is no depth model: it lacks depth_kind, depth_range or taps; report it to its author"
             )
         teachers = self.teachers(self.config.main)
+        kinds = {name: kind_of(teacher) for name, teacher in teachers.items()}
+        if len(set(kinds.values())) > 1:
+            told = ", ".join(f"'{name}' gives {kind}" for name, kind in kinds.items())
+            raise ConfigError(f"teachers of several depth kinds cannot teach one student: {told}; use one kind")
         if getattr(student, "any_kind", False):
             student.depth_kind = kind_of(next(iter(teachers.values())))
         for name, teacher in teachers.items():
@@ -95,10 +99,14 @@ class Workshop:
     def student_spec(self) -> Spec:
         """Return the student's spec; its range of depth follows a metric teacher's where it does not say otherwise."""
         plugin, spec = registry.resolve("student", parse(self.config.student))
-        keys = inspect.signature(registry.load(plugin)).parameters
+        factory = registry.load(plugin)
+        keys = inspect.signature(factory).parameters
         teacher = next(iter(self.teachers(self.config.main).values()))
         farthest = float(teacher.depth_range[1])  # type: ignore[index]
-        unset = "max_depth" in keys and "max_depth" not in spec.options
+        said = {"max_depth", *getattr(factory, "range_options", ())} & spec.options.keys()
+        # A checkpoint of a network whose last layer is bounded has its range built in.
+        built_in = spec.location is not None and getattr(factory, "bounded", True) and hasattr(factory, "weights")
+        unset = "max_depth" in keys and not said and not built_in
         if unset and kind_of(teacher) is DepthKind.METRIC and farthest < UNBOUNDED:
             return replace(spec, options={**spec.options, "max_depth": f"{farthest:g}"})
         return spec

@@ -123,6 +123,11 @@ def statistics_for(teacher: nn.Module, file: str) -> Statistics | None:
         ConfigError: the teacher has neither, or the statistics are of another network.
         WeightsError: the file cannot be read.
     """
+    if not getattr(teacher, "differentiable", True):
+        raise ConfigError(
+            f"{type(teacher).__name__} gives no gradient to the image, which a transformation network needs; use the "
+            "network itself as teacher, or --transform none"
+        )
     if file == "none":
         batch_norms(teacher)
         return None

@@ -56,6 +56,8 @@ def pull(
 
 def _download(wanted: Entry, target: Path, timeout: float, progress: Progress | None) -> None:
     if os.environ.get("KDCLI_OFFLINE", "0").lower() not in ("", "0", "false", "no"):
+        if wanted.address is None:
+            raise WeightsError(f"weights '{wanted.name}' are not on this machine; {wanted.advice}")
         raise WeightsError(f"'{wanted.name}' is not here and KDCLI_OFFLINE is set; unset it and {wanted.advice}")
     if wanted.address is None:
         raise WeightsError(f"weights '{wanted.name}' have no direct address; {wanted.advice}")

@@ -116,7 +116,16 @@ def save(path: Path | str, state: Mapping[str, Tensor], metadata: Mapping[str, A
     texts = {key: v if isinstance(v, str) else json.dumps(v, default=str) for key, v in metadata.items()}
     with atomic(Path(path)) as temporary:
         # Written by Python, whose errors say what is wrong with the disk.
-        temporary.write_bytes(to_bytes(own, metadata={"format": "pt", **texts}))
+        temporary.write_bytes(_ordered(to_bytes(own, metadata={"format": "pt", **texts})))
+
+
+def _ordered(content: bytes) -> bytes:
+    """Return a safetensors file with its header in one order, so that equal contents are equal bytes."""
+    (length,) = struct.unpack("<Q", content[:8])
+    header = json.loads(content[8 : 8 + length])
+    text = json.dumps(header, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # tensors begin at a multiple of eight
+    return struct.pack("<Q", len(text)) + text + content[8 + length :]
 
 
 def read_metadata(path: Path | str) -> dict[str, str]:
