@@ -33,7 +33,7 @@ class Expected:
 
     def document(self) -> dict[str, Any]:
         """Return the JSON form."""
-        seconds = None if self.seconds is None else round(self.seconds, 1)
+        seconds = None if self.seconds is None else round(self.seconds, 3)
         return {"cell": self.title, "run": str(self.run), "state": self.state, "seconds": seconds}
 
 
