@@ -62,7 +62,8 @@ class Batch:
 
     image: B x 3 x H x W float in 0..1. depth: B x 1 x H x W metres. valid: B x 1 x H x W bool, where ground truth
     exists. instances: B x H x W int64, 0 = no object. intrinsics: B x 4 fx, fy, cx, cy in pixels. labelled: B bool,
-    which images have ground truth at all.
+    which images have ground truth at all. taught: B x T x H x W, what the stage's T teachers said of these images
+    before they were augmented, moved along with them (0 = outside or unknown); None = the teachers are asked.
     """
 
     ids: tuple[str, ...]
@@ -72,6 +73,7 @@ class Batch:
     instances: Tensor | None = None
     intrinsics: Tensor | None = None
     labelled: Tensor | None = None
+    taught: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -44,6 +44,7 @@ def _mirror(batch: Batch, generator: torch.Generator) -> Batch:
         valid=turn(batch.valid),
         instances=turn(batch.instances),
         intrinsics=intrinsics,
+        taught=turn(batch.taught),
     )
 
 
