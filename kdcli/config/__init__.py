@@ -10,6 +10,6 @@ from __future__ import annotations
 from kdcli.config.dump import dump
 from kdcli.config.load import load
 from kdcli.config.schema import RunConfig, StageConfig, TwinConfig
-from kdcli.config.values import loss_weights
+from kdcli.config.values import loss_weights, weights_by_name
 
-__all__ = ["RunConfig", "StageConfig", "TwinConfig", "dump", "load", "loss_weights"]
+__all__ = ["RunConfig", "StageConfig", "TwinConfig", "dump", "load", "loss_weights", "weights_by_name"]

@@ -168,7 +168,7 @@ def test_a_fit_brings_held_out_images_closer_and_leaves_the_teacher_alone() -> N
     assert sum(layer.before for layer in report.layers) == pytest.approx(report.before, rel=1e-5)
     assert report.change > 0.05 and not generator.training
     assert report.document()["layers"][0] == {
-        "name": "1", "before": report.layers[0].before, "after": report.layers[0].after,
+        "name": "1", "before": report.layers[0].before, "after": report.layers[0].after, "weight": 1.0,
     }
     for name, tensor in teacher.state_dict().items():
         assert torch.equal(tensor, before[name]), name
