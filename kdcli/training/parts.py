@@ -138,7 +138,10 @@ class Workshop:
         if stage.train == "student":
             task = self.task(replace(stage, transform="none") if stage.transform == "fitted" else stage, student, None)
             with torch.no_grad():
-                self._probe(stage, task.context(next(feed.batches(0, 1)), 0, 1).batch)
+                context = task.context(next(feed.batches(0, 1)), 0, 1)
+                self._probe(stage, context.batch)
+                if any(loss.needs.outputs for _, loss in task.losses.values()):
+                    step.check_outputs(context, task.losses)
         else:
             for teacher in self.teachers(stage).values():
                 statistics_for(teacher, stage.statistics)

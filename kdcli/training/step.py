@@ -208,6 +208,21 @@ def check(
         raise ConfigError(f"task_loss '{stage.task_loss}' has no per-pixel map; use l1, log-l1 or berhu")
 
 
+def check_outputs(context: Context, losses: Mapping[str, tuple[float, Loss]]) -> None:
+    """Check on one batch that the student's prediction has the fields that the losses need.
+
+    Raises:
+        ConfigError: it lacks one.
+    """
+    for name, (_, loss) in losses.items():
+        for wanted in sorted(loss.needs.outputs):
+            if getattr(context.student.out, wanted, None) in (None, ()):
+                raise ConfigError(
+                    f"loss '{name}' needs the student's {wanted}, which it does not give; use a student that has them, "
+                    "for example mobilenet,head=bins"
+                )
+
+
 def _sound(context: Context) -> Tensor:
     prediction: Prediction = context.student.out
     size = len(context.batch)

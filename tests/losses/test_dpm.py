@@ -137,7 +137,7 @@ def test_ssim_as_released_cannot_tell_a_slope_from_its_mirror_image() -> None:
         return 1 - value.item()
 
     assert ssim(alike, "released") == pytest.approx(0.987028, abs=1e-5)
-    assert ssim(mirrored, "released") == pytest.approx(0.870244, abs=1e-5)
+    assert ssim(mirrored, "released") == pytest.approx(0.870244, abs=2e-4), "by the window in float32"
     assert ssim(mirrored, "corrected") < 0.1
 
 
