@@ -21,6 +21,7 @@ from kdcli.sources import load_source
 from kdcli.spec import Spec, parse
 from kdcli.training import step
 from kdcli.training.feed import Feed, RenderCache
+from kdcli.training.geometry import centre_crop
 from kdcli.training.mix_context import build_mixers
 from kdcli.training.seeds import seed_of, seeded
 from kdcli.training.step import DistillTask
@@ -65,6 +66,10 @@ class Workshop:
             workers=stage.workers,
             cache=self.cache,
         )
+
+    def first(self, stage: StageConfig) -> Batch:
+        """Return the stage's first batch at the size that its networks see, not augmented."""
+        return centre_crop(next(self.feed(stage).batches(0, 1)), stage.crop)
 
     def student(self) -> tuple[nn.Module, str]:
         """Build the student with weights that depend on the seed alone; return it with its full spec.
@@ -134,14 +139,13 @@ class Workshop:
             ConfigError, PluginError, SpecError, WeightsError: as building would. DataError: the first images cannot be
                 read, or are to be learned from and have no depth.
         """
-        feed = self.feed(stage)
+        self.feed(stage)
         if stage.train == "student":
             task = self.task(replace(stage, transform="none") if stage.transform == "fitted" else stage, student, None)
             with torch.no_grad():
-                context = task.context(next(feed.batches(0, 1)), 0, 1)
+                context = task.context(self.first(stage), 0, 1)
+                step.check_outputs(context, task.losses)
                 self._probe(stage, context.batch)
-                if any(loss.needs.outputs for _, loss in task.losses.values()):
-                    step.check_outputs(context, task.losses)
         else:
             for teacher in self.teachers(stage).values():
                 statistics_for(teacher, stage.statistics)
