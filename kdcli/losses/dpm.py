@@ -33,7 +33,7 @@ _UNEVEN = 1e-2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grid:
-    """Evenly spaced bins: in depth, or in its natural logarithm. ``first`` centre and ``step`` are in that coordinate."""
+    """Bins even in depth or in its natural logarithm. ``first`` centre and ``step`` are in that coordinate."""
 
     count: int
     first: float
@@ -50,7 +50,7 @@ class Grid:
         rows = centers.detach().double().reshape(-1, centers.shape[-1]).cpu()
         row = rows[0]
         if len(row) < 2 or not torch.allclose(rows, row.expand_as(rows)):
-            raise ConfigError("depth probability maps need the same two or more bins for all images; this student's vary")
+            raise ConfigError("depth probability maps need the same two or more bins for all images; these vary")
         for log in (False, True):
             if log and bool((row <= 0).any()):
                 break
@@ -58,7 +58,7 @@ class Grid:
             step = (at[-1] - at[0]) / (len(at) - 1)
             if step > 0 and bool(((at.diff() - step).abs() <= _UNEVEN * step).all()):
                 return cls(count=len(at), first=float(at[0]), step=float(step), log=log)
-        raise ConfigError("depth probability maps need bins that are even in depth or in its logarithm, as tie-kd's are")
+        raise ConfigError("depth probability maps need bins that are even in depth or in its logarithm, as tie-kd's")
 
     def coordinate(self, depth: Tensor) -> Tensor:
         """Return depth (or bin centres) in the coordinate in which bins are even."""
@@ -74,7 +74,7 @@ class Grid:
             return max(DEVIATIONS * sigma, self.step)
         room = -2 * math.log(LEAST_DENSITY * math.sqrt(2 * math.pi) * sigma)
         if room <= 0:
-            raise ConfigError(f"sigma={sigma} spreads a depth so thin that the released map is empty; use a smaller one")
+            raise ConfigError(f"sigma={sigma} is too wide for any bin of a released map; use a smaller one")
         return sigma * math.sqrt(room)
 
     def window(self, sigma: float, dpm: Dpm) -> int:
@@ -110,7 +110,9 @@ def weights(distance: Tensor, reach: float, sigma: float, dpm: Dpm, axis: int) -
     return logs.exp(), logs
 
 
-def target_dpm(depth: Tensor, centers: Tensor, *, sigma: float, dpm: Dpm = "gaussian", grid: Grid | None = None) -> Tensor:
+def target_dpm(
+    depth: Tensor, centers: Tensor, *, sigma: float, dpm: Dpm = "gaussian", grid: Grid | None = None
+) -> Tensor:
     """Return the whole depth probability map, B x K x h x w, of depth B x 1 x h x w in metres.
 
     centers: K, in metres. sigma: metres, or a share of the depth where the bins are even in its logarithm.

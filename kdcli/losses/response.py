@@ -68,7 +68,7 @@ class ResponseSsim(_Response):
 
 
 class ResponseMse(_Response):
-    """Mean square error in square metres. ``form=released`` also counts targets of 0, where the teacher says nothing."""
+    """Mean square error in square metres. ``form=released`` counts targets of 0 too, where the teacher says nothing."""
 
     name: ClassVar[str] = "response-mse"
     parts = ("mse",)

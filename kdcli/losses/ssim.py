@@ -43,7 +43,7 @@ class Ssim(PointwiseLoss):
         self.window, self.sigma, self.data_range = window, sigma, data_range
         self.border, self.absolute = border, absolute
         self.rounded_window = False
-        """Whether the window is made in two dimensions in float32, as TIE-KD's: it then sums to 1 within seven digits."""
+        """Whether the window is two-dimensional in float32, as TIE-KD's: it then sums to 1 within seven digits."""
 
     def pixel(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Return 1 - SSIM at each pixel, B x 1 x h x w."""

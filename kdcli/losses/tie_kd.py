@@ -62,7 +62,8 @@ class _OfBins:
             depth, valid = ctx.target(teacher)
             depth = widen(depth.detach())
             known = valid & torch.isfinite(depth)
-            found.append((torch.where(known, depth, 0.0), known if self.form == "corrected" else torch.ones_like(known)))
+            counted = known if self.form == "corrected" else torch.ones_like(known)
+            found.append((torch.where(known, depth, 0.0), counted))
         return found
 
 

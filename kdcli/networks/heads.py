@@ -62,7 +62,7 @@ class BinsHead(nn.Module):
         floor, span = math.log(min_depth), math.log(max_depth / min_depth)
         bias = -0.5 * ((centers.log() - floor - span / 2) / (0.15 * span)).square()
         if spacing == "even":
-            bias = bias - centers.log()  # as much of the bump as falls into a bin, whose width in log depth is 1 / depth
+            bias = bias - centers.log()  # as much of the bump as falls into a bin, of width 1 / depth in log depth
         with torch.no_grad():
             self.conv.bias.copy_(bias)  # type: ignore[union-attr]
 

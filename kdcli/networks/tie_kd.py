@@ -48,8 +48,8 @@ LAYOUTS = {
 class TieKdNet(nn.Module):
     """The network on normalised images, B x 3 x H x W to the same size where that is a multiple of four.
 
-    ``head=dpm`` spreads ``bins`` over the range, evenly or evenly in its logarithm, and depth is the expectation over their centres;
-    ``head=response`` gives depth as a sigmoid times ``max_depth``.
+    ``head=dpm`` spreads ``bins`` over the range, evenly or evenly in its logarithm, and depth is the expectation over
+    their centres; ``head=response`` gives depth as a sigmoid times ``max_depth``.
     """
 
     centers: Tensor

@@ -34,10 +34,11 @@ class TieKd(Published):
 
     ``head=dpm`` gives a distribution over uniform bins (``probs`` and ``centers``) and depth as its expectation,
     ``head=response`` depth alone. ``dataset=kitti`` is 257 bins to 80 m, ``nyu`` 49 bins to 10 m; ``bins``,
-    ``min_depth`` and ``max_depth`` change them, ``spacing=log`` makes the bins even in the logarithm of depth. A checkpoint of HPC-Lab-KOREATECH/TIE-KD as location tells its backbone, head and bins,
-    and by 257 or 49 bins its data set; otherwise that is kitti where the file's name says so or ``max_depth`` exceeds
-    20 m, else nyu, unless ``dataset`` is given. Without one it is a student to train: by default MobileNetV2 with bins,
-    for the data set that ``max_depth`` fits; ``pretrained=true`` begins with ImageNet weights in the backbone.
+    ``min_depth`` and ``max_depth`` change them, ``spacing=log`` makes the bins even in the logarithm of depth. A
+    checkpoint of HPC-Lab-KOREATECH/TIE-KD as location tells its backbone, head and bins, and by 257 or 49 bins its
+    data set; otherwise that is kitti where the file's name says so or ``max_depth`` exceeds 20 m, else nyu, unless
+    ``dataset`` is given. Without one it is a student to train: by default MobileNetV2 with bins, for the data set that
+    ``max_depth`` fits; ``pretrained=true`` begins with ImageNet weights in the backbone.
     """
 
     title: ClassVar[str] = "TIE-KD"
