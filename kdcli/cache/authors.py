@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from kdcli import __version__
@@ -29,6 +29,8 @@ from kdcli.types import DepthKind
 FORMAT = "kdcli.gt-kd/1"
 MANIFEST = "kdcli.json"
 """Beside the maps that kdcli makes; the authors' code does not look at it."""
+NOTE = "kdcli_image"
+"""Text chunk of a map that kdcli made: sha256 of its image's pixels. Without one a changed image is not noticed."""
 MOST = 65535
 MAX_DEPTHS = {"kitti": 80.0, "nyu": 10.0}
 """Metres of the greatest stored number, by source."""
@@ -81,6 +83,8 @@ class GtKdFolder:
         with opened(path) as picture:
             if picture.mode not in ("I;16", "I;16B", "I;16L", "I"):
                 raise DataError(f"'{path}' is a picture of mode {picture.mode}, not a map of 16 bits; make it again")
+            if picture.info.get(NOTE, image.pixels) != image.pixels:
+                raise DataError(f"'{path}' is the map of what image '{image.id}' was before; make it again")
             values = np.array(picture).astype(np.float32)
         if values.shape != image.size:
             found, wanted = ("x".join(map(str, shape)) for shape in (values.shape, image.size))
@@ -109,9 +113,11 @@ class GtKdFolder:
                 f"the map of '{image.id}' reaches {float(grid.max()):.4g} m, beyond max_depth={self.max_depth:g}; "
                 "give a greater one"
             )
+        notes = PngImagePlugin.PngInfo()
+        notes.add_text(NOTE, image.pixels)
         units = (grid / self.max_depth * MOST).round().clamp(1, MOST)
         with atomic(self.file(image)) as temporary:
-            Image.fromarray(torch.where(grid > 0, units, 0).numpy().astype(np.uint16)).save(temporary)
+            Image.fromarray(torch.where(grid > 0, units, 0).numpy().astype(np.uint16)).save(temporary, pnginfo=notes)
 
     def file(self, image: Shown) -> Path:
         """Return the file of an image's map."""

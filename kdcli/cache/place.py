@@ -60,7 +60,7 @@ def open_store(where: str, key: CacheKey, *, source: str, alone: bool = True) ->
     where: ``auto`` (a folder for each key below the user's cache), a folder, or ``gt-kd:DIR[,max_depth=M]``; a folder
     of 16-bit PNGs whose name begins with ``gt_kd``, or that holds some and no manifest, is in the authors' layout too.
     source: name of the kind of data, which tells the authors' scale. alone: whether the stage has one teacher; each of
-    several has a folder of its own below the one that is named.
+    several has a folder of its own below the one that is named, as with ``auto``.
 
     Raises:
         ConfigError, DataError: the folder does not fit the key.
@@ -73,7 +73,7 @@ def open_store(where: str, key: CacheKey, *, source: str, alone: bool = True) ->
     if where.startswith(f"{AUTHORS}:"):
         folder, max_depth, authors = *_authors(where), True
     if not alone:
-        folder = folder / _slug(key.spec)
+        folder = folder / f"{_slug(key.spec)}-{key.digest}"
     return GtKdFolder(folder, key, max_depth=max_depth, source=source) if authors else CacheFolder(folder, key)
 
 

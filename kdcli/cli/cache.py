@@ -14,11 +14,14 @@ _Teacher = Annotated[
     str, typer.Option("--teacher", help="Who is asked.", metavar="SPEC", autocompletion=complete.teacher)
 ]
 _Data = Annotated[str, typer.Option("--data", help="The images.", metavar="SPEC", autocompletion=complete.source)]
-_Out = Annotated[str, typer.Option("--out", help="Folder to make, complete or check; auto: below the user's cache.",
-                                   metavar="DIR")]
-_Size = Annotated[str | None, typer.Option("--size", help="Height and width; default: the first image's.", metavar="HxW")]
+_Out = Annotated[
+    str, typer.Option("--out", help="Folder to make, complete or check; auto: below the user's cache.", metavar="DIR")
+]
+_Size = Annotated[
+    str | None, typer.Option("--size", help="Height and width; default: the first image's.", metavar="HxW")
+]
 _Flip = Annotated[
-    bool | None, typer.Option("--flip/--no-flip", help="Mean with the mirrored image; default: as the teacher declares.")
+    bool | None, typer.Option("--flip/--no-flip", help="Mean with the mirrored image; default: as the teacher says.")
 ]
 _Layout = Annotated[
     Literal["kdcli", "gt-kd"],

@@ -114,8 +114,8 @@ def dry_run(session: Session, config: RunConfig) -> None:
             if "teacher_cache" in row:
                 cache = row["teacher_cache"]
                 typer.echo(
-                    f"{row['stage']}: teacher cache of {cache['images']} images, {cache['missing']} to be asked for, about "
-                    f"{cache['seconds'] / 60:.1f} min, at most {cache['bytes'] / 1e9:.3g} GB in "
+                    f"{row['stage']}: teacher cache of {cache['images']} images, {cache['missing']} to be asked for, "
+                    f"about {cache['seconds'] / 60:.1f} min, at most {cache['bytes'] / 1e9:.3g} GB in "
                     f"{', '.join(cache['folders'])}"
                 )
         for name, count in told["parameters"].items():

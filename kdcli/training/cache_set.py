@@ -57,7 +57,10 @@ def cache_set(
     hear = told or (lambda what, done, total: None)
     if verify:
         _verify(cache, store, feed, hear)
-    made = make(cache, stage, feed, hear, everything=not verify)
+        count = len(feed.source)
+        made = {"images": count, "maps": count, "made": 0, "reused": count, "caches": [store.document()]}
+    else:
+        made = make(cache, stage, feed, hear, everything=True)
     return {**made, "bytes": sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file())}
 
 
@@ -67,11 +70,12 @@ def _verify(cache: Taught, store: Store, feed: Feed, told: Callable[[str, int, i
     Raises:
         DataError: some are not right; the message names the first of them.
     """
-    source, bad = feed.source, []
+    source, bad, renders = feed.source, [], hasattr(feed.source, "batch")
     for index in range(len(source)):
-        image = shown_sample(source[index]) if not hasattr(source, "batch") else (
-            cache.recognise(feed.rendered([index]), [index])[0]
-        )
+        if renders:
+            (image,) = cache.recognise(feed.rendered([index]), [index])
+        else:
+            image = shown_sample(source[index])
         try:
             store.look(image)
         except DataError as error:
