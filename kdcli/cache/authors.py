@@ -2,11 +2,13 @@
 
 A file is named after the path of its image with ``_`` for ``/``: the components of KITTI's raw tree,
 ``2011_09_26_2011_09_26_drive_0002_sync_image_02_data_0000000005.png``, and those of NYU's, as ``.png``. Maps have the
-size of the images that the teacher was shown: KITTI 352 x 1216 after the KB crop, NYU 480 x 640.
+size of the images that the teacher was shown: KITTI 352 x 1216 after the KB crop, NYU 480 x 640, of which training cuts
+the border away.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +34,17 @@ MANIFEST = "kdcli.json"
 NOTE = "kdcli_image"
 """Text chunk of a map that kdcli made: sha256 of its image's pixels. Without one a changed image is not noticed."""
 MOST = 65535
+BORDER = ("nyu", (480, 640), slice(45, 472), slice(43, 608))
+"""Source, size of its maps, and the rows and columns of them that belong to images whose border is cut away."""
 MAX_DEPTHS = {"kitti": 80.0, "nyu": 10.0}
 """Metres of the greatest stored number, by source."""
 
 
 class GtKdFolder:
-    """A folder in the authors' layout. Maps of somebody else are read; only a folder that kdcli began is written."""
+    """A folder in the authors' layout.
+
+    Only one that kdcli began, for images of the stage's size, is written; others are read, and brought to that size.
+    """
 
     layout = "gt-kd"
 
@@ -49,10 +56,14 @@ class GtKdFolder:
         """
         self.path, self.key, self._source = path, key, source
         self.foreign = path.is_dir() and not (path / MANIFEST).is_file() and any(path.glob("*.png"))
-        self.writable = not self.foreign
         document = None if self.foreign else read_manifest(path, MANIFEST, FORMAT)
+        made_at = key.size
         if document is not None:
-            refuse_other(path, key, document)
+            height, width = document["key"]["size"]
+            made_at = (int(height), int(width))
+            refuse_other(path, replace(key, size=made_at), document)
+        self.writable = not self.foreign and made_at == key.size
+        self._digest = None if self.foreign else replace(key, size=made_at).digest
         told = None if document is None else float(document["max_depth"])
         far = max_depth or told or MAX_DEPTHS.get(source)
         if far is None or not far > 0:
@@ -66,7 +77,7 @@ class GtKdFolder:
             raise ConfigError(f"'{path}' holds metres, but teacher '{key.spec}' gives {key.kind}; use another layout")
         self.max_depth = far
         self._prefix: str | None = None
-        self._names = frozenset(file.name for file in path.glob("*.png")) if self.foreign else frozenset()
+        self._names = frozenset(file.name for file in path.glob("*.png")) if not self.writable else frozenset()
 
     def look(self, image: Shown) -> Tensor:
         """Return an image's map at the key's size, H x W float32 metres, 0 where unknown.
@@ -83,15 +94,18 @@ class GtKdFolder:
         with opened(path) as picture:
             if picture.mode not in ("I;16", "I;16B", "I;16L", "I"):
                 raise DataError(f"'{path}' is a picture of mode {picture.mode}, not a map of 16 bits; make it again")
-            if picture.info.get(NOTE, image.pixels) != image.pixels:
-                raise DataError(f"'{path}' is the map of what image '{image.id}' was before; make it again")
-            values = np.array(picture).astype(np.float32)
+            values, pixels = np.array(picture).astype(np.float32), picture.info.get(NOTE, image.pixels)
+        source, whole, rows, columns = BORDER
+        if self._source == source and values.shape == whole and values[rows, columns].shape == image.size:
+            values, pixels = values[rows, columns], image.pixels
         if values.shape != image.size:
             found, wanted = ("x".join(map(str, shape)) for shape in (values.shape, image.size))
             raise DataError(
                 f"'{path}' is {found} but image '{image.id}' is {wanted}; read the images with the crop that the maps "
                 "were made with (KITTI's are 352x1216)"
             )
+        if pixels != image.pixels:
+            raise DataError(f"'{path}' is the map of what image '{image.id}' was before; make it again")
         grid = torch.from_numpy(values * np.float32(self.max_depth / MOST))
         return resize_known(grid[None, None], self.key.size)[0, 0]
 
@@ -144,13 +158,13 @@ class GtKdFolder:
         return found if found in self._names else None
 
     def done(self, data: str, count: int) -> dict[str, Any]:
-        """Return how far a source is done; a folder of somebody else keeps no account."""
-        known = {} if self.foreign else self._manifest()["sources"].get(data, {})
+        """Return how far a source is done; a folder that is only read keeps no account."""
+        known = {} if not self.writable else self._manifest()["sources"].get(data, {})
         return dict(known) if known.get("count") == count else {"count": count, "done": 0, "sha256": ""}
 
     def note(self, data: str, row: dict[str, Any]) -> None:
         """Write down how far a source is done."""
-        if not self.foreign:
+        if self.writable:
             document = self._manifest()
             document["sources"][data] = row
             write_json(self.path / MANIFEST, document)
@@ -158,14 +172,14 @@ class GtKdFolder:
     def bytes_for(self, count: int) -> int:
         """Return the most bytes that the maps of so many images take."""
         height, width = self.key.size
-        return 0 if self.foreign else count * (2 * height * width + OVERHEAD)
+        return 0 if not self.writable else count * (2 * height * width + OVERHEAD)
 
     def document(self) -> dict[str, Any]:
         """Return what a run's manifest says of this cache."""
         manifest = self.path / MANIFEST
         return {
             "folder": str(self.path), "layout": self.layout, "max_depth": self.max_depth,
-            "made_by_kdcli": not self.foreign, "key": None if self.foreign else self.key.digest,
+            "made_by_kdcli": not self.foreign, "key": self._digest,
             "teacher": self.key.spec, "size": list(self.key.size),
             "flip": None if self.foreign else self.key.flip, "storage": "png16",
             "manifest_sha256": sha256_of(manifest) if manifest.is_file() else None,

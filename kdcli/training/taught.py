@@ -65,13 +65,15 @@ class Taught:
             images = dict(enumerate(self.recognise(batch, indices)))
             maps = torch.stack([self.reader.read(image) for image in images.values()])
         else:
-            maps = batch.taught.clone()
+            maps = batch.taught
         missing = maps[:, :, 0, 0].isnan()
         self.read += int((~missing).sum())
         rows = [row for row in range(len(batch)) if bool(missing[row].any())]
         for row in rows:
             if row not in images:
                 images[row] = shown_sample(source[indices[row]])
+        if rows:
+            maps = maps.clone()
         for number, (teacher, store) in enumerate(zip(self.teachers.values(), self.reader.stores, strict=True)):
             asked = [row for row in rows if bool(missing[row, number])]
             if not store.writable:

@@ -89,9 +89,9 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
     file = "2011_09_26_2011_09_26_drive_0002_sync_image_02_data_0000000005.png"
     theirs(tmp_path, file)
     store = folder(tmp_path)
-    with pytest.raises(DataError, match="no map of image 'day/1.png'"):
+    with pytest.raises(DataError, match=r"no map of image 'day/1\.png'"):
         store.look(picture(1))
-    with pytest.raises(DataError, match="is 6x8 but image .* is 12x16; read the images with the crop"):
+    with pytest.raises(DataError, match=r"is 6x8 but image .* is 12x16; read the images with the crop"):
         store.look(image(KITTI, (12, 16)))
     theirs(tmp_path, file, np.zeros((6, 8, 3), np.uint8))
     with pytest.raises(DataError, match="mode RGB"):
@@ -113,3 +113,18 @@ def test_maps_follow_images_to_another_size(tmp_path: Path) -> None:
     theirs(tmp_path, "kitchen_0028b_rgb_00045.png", np.full((12, 16), 32768, np.uint16))
     store = folder(tmp_path, source="nyu")
     assert torch.allclose(store.look(image(NYU, (12, 16))), torch.full((6, 8), 32768 / 65535 * 10))
+
+
+def test_a_folder_of_another_size_is_only_read(tmp_path: Path) -> None:
+    made = GtKdFolder(tmp_path / "gt_kd", key(size=(480, 640)), max_depth=None, source="nyu")
+    made.note("nyu", {"count": 1, "done": 0, "sha256": ""})
+    grid = 0.1 + 0.01 * torch.arange(480.0).view(480, 1).expand(480, 640)
+    made.write(image(NYU, (480, 640)), grid)
+    cut = GtKdFolder(tmp_path / "gt_kd", key(size=(427, 565)), max_depth=None, source="nyu")
+    assert not cut.writable and cut.bytes_for(10) == 0 and cut.document()["key"] == made.document()["key"]
+    border = Shown(id=NYU, size=(427, 565), pixels="of another crop")
+    assert torch.allclose(cut.look(border), grid[45:472, 43:608], atol=2e-4)
+    half = GtKdFolder(tmp_path / "gt_kd", key(size=(240, 320)), max_depth=None, source="nyu")
+    assert half.look(image(NYU, (480, 640))).shape == (240, 320)
+    with pytest.raises(ConfigError, match="is of teacher"):
+        GtKdFolder(tmp_path / "gt_kd", key(Brightness(slope=2.0), (240, 320)), max_depth=None, source="nyu")
