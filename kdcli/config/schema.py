@@ -26,6 +26,13 @@ class StageConfig:
     """A loss against ground truth where an image has it; needs a loss with a per-pixel map."""
     task_weight: float = 1.0
     mixers: tuple[str, ...] = ()
+    teacher_cache: str = "none"
+    """Where the teachers' depth is kept: ``none`` (they are asked in every step), ``auto`` (below the user's cache), a
+    folder, or ``gt-kd:DIR[,max_depth=M]`` in the layout of TIE-KD's authors."""
+    teacher_flip: Literal["auto", "true", "false"] = "auto"
+    """Whether kept depth is the mean of an image's and its mirror image's; ``auto``: as the teacher's ``read_out``."""
+    teacher_storage: Literal["auto", "png16", "float16", "float32"] = "auto"
+    """How depth is kept; ``auto``: ``png16`` for depth, ``float16`` for numbers of unknown offset."""
     transform: str = "none"
     """``none``, ``fitted`` (by an earlier stage of this run), ``joint`` (learned together with the student) or a file
     written by fit-transform."""
@@ -131,6 +138,8 @@ class StageConfig:
                 raise ConfigError(f"{key}={getattr(self, key)} of stage '{self.name}' must lie in 0..1")
         if min(self.size) < 32:
             raise ConfigError(f"size={self.size[0]}x{self.size[1]} of stage '{self.name}' is below 32 pixels")
+        if self.teacher_cache != "none":
+            self._check_cache()
         if not self.teachers:
             raise ConfigError(f"stage '{self.name}' has no teacher; use --teacher SPEC")
         check_augmentation(self)
@@ -140,6 +149,17 @@ class StageConfig:
     def seen(self) -> tuple[int, int]:
         """Height and width of the images that networks are trained on."""
         return self.crop or self.size
+
+    def _check_cache(self) -> None:
+        """Refuse to keep what a teacher says of images that no two steps show alike."""
+        changed = [f"mixer {mixer}" for mixer in self.mixers if mixer != "none"]
+        changed += [f"transform {self.transform}"] if self.transform != "none" else []
+        changed += ["train=transform"] if self.train == "transform" else []
+        if changed:
+            raise ConfigError(
+                f"teacher_cache={self.teacher_cache} of stage '{self.name}' would keep depth of images that its "
+                f"{changed[0]} changes; leave one of the two out"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,8 @@ from kdcli.training.geometry import centre_crop
 from kdcli.training.mix_context import build_mixers
 from kdcli.training.seeds import seed_of, seeded
 from kdcli.training.step import DistillTask
+from kdcli.training.taught import Taught
+from kdcli.training.teacher_cache import cacheable, open_cache
 from kdcli.transform import JointTransform, TransformNetwork, load_mixer, statistics_for
 from kdcli.types import Batch, DepthKind
 
@@ -41,6 +43,7 @@ class Workshop:
     cache: RenderCache = field(default_factory=RenderCache)
     _teachers: dict[str, nn.Module] = field(default_factory=dict)
     _sources: dict[str, Source] = field(default_factory=dict)
+    _taught: dict[tuple[object, ...], Taught | None] = field(default_factory=dict)
 
     def teachers(self, stage: StageConfig) -> dict[str, nn.Module]:
         """Return the stage's teachers by spec, each built once, frozen, in eval mode and on the device."""
@@ -55,8 +58,20 @@ class Workshop:
             self._sources[spec] = load_source(spec)
         return self._sources[spec]
 
-    def feed(self, stage: StageConfig) -> Feed:
-        """Return the stage's batches; the same order for a run and its twin."""
+    def taught(self, stage: StageConfig) -> Taught | None:
+        """Return the stage's teacher cache, opened but not made; None where it has none. A twin shares the run's.
+
+        Raises:
+            ConfigError, DataError: it does not fit the stage.
+        """
+        named = ("teacher_cache", "teacher_flip", "teacher_storage", "teachers", "data", "size")
+        key = tuple(getattr(stage, name) for name in named)
+        if key not in self._taught:
+            self._taught[key] = open_cache(stage, self.source(stage.data), self.teachers(stage), self.device)
+        return self._taught[key]
+
+    def feed(self, stage: StageConfig, taught: Taught | None = None) -> Feed:
+        """Return the stage's batches; the same order for a run and its twin. taught: what teachers say of them."""
         return Feed(
             self.source(stage.data),
             batch_size=stage.batch_size,
@@ -65,6 +80,7 @@ class Workshop:
             device=self.device,
             workers=stage.workers,
             cache=self.cache,
+            taught=taught,
         )
 
     def first(self, stage: StageConfig) -> Batch:
@@ -140,6 +156,7 @@ class Workshop:
                 read, or are to be learned from and have no depth.
         """
         self.feed(stage)
+        self.taught(stage)
         if stage.train == "student":
             task = self.task(replace(stage, transform="none") if stage.transform == "fitted" else stage, student, None)
             with torch.no_grad():
@@ -180,6 +197,7 @@ class Workshop:
             seed=seed_of(self.config.seed, "step"),
             device=self.device,
             amp=self.amp(stage),
+            cached=tuple(cacheable(teachers)) if stage.teacher_cache != "none" else (),
         )
         return made.to(self.device)
 

@@ -5,7 +5,7 @@ Mixers, context, inner updates, task loss, weighted terms. Backward, clipping an
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,7 +34,8 @@ class StepResult:
 class DistillTask(nn.Module):
     """Student, teachers, losses and mixers of one stage, wired.
 
-    Teachers are held outside the module tree: they are never trained, moved or saved with it.
+    Teachers are held outside the module tree: they are never trained, moved or saved with it. ``cached`` names those
+    whose depth comes with the batches, in the order of ``Batch.taught``.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class DistillTask(nn.Module):
         seed: int,
         device: torch.device,
         amp: torch.dtype | None = None,
+        cached: Sequence[str] = (),
     ) -> None:
         super().__init__()
         self.student = student
@@ -56,7 +58,7 @@ class DistillTask(nn.Module):
             {_key(name): part for name, part in _named(losses, mixers, task_loss) if isinstance(part, nn.Module)}
         )
         self.stage, self.losses, self.mixers, self.task_loss = stage, losses, mixers, task_loss
-        self._teachers = dict(teachers)
+        self._teachers, self._cached = dict(teachers), tuple(cached)
         self._seed, self._amp, self._device = seed, amp, device
         self._generator = torch.Generator(device=device)
         self.states: dict[str, dict[str, Any]] = {name: {} for name in losses}
@@ -108,8 +110,11 @@ class DistillTask(nn.Module):
         # The graph behind the images leads to a mixer that learns; the student's losses end before it unless asked.
         seen = batch if self.stage.transform_gradient else replace(batch, image=batch.image.detach())
         context.student = ModelView(self.student, seen, gradient=True, taps=self._student_taps, amp=self._amp)
+        kept = {} if batch.taught is None else dict(zip(self._cached, torch.split(batch.taught, 1, dim=1), strict=True))
         context.teachers = {
-            name: ModelView(teacher, batch, gradient=False, taps=self._teacher_taps, amp=self._amp)
+            name: ModelView(
+                teacher, batch, gradient=False, taps=self._teacher_taps, amp=self._amp, taught=kept.get(name)
+            )
             for name, teacher in self._teachers.items()
         }
         return context
@@ -126,6 +131,13 @@ class DistillTask(nn.Module):
         for name, (_, loss) in self.losses.items():
             if hasattr(loss, "inner_parameters"):
                 self._inner[name] = torch.optim.Adam(loss.inner_parameters(), lr=getattr(loss, "inner_lr", 1e-3))
+
+    def asking(self) -> list[str]:
+        """Return the losses that declare that they look into a teacher, so that no cache spares its evaluation."""
+        return [
+            name for name, (_, loss) in self.losses.items()
+            if loss.needs.teacher_taps or loss.needs.batch_norm or loss.needs.input_gradient != "none"
+        ]
 
     def trained_parameters(self) -> Iterator[nn.Parameter]:
         """The student's and the plugins' parameters that the main optimiser moves."""
@@ -227,8 +239,12 @@ def _sound(context: Context) -> Tensor:
     prediction: Prediction = context.student.out
     size = len(context.batch)
     parts = [prediction.depth.detach(), context.batch.image]
-    if len(context.teachers) == 1 and context.teacher.out.valid is None:
-        parts.append(context.teacher.out.depth)
+    if len(context.teachers) == 1:
+        taught = context.teacher.taught
+        if taught is not None:
+            parts.append(taught)
+        elif context.teacher.out.valid is None:
+            parts.append(context.teacher.out.depth)
     return torch.stack([torch.isfinite(part.reshape(size, -1)).all(dim=1) for part in parts]).all(dim=0)
 
 
