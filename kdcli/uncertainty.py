@@ -46,7 +46,7 @@ class Spread:
 
 
 def spread_of(prediction: Prediction, shares: Sequence[float] = ()) -> Spread | None:
-    """Return how sure a model is of a prediction, with the central intervals of some shares; None where it says nothing.
+    """Return how sure a model is of a prediction, with the central intervals of some shares; None if it does not tell.
 
     A prediction with ``std`` instead of a distribution has no intervals.
     """
@@ -79,7 +79,7 @@ def both_views(first: Spread, second: Spread, depth: Tensor, other: Tensor) -> S
 def entropy(probs: Tensor, *, normalised: bool = False) -> Tensor:
     """Return the entropy -sum p ln p in nats, B x 1 x h x w; ``normalised``: as a share of ln K, the greatest."""
     total = torch.zeros_like(probs[:, :1], dtype=torch.float32)
-    for part in probs.split(_PART, dim=1):
+    for part in torch.split(probs, _PART, dim=1):
         total = total + torch.special.entr(part.float()).sum(1, keepdim=True)
     return (total / math.log(probs.shape[1])).clamp(0, 1) if normalised else total
 
@@ -122,18 +122,17 @@ def quantiles(probs: Tensor, centers: Tensor, levels: Sequence[float]) -> Tensor
     """Return the depth below which a share of the probability lies, B x Q x h x w for Q levels in 0..1."""
     count, bins = probs.shape[:2]
     shape = (count, len(levels), *probs.shape[2:])
+    wanted = torch.tensor(levels, dtype=torch.float32, device=probs.device).view(1, -1, 1, 1)
     index = torch.zeros(shape, dtype=torch.int64, device=probs.device)
     below = torch.zeros(shape, dtype=torch.float32, device=probs.device)
     passed = torch.zeros_like(probs[:, :1], dtype=torch.float32)
-    for part in probs.split(_PART, dim=1):
-        cumulated = part.float().cumsum(1) + passed
-        passed = cumulated[:, -1:]
-        for i, level in enumerate(levels):
-            left = cumulated < level
-            index[:, i] += left.sum(1)
-            below[:, i] = torch.maximum(below[:, i], cumulated.where(left, torch.zeros_like(passed)).amax(1))
+    # Bin by bin: a cumulated sum over all would be a second tensor of their size, and is slower on a CPU.
+    for i in range(bins):
+        passed = passed + probs[:, i : i + 1]
+        left = passed < wanted
+        index += left
+        below = torch.where(left, passed, below)
     index.clamp_(max=bins - 1)
-    wanted = torch.tensor(levels, dtype=torch.float32, device=probs.device).view(1, -1, 1, 1)
     inside = probs.gather(1, index).float().clamp(min=torch.finfo(torch.float32).tiny)
     bounds = edges(_per_image(centers, probs))
     low, high = (bounds.gather(1, (index + step).flatten(1)).view(shape) for step in (0, 1))
@@ -142,14 +141,14 @@ def quantiles(probs: Tensor, centers: Tensor, levels: Sequence[float]) -> Tensor
 
 def interval(probs: Tensor, centers: Tensor, share: float = 0.9) -> tuple[Tensor, Tensor]:
     """Return the ends of the central interval that holds a share of the probability, B x 1 x h x w each."""
-    low, high = quantiles(probs, centers, ((1 - share) / 2, (1 + share) / 2)).split(1, dim=1)
-    return low, high
+    ends = quantiles(probs, centers, ((1 - share) / 2, (1 + share) / 2))
+    return ends[:, :1], ends[:, 1:]
 
 
 def _parts(probs: Tensor, centers: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield some bins at a time in float32 with their centres, to be multiplied."""
     places = centers.float().reshape(-1, probs.shape[1], 1, 1)
-    for part, own in zip(probs.split(_PART, dim=1), places.split(_PART, dim=1), strict=True):
+    for part, own in zip(torch.split(probs, _PART, dim=1), torch.split(places, _PART, dim=1), strict=True):
         yield part.float(), own
 
 
