@@ -14,6 +14,7 @@ from kdcli.cli import (
     distill,
     doctor,
     evaluate,
+    explain,
     export,
     fit_transform,
     interrupt,
@@ -55,7 +56,8 @@ def root(
 
 
 for _module in (
-    mix, fit_transform, distill, study, evaluate, export, predict, plugins, data, weights, recipes, runs, doctor,
+    mix, fit_transform, distill, study, evaluate, export, predict, explain, plugins, data, weights, recipes, runs,
+    doctor,
 ):  # fmt: skip
     _module.register(app)
 lighten(app)
