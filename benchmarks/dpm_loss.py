@@ -173,8 +173,8 @@ def main() -> None:
     rows = [row for layout in given.layouts for row in compare(given, layout, device)]
     for row in rows:
         print(
-            f"{row['way']:9}{row['dataset']} batch {row['batch']} {row['size']} {row['layout']}: {row['seconds']:.2f} s, "
-            f"{row['memory_mib']:.0f} MiB; lean takes {row['time_ratio']:.3f} of the time, "
+            f"{row['way']:9}{row['dataset']} batch {row['batch']} {row['size']} {row['layout']}: "
+            f"{row['seconds']:.2f} s, {row['memory_mib']:.0f} MiB; lean takes {row['time_ratio']:.3f} of the time, "
             f"{row['memory_ratio']:.3f} of the memory"
         )
     if given.out is not None:

@@ -15,6 +15,7 @@ from kdcli.cli import (
     distill,
     doctor,
     evaluate,
+    explain,
     export,
     fit_transform,
     interrupt,
@@ -56,7 +57,8 @@ def root(
 
 
 for _module in (
-    mix, fit_transform, cache, distill, study, evaluate, export, predict, plugins, data, weights, recipes, runs, doctor,
+    mix, fit_transform, cache, distill, study, evaluate, export, predict, explain, plugins, data, weights, recipes,
+    runs, doctor,
 ):  # fmt: skip
     _module.register(app)
 lighten(app)
