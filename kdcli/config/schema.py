@@ -104,7 +104,7 @@ class StageConfig:
         if self.train == "student" and not teaches:
             raise ConfigError(f"stage '{self.name}' has no loss with a weight above 0; use --loss NAME=WEIGHT")
         if self.views and not any(weight for _, weight in self.views):
-            raise ConfigError(f"views of stage '{self.name}' have no weight above 0; leave them out for the final images")
+            raise ConfigError(f"views of stage '{self.name}' have no weight above 0; leave them out")
         for key in ("ema", "warmup", "transform_share"):
             if not 0 <= getattr(self, key) <= 1:
                 raise ConfigError(f"{key}={getattr(self, key)} of stage '{self.name}' must lie in 0..1")

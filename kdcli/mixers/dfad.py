@@ -1,4 +1,4 @@
-"""Data-free adversarial distillation (Fang et al. 2019): the images come from a generator that looks for disagreement."""
+"""Data-free adversarial distillation (Fang et al. 2019): images of a generator that looks for disagreement."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ class Dfad(nn.Module):
     difference L between the student's and the teacher's depth on new images: its loss is -ln(L + 1). The images of the
     source give count and size alone; their labels, objects and cameras are dropped.
 
-    ``colours`` says how the tanh of the generator becomes an image in 0..1. ``normalised``: -1..1 is what a network sees
-    after ImageNet's normalisation, as in the authors' code, so that colours lie within one standard deviation of the
-    mean. ``unit``: -1 is black and 1 is full intensity.
+    ``colours`` says how the tanh of the generator becomes an image in 0..1. ``unit``: -1 is black and 1 is full
+    intensity. ``normalised``: -1..1 is what a network sees after ImageNet's normalisation, as in the authors' code, so
+    that colours lie within one standard deviation of the mean.
 
     The generator normalises by the statistics of its batch; ``norm=running`` takes its running statistics instead for
     the images that the student learns from. ``latent`` is the length of its random vectors, ``width`` the number of

@@ -7,6 +7,8 @@ norm and LeakyReLU 0.2, a 3 x 3 convolution to RGB, tanh.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -27,7 +29,7 @@ class DcganGenerator(nn.Module):
         self.project = nn.Sequential(nn.Flatten(), nn.Linear(latent, 8 * width * self.grid[0] * self.grid[1]))
         channels = (8 * width, 4 * width, 2 * width, width, width)
         layers: list[nn.Module] = [nn.BatchNorm2d(channels[0])]
-        for before, after in zip(channels[:-1], channels[1:], strict=True):
+        for before, after in pairwise(channels):
             layers += [
                 nn.ConvTranspose2d(before, after, 4, stride=2, padding=1, bias=False),
                 nn.BatchNorm2d(after),
@@ -51,7 +53,7 @@ class DcganGenerator(nn.Module):
         """
         with torch.device("meta"):
             made = cls(size, latent=latent, width=width)
-        made.to_empty(device=device)
+        made.to_empty(device=device).to(memory_format=torch.channels_last)
         for layer in made.modules():
             if isinstance(layer, nn.BatchNorm2d):
                 layer.reset_parameters()

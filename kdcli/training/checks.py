@@ -23,8 +23,8 @@ def check(
     """Check before the first step that losses, and mixers that say what they need, get it.
 
     Raises:
-        ConfigError: a loss that does not fit the teachers, the depth kind, the batch or the models' outputs; a part that
-            needs a gradient through a teacher that gives none.
+        ConfigError: a loss that does not fit the teachers, the depth kind, the batch or the models' outputs; a part
+            that needs a gradient through a teacher that gives none.
     """
     kinds: dict[str, DepthKind] = {name: teacher.depth_kind for name, teacher in teachers.items()}  # type: ignore[misc]
     for name, (_, loss) in losses.items():

@@ -138,7 +138,8 @@ class DistillTask(nn.Module):
         mixed = apply(begun.batch, self.mixers[:own], begun)
         final = apply(mixed, self.mixers[own:], begun)
         images = {"plain": begun.batch, "mixed": mixed, "transformed": final}
-        chosen = [(f"{name}.", share, images[name]) for name, share in self.stage.views if share]
+        shares = dict(self.stage.views)
+        chosen = [(f"{name}.", shares[name], at) for name, at in images.items() if shares.get(name)]
         counters: dict[str, Any] = {"step": begun.step, "epoch": begun.epoch, "progress": begun.progress}
         return [
             _Look(prefix, share, self._wrap(batch, **counters))
