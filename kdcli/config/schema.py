@@ -8,7 +8,10 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from kdcli.config.ranges import check_augmentation, check_schedule
-from kdcli.errors import ConfigError
+from kdcli.errors import ConfigError, nearest
+
+VIEWS = ("plain", "mixed", "transformed")
+"""Points on the way of the images of a step: as they came, after the mixers, after the transformation network."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +36,9 @@ class StageConfig:
     """Whether kept depth is the mean of an image's and its mirror image's; ``auto``: as the teacher's ``read_out``."""
     teacher_storage: Literal["auto", "png16", "float16", "float32"] = "auto"
     """How depth is kept; ``auto``: ``png16`` for depth, ``float16`` for numbers of unknown offset."""
+    views: tuple[tuple[str, float], ...] = ()
+    """Images that the student's losses are taken on, each with its weight: of ``plain`` (as they came), ``mixed``
+    (after the mixers) and ``transformed`` (after the transformation network). Empty: the final images, weight 1."""
     transform: str = "none"
     """``none``, ``fitted`` (by an earlier stage of this run), ``joint`` (learned together with the student) or a file
     written by fit-transform."""
@@ -126,6 +132,7 @@ class StageConfig:
         if not 0 < self.lr < math.inf:
             raise ConfigError(f"lr={self.lr} of stage '{self.name}' must be a number above 0")
         weights = {f"the weight of loss '{name}'": weight for name, weight in self.losses}
+        weights |= {f"views.{name}": weight for name, weight in self.views}
         names = ("weight_decay", "clip", "jitter", "content", "task_weight", "workers")
         for key, value in (weights | {name: getattr(self, name) for name in names}).items():
             if not 0 <= value < math.inf:
@@ -133,6 +140,8 @@ class StageConfig:
         teaches = any(weight for _, weight in self.losses) or (self.task_loss is not None and self.task_weight)
         if self.train == "student" and not teaches:
             raise ConfigError(f"stage '{self.name}' has no loss with a weight above 0; use --loss NAME=WEIGHT")
+        if self.views and not any(weight for _, weight in self.views):
+            raise ConfigError(f"views of stage '{self.name}' have no weight above 0; leave them out")
         for key in ("ema", "warmup", "transform_share"):
             if not 0 <= getattr(self, key) <= 1:
                 raise ConfigError(f"{key}={getattr(self, key)} of stage '{self.name}' must lie in 0..1")
@@ -161,6 +170,34 @@ class StageConfig:
                 f"{changed[0]} changes; leave one of the two out"
             )
 
+    @property
+    def there(self) -> tuple[str, ...]:
+        """The views of its images that there are in this stage."""
+        return tuple(
+            name for name, exists in zip(VIEWS, (True, bool(self.mixers), self.transform != "none"), strict=True)
+            if exists
+        )
+
+
+def check_views(stage: StageConfig) -> None:
+    """Check that a stage which trains the student has the images that its losses are taken on.
+
+    Raises:
+        ConfigError: it has no mixer or no transformation network, or there is no such view.
+    """
+    for name, weight in stage.views:
+        if name not in VIEWS:
+            raise ConfigError(
+                f"views of stage '{stage.name}': there is no '{name}'.{nearest(name, VIEWS)} "
+                f"There are: {', '.join(VIEWS)}"
+            )
+        if weight and name not in stage.there and stage.train == "student":
+            lacks = "mixer" if name == "mixed" else "transformation network"
+            raise ConfigError(
+                f"views of stage '{stage.name}' take '{name}' images, but it has no {lacks}; "
+                f"there are: {', '.join(stage.there)}"
+            )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TwinConfig:
@@ -171,6 +208,8 @@ class TwinConfig:
     transform: str | None = None
     losses: tuple[tuple[str, float], ...] | None = None
     teachers: tuple[str, ...] | None = None
+    views: tuple[tuple[str, float], ...] | None = None
+    """Where they are not said they are those of the stage, if the twin has all of these images, else the final ones."""
 
     def stages(self, stages: Iterable[StageConfig]) -> tuple[StageConfig, ...]:
         """Return the twin's stages: the student's, with the differing keys replaced."""
@@ -179,7 +218,12 @@ class TwinConfig:
             for f in fields(self)
             if f.name != "label" and getattr(self, f.name) is not None
         }
-        return tuple(replace(stage, **changes) for stage in stages if stage.train == "student")
+        made = [replace(stage, **changes) for stage in stages if stage.train == "student"]
+        return tuple(
+            stage if self.views is not None or {name for name, weight in stage.views if weight} <= set(stage.there)
+            else replace(stage, views=())
+            for stage in made
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,6 +58,10 @@ def convert(key: str, value: Any, owner: type, where: str) -> Any:
         if isinstance(value, Mapping) and all(isinstance(w, int | float) for w in value.values()):
             return tuple((name, float(weight)) for name, weight in value.items())
         raise ConfigError(f"{where} must be a table of loss = weight, not {value!r}")
+    if key == "views":
+        if isinstance(value, Mapping) and all(_is_number(w) for w in value.values()):
+            return tuple((name, float(weight)) for name, weight in value.items())
+        raise ConfigError(f"{where} must be a table of view = weight, for example {{ plain = 0.5 }}, not {value!r}")
     if key in ("eval_data", "export", "task_loss") and value == "none":
         return None  # for the other keys "none" is a value of its own
     if key in ("teachers", "mixers"):
@@ -68,6 +72,10 @@ def convert(key: str, value: Any, owner: type, where: str) -> Any:
     if key == "teacher_flip" and isinstance(value, bool):
         value = str(value).lower()
     return _check_type(value, kind, where)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _check_type(value: Any, kind: Any, where: str) -> Any:

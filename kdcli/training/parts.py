@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from kdcli import registry
-from kdcli.config import RunConfig, StageConfig
+from kdcli.config import RunConfig, StageConfig, check_views
 from kdcli.devices import autocast_dtype
 from kdcli.errors import ConfigError, DataError, PluginError
 from kdcli.evals import check as check_evaluation
@@ -19,7 +19,8 @@ from kdcli.models import load_teacher
 from kdcli.protocols import DepthModel, Loss, Mixer, Source
 from kdcli.sources import load_source
 from kdcli.spec import Spec, parse
-from kdcli.training import step
+from kdcli.training.checks import check as check_parts
+from kdcli.training.checks import check_outputs
 from kdcli.training.feed import Feed, RenderCache
 from kdcli.training.geometry import centre_crop
 from kdcli.training.mix_context import build_mixers
@@ -155,13 +156,14 @@ class Workshop:
             ConfigError, PluginError, SpecError, WeightsError: as building would. DataError: the first images cannot be
                 read, or are to be learned from and have no depth.
         """
+        check_views(stage)
         self.feed(stage)
         self.taught(stage)
         if stage.train == "student":
             task = self.task(replace(stage, transform="none") if stage.transform == "fitted" else stage, student, None)
             with torch.no_grad():
                 context = task.context(self.first(stage), 0, 1)
-                step.check_outputs(context, task.losses)
+                check_outputs(context, task.losses)
                 self._probe(stage, context.batch)
         else:
             for teacher in self.teachers(stage).values():
@@ -186,13 +188,14 @@ class Workshop:
         }
         task_loss = registry.build("loss", stage.task_loss) if stage.task_loss else None
         teachers = self.teachers(stage)
-        step.check(stage, student, teachers, losses, task_loss)
+        mixers = self.mixers(stage, fitted)
+        check_parts(stage, student, teachers, losses, task_loss, dict(zip(stage.mixers, mixers, strict=False)))
         made = DistillTask(
             stage,
             student,
             teachers,
             losses,
-            self.mixers(stage, fitted),
+            mixers,
             task_loss,
             seed=seed_of(self.config.seed, "step"),
             device=self.device,
@@ -206,7 +209,7 @@ class Workshop:
 
         One that is learned jointly is made anew, unless ``fitted`` is the file that it came to.
         """
-        mixers = build_mixers(stage.mixers)
+        mixers = build_mixers(stage.mixers, seed_of(self.config.seed, stage.name))
         if stage.transform == "joint" and fitted is None:
             mixers.append(self._joint(stage).to(self.device))
         elif stage.transform != "none":
