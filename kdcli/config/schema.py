@@ -50,12 +50,23 @@ class StageConfig:
     """Form of a transformation network that is fitted or learned jointly."""
     network_width: int = 32
     """Channels inside a transformation network that is fitted."""
+    network_layers: int = 2
+    """Convolutions between the first and the last one of a transformation network."""
+    transform_lr: float | None = None
+    """Learning rate of a transformation network; the stage's ``lr`` where it is not given."""
     norm: Literal["l2", "relative"] = "relative"
     """How the statistics of a fitted transformation network are compared: ``relative`` to the teacher's spread, so
     that all layers count alike, or plain ``l2``."""
     statistics: str = "none"
     """File of recorded feature statistics that a transformation network is fitted to; ``none``: the teacher's batch
     norms."""
+    statistics_layers: tuple[str, ...] = ()
+    """Layers whose statistics count: names, patterns with ``*``, ``first:N``, ``last:N``, ``every:K``, ``!`` in
+    front of what does not; all where none is given."""
+    statistics_weights: tuple[tuple[str, float], ...] = ()
+    """Weights of layers other than 1, by name, pattern or place."""
+    statistics_first: float = 1.0
+    """Further weight of the layer that runs first."""
     content: float = 1.0
     """Weight of the content term that holds a fitted transformation network to the image."""
     steps: int | None = None
@@ -129,12 +140,15 @@ class StageConfig:
             value = getattr(self, key)
             if value is not None and value < 1:
                 raise ConfigError(f"{key}={value} of stage '{self.name}' must be at least 1")
-        if not 0 < self.lr < math.inf:
-            raise ConfigError(f"lr={self.lr} of stage '{self.name}' must be a number above 0")
+        for key in ("lr", "transform_lr"):
+            if getattr(self, key) is not None and not 0 < getattr(self, key) < math.inf:
+                raise ConfigError(f"{key}={getattr(self, key)} of stage '{self.name}' must be a number above 0")
         weights = {f"the weight of loss '{name}'": weight for name, weight in self.losses}
         weights |= {f"views.{name}": weight for name, weight in self.views}
+        weights |= {f"the weight of layer '{name}'": weight for name, weight in self.statistics_weights}
         names = ("weight_decay", "clip", "jitter", "content", "task_weight", "workers")
-        for key, value in (weights | {name: getattr(self, name) for name in names}).items():
+        network = ("network_layers", "statistics_first")
+        for key, value in (weights | {name: getattr(self, name) for name in (*names, *network)}).items():
             if not 0 <= value < math.inf:
                 raise ConfigError(f"{key}={value} of stage '{self.name}' must be a number that is not negative")
         teaches = any(weight for _, weight in self.losses) or (self.task_loss is not None and self.task_weight)

@@ -62,6 +62,15 @@ def convert(key: str, value: Any, owner: type, where: str) -> Any:
         if isinstance(value, Mapping) and all(_is_number(w) for w in value.values()):
             return tuple((name, float(weight)) for name, weight in value.items())
         raise ConfigError(f"{where} must be a table of view = weight, for example {{ plain = 0.5 }}, not {value!r}")
+    if key == "statistics_weights":
+        if isinstance(value, Mapping) and all(isinstance(w, int | float) for w in value.values()):
+            return tuple((name, float(weight)) for name, weight in value.items())
+        raise ConfigError(f"{where} must be a table of layer = weight, not {value!r}; write {{ \"first:1\" = 10 }}")
+    if key == "statistics_layers":
+        value = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        raise ConfigError(f"{where} must be a list of layers, not {value!r}; write [\"*layer4*\", \"first:3\"]")
     if key in ("eval_data", "export", "task_loss") and value == "none":
         return None  # for the other keys "none" is a value of its own
     if key in ("teachers", "mixers"):
@@ -103,13 +112,20 @@ def _check_type(value: Any, kind: Any, where: str) -> Any:
 
 
 def loss_weights(flags: Iterable[str] | None) -> tuple[tuple[str, float], ...] | None:
-    """Parse ``--loss NAME=WEIGHT`` flags; the weight is what follows the last ``=``, or 1 where there is none.
+    """Parse ``--loss NAME=WEIGHT`` flags; None where there is none.
 
     Raises:
         ConfigError: a weight that is no number.
     """
-    if not flags:
-        return None
+    return weights_by_name(flags, "--loss", "l1=0.5") if flags else None
+
+
+def weights_by_name(flags: Iterable[str], where: str, example: str = "first:1=10") -> tuple[tuple[str, float], ...]:
+    """Parse ``NAME=WEIGHT`` flags; the weight is what follows the last ``=``, or 1 where there is none.
+
+    Raises:
+        ConfigError: a weight that is no number.
+    """
     weights = []
     for flag in flags:
         name, equals, text = flag.rpartition("=")
@@ -119,6 +135,6 @@ def loss_weights(flags: Iterable[str] | None) -> tuple[tuple[str, float], ...] |
             weights.append((name, float(text)))
         except ValueError:
             raise ConfigError(
-                f"--loss '{flag}' has no number as its weight; write NAME=WEIGHT, for example l1=0.5"
+                f"{where} '{flag}' has no number as its weight; write NAME=WEIGHT, for example {example}"
             ) from None
     return tuple(weights)

@@ -15,11 +15,12 @@ from torch import nn
 from kdcli.config import RunConfig, StageConfig
 from kdcli.errors import ConfigError
 from kdcli.files import sha256_of
+from kdcli.networks.untouched import untouched
 from kdcli.students.files import save_student
 from kdcli.training import checkpoint, loop
 from kdcli.training.feed import Feed, RenderCache
 from kdcli.training.finish import evaluate_run, export_run, picture_of_run, report_of_run
-from kdcli.training.fit_stage import fit_stage, keep_joint
+from kdcli.training.fit_stage import FitFiles, fit_stage, keep_joint
 from kdcli.training.loop import StepLog
 from kdcli.training.parts import Workshop, begun_from, provenance
 from kdcli.training.runs import RunFolder, new_path
@@ -187,7 +188,8 @@ def _train_variant(
                 progress.note(
                     f"{variant}: {stage.name}: fitting the transformation network to the teacher's statistics"
                 )
-                fit_stage(shop, stage, run.transform, progress.count)
+                for note in fit_stage(shop, stage, FitFiles.beside(run.transform), progress.count):
+                    progress.note(note)
             continue
         # A network that is learned jointly lies there only when its stage is done.
         fitted = run.transform if run.transform.is_file() and stage.transform != "joint" else None
@@ -206,16 +208,17 @@ def _train_variant(
             run.log_step(log)
             progress.step(log)
 
-        state = loop.train(
-            stage,
-            task,
-            feed,
-            seed=shop.config.seed,
-            state_file=run.state,
-            variant=variant,
-            report=report,
-            resume=resume,
-        )
+        with untouched(shop.teachers(stage)):
+            state = loop.train(
+                stage,
+                task,
+                feed,
+                seed=shop.config.seed,
+                state_file=run.state,
+                variant=variant,
+                report=report,
+                resume=resume,
+            )
         student.load_state_dict(state)
         if (cache := shop.taught(stage)) is not None and cache.made:
             progress.note(f"{variant}: {stage.name}: {cache.made} maps were missing or of changed images, made again")

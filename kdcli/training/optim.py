@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,19 +12,38 @@ from torch import Tensor, nn
 from kdcli.config import StageConfig
 
 
-def optimizer_of(stage: StageConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """Build a stage's optimiser; biases and norm weights (one-dimensional) decay only with ``decay_norms``."""
-    trained = list(parameters)
-    decayed = [p.ndim > 1 or stage.decay_norms for p in trained]
-    groups = [
-        {"params": [p for p, d in zip(trained, decayed, strict=True) if d], "weight_decay": stage.weight_decay},
-        {"params": [p for p, d in zip(trained, decayed, strict=True) if not d], "weight_decay": 0.0},
-    ]
+def optimizer_of(
+    stage: StageConfig, parameters: Iterable[nn.Parameter], scales: Mapping[int, float] | None = None
+) -> torch.optim.Optimizer:
+    """Build a stage's optimiser; biases and norm weights (one-dimensional) decay only with ``decay_norms``.
+
+    scales: learning rates that differ, as a factor of the stage's, by parameter (see ``lr_scales``); each makes groups
+    of its own, whose ``lr_scale`` says it.
+    """
+    trained, known = list(parameters), scales or {}
+    groups = []
+    for scale in sorted({known.get(id(p), 1.0) for p in trained}, key=lambda scale: (scale != 1.0, scale)):
+        mine = [p for p in trained if known.get(id(p), 1.0) == scale]
+        groups += [
+            {"params": [p for p in mine if p.ndim > 1 or stage.decay_norms], "weight_decay": stage.weight_decay, "lr_scale": scale},
+            {"params": [p for p in mine if p.ndim <= 1 and not stage.decay_norms], "weight_decay": 0.0,
+             "lr_scale": scale},
+        ]
     groups = [group for group in groups if group["params"]]
     if stage.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=stage.lr, momentum=0.9)
     kind = torch.optim.AdamW if stage.optimizer == "adamw" else torch.optim.Adam
     return kind(groups, lr=stage.lr, betas=stage.betas)
+
+
+def lr_scales(module: nn.Module) -> dict[int, float]:
+    """Return by parameter the factor of the learning rate that a part asks for with its ``lr_scale``."""
+    found: dict[int, float] = {}
+    for part in module.modules():
+        scale: Any = getattr(part, "lr_scale", None)
+        if scale is not None:
+            found |= {id(p): float(scale) for p in part.parameters()}
+    return found
 
 
 def lr_factor(stage: StageConfig, step: int, total: int) -> float:

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -28,7 +29,7 @@ from kdcli.training.seeds import seed_of, seeded
 from kdcli.training.step import DistillTask
 from kdcli.training.taught import Taught
 from kdcli.training.teacher_cache import cacheable, open_cache
-from kdcli.transform import JointTransform, TransformNetwork, load_mixer, statistics_for
+from kdcli.transform import JointTransform, TransformNetwork, load_mixer, probe_for, statistics_for
 from kdcli.types import Batch, DepthKind
 
 UNBOUNDED = 1000.0
@@ -167,7 +168,7 @@ class Workshop:
                 self._probe(stage, context.batch)
         else:
             for teacher in self.teachers(stage).values():
-                statistics_for(teacher, stage.statistics)
+                probe_for(teacher, statistics_for(teacher, stage.statistics), **probe_options(stage))
             self.mixers(stage, None)
 
     def _probe(self, stage: StageConfig, batch: Batch) -> None:
@@ -223,18 +224,37 @@ class Workshop:
         teachers = self.teachers(stage)
         if len(teachers) != 1:
             raise ConfigError(f"stage '{stage.name}' transforms for one teacher, not for {len(teachers)}")
-        statistics = statistics_for(next(iter(teachers.values())), stage.statistics)
-        with seeded(seed_of(self.config.seed, stage.name, "transform")):
-            network = TransformNetwork(form=stage.network, width=stage.network_width)
-        return JointTransform(
-            network, probability=stage.transform_share, content=stage.content, norm=stage.norm, statistics=statistics
+        teacher = next(iter(teachers.values()))
+        made = JointTransform(
+            transform_network(stage, seed_of(self.config.seed, stage.name, "transform")),
+            probability=stage.transform_share,
+            content=stage.content,
+            statistics=statistics_for(teacher, stage.statistics),
+            lr_scale=(stage.transform_lr or stage.lr) / stage.lr,
+            **probe_options(stage),
         )
+        made.probe(teacher)  # what does not fit is refused here, not in the first step
+        return made
 
     def amp(self, stage: StageConfig) -> torch.dtype | None:
         """Return the autocast type of a stage."""
         if stage.amp == "off":
             return None
         return torch.bfloat16 if stage.amp == "bf16" else autocast_dtype(self.device)
+
+
+def transform_network(stage: StageConfig, seed: int) -> TransformNetwork:
+    """Return the network that a stage fits, or learns jointly, as it begins: the identity."""
+    with seeded(seed):
+        return TransformNetwork(form=stage.network, width=stage.network_width, depth=stage.network_layers)
+
+
+def probe_options(stage: StageConfig) -> dict[str, Any]:
+    """Return how a stage measures feature statistics, as the arguments of ``kdcli.transform.probe_for``."""
+    return {
+        "norm": stage.norm, "layers": stage.statistics_layers, "weights": dict(stage.statistics_weights),
+        "first": stage.statistics_first,
+    }
 
 
 def kind_of(model: nn.Module) -> DepthKind:

@@ -120,7 +120,7 @@ def test_a_recipe_file_lies_beside_the_study(tmp_path: Path) -> None:
 
 
 def test_shipped_studies() -> None:
-    assert shipped() == ["data-free-mini", "data-free-nyu"]
+    assert shipped() == ["data-free-mini", "data-free-nyu", "statistics-mini"]
     path, text = read("data-free-mini")
     mini = plan(text, source=path)
     assert {arm.name for arm in mini.arms} == {"kd-ood", "mixing", "transform", "both", "kd-target", "noise", "dfad"}

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from kdcli.config import StageConfig
-from kdcli.training.optim import Averaged, lr_factor, optimizer_of
+from kdcli.training.optim import Averaged, lr_factor, lr_scales, optimizer_of
 from kdcli.training.seeds import seed_of, seeded
 
 
@@ -66,6 +66,16 @@ def test_norms_and_biases_are_not_decayed() -> None:
         groups = optimizer_of(stage(optimizer=kind, weight_decay=0.1), model.parameters()).param_groups
         decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
         assert [decay[id(p)] for p in model.parameters()] == [0.1, 0.0, 0.0, 0.0]
+
+
+def test_a_part_may_have_a_learning_rate_of_its_own() -> None:
+    part, other = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+    part.lr_scale = 0.1  # type: ignore[assignment]
+    model = nn.Sequential(part, other)
+    groups = optimizer_of(stage(), model.parameters(), lr_scales(model)).param_groups
+    scales = {id(p): group["lr_scale"] for group in groups for p in group["params"]}
+    assert [scales[id(p)] for p in model.parameters()] == [0.1, 0.1, 1.0, 1.0]
+    assert [len(group["params"]) for group in optimizer_of(stage(), model.parameters()).param_groups] == [2, 2]
 
 
 def test_the_average_follows() -> None:
