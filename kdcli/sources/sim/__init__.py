@@ -1,7 +1,7 @@
 """Simulated image sources: endless labelled scenes, rendered in batches on the device that wants them.
 
 ``rooms`` are furnished rooms with the cues that metric scale is learned from; ``blocks`` are bright scattered solids,
-another world at the same scale. Torch is imported when the first scene is wanted, not before.
+another world at the same scale; ``interiors`` are rooms of many kinds with many kinds of objects, lights and cameras. Torch is imported when the first scene is wanted, not before.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-WORLD_NAMES = ("rooms", "blocks")
+WORLD_NAMES = ("rooms", "blocks", "interiors")
 DEFAULT_SIZE = (96, 128)
 ENDLESS = 2**31 - 1
 _SMALLEST, _LARGEST = 8, 4096
 
 
 class SimSource:
-    """Source of simulated scenes, ``sim:rooms`` or ``sim:blocks``.
+    """Source of simulated scenes, ``sim:rooms``, ``sim:blocks`` or ``sim:interiors``.
 
     A scene is a function of (world, seed, index) alone; sources of different seeds share no scene. ``count`` limits
     the source, without it it is endless.
@@ -36,7 +36,7 @@ class SimSource:
         self, location: str | None = None, *, count: int | None = None, seed: int = 0, size: str | None = None
     ) -> None:
         if location is None:
-            raise SpecError("source 'sim' needs a world: write sim:rooms or sim:blocks.")
+            raise SpecError("source 'sim' needs a world: write sim:rooms, sim:blocks or sim:interiors.")
         if location not in WORLD_NAMES:
             raise DataError(
                 f"source 'sim' has no world '{location}'.{nearest(location, WORLD_NAMES)} "
