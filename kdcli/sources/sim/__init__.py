@@ -1,7 +1,8 @@
 """Simulated image sources: endless labelled scenes, rendered in batches on the device that wants them.
 
 ``rooms`` are furnished rooms with the cues that metric scale is learned from; ``blocks`` are bright scattered solids,
-another world at the same scale; ``interiors`` are rooms of many kinds with many kinds of objects, lights and cameras. Torch is imported when the first scene is wanted, not before.
+another world at the same scale; ``interiors`` are rooms of many kinds with many kinds of objects, lights and cameras.
+Torch is imported when the first scene is wanted, not before.
 """
 
 from __future__ import annotations

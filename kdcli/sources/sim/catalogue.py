@@ -43,14 +43,17 @@ _TABLE_SITES = tuple(
     Site(area=(x, x + 0.3, z, z + 0.42)) for x in (-0.45, -0.15, 0.15) for z in (-0.43, 0.01)
 )
 
+# fmt: off
 FURNITURE: tuple[Kind, ...] = (
     Kind(name="table", low=(0.9, 0.7, 0.7), high=(2.0, 0.8, 1.05), parts=(_top(0.04), *legs(0.04, 0.06, -0.04, look=1)),
          looks=(_HARD, _LEG), sites=_TABLE_SITES),
     Kind(name="desk", low=(1.0, 0.7, 0.55), high=(1.8, 0.78, 0.8), wall=True,
-         parts=(_top(0.03), _side(-1, -0.03, 0.03, 1, 1.0), _side(1, -0.03, 0.4, 1, 1.0), _front(0.55, 0.9, 2, 0.0, 0.0),
+         parts=(_top(0.03), _side(-1, -0.03, 0.03, 1, 1.0), _side(1, -0.03, 0.4, 1, 1.0), _front(0.55, 0.9, 2, 0.0,
+         0.0),
                 part("box", (0.5, 0.5, 0.1, 0.5, 0.5, 0.5), (-0.38, -0.02, 0, 0, 0, 0.02), 2)),
          looks=(_HARD, _HARD, _HARD), sites=_TABLE_SITES),
-    Kind(name="low table", low=(0.6, 0.3, 0.45), high=(1.3, 0.5, 0.8), parts=(_top(0.05), *legs(0.02, 0.05, -0.05, look=1)),
+    Kind(name="low table", low=(0.6, 0.3, 0.45), high=(1.3, 0.5, 0.8), parts=(_top(0.05), *legs(0.02, 0.05, -0.05,
+         look=1)),
          looks=((*_HARD, "marble"), _LEG), sites=row_of_sites(3)),
     Kind(name="chair", low=(0.4, 0.8, 0.4), high=(0.52, 1.02, 0.5), weight=2.0,
          parts=(_slab(0.41, 0.46), part("box", (-0.5, 0.5, 0, 1, -0.5, -0.5), (0.02, -0.02, 0.52, 0, 0, 0.04), 0),
@@ -73,7 +76,8 @@ FURNITURE: tuple[Kind, ...] = (
          looks=((*_HARD, "velvet"), _SOFT, ("paper", "cloth", "striped cloth")),
          sites=(Site(area=(-0.4, 0.4, 0.1, 0.4), level=0.0, metres=0.53),)),
     Kind(name="shelf", low=(0.6, 1.2, 0.25), high=(1.4, 2.2, 0.4), wall=True, weight=1.6,
-         parts=(_side(-1, 0.0, 0.03, 0, 1.0), _side(1, 0.0, 0.03, 0, 1.0), *_BOARDS), looks=(_HARD,), sites=_SHELF_SITES),
+         parts=(_side(-1, 0.0, 0.03, 0, 1.0), _side(1, 0.0, 0.03, 0, 1.0), *_BOARDS), looks=(_HARD,),
+         sites=_SHELF_SITES),
     Kind(name="bookcase", low=(0.7, 1.4, 0.25), high=(1.5, 2.2, 0.35), wall=True, weight=1.2,
          parts=(_back(0.0, 0.05), _side(-1, 0.0, 0.03, 0, 1.0), _side(1, 0.0, 0.03, 0, 1.0),
                 *(part("box", (-0.5, 0.5, y, y + 0.27, -0.5, 0.5), (0.04, -0.04, 0.0, 0.0, 0.04, -0.05), 1)
@@ -115,7 +119,8 @@ FURNITURE: tuple[Kind, ...] = (
          looks=(("cardboard", "planks", "plastic"),) * 3),
     Kind(name="radiator", low=(0.6, 0.5, 0.08), high=(1.6, 0.9, 0.14), wall=True, weight=0.8,
          parts=(part("box", (-0.5, 0.5, 0.15, 1, -0.2, 0.5)),
-                part("box", (-0.45, -0.4, 0, 0.2, -0.1, 0.1), look=1), part("box", (0.4, 0.45, 0, 0.2, -0.1, 0.1), look=1)),
+                part("box", (-0.45, -0.4, 0, 0.2, -0.1, 0.1), look=1), part("box", (0.4, 0.45, 0, 0.2, -0.1, 0.1),
+                look=1)),
          looks=(("ribs",), ("metal",))),
     Kind(name="curtain", low=(0.5, 1.9, 0.1), high=(1.2, 2.4, 0.2), wall=True, weight=0.8,
          parts=(part("box", (-0.5, 0.5, 0.02, 1, -0.5, 0.3)), part("box", (-0.55, 0.55, 0.97, 0.99, 0.3, 0.5), look=1)),

@@ -41,13 +41,21 @@ def paint(
     wave = (smooth_noise(u / (2.5 * bend_size), v / bend_size, salt) - 0.5) * (2.0 * bend)
     u, v = torch.addcmul(cos * u, sin, v).add_(wave), torch.addcmul(cos * v, sin, u, value=-1.0).add_(wave)
     blend, bright = pattern(rows[6:].unbind(0), u, v, footprint)
-    spots = cell_hash((u / speckle_size).floor().int(), (v / speckle_size).floor().int(), salt) < speckle
+    spots = _spots(u / speckle_size, v / speckle_size, speckle, salt)
     # Spots finer than a pixel fade into their mean share.
     clear = (speckle_size / (1.5 * footprint) - 0.3).clamp(0.0, 1.0)
-    blend = torch.maximum(blend, torch.lerp(speckle, spots.float(), clear))
+    blend = torch.maximum(blend, torch.lerp(speckle, spots, clear))
     blend = torch.where(frame, 1.0, blend)
     board = wall & (height < scene.baseboard_B[:, None]) & (material == index_BN)
     blend = torch.where(board, 1.0, blend)
     colour = torch.lerp(rows[0:3], rows[3:6], blend) * bright.clamp(min=0.1)
     diffuse, mirrored = lamplight(geometry, scene.lighting, point, normal, scene.view.position_B3, sharpness)
     return torch.addcmul(colour * (diffuse + glow), gloss, mirrored), ids
+
+
+def _spots(u: Tensor, v: Tensor, share: Tensor, salt: Tensor) -> Tensor:
+    """Draw one round spot a cell, its size by a hash, that covers about a share of the surface; 0 or 1."""
+    column, row = u.floor(), v.floor()
+    size = cell_hash(column.int(), row.int(), salt)
+    off_u, off_v = u - column - 0.5, v - row - 0.5
+    return (off_u * off_u + off_v * off_v < size * share * 0.64).float()

@@ -55,9 +55,7 @@ def surface_frames(geometry: Geometry, index_BN: Tensor, point: tuple[Tensor, ..
     """Return world normals (three B x N planes) and surface coordinates u, v in metres (B x N)."""
     row = gather_rows(frame_table(geometry), index_BN).movedim(-1, 0).contiguous().unbind(0)
     dx, dy, dz = (point[k] - row[k] for k in range(3))
-    local = [
-        torch.addcmul(row[6 + 3 * k] * dx, row[7 + 3 * k], dy).addcmul_(row[8 + 3 * k], dz) for k in range(3)
-    ]
+    local = [torch.addcmul(row[6 + 3 * k] * dx, row[7 + 3 * k], dy).addcmul_(row[8 + 3 * k], dz) for k in range(3)]
     qx, qy, qz = (local[k] * row[3 + k] for k in range(3))
     square, linear, constant, kind = row[15:]
     ax, ay, az = qx.abs(), qy.abs(), qz.abs()

@@ -11,15 +11,26 @@ import math
 import torch
 from torch import Tensor
 
+from kdcli.sources.sim.built import BUILT, build
 from kdcli.sources.sim.camera import choose_view
-from kdcli.sources.sim.catalogue import FURNITURE
 from kdcli.sources.sim.hashing import Dice
 from kdcli.sources.sim.kinds import FRAME_BOXES, LOOKS, Kind, Loose, Pieces, frame_boxes, loose_parts
 from kdcli.sources.sim.lighting import draw_lamps
 from kdcli.sources.sim.materials import NUMBER, draw_materials
 from kdcli.sources.sim.mounted import mount
-from kdcli.sources.sim.placing import HUNG, LOOSE, ODD, PIECES, ROUNDS, THINGS, hang, place_in_air, place_on_floor, place_things
-from kdcli.sources.sim.plan import BUILT, ROOMS, build, draw_rooms
+from kdcli.sources.sim.placing import (
+    HUNG,
+    LOOSE,
+    ODD,
+    PIECES,
+    ROUNDS,
+    THINGS,
+    hang,
+    place_in_air,
+    place_on_floor,
+    place_things,
+)
+from kdcli.sources.sim.plan import ROOMS, draw_rooms
 from kdcli.sources.sim.scene import BURIED, FACES, Geometry, Photo, Posed, Scene, Solids, View
 
 TILTED, TURNED = 12, 28
@@ -57,7 +68,7 @@ def interiors(keys_B: Tensor) -> Scene:
     )
     rows, finish = draw_materials(dice, number, strange)
     index = _material_index(owner, look, number.shape[1])
-    view = choose_view(geometry, _views(dice, room), _VIEWS, margin=0.2, floor=0.08, objects=0.14)
+    view = choose_view(geometry, _views(dice, room), _VIEWS, margin=0.2, floor=0.1, objects=0.12)
     lowest = hung.place[:, 0] - torch.tensor((0.0, 0.06, 0.0), device=room.device)
     return Scene(
         keys_B=keys_B,
@@ -99,7 +110,10 @@ def _geometry(
     nought = torch.zeros_like(room[:, None])
     own = torch.arange(1, PIECES + 1, device=room.device).repeat_interleave(FRAME_BOXES).expand(len(room), -1)
     none = torch.zeros_like(own[:, :BUILT])
-    slots = [loose_parts(furniture, upright=False, first_owner=1), loose_parts(loose, upright=True, first_owner=1 + PIECES)]
+    slots = [
+        loose_parts(furniture, upright=False, first_owner=1),
+        loose_parts(loose, upright=True, first_owner=1 + PIECES),
+    ]
     tilted, tilted_owner, tilted_look = _pool(slots, TILTED, boxes=True)
     turned, turned_owner, turned_look = _pool(slots, TURNED, boxes=False)
     empty = Solids(center=nought[:, :0], half=nought[:, :0], yaw=nought[:, :0, 0])
@@ -194,11 +208,15 @@ def _views(dice: Dice, room: Tensor) -> View:
     # Most cameras are held at eye height, some lower or higher.
     usual = dice.chance(1, probability=0.7)
     height = torch.where(usual, dice.uniform(1, low=1.3, high=1.75), dice.uniform(1, low=0.7, high=2.1))
-    roll = torch.where(dice.chance(1, probability=0.12), dice.uniform(1, low=-15.0, high=15.0), dice.uniform(1, low=-3.0, high=3.0))
+    roll = torch.where(
+        dice.chance(1, probability=0.12), dice.uniform(1, low=-15.0, high=15.0), dice.uniform(1, low=-3.0, high=3.0)
+    )
     # The mean of two draws: fields of view about the middle are commoner than the ends.
     angle = dice.uniform(1, 2, low=44.0, high=80.0).mean(-1) * (0.5 * _DEGREE)
     tilt = torch.where(usual, dice.uniform(_VIEWS, low=-26.0, high=2.0), dice.uniform(_VIEWS, low=-38.0, high=12.0))
-    position = torch.stack((place[..., 0], torch.minimum(height, room[:, 1, None] - 0.25).expand(-1, _VIEWS), place[..., 1]), dim=-1)
+    position = torch.stack(
+        (place[..., 0], torch.minimum(height, room[:, 1, None] - 0.25).expand(-1, _VIEWS), place[..., 1]), dim=-1
+    )
     return View(
         position_B3=position.flatten(0, 1),
         yaw_B=yaw.flatten(),

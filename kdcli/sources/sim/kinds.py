@@ -41,7 +41,12 @@ class Part:
 
 
 def part(
-    shape: str, fraction: Six = WHOLE, metres: Six = NOTHING, look: int = 0, *, tilt: tuple[float, float, float] = (0, 0, 0)
+    shape: str,
+    fraction: Six = WHOLE,
+    metres: Six = NOTHING,
+    look: int = 0,
+    *,
+    tilt: tuple[float, float, float] = (0, 0, 0),
 ) -> Part:
     """Return a part; tilt: yaw, pitch, roll in degrees."""
     yaw, pitch, roll = tilt
@@ -146,7 +151,8 @@ def _ends(parts: list[list[Part]], count: int, kind_BK: Tensor, size_BK3: Tensor
     absent = part("box", NOTHING)
     rows = [[*own, *(absent,) * (count - len(own))] for own in parts]
     table = torch.tensor([[(*p.fraction, *p.metres) for p in row] for row in rows], device=kind_BK.device)[kind_BK]
-    ends = table[..., :6].unflatten(-1, (3, 2)) * size_BK3[:, :, None, :, None] + table[..., 6:].unflatten(-1, (3, 2))
+    fraction, metres = table.reshape(*table.shape[:-1], 2, 3, 2).unbind(-3)
+    ends = fraction * size_BK3[:, :, None, :, None] + metres
     exists = torch.tensor([[p is not absent for p in row] for row in rows], device=kind_BK.device)[kind_BK]
     half = torch.where(exists[..., None], (ends[..., 1] - ends[..., 0]) * 0.5, 0.001)
     return ends.mean(-1), half.clamp(min=0.001), exists

@@ -18,7 +18,9 @@ _PLACES = 4
 _CEILING, _SUN, _LOW, _FLASH = range(4)
 
 
-def draw_lamps(dice: Dice, geometry: Geometry, view: View, windows: Decals, hung: tuple[Tensor, Tensor], wild: Tensor) -> Lamps:
+def draw_lamps(
+    dice: Dice, geometry: Geometry, view: View, windows: Decals, hung: tuple[Tensor, Tensor], wild: Tensor
+) -> Lamps:
     """Draw a key light that casts shadows, two others and the ambient light.
 
     The key is a lamp under the ceiling (below the hanging lamp where there is one: hung = its lowest point B x 3 and
@@ -30,7 +32,9 @@ def draw_lamps(dice: Dice, geometry: Geometry, view: View, windows: Decals, hung
     face, center, half = windows.face_BD[:, 0], windows.center_BD2[:, 0], windows.half_BD2[:, 0]
     kind = torch.where((kind == _SUN) & (half[:, 0] <= 0.0), _CEILING, kind)
     # A lamp must not hang inside a wardrobe or a corner of the wall: several places, the first free one.
-    spread = dice.uniform(_PLACES, 2, low=-1.0, high=1.0) * (room[:, None, 0::2] * torch.where(kind == _CEILING, 0.3, 0.44)[:, None, None])
+    spread = dice.uniform(_PLACES, 2, low=-1.0, high=1.0) * (
+        room[:, None, 0::2] * torch.where(kind == _CEILING, 0.3, 0.44)[:, None, None]
+    )
     below = room[:, 1, None] - dice.uniform(_PLACES, low=0.12, high=0.4)
     level = torch.where((kind == _LOW)[:, None], dice.uniform(_PLACES, low=0.5, high=1.7), below)
     places = torch.stack((spread[..., 0], level, spread[..., 1]), dim=-1)
@@ -52,7 +56,9 @@ def draw_lamps(dice: Dice, geometry: Geometry, view: View, windows: Decals, hung
     odd = colours(dice, 3, saturation=(0.1, 0.9), value=(1.0, 1.0))
     colour = torch.where(dice.chance(3, 1, probability=0.3), cold, usual)
     colour = torch.where(extreme[..., None] & dice.chance(3, 1, probability=0.7), odd, colour)
-    power = torch.stack((dice.uniform(low=1.5, high=5.0), dice.uniform(low=0.0, high=1.5), dice.uniform(low=0.0, high=1.0)), dim=1)
+    power = torch.stack(
+        (dice.uniform(low=1.5, high=5.0), dice.uniform(low=0.0, high=1.5), dice.uniform(low=0.0, high=1.0)), dim=1
+    )
     power = power * torch.where(dice.chance(3, probability=0.35) & (torch.arange(3, device=device) > 0), 0.0, 1.0)
     ambient = torch.where(extreme, dice.uniform(1, low=0.02, high=1.2), dice.uniform(1, low=0.12, high=0.5))
     tint = colours(dice, 1, saturation=(0.0, 0.2), value=(1.0, 1.0))[:, 0]
@@ -102,7 +108,12 @@ def _through_window(lamps: Lamps, room: Tensor, point: tuple[Tensor, ...], ray: 
 
 
 def lamplight(
-    geometry: Geometry, lamps: Lamps, point: tuple[Tensor, ...], normal: tuple[Tensor, ...], eye_B3: Tensor, sharpness: Tensor
+    geometry: Geometry,
+    lamps: Lamps,
+    point: tuple[Tensor, ...],
+    normal: tuple[Tensor, ...],
+    eye_B3: Tensor,
+    sharpness: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Return the light that arrives at surfaces and what of the lamps they would mirror to the eye, 3 x B x N each.
 

@@ -55,12 +55,20 @@ def mount(dice: Dice, room: Tensor, first_id: int) -> tuple[Decals, Tensor]:
     # u runs along z on the x faces, along x elsewhere; v up on walls, along z on floor and ceiling.
     length = torch.where(face < 2, room[:, 2, None], room[:, 0, None])
     half_u = torch.minimum(half_u, 0.42 * length)
-    half_v = torch.where(on_wall, torch.minimum(half_v, (room[:, 1, None] - lower - 0.05) * 0.5), torch.minimum(half_v, 0.42 * room[:, 2, None]))
+    half_v = torch.where(
+        on_wall,
+        torch.minimum(half_v, (room[:, 1, None] - lower - 0.05) * 0.5),
+        torch.minimum(half_v, 0.42 * room[:, 2, None]),
+    )
     along = dice.uniform(COUNT, low=-1.0, high=1.0) * (0.5 * length - half_u - 0.05).clamp(min=0.0)
     across = lower * (0.5 * room[:, 2, None] - half_v - 0.05).clamp(min=0.0)
     frame = torch.tensor(frames, device=device).expand_as(half_u) * dice.uniform(COUNT, low=0.4, high=1.4)
     choices = [[NUMBER[row[i % len(row)]] for i in range(12)] for row in materials]
-    material = torch.tensor(choices, device=device).expand(len(room), -1, -1).gather(2, dice.integer(COUNT, 1, count=12))[..., 0]
+    material = (
+        torch.tensor(choices, device=device)
+        .expand(len(room), -1, -1)
+        .gather(2, dice.integer(COUNT, 1, count=12))[..., 0]
+    )
     ids, number = [], first_id
     for is_object in objects:
         ids.append(number if is_object else 0)

@@ -32,13 +32,18 @@ def _flat(kinds: tuple[Kind, ...], kind: Tensor, size: Tensor, place: Tensor, ya
     return Pieces(kinds=kinds, kind=kind, size=size, place=place, turn=turns(yaw, level, level), exists=exists)
 
 
-def place_on_floor(dice: Dice, room: Tensor, room_kind: Tensor, built: tuple[Tensor, ...]) -> tuple[Pieces, Tensor, Pieces]:
+def place_on_floor(
+    dice: Dice, room: Tensor, room_kind: Tensor, built: tuple[Tensor, ...]
+) -> tuple[Pieces, Tensor, Pieces]:
     """Propose more pieces than wanted and keep the first that overlap no earlier one and nothing built in.
 
     Returns furniture (K = PIECES), its yaw, and standing things (K = ROUNDS; numbers in LOOSE).
     """
     count = _PROPOSED + _PROPOSED_ROUNDS
-    kind = torch.cat((pick_kinds(dice, _PROPOSED, FURNITURE, room_kind), pick_kinds(dice, _PROPOSED_ROUNDS, STANDING, room_kind)), dim=1)
+    kind = torch.cat(
+        (pick_kinds(dice, _PROPOSED, FURNITURE, room_kind), pick_kinds(dice, _PROPOSED_ROUNDS, STANDING, room_kind)),
+        dim=1,
+    )
     # In many rooms the first piece is a table and the next three are chairs around it.
     seated = dice.chance(1, probability=0.45)
     table, chair = _NAMES.index("table"), _NAMES.index("chair")
@@ -47,7 +52,11 @@ def place_on_floor(dice: Dice, room: Tensor, room_kind: Tensor, built: tuple[Ten
     is_round = first >= _PROPOSED
     unit = dice.uniform(count, 3)
     size = torch.cat(
-        (draw_sizes(FURNITURE, kind[:, :_PROPOSED], unit[:, :_PROPOSED]), draw_sizes(STANDING, kind[:, _PROPOSED:], unit[:, _PROPOSED:])), dim=1
+        (
+            draw_sizes(FURNITURE, kind[:, :_PROPOSED], unit[:, :_PROPOSED]),
+            draw_sizes(STANDING, kind[:, _PROPOSED:], unit[:, _PROPOSED:]),
+        ),
+        dim=1,
     ) * _stretch(dice, count)
     size = torch.minimum(size, (room[:, None] - 0.05) * torch.tensor((0.95, 1.0, 0.95), device=room.device))
     walls = [torch.tensor([k.wall for k in kinds], device=room.device) for kinds in (FURNITURE, STANDING)]
@@ -81,7 +90,9 @@ def place_on_floor(dice: Dice, room: Tensor, room_kind: Tensor, built: tuple[Ten
     inside = (x.abs() <= free_x + 1e-4) & (z.abs() <= free_z + 1e-4)
     low, high = torch.tensor([r.pieces for r in ROOMS.values()], device=room.device)[room_kind].unbind(1)
     wanted = low + (dice.uniform() * (high - low + 1)).long().clamp(max=PIECES)
-    keep = _apart(x, z, reach_x + 0.03, reach_z + 0.03, inside, is_round, (wanted, dice.integer(count=ROUNDS) + 1), built)
+    keep = _apart(
+        x, z, reach_x + 0.03, reach_z + 0.03, inside, is_round, (wanted, dice.integer(count=ROUNDS) + 1), built
+    )
     lifted = dice.chance(count, probability=0.015) * dice.uniform(count, low=0.1, high=0.9)
     place = torch.stack((x, torch.minimum(lifted, (room[:, 1, None] - size[..., 1]).clamp(min=0.0)), z), dim=-1)
 
@@ -89,15 +100,28 @@ def place_on_floor(dice: Dice, room: Tensor, room_kind: Tensor, built: tuple[Ten
         order = (~keep[:, part]).long().argsort(dim=1, stable=True)[:, :limit]
         three = order[..., None].expand(-1, -1, 3)
         turned = yaw[:, part].gather(1, order)
-        return _flat(kinds, kind[:, part].gather(1, order), size[:, part].gather(1, three), place[:, part].gather(1, three), turned,
-                     keep[:, part].gather(1, order)), turned
+        return _flat(
+            kinds,
+            kind[:, part].gather(1, order),
+            size[:, part].gather(1, three),
+            place[:, part].gather(1, three),
+            turned,
+            keep[:, part].gather(1, order),
+        ), turned
 
     furniture, turned = first_kept(slice(0, _PROPOSED), PIECES, FURNITURE)
     return furniture, turned, first_kept(slice(_PROPOSED, count), ROUNDS, LOOSE)[0]
 
 
 def _apart(
-    x: Tensor, z: Tensor, reach_x: Tensor, reach_z: Tensor, allowed: Tensor, is_round: Tensor, wanted: tuple[Tensor, Tensor], built: tuple[Tensor, ...]
+    x: Tensor,
+    z: Tensor,
+    reach_x: Tensor,
+    reach_z: Tensor,
+    allowed: Tensor,
+    is_round: Tensor,
+    wanted: tuple[Tensor, Tensor],
+    built: tuple[Tensor, ...],
 ) -> Tensor:
     """Return which pieces to keep so that no two kept plans overlap, at most ``wanted`` of each sort; B x K bool.
 
@@ -130,7 +154,9 @@ def hang(dice: Dice, room: Tensor) -> Pieces:
     kind = dice.weighted(HUNG, weights=tuple(k.weight for k in HANGING))
     size = draw_sizes(HANGING, kind, dice.uniform(HUNG, 3))
     # The higher the room, the longer the cord; heads pass below.
-    size = torch.stack((size[..., 0], torch.minimum(size[..., 1], (room[:, 1, None] - 1.8).clamp(min=0.3)), size[..., 2]), dim=-1)
+    size = torch.stack(
+        (size[..., 0], torch.minimum(size[..., 1], (room[:, 1, None] - 1.8).clamp(min=0.3)), size[..., 2]), dim=-1
+    )
     spot = dice.uniform(HUNG, 2, low=-0.25, high=0.25) * room[:, None, 0::2]
     place = torch.stack((spot[..., 0], room[:, 1, None] - size[..., 1] - 0.01, spot[..., 1]), dim=-1)
     exists = dice.chance(HUNG, probability=0.45)
@@ -149,11 +175,21 @@ def place_in_air(dice: Dice, room: Tensor, probability: Tensor) -> Pieces:
     return Pieces(kinds=LOOSE, kind=kind, size=size, place=place, turn=turns(*pose.unbind(-1)), exists=exists)
 
 
-def place_things(dice: Dice, room: Tensor, room_kind: Tensor, built: tuple[Tensor, ...], furniture: Pieces, yaw: Tensor, rounds: Pieces) -> Pieces:
+def place_things(
+    dice: Dice,
+    room: Tensor,
+    room_kind: Tensor,
+    built: tuple[Tensor, ...],
+    furniture: Pieces,
+    yaw: Tensor,
+    rounds: Pieces,
+) -> Pieces:
     """Put small things on furniture and on free floor, each on a site of its own; K = THINGS."""
     sites = [object_sites(pieces) for pieces in (furniture, rounds)]
     # Sites turn with their furniture; those of round tables and of the floor are as deep as wide.
-    turn = torch.cat((yaw, torch.zeros_like(yaw[:, : rounds.kind.shape[1]])), dim=1).repeat_interleave(sites[0][0].shape[1] // PIECES, dim=1)
+    turn = torch.cat((yaw, torch.zeros_like(yaw[:, : rounds.kind.shape[1]])), dim=1).repeat_interleave(
+        sites[0][0].shape[1] // PIECES, dim=1
+    )
     spot = dice.uniform(_FLOOR_SITES, 2, low=-0.92, high=0.92) * room[:, None, 0::2] * 0.5
     place = torch.stack((spot[..., 0], torch.zeros_like(spot[..., 0]), spot[..., 1]), dim=-1)
     free = torch.ones_like(spot[..., 0], dtype=torch.bool)
@@ -172,7 +208,9 @@ def place_things(dice: Dice, room: Tensor, room_kind: Tensor, built: tuple[Tenso
     # Free sites first, in random order; some floor things nearly always.
     rank = dice.uniform(middle.shape[1])
     on_floor = torch.arange(middle.shape[1], device=room.device) >= middle.shape[1] - _FLOOR_SITES
-    order = torch.where(there, torch.where(on_floor, rank * 1.5, rank), 2.0 + rank).argsort(dim=1, stable=True)[:, :THINGS]
+    order = torch.where(there, torch.where(on_floor, rank * 1.5, rank), 2.0 + rank).argsort(dim=1, stable=True)[
+        :, :THINGS
+    ]
     exists = there.gather(1, order) & dice.chance(THINGS, probability=0.85)
     kind = pick_kinds(dice, THINGS, SMALL, room_kind)
     size = draw_sizes(SMALL, kind, dice.uniform(THINGS, 3)) * _stretch(dice, THINGS)
@@ -182,7 +220,17 @@ def place_things(dice: Dice, room: Tensor, room_kind: Tensor, built: tuple[Tenso
     middle, area, turn = middle.gather(1, three), area.gather(1, three[..., :2]), turn.gather(1, order)
     slack = (area - 0.55 * size[..., 0::2]).clamp(min=0.0) * dice.uniform(THINGS, 2, low=-1.0, high=1.0)
     sin, cos = turn.sin(), turn.cos()
-    shift = torch.stack((cos * slack[..., 0] + sin * slack[..., 1], torch.zeros_like(sin), cos * slack[..., 1] - sin * slack[..., 0]), dim=-1)
+    shift = torch.stack(
+        (cos * slack[..., 0] + sin * slack[..., 1], torch.zeros_like(sin), cos * slack[..., 1] - sin * slack[..., 0]),
+        dim=-1,
+    )
     # Some stand straight, some any way; on the floor all do that.
     loose = torch.where(dice.chance(THINGS, probability=0.3) | (order >= len(on_floor) - _FLOOR_SITES), math.pi, 0.25)
-    return _flat(LOOSE, kind + len(STANDING) + len(HANGING), size, middle + shift, turn + loose * dice.uniform(THINGS, low=-1.0, high=1.0), exists)
+    return _flat(
+        LOOSE,
+        kind + len(STANDING) + len(HANGING),
+        size,
+        middle + shift,
+        turn + loose * dice.uniform(THINGS, low=-1.0, high=1.0),
+        exists,
+    )

@@ -40,7 +40,7 @@ PROFILES: dict[str, tuple[float, float, float]] = {
     "shade": _tapered(0.5),
     "pot": _upside_down(_tapered(0.65)),
 }
-"""A, B, C by name. ``dome`` and ``bowl`` are half ellipsoids, ``shade`` and ``pot`` cut-off cones, ``barrel`` bulges."""
+"""A, B, C. ``dome`` and ``bowl`` are half ellipsoids, ``shade`` and ``pot`` cut-off cones, a ``barrel`` bulges."""
 
 
 def turns(yaw: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:
@@ -54,9 +54,7 @@ def turns(yaw: Tensor, pitch: Tensor, roll: Tensor) -> Tensor:
     return torch.stack([torch.stack((cy * x + sy * z, y, cy * z - sy * x), dim=-1) for x, y, z in rows], dim=-2)
 
 
-def to_unit(
-    rays: Rays, posed: Posed
-) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor], Tensor]:
+def to_unit(rays: Rays, posed: Posed) -> tuple[tuple[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor], Tensor]:
     """Carry rays into the solids' own axes and units: origins as three B x K x 1, directions as three B x K x N,
     and the B x K x 3 x 3 map itself."""
     unit_map = posed.turn / posed.half[..., None]
