@@ -55,7 +55,7 @@ FURNITURE: tuple[Kind, ...] = (
     Kind(name="low table", low=(0.6, 0.3, 0.45), high=(1.3, 0.5, 0.8), parts=(_top(0.05), *legs(0.02, 0.05, -0.05,
          look=1)),
          looks=((*_HARD, "marble"), _LEG), sites=row_of_sites(3)),
-    Kind(name="chair", low=(0.4, 0.8, 0.4), high=(0.52, 1.02, 0.5), weight=2.0,
+    Kind(name="chair", low=(0.4, 0.8, 0.4), high=(0.52, 1.02, 0.5), weight=1.2,
          parts=(_slab(0.41, 0.46), part("box", (-0.5, 0.5, 0, 1, -0.5, -0.5), (0.02, -0.02, 0.52, 0, 0, 0.04), 0),
                 *legs(0.01, 0.04, 0.41, 0.0, 1)),
          looks=((*_HARD, *_SOFT), _LEG)),

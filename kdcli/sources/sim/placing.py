@@ -45,7 +45,7 @@ def place_on_floor(
         dim=1,
     )
     # In many rooms the first piece is a table and the next three are chairs around it.
-    seated = dice.chance(1, probability=0.45)
+    seated = dice.chance(1, probability=0.35)
     table, chair = _NAMES.index("table"), _NAMES.index("chair")
     first = torch.arange(count, device=room.device)
     kind = torch.where(seated & (first < 4), torch.where(first == 0, table, chair), kind)
