@@ -87,7 +87,8 @@ def place_on_floor(
     z = torch.where(at_wall & (wall == 0), -free_z, torch.where(at_wall & (wall == 2), free_z, z))
     x = torch.where(chairs, x[:, :1] + away * around.sin() + beside * around.cos(), x)
     z = torch.where(chairs, z[:, :1] + away * around.cos() - beside * around.sin(), z)
-    inside = (x.abs() <= free_x + 1e-4) & (z.abs() <= free_z + 1e-4)
+    narrow = (2.0 * reach_x > room[:, 0, None] - 0.04) | (2.0 * reach_z > room[:, 2, None] - 0.04)
+    inside = (x.abs() <= free_x + 1e-4) & (z.abs() <= free_z + 1e-4) & ~narrow
     low, high = torch.tensor([r.pieces for r in ROOMS.values()], device=room.device)[room_kind].unbind(1)
     wanted = low + (dice.uniform() * (high - low + 1)).long().clamp(max=PIECES)
     keep = _apart(
