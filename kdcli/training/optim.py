@@ -24,10 +24,11 @@ def optimizer_of(
     groups = []
     for scale in sorted({known.get(id(p), 1.0) for p in trained}, key=lambda scale: (scale != 1.0, scale)):
         mine = [p for p in trained if known.get(id(p), 1.0) == scale]
+        decayed = [p for p in mine if p.ndim > 1 or stage.decay_norms]
+        kept = [] if stage.decay_norms else [p for p in mine if p.ndim <= 1]
         groups += [
-            {"params": [p for p in mine if p.ndim > 1 or stage.decay_norms], "weight_decay": stage.weight_decay, "lr_scale": scale},
-            {"params": [p for p in mine if p.ndim <= 1 and not stage.decay_norms], "weight_decay": 0.0,
-             "lr_scale": scale},
+            {"params": decayed, "weight_decay": stage.weight_decay, "lr_scale": scale},
+            {"params": kept, "weight_decay": 0.0, "lr_scale": scale},
         ]
     groups = [group for group in groups if group["params"]]
     if stage.optimizer == "sgd":

@@ -68,7 +68,7 @@ def test_check_of_what_is_not_there(tmp_path: Path) -> None:
     assert isinstance(result.exception, DataError) and result.stdout == ""
 
 
-@pytest.mark.parametrize("spec", ["sim:rooms,count=3", "sim:blocks,count=3"])
+@pytest.mark.parametrize("spec", ["sim:rooms,count=3", "sim:blocks,count=3", "sim:interiors,count=3"])
 def test_simulated_worlds(tmp_path: Path, spec: str) -> None:
     checked = json.loads(call("check", spec, "--json").stdout)
     assert checked["n"] == 3 and checked["depth_kind"] == "metric"
