@@ -103,7 +103,9 @@ class Prediction:
 
     depth: B x 1 x h x w, in the meaning of ``kind`` (disparity when the kind says so). valid: B x 1 x h x w bool,
     where the model has an opinion; None = everywhere. probs: B x K x h x w distribution over bins. centers: B x K,
-    or K, bin centres. aux: further depth maps of side heads. branches: depth maps of parallel heads.
+    or K, bin centres. aux: further depth maps of side heads. branches: depth maps of parallel heads. std: B x 1 x h x w
+    standard deviation of depth, and entropy as a share of the greatest, 0..1, of a model that gives these and not the
+    distribution itself.
     """
 
     depth: Tensor
@@ -113,6 +115,8 @@ class Prediction:
     centers: Tensor | None = None
     aux: tuple[Tensor, ...] = ()
     branches: tuple[Tensor, ...] = ()
+    std: Tensor | None = None
+    entropy: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,10 +10,12 @@ import typer
 
 from kdcli import __version__
 from kdcli.cli import (
+    cache,
     data,
     distill,
     doctor,
     evaluate,
+    explain,
     export,
     fit_transform,
     interrupt,
@@ -55,7 +57,8 @@ def root(
 
 
 for _module in (
-    mix, fit_transform, distill, study, evaluate, export, predict, plugins, data, weights, recipes, runs, doctor,
+    mix, fit_transform, cache, distill, study, evaluate, export, predict, explain, plugins, data, weights, recipes,
+    runs, doctor,
 ):  # fmt: skip
     _module.register(app)
 lighten(app)

@@ -31,6 +31,9 @@ Csv = Annotated[Path | None, typer.Option("--csv", help="Write one row for each 
 Html = Annotated[Path | None, typer.Option("--report", help="Write a one-file HTML report.", dir_okay=False)]
 Size = Annotated[str | None, typer.Option("--size", help="HxW that images are resized to before the models.")]
 Limit = Annotated[int | None, typer.Option("--limit", help="Only the first so many images.", min=1)]
+Uncertain = Annotated[bool, typer.Option(
+    "--uncertainty", help="Also measure whether models with a distribution over depth know where they are wrong.",
+)]
 BatchSize = Annotated[int, typer.Option("--batch-size", help="Images of one size that are run together.", min=1)]
 
 
@@ -42,6 +45,7 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     session: Session, models: Models, data: Data, protocol: ProtocolName = "plain", align: Align = "auto",
     csv: Csv = None, report: Html = None, size: Size = None, limit: Limit = None, batch_size: BatchSize = 8,
+    uncertainty: Uncertain = False,
 ) -> None:  # fmt: skip
     """Measure models on the same images under a named protocol; every number comes with its interval."""
     from kdcli.evals import evaluate as measure
@@ -60,10 +64,12 @@ def evaluate(
         task = bar.add_task("evaluating", total=None, note="")
         found = measure(
             networks, source, protocol, align=align, device=session.device, size=resolution, batch_size=batch_size,
-            seed=session.seed, limit=limit, spec=data,
+            seed=session.seed, limit=limit, spec=data, uncertainty=uncertainty,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
     results = list(found.values())
+    if uncertainty:
+        _require_one(results)
     if csv is not None:
         write_csv(csv, results)
     if report is not None:
@@ -85,6 +91,20 @@ def _load(models: Sequence[str], session: Session) -> dict[str, nn.Module]:
     return {name: load(name, session.device) for name in models}
 
 
+def _require_one(results: Sequence[Result]) -> None:
+    """Refuse to say nothing where uncertainty was asked for.
+
+    Raises:
+        ConfigError: no model tells how sure it is.
+    """
+    from kdcli.errors import ConfigError
+    from kdcli.uncertainty import WHO
+
+    if all(result.uncertainty is None for result in results):
+        named = ", ".join(f"'{result.model}'" for result in results)
+        raise ConfigError(f"{named} gives no distribution over depth; {WHO}, or leave out --uncertainty")
+
+
 def _write_report(path: Path, results: list[Result], networks: dict[str, nn.Module], source: object) -> None:
     from kdcli.report.evaluation import write_evaluation
 
@@ -92,9 +112,9 @@ def _write_report(path: Path, results: list[Result], networks: dict[str, nn.Modu
 
 
 def _show(session: Session, results: list[Result]) -> None:
-    from kdcli.report.tables import condition_rows, metric_rows, paired_rows, skipped_rows
+    from kdcli.report.tables import condition_rows, metric_rows, paired_rows, skipped_rows, uncertainty_rows
 
-    parts = [condition_rows(results), metric_rows(results), skipped_rows(results, most=10)]
+    parts = [condition_rows(results), metric_rows(results), uncertainty_rows(results), skipped_rows(results, most=10)]
     if len(results) > 1:
         parts.insert(2, paired_rows(results))
     shown = [(columns, rows) for columns, rows in parts if rows]

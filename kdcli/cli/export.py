@@ -20,6 +20,10 @@ Int8 = Annotated[bool, typer.Option("--int8", help="Quantise weights and activat
 Images = Annotated[Path | None, typer.Option("--images", help="Folder of images to calibrate and verify on.")]
 NoVerify = Annotated[bool, typer.Option("--no-verify", help="Skip the parity gate.")]
 
+Uncertain = Annotated[bool, typer.Option(
+    "--uncertainty", help="Two more outputs of a model with depth bins: std and entropy.",
+)]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -28,7 +32,7 @@ def register(app: typer.Typer) -> None:
 
 def export(
     session: Session, model: Model, out: Out, format: Format = "onnx", size: Size = None, int8: Int8 = False,
-    images: Images = None, no_verify: NoVerify = False,
+    images: Images = None, no_verify: NoVerify = False, uncertainty: Uncertain = False,
 ) -> None:
     """Export a model, run the file, and keep it only if it gives the model's numbers."""
     from kdcli import registry
@@ -43,7 +47,7 @@ def export(
     pictures = read_some(images, 16) if images else None
     report = write(
         load_model(model), format, out, size=chosen, verify=not no_verify, images=pictures, int8=int8,  # type: ignore[arg-type]
-        card=card_of(model),
+        card=card_of(model), uncertainty=uncertainty,
     )
     session.result(_document(model, report), lambda: _show(report))
 

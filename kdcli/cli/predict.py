@@ -31,6 +31,10 @@ Format = Annotated[Raw, typer.Option("--format", help="Raw depth: 16-bit PNG, fl
 Cmap = Annotated[str, typer.Option("--cmap", help="spectral, magma, inferno, turbo, gray, or none.")]
 Limits = Annotated[str | None, typer.Option("--limits", help="LO,HI of the colours, in the unit of the depth.")]
 
+Uncertain = Annotated[bool, typer.Option(
+    "--uncertainty", help="Also write how sure a model with depth bins is: standard deviation and entropy.",
+)]
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
@@ -39,7 +43,7 @@ def register(app: typer.Typer) -> None:
 
 def predict(
     session: Session, model: Model, inputs: Inputs, out: Out, size: Size = None, focal: Focal = None,
-    format: Format = Raw.png16, cmap: Cmap = "spectral", limits: Limits = None,
+    format: Format = Raw.png16, cmap: Cmap = "spectral", limits: Limits = None, uncertainty: Uncertain = False,
 ) -> None:
     """Predict depth: raw numbers with their meaning in a JSON sidecar, and a colour map with a legend."""
     from dataclasses import asdict
@@ -57,6 +61,7 @@ def predict(
         done, skipped = run(
             network, inputs, out, device=session.device, size=chosen, focal=focal, format=format.value, limits=ends,
             cmap=None if cmap == "none" else cmap, progress=lambda k, n: bar.update(task, completed=k, total=n),
+            uncertainty=uncertainty,
         )
     told = {"predicted": [asdict(one) for one in done], "skipped": [asdict(one) for one in skipped]}
     kind = f"{done[0].depth_kind} depth" + (f" in {done[0].unit}" if done[0].unit else "")

@@ -65,8 +65,23 @@ def align(prediction_B1HW: Tensor, kind: DepthKind, target_B1HW: Tensor, valid_B
     if kind.is_disparity:
         depth = depth.reciprocal()
     if mode == "median":
-        depth = depth * (masked_median(target_B1HW, valid_B1HW) / masked_median(depth, valid_B1HW))
+        depth = depth * _median_ratio(depth, target_B1HW, valid_B1HW)
     return depth
+
+
+def depth_fit(
+    prediction_B1HW: Tensor, target_B1HW: Tensor, valid_B1HW: Tensor, mode: Alignment
+) -> tuple[Tensor, Tensor]:
+    """Return the factor and offset, B x 1 x 1 x 1 each, by which ``align`` fits depth (not disparity) in a mode.
+
+    What is told beside the depth, deviations and intervals, is brought to metres with them.
+    """
+    if mode == "scale-shift":
+        return scale_and_shift(prediction_B1HW, target_B1HW, valid_B1HW)
+    one = prediction_B1HW.new_ones(len(prediction_B1HW), 1, 1, 1)
+    if mode == "median":
+        one = _median_ratio(prediction_B1HW.clamp(min=FLOOR), target_B1HW, valid_B1HW)
+    return one, torch.zeros_like(one)
 
 
 def scale_and_shift(prediction_B1HW: Tensor, target_B1HW: Tensor, valid_B1HW: Tensor) -> tuple[Tensor, Tensor]:
@@ -101,3 +116,7 @@ def masked_median(map_B1HW: Tensor, valid_B1HW: Tensor) -> Tensor:
     low, high = ((count - 1).clamp(min=0) // 2), (count // 2).clamp(max=ordered.shape[1] - 1)
     middle = (ordered.gather(1, low) + ordered.gather(1, high)) / 2
     return torch.where(count > 0, middle, torch.nan).view(-1, 1, 1, 1)
+
+
+def _median_ratio(depth_B1HW: Tensor, target_B1HW: Tensor, valid_B1HW: Tensor) -> Tensor:
+    return masked_median(target_B1HW, valid_B1HW) / masked_median(depth_B1HW, valid_B1HW)

@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from kdcli.errors import PluginError
-from kdcli.evals.alignment import FLOOR, align
+from kdcli.evals.alignment import FLOOR, align, depth_fit
 from kdcli.evals.batches import Prepared
 from kdcli.evals.crops import nearest
 from kdcli.evals.protocol import Alignment, Protocol
-from kdcli.networks.read_out import own_map, read_out_of, resize_map
+from kdcli.networks.read_out import own_map, own_spread, read_out_of, resize_map, resize_spread
 from kdcli.types import Batch, DepthKind, Prediction
+from kdcli.uncertainty import Spread, both_views
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raw:
     """What a network says at the size of the region, still in its own output space, B x 1 x h x w.
 
-    opinion: where it says anything; None = everywhere.
+    opinion: where it says anything; None = everywhere. spread: how sure it is, in the same space; None where that was
+    not asked for or the model does not tell.
     """
 
     values: Tensor
     kind: DepthKind
     opinion: Tensor | None
+    spread: Spread | None = None
 
 
-def raw_prediction(model: nn.Module, prepared: Prepared, rules: Protocol, name: str) -> Raw:
+def raw_prediction(
+    model: nn.Module, prepared: Prepared, rules: Protocol, name: str, shares: Sequence[float] | None = None
+) -> Raw:
     """Run a model and bring its output to the size of the shown region, averaged with the mirror image if asked.
 
-    ``rules`` are those for this model (``Protocol.for_model``).
+    ``rules`` are those for this model (``Protocol.for_model``). shares: also return how sure it is, with these central
+    intervals.
 
     Raises:
         PluginError: the model returns something else than a prediction of B x 1 x h x w.
     """
     batch = prepared.batch
-    raw = _once(model, batch, prepared, rules, name)
+    raw = _once(model, batch, prepared, rules, name, shares)
     if not rules.flip:
         return raw
     mirrored = replace(
@@ -46,13 +53,16 @@ def raw_prediction(model: nn.Module, prepared: Prepared, rules: Protocol, name: 
         depth=None if batch.depth is None else batch.depth.flip(-1),
         valid=None if batch.valid is None else batch.valid.flip(-1),
     )
-    back = _once(model, mirrored, prepared, rules, name)
+    back = _once(model, mirrored, prepared, rules, name, shares)
     other = back.values.flip(-1)
     views = [clip(v, rules) if raw.kind is DepthKind.METRIC and rules.clamp else v for v in (raw.values, other)]
     opinion = raw.opinion
     if back.opinion is not None:
         opinion = back.opinion.flip(-1) if opinion is None else opinion & back.opinion.flip(-1)
-    return Raw(values=(views[0] + views[1]) / 2, kind=raw.kind, opinion=opinion)
+    spread = None
+    if raw.spread is not None and back.spread is not None:
+        spread = both_views(raw.spread, back.spread.map(lambda one: one.flip(-1)), *views)
+    return Raw(values=(views[0] + views[1]) / 2, kind=raw.kind, opinion=opinion, spread=spread)
 
 
 def depth_of(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) -> Tensor:
@@ -62,6 +72,27 @@ def depth_of(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) -> 
     counted = batch.valid if raw.opinion is None else batch.valid & raw.opinion
     depth = align(raw.values, raw.kind, batch.depth, counted, mode)
     return clip(depth, rules) if rules.clamp else depth
+
+
+def spread_of(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) -> Spread | None:
+    """Return how sure the model is of the region's depth in metres; None where it does not tell, or bins disparity.
+
+    The deviation is multiplied by the alignment's factor, intervals are fitted and clipped as depth is. An alignment of
+    depth is one factor and one offset per image, so it changes no order of uncertainty within an image.
+    """
+    spread, batch = raw.spread, prepared.batch
+    if spread is None or raw.kind.is_disparity:
+        return None
+    assert batch.depth is not None and batch.valid is not None
+    counted = batch.valid if raw.opinion is None else batch.valid & raw.opinion
+    scale, shift = depth_fit(raw.values, batch.depth, counted, mode)
+    ends = None
+    if spread.ends is not None:
+        fitted = spread.ends * scale + shift
+        fitted = clip(fitted, rules) if rules.clamp else fitted
+        one, other = fitted[:, ::2], fitted[:, 1::2]  # a negative factor turns them round
+        ends = torch.stack([torch.minimum(one, other), torch.maximum(one, other)], 2).flatten(1, 2)
+    return Spread(std=spread.std * scale.abs(), entropy=spread.entropy, ends=ends)
 
 
 def place(region_B1HW: Tensor, prepared: Prepared, rules: Protocol, *, fill: bool = False) -> Tensor:
@@ -83,7 +114,9 @@ def clip(depth_B1HW: Tensor, rules: Protocol) -> Tensor:
     return depth_B1HW.clamp(max(rules.min_depth, FLOOR), rules.max_depth)
 
 
-def _once(model: nn.Module, batch: Batch, prepared: Prepared, rules: Protocol, name: str) -> Raw:
+def _once(
+    model: nn.Module, batch: Batch, prepared: Prepared, rules: Protocol, name: str, shares: Sequence[float] | None
+) -> Raw:
     said = model.from_batch(batch) if hasattr(model, "from_batch") else model(batch.image)  # type: ignore[operator]
     if not isinstance(said, Prediction):
         raise PluginError(f"model '{name}' returns {type(said).__name__} instead of a Prediction; update that plugin")
@@ -92,12 +125,21 @@ def _once(model: nn.Module, batch: Batch, prepared: Prepared, rules: Protocol, n
         raise PluginError(f"model '{name}' returns depth of shape {shape} instead of {len(batch)}x1xHxW")
     assert batch.depth is not None
     size = (int(batch.depth.shape[-2]), int(batch.depth.shape[-1]))
-    values = own_map(said, read_out_of(model), prepared.focal)
+    read = read_out_of(model)
+    values = own_map(said, read, prepared.focal)
+    spread = None if shares is None else own_spread(said, read, prepared.focal, shares)
     if said.valid is None:
-        return Raw(values=resize_map(values, size, rules.resize), kind=said.kind, opinion=None)
+        if spread is not None:
+            spread = resize_spread(spread, size, rules.resize)
+        return Raw(values=resize_map(values, size, rules.resize), kind=said.kind, opinion=None, spread=spread)
     opinion = said.valid.to(torch.bool)
     # Numbers where the model has no opinion must not leak into their neighbours: weigh, resize, divide.
     known = resize_map(opinion.float(), size, rules.resize)
-    values = resize_map(torch.where(opinion, values, 0), size, rules.resize)
-    opinion = nearest(opinion, size) & (known > 0)
-    return Raw(values=torch.where(opinion, values / known.clamp(min=FLOOR), 1), kind=said.kind, opinion=opinion)
+
+    def resized(one: Tensor) -> Tensor:
+        return resize_map(torch.where(opinion, one, 0), size, rules.resize) / known.clamp(min=FLOOR)
+
+    values, where = resized(values), nearest(opinion, size) & (known > 0)
+    if spread is not None:
+        spread = spread.map(lambda one: torch.where(where, resized(one), 0))
+    return Raw(values=torch.where(where, values, 1), kind=said.kind, opinion=where, spread=spread)

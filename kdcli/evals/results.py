@@ -16,6 +16,7 @@ from torch import Tensor
 from kdcli.evals import intervals
 from kdcli.evals.metrics import NAMES
 from kdcli.evals.protocol import Protocol
+from kdcli.evals.uncertainty import Uncertainty
 from kdcli.files import write_text
 from kdcli.types import DepthKind
 
@@ -49,6 +50,8 @@ class Result:
     """Height and width that images were resized to before the model; None = as they are."""
     source: str = ""
     seed: int = 0
+    uncertainty: Uncertainty | None = None
+    """How well the model knows where it is wrong; None where that was not measured, or the model does not tell."""
     metrics: Mapping[str, float] = field(init=False)
     """Metric by name; NaN when no image was evaluated."""
     ci95: Mapping[str, tuple[float, float]] = field(init=False)
@@ -80,6 +83,7 @@ class Result:
             "skipped": [{"id": s.id, "reason": s.reason} for s in self.skipped],
             "metrics": {name: _number(value) for name, value in self.metrics.items()},
             "ci95": {name: [_number(low), _number(high)] for name, (low, high) in self.ci95.items()},
+            **({} if self.uncertainty is None else {"uncertainty": self.uncertainty.document()}),
         }
 
     def worst(self, number: int, metric: str = "abs_rel") -> tuple[int, ...]:

@@ -15,9 +15,11 @@ from kdcli.errors import ConfigError, DataError, PluginError
 from kdcli.evals.alignment import resolve
 from kdcli.evals.batches import Prepared, batches, positions, prepare
 from kdcli.evals.metrics import NAMES, per_image
-from kdcli.evals.predict import depth_of, place, raw_prediction
-from kdcli.evals.protocol import Protocol, find
+from kdcli.evals.predict import Raw, depth_of, place, raw_prediction, spread_of
+from kdcli.evals.protocol import Alignment, Protocol, find
 from kdcli.evals.results import Result, Skipped
+from kdcli.evals.uncertainty import SHARES, Uncertainty
+from kdcli.evals.uncertainty import per_image as uncertainties
 from kdcli.networks.read_out import read_out_of
 from kdcli.types import DepthKind
 
@@ -30,6 +32,7 @@ class _Tally:
     kind: DepthKind | None = None
     rows: dict[int, tuple[str, Tensor, int]] = field(default_factory=dict)
     skipped: dict[int, Skipped] = field(default_factory=dict)
+    sure: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
 
 def evaluate(
@@ -46,13 +49,15 @@ def evaluate(
     progress: Report | None = None,
     limit: int | None = None,
     spec: str | None = None,
+    uncertainty: bool = False,
 ) -> dict[str, Result]:
     """Measure models on a source under a protocol; one pass over the images for all models.
 
     align: ``none``, ``median`` or ``scale-shift``; None and ``auto`` take the protocol's, or what the depth kind needs.
     flip: average with the mirrored image; None = as the protocol says, or else the model's ``read_out``. size: height
     and width that images are resized to before the models. limit: only the first so many images. spec: how the source
-    is named in results; None = its own name. Models are moved to the device; their training mode is what it was
+    is named in results; None = its own name. uncertainty: also measure whether models that tell how sure they are know
+    where they are wrong (``Result.uncertainty``). Models are moved to the device; their training mode is what it was
     afterwards.
 
     Images without ground truth, without a pixel that counts, or with a prediction that is not finite are in no metric;
@@ -75,7 +80,8 @@ def evaluate(
             if len(open_rows):
                 kept = _select(prepared, open_rows)
                 for name, model in models.items():
-                    _measure(name, model, kept, [indices[i] for i in open_rows.tolist()], rules, align, tallies[name])
+                    _measure(name, model, kept, [indices[i] for i in open_rows.tolist()], rules, align, tallies[name],
+                             uncertainty)
             done += len(indices)
             if progress is not None:
                 progress(done, len(order))
@@ -125,9 +131,10 @@ def _measure(
     rules: Protocol,
     align: str | None,
     tally: _Tally,
+    uncertainty: bool,
 ) -> None:
     rules = rules.for_model(read_out_of(model))
-    raw = raw_prediction(model, prepared, rules, name)
+    raw = raw_prediction(model, prepared, rules, name, SHARES if uncertainty else None)
     if tally.kind not in (None, raw.kind):
         raise PluginError(f"model '{name}' gives depth kind {raw.kind} after {tally.kind}; a model has one kind")
     tally.kind = raw.kind
@@ -139,6 +146,7 @@ def _measure(
     broken = (~torch.isfinite(raw.values) & prepared.batch.valid).flatten(1).sum(1)  # type: ignore[operator]
     depth = place(depth_of(raw, prepared, mode, rules), prepared, rules)
     values, pixels = per_image(depth, prepared.depth, counted, delta_inclusive=rules.delta_inclusive)
+    sure = _sureness(raw, prepared, mode, rules)
     values, pixels, broken = values.cpu(), pixels.cpu(), broken.cpu()
     for row, (index, image_id) in enumerate(zip(indices, prepared.batch.ids, strict=True)):
         bad = [metric for metric, value in zip(NAMES, values[row].tolist(), strict=True) if not math.isfinite(value)]
@@ -150,8 +158,22 @@ def _measure(
             reason = f"{', '.join(bad)} is not finite"
         else:
             tally.rows[index] = (image_id, values[row], int(pixels[row]))
+            if sure is not None:
+                tally.sure[index] = (sure[0][row], sure[1][row])
             continue
         tally.skipped[index] = Skipped(id=image_id, reason=reason)
+
+
+def _sureness(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) -> tuple[Tensor, Tensor] | None:
+    """Return numbers and curves of ``kdcli.evals.uncertainty`` of each image, None where the model does not tell."""
+    spread = spread_of(raw, prepared, mode, rules)
+    if spread is None:
+        return None
+    shown = prepared.batch
+    assert shown.depth is not None and shown.valid is not None
+    counted = shown.valid if raw.opinion is None else shown.valid & raw.opinion
+    numbers, curves = uncertainties(depth_of(raw, prepared, mode, rules), shown.depth, counted, spread)
+    return numbers.cpu(), curves.cpu()
 
 
 def _usable(indices: list[int], prepared: Prepared, tallies: Mapping[str, _Tally]) -> Tensor:
@@ -181,6 +203,7 @@ def _result(
     used = rules if tally.kind is None else rules.modified(resolve(align, tally.kind, rules.alignment))
     order = sorted(tally.rows)
     rows = [tally.rows[index] for index in order]
+    sure = [tally.sure[index] for index in order if index in tally.sure]
     return Result(
         model=name,
         depth_kind=tally.kind,
@@ -193,6 +216,7 @@ def _result(
         size=size,
         source=source,
         seed=seed,
+        uncertainty=Uncertainty.of(sure, seed) if sure else None,
     )
 
 

@@ -26,6 +26,7 @@ class ExportedModel(nn.Module):
         self._call = call
         self._batch: int | None = getattr(call, "batch", None)
         self._size: tuple[int, int] | None = getattr(call, "size", None)
+        self._outputs: tuple[str, ...] = getattr(call, "outputs", ("depth",))
         self.card: dict[str, Any] = {key: _value(text) for key, text in metadata.items()}
         self.taps: Mapping[str, Tap] = {}
         try:
@@ -44,12 +45,15 @@ class ExportedModel(nn.Module):
 
     @torch.no_grad()
     def forward(self, image: Tensor) -> Prediction:
-        """Predict depth B x 1 x h x w at the file's own output size."""
+        """Predict depth B x 1 x h x w at the file's own output size, and how sure of it where the file tells."""
         if self._size is not None and tuple(image.shape[-2:]) != self._size:
             image = functional.interpolate(image, size=self._size, mode="bilinear", align_corners=False, antialias=True)
         chunks = torch.split(image, self._batch) if self._batch is not None else (image,)
-        depth = torch.cat([self._call(chunk) for chunk in chunks])
-        return Prediction(depth=depth, kind=self.depth_kind)
+        if self._outputs == ("depth",):
+            return Prediction(depth=torch.cat([self._call(chunk) for chunk in chunks]), kind=self.depth_kind)
+        parts = [self._call.all(chunk) for chunk in chunks]  # type: ignore[attr-defined]
+        said = {name: torch.cat([part[name] for part in parts]) for name in self._outputs}
+        return Prediction(depth=said["depth"], kind=self.depth_kind, std=said.get("std"), entropy=said.get("entropy"))
 
 
 def load_exported(path: Path) -> ExportedModel:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, WeightsError
-from kdcli.exporters.trace import silence, trace
+from kdcli.exporters.trace import outputs_of, silence, trace
 from kdcli.protocols import API_VERSION
 
 LIMIT = 1_900_000_000
@@ -19,7 +19,10 @@ LIMIT = 1_900_000_000
 
 
 class OnnxExporter:
-    """``--format onnx``: for onnxruntime and everything that reads ONNX. Input ``image``, output ``depth``."""
+    """``--format onnx``: for onnxruntime and everything that reads ONNX. Input ``image``, output ``depth``.
+
+    With ``--uncertainty`` two more: ``std`` and ``entropy``.
+    """
 
     api_version: ClassVar[int] = API_VERSION
     suffix = ".onnx"
@@ -39,7 +42,7 @@ class OnnxExporter:
         try:
             with torch.no_grad(), silence():
                 made = torch.onnx.export(
-                    program, (), dynamo=True, input_names=["image"], output_names=["depth"], verbose=False
+                    program, (), dynamo=True, input_names=["image"], output_names=list(outputs_of(model)), verbose=False
                 )
                 if made is None:
                     raise RuntimeError("the exporter gave nothing back")
@@ -61,7 +64,7 @@ class OnnxExporter:
 class OnnxFile:
     """An ONNX file, run by onnxruntime on the CPU.
 
-    ``batch`` and ``size`` are what the file fixes; None where it leaves them open.
+    ``batch`` and ``size`` are what the file fixes; None where it leaves them open. ``outputs``: names, depth first.
     """
 
     def __init__(self, path: Path) -> None:
@@ -81,7 +84,8 @@ class OnnxFile:
             reason = " ".join(str(error).split())[-160:]
             raise WeightsError(f"'{path}' is no ONNX file that can be run ({reason}); export it again") from error
         names = [i.name for i in self._session.get_inputs()], [o.name for o in self._session.get_outputs()]
-        if names != (["image"], ["depth"]):
+        self.outputs: tuple[str, ...] = tuple(names[1])
+        if names[0] != ["image"] or self.outputs[:1] != ("depth",):
             raise WeightsError(f"'{path}' takes {names[0]} and gives {names[1]}, not image and depth; export it again")
         batch, _, height, width = self._session.get_inputs()[0].shape
         self.batch: int | None = batch if isinstance(batch, int) else None
@@ -90,8 +94,15 @@ class OnnxFile:
 
     def __call__(self, image: Tensor) -> Tensor:
         """Return depth B x 1 x h x w on the image's device."""
+        return self._run(image, ("depth",))[0]
+
+    def all(self, image: Tensor) -> dict[str, Tensor]:
+        """Return every output by name, on the image's device."""
+        return dict(zip(self.outputs, self._run(image, self.outputs), strict=True))
+
+    def _run(self, image: Tensor, names: tuple[str, ...]) -> list[Tensor]:
         feed = {"image": image.detach().float().cpu().contiguous().numpy()}
-        return torch.from_numpy(self._session.run(["depth"], feed)[0]).to(image.device)
+        return [torch.from_numpy(array).to(image.device) for array in self._session.run(list(names), feed)]
 
 
 def _tidy(proto: Any) -> None:

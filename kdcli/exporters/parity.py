@@ -9,6 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kdcli.errors import ConfigError
+from kdcli.exporters.trace import outputs_of
+
 TOLERANCE = 1e-3
 """Largest difference relative to the largest depth that passes."""
 
@@ -20,31 +23,49 @@ class Drift:
     shape: tuple[int, ...]
     """B, 3, H, W of the images."""
     absolute: float
-    """Largest difference, in the unit of the depth."""
+    """Largest difference, in the unit of the output."""
     relative: float
-    """The same over the largest depth."""
+    """The same over the output's largest value."""
     agreement: float
     """Share of pixels whose ratio is below 1.25; only telling for positive depth."""
+    output: str = "depth"
+    """Which output of the file was compared."""
 
     def __str__(self) -> str:
         batch, _, height, width = self.shape
-        return f"{batch} x {height}x{width}: {self.absolute:.3g} ({self.relative:.2g} relative)"
+        named = "" if self.output == "depth" else f" of {self.output}"
+        return f"{batch} x {height}x{width}{named}: {self.absolute:.3g} ({self.relative:.2g} relative)"
 
 
-def compare(model: nn.Module, call: Callable[[Tensor], Tensor], image: Tensor) -> Drift:
-    """Run both on the same images, B x 3 x H x W on the CPU."""
+def compare(model: nn.Module, call: Callable[[Tensor], Tensor], image: Tensor) -> list[Drift]:
+    """Run both on the same images, B x 3 x H x W on the CPU; one comparison for each output, depth first.
+
+    Raises:
+        ConfigError: the file lacks an output of the model.
+    """
     reference = next(iter(model.state_dict().values()), image).device
+    names = outputs_of(model)
     with torch.no_grad():
-        wanted = model(image.to(reference)).depth.float().cpu()
-    given = call(image).float().cpu()
-    shape = tuple(image.shape)
+        said = model(image.to(reference))
+    if names == ("depth",):
+        given = {"depth": call(image)}
+    elif getattr(call, "outputs", ("depth",)) == names:
+        given = call.all(image)  # type: ignore[attr-defined]
+    else:
+        raise ConfigError(f"this format writes depth alone, not {' and '.join(names[1:])}; use --format onnx or pt2")
+    return [_drift(getattr(said, name).float().cpu(), given[name].float().cpu(), tuple(image.shape), name)
+            for name in names]
+
+
+def _drift(wanted: Tensor, given: Tensor, shape: tuple[int, ...], output: str) -> Drift:
     if given.shape != wanted.shape or not bool(torch.isfinite(given).all()):
-        return Drift(shape=shape, absolute=float("inf"), relative=float("inf"), agreement=0.0)
+        return Drift(shape=shape, absolute=float("inf"), relative=float("inf"), agreement=0.0, output=output)
     absolute = float((given - wanted).abs().max())
     scale = max(float(wanted.abs().max()), 1e-12)
     ratio = torch.maximum(given / wanted, wanted / given)
     return Drift(
-        shape=shape, absolute=absolute, relative=absolute / scale, agreement=float((ratio < 1.25).float().mean())
+        shape=shape, absolute=absolute, relative=absolute / scale, agreement=float((ratio < 1.25).float().mean()),
+        output=output,
     )
 
 

@@ -54,7 +54,7 @@ class Pt2Exporter:
 class Pt2File:
     """A ``.pt2`` file, run by PyTorch on the CPU.
 
-    ``batch`` and ``size`` are what the file fixes; None where it leaves them open.
+    ``batch`` and ``size`` are what the file fixes; None where it leaves them open. ``outputs``: names, depth first.
     """
 
     def __init__(self, path: Path) -> None:
@@ -78,21 +78,31 @@ class Pt2File:
             reason = " ".join(str(error).split())[:160] or type(error).__name__
             raise WeightsError(f"'{path}' is no exported program to be run ({reason}); export it again") from error
         self.batch: int | None = shape[0] if isinstance(shape[0], int) else None
+        self.outputs: tuple[str, ...] = tuple(json.loads(self.metadata.get("outputs", '["depth"]')))
         self.size: tuple[int, int] | None = (shape[2], shape[3]) if isinstance(shape[2], int) else None
 
     def __call__(self, image: Tensor) -> Tensor:
         """Return depth B x 1 x h x w on the image's device.
 
         Raises:
+            ConfigError: as ``all``.
+        """
+        return self.all(image)["depth"]
+
+    def all(self, image: Tensor) -> dict[str, Tensor]:
+        """Return every output by name, on the image's device.
+
+        Raises:
             ConfigError: the program does not take images of this size, which its export could not know.
         """
         try:
             with torch.no_grad():
-                depth: Tensor = self._module(image.detach().float().cpu())
+                given = self._module(image.detach().float().cpu())
         except AssertionError as error:  # a guard of torch.export
             size = "x".join(map(str, image.shape[-2:]))
             raise ConfigError(
                 f"'{self._path}' does not take images of {size} (small ones are left out where sizes are open); "
                 f"export it again with --size {size}, or as ONNX"
             ) from error
-        return depth.to(image.device)
+        tensors = given if isinstance(given, tuple | list) else (given,)
+        return {name: one.to(image.device) for name, one in zip(self.outputs, tensors, strict=True)}

@@ -8,12 +8,15 @@ import io
 import logging
 import warnings
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError
+from kdcli.types import Prediction
+from kdcli.uncertainty import WHO, spread_of
 
 
 class DepthOnly(nn.Module):
@@ -29,6 +32,49 @@ class DepthOnly(nn.Module):
     def forward(self, image: Tensor) -> Tensor:
         """Return the depth of the prediction."""
         return self.model(image).depth.float()  # type: ignore[no-any-return]
+
+
+class WithSpread(nn.Module):
+    """A model of which an exporter is to write how sure it is, too: ``Prediction`` with ``std`` and ``entropy``.
+
+    Exporters read ``outputs``; one that does not know it writes the depth alone, which the parity gate notices.
+    """
+
+    outputs = ("depth", "std", "entropy")
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> Prediction:
+        """Return depth, deviation and entropy (as a share of ln K), without the distribution.
+
+        Raises:
+            ConfigError: the model has no distribution.
+        """
+        said: Prediction = self.model(image)
+        spread = spread_of(said)
+        if spread is None or spread.entropy is None:
+            raise ConfigError(f"this model gives no distribution over depth; {WHO}, or leave out --uncertainty")
+        return replace(said, probs=None, centers=None, std=spread.std, entropy=spread.entropy)
+
+
+class _Several(nn.Module):
+    """A model as exported with more than depth: its outputs in order, float32."""
+
+    def __init__(self, model: WithSpread) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """Return the outputs."""
+        said = self.model(image)
+        return tuple(getattr(said, name).float() for name in self.model.outputs)
+
+
+def outputs_of(model: nn.Module) -> tuple[str, ...]:
+    """Return the names of what is to be exported of a model, depth first."""
+    return model.outputs if isinstance(model, WithSpread) else ("depth",)
 
 
 class _Clamp6(nn.Module):
@@ -52,7 +98,9 @@ def trace(model: nn.Module, size: tuple[int, int], *, dynamic: bool) -> torch.ex
     Raises:
         ConfigError: the network cannot be traced like that.
     """
-    network = DepthOnly(copy.deepcopy(model).cpu().float()).eval().requires_grad_(False)
+    copied = copy.deepcopy(model).cpu().float()
+    inner: nn.Module = _Several(copied) if isinstance(copied, WithSpread) else DepthOnly(copied)
+    network = inner.eval().requires_grad_(False)
     for parent in list(network.modules()):
         for name, child in list(parent.named_children()):
             if type(child) is nn.ReLU6:

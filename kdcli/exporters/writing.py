@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from kdcli import registry
@@ -15,6 +17,7 @@ from kdcli.errors import ConfigError
 from kdcli.exporters.card import describe
 from kdcli.exporters.parity import TOLERANCE, Drift, compare, images_for
 from kdcli.exporters.quantise import AGREEMENT, quantise
+from kdcli.exporters.trace import WithSpread
 from kdcli.files import atomic, sha256_of
 from kdcli.protocols import Exporter
 
@@ -55,6 +58,7 @@ def export(
     int8: bool = False,
     tolerance: float = TOLERANCE,
     card: Mapping[str, Any] | None = None,
+    uncertainty: bool = False,
 ) -> ExportReport:
     """Write a model in a format and check the file against it; a file that does not pass is removed.
 
@@ -69,6 +73,8 @@ def export(
         int8: quantise weights and activations (ONNX only). Judged by agreement instead of ``tolerance``.
         tolerance: largest difference relative to the largest depth.
         card: what is known of the student, written into the file's metadata.
+        uncertainty: two further outputs, ``std`` and ``entropy`` (as a share of ln K), of a model with depth bins; each
+            has to pass the gate.
 
     Raises:
         ConfigError: the network cannot be exported like that, or the file drifts from it. PluginError: no such format.
@@ -81,7 +87,13 @@ def export(
         raise ConfigError(f"'{target}' is a folder; give a file, for example {target / 'student'}{exporter.suffix}")
     if target.suffix in (".onnx", ".pt2") and target.suffix != exporter.suffix:
         raise ConfigError(f"'{target}' is not named as {format}; write '{target.with_suffix(exporter.suffix)}'")
+    if int8 and uncertainty:
+        raise ConfigError("--int8 and --uncertainty do not go together: eight bits leave no digits of a deviation; "
+                          "export two files")
     metadata = describe(model, card)
+    if uncertainty:
+        model = _with_spread(model)
+        metadata["outputs"] = json.dumps(WithSpread.outputs)
     was_training, notes = model.training, []
     model.eval()
     try:
@@ -109,7 +121,7 @@ def export(
                 if batch is not None:
                     notes.append(f"the batch is fixed to {batch}: the network does not leave it open")
                 batches = images_for(images, shape, other_size=not fixed, two=batch is None)
-                drift = tuple(compare(model, call, image) for image in batches)
+                drift = tuple(one for image in batches for one in compare(model, call, image))
                 _judge(drift, int8=int8, tolerance=tolerance)
     finally:
         model.train(was_training)
@@ -117,6 +129,22 @@ def export(
         path=target, format=format, bytes=target.stat().st_size, sha256=sha256_of(target),
         size=shape if fixed else None, int8=int8, seconds=time.perf_counter() - begin, drift=drift, notes=tuple(notes),
     )
+
+
+def _with_spread(model: nn.Module) -> nn.Module:
+    """Return a model whose uncertainty is exported too, once it was seen to tell any.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    wrapped = WithSpread(model)
+    wrapped.training = model.training
+    reference = next(iter(model.state_dict().values()), torch.empty(0)).device
+    mode = model.training
+    with torch.no_grad():
+        wrapped.eval()(torch.rand(1, 3, *DEFAULT_SIZE, device=reference))
+    model.train(mode)
+    return wrapped
 
 
 def _write(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from kdcli.types import Prediction, ReadOut
+from kdcli.uncertainty import Spread, spread_of
 
 PLAIN = ReadOut()
 """Of a model that declares nothing."""
@@ -28,10 +31,30 @@ def own_map(prediction: Prediction, read: ReadOut, focal: Tensor | None = None) 
         focal: B focal lengths in pixels of the images as the network saw them; None where they are not known: the map
             then stays that of the focal length which the network is meant for.
     """
-    values = prediction.depth.float()
-    if read.focal is not None and focal is not None:
-        values = values * (focal.to(values) / read.focal).view(-1, 1, 1, 1)
+    values = _for_camera(prediction.depth.float(), read, focal)
     return values if read.clip is None else values.clamp(*read.clip)
+
+
+def own_spread(
+    prediction: Prediction, read: ReadOut, focal: Tensor | None = None, shares: Sequence[float] = ()
+) -> Spread | None:
+    """Return how sure the network is, read out as ``own_map`` does: for the camera, intervals within the clip.
+
+    None where the prediction says nothing of it. shares: of the central intervals to return.
+    """
+    spread = spread_of(prediction, shares)
+    if spread is None:
+        return None
+    ends = None if spread.ends is None else _for_camera(spread.ends, read, focal)
+    if ends is not None and read.clip is not None:
+        ends = ends.clamp(*read.clip)
+    return replace(spread, std=_for_camera(spread.std, read, focal), ends=ends)
+
+
+def resize_spread(spread: Spread, size: tuple[int, int], how: str) -> Spread:
+    """Resize the maps of a spread as ``resize_map``; bicubic overshoot never makes a deviation negative."""
+    resized = spread.map(lambda one: resize_map(one, size, how))
+    return replace(resized, std=resized.std.clamp(min=0))
 
 
 def resize_map(map_B1HW: Tensor, size: tuple[int, int], how: str) -> Tensor:
@@ -43,3 +66,9 @@ def resize_map(map_B1HW: Tensor, size: tuple[int, int], how: str) -> Tensor:
     if how == "bicubic":
         return interpolate(map_B1HW, size, mode="bicubic", align_corners=False)
     return interpolate(map_B1HW, size, mode="bilinear", align_corners=how == "bilinear-corners")
+
+
+def _for_camera(values: Tensor, read: ReadOut, focal: Tensor | None) -> Tensor:
+    if read.focal is None or focal is None:
+        return values
+    return values * (focal.to(values) / read.focal).view(-1, 1, 1, 1)

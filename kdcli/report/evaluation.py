@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,10 +15,12 @@ from torch import Tensor, nn
 
 from kdcli import __version__
 from kdcli.colour import colourise, legend, limits_of, with_legend
+from kdcli.evals import uncertainty
 from kdcli.evals.examples import Example, examine
 from kdcli.evals.results import Result
-from kdcli.report.html import Block, Facts, Gallery, Picture, Section, Table, Text, write_report
-from kdcli.report.tables import Rows, condition_rows, metric_rows, paired_rows, skipped_rows
+from kdcli.evals.sparsification import REMOVED
+from kdcli.report.html import Block, Curves, Facts, Gallery, Picture, Section, Table, Text, write_report
+from kdcli.report.tables import Rows, condition_rows, metric_rows, paired_rows, skipped_rows, uncertainty_rows
 
 _READING = (
     "Values are means over images with a 95 % bootstrap interval over images in brackets. silog is 100 times the root "
@@ -25,6 +28,11 @@ _READING = (
 )
 _PAIRED = (
     "The same images are resampled for both models. The share says in how many resamples the difference is above zero."
+)
+_SURE = (
+    "ause: area between what is left when the least certain pixels are removed first and the best possible order, 0 is "
+    "perfect. aurg: area gained over chance, 0 is chance. coverage: share of pixels whose truth lies in the model's "
+    "central interval of that probability; width: how wide that is. Means over images with 95 % intervals."
 )
 _UNLIKE = (
     "The models were aligned or read out (resized, averaged with the mirrored image) differently, as their depth kinds "
@@ -51,6 +59,8 @@ def write_evaluation(
         if len({result.protocol.hash for result in results}) > 1:
             notes.append(Text(text=_UNLIKE))
         sections.insert(1, Section(title="Paired differences", blocks=notes))
+    if any(result.uncertainty is not None for result in results):
+        sections.insert(-1, Section(title="Uncertainty", blocks=_uncertainty(results)))
     if results[0].n and worst > 0:
         first = results[0]
         chosen = first.worst(worst)
@@ -65,6 +75,23 @@ def _conditions(results: Sequence[Result]) -> list[Block]:
     skipped = skipped_rows(results)
     blocks: list[Block] = [_table(condition_rows(results))]
     return [*blocks, _table(skipped)] if skipped[1] else [*blocks, Text(text="No image was skipped.")]
+
+
+def _uncertainty(results: Sequence[Result]) -> list[Block]:
+    """Return the numbers, and for either error one plot of what is left when the least certain pixels are removed."""
+    blocks: list[Block] = [_table(uncertainty_rows(results)), Text(text=_SURE)]
+    told = [(result.model, result.uncertainty) for result in results if result.uncertainty is not None]
+    for error in uncertainty.ERRORS:
+        series: dict[str, Sequence[tuple[float, float]]] = {}
+        for model, found in told:
+            prefix = f"{model}: " if len(told) > 1 else ""
+            for by, label in (*((by, f"by {by}") for by in uncertainty.BY), ("oracle", "by the error itself")):
+                series[prefix + label] = list(zip(REMOVED, found.curve(error, by), strict=True))
+        shown = {name: points for name, points in series.items() if any(math.isfinite(y) for _, y in points)}
+        caption = f"Mean over images of {error} of the pixels that are left, as a share of that of all; chance is 1."
+        blocks.append(Curves(series=shown, x_label="share of pixels removed, least certain first",
+                             y_label=f"{error}, relative", caption=caption))
+    return blocks
 
 
 def _gallery(example: Example, first: Result) -> Gallery:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from kdcli.evals import uncertainty
 from kdcli.evals.metrics import HIGHER_IS_BETTER, NAMES
 from kdcli.evals.results import Result, compare
 
@@ -33,6 +34,20 @@ def paired_rows(results: Sequence[Result]) -> Rows:
         for row, name in zip(rows, NAMES, strict=True):
             row.append(_estimate(found.difference[name], found.ci95[name], sign=True))
             row.append(number(found.share_above_zero[name]))
+    return columns, rows
+
+
+def uncertainty_rows(results: Sequence[Result]) -> Rows:
+    """Return how well each model knows where it is wrong, one row per number; none where no model tells."""
+    told = [result for result in results if result.uncertainty is not None]
+    columns = ["uncertainty", "better", *(result.model for result in told)]
+    rows = []
+    for name in uncertainty.NAMES if told else ():
+        found = [(r.uncertainty.metrics[name], r.uncertainty.ci95[name]) for r in told if r.uncertainty is not None]
+        what, _, share = name.partition("_")
+        better = {"ause": "less", "aurg": "more", "coverage": f"0.{share[:1]}"}.get(what, "")
+        label = f"{name} (m)" if what == "width" or name == "mean_std" else name
+        rows.append([label, better, *(_estimate(value, bounds) for value, bounds in found)])
     return columns, rows
 
 

@@ -18,12 +18,14 @@ from kdcli.files import sha256_of
 from kdcli.networks.untouched import untouched
 from kdcli.students.files import save_student
 from kdcli.training import checkpoint, loop
-from kdcli.training.feed import RenderCache
+from kdcli.training.feed import Feed, RenderCache
 from kdcli.training.finish import evaluate_run, export_run, picture_of_run, report_of_run
 from kdcli.training.fit_stage import FitFiles, fit_stage, keep_joint
 from kdcli.training.loop import StepLog
 from kdcli.training.parts import Workshop, begun_from, provenance
 from kdcli.training.runs import RunFolder, new_path
+from kdcli.training.step import DistillTask
+from kdcli.training.teacher_cache import make
 
 
 class Progress(Protocol):
@@ -192,8 +194,8 @@ def _train_variant(
         # A network that is learned jointly lies there only when its stage is done.
         fitted = run.transform if run.transform.is_file() and stage.transform != "joint" else None
         task = shop.task(stage, student, fitted)
-        feed = shop.feed(stage)
-        task.build(next(feed.batches(0, 1)))
+        feed = _feed(shop, run, variant, stage, task, progress)
+        task.build(shop.first(stage))
         run.forget_after(variant, stage.name, int(resume["step"]) if resume is not None else 0)
         if resume is not None:
             progress.note(f"{variant}: {stage.name}: going on after step {resume['step']}")
@@ -218,10 +220,31 @@ def _train_variant(
                 resume=resume,
             )
         student.load_state_dict(state)
+        if (cache := shop.taught(stage)) is not None and cache.made:
+            progress.note(f"{variant}: {stage.name}: {cache.made} maps were missing or of changed images, made again")
         if stage.transform == "joint":
             keep_joint(shop, stage, task, run.transform)
         resume = None
     return student, state
+
+
+def _feed(
+    shop: Workshop, run: RunFolder, variant: str, stage: StageConfig, task: DistillTask, progress: Progress
+) -> Feed:
+    """Return a stage's batches; with a teacher cache, once all of its maps are there."""
+    cache = shop.taught(stage)
+    feed = shop.feed(stage, cache)
+    if cache is not None:
+        told = make(cache, stage, feed, progress.count)
+        where = ", ".join(str(row["folder"]) for row in told["caches"])
+        progress.note(
+            f"{variant}: {stage.name}: teacher cache of {told['maps']} maps, {told['made']} made now, in {where}"
+        )
+        for name in task.asking():
+            progress.note(f"{variant}: {stage.name}: loss '{name}' looks into the teacher, which it runs in each step")
+        known = run.manifest().get("teacher_cache", {})
+        run.update(teacher_cache={**known, f"{variant}.{stage.name}": told})
+    return feed
 
 
 def resumable(path: Path) -> RunConfig:

@@ -61,7 +61,7 @@ class JointTransform(nn.Module):
         if self.probability < 1:
             draw = torch.rand(len(batch), 1, 1, 1, generator=ctx.generator, device=moved.device)
             moved = torch.where(draw < self.probability, moved, batch.image)
-        return replace(batch, image=moved)
+        return replace(batch, image=moved, taught=None)
 
     def terms(self, ctx: StepContext) -> Mapping[str, Tensor]:
         """Return the distance of the teacher's statistics and the content term, weighted.

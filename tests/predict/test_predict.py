@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
+import torch
 import typer
 from PIL import Image
 from torch import Tensor, nn
@@ -184,3 +186,36 @@ def test_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_real_photographs(shared: Path, tmp_path: Path) -> None:
     done, skipped = predict(_Brightness(), [shared / "data/kitti_unlabelled_rgb/0000000001.png"], tmp_path)
     assert len(done) == 1 and not skipped and done[0].size == (375, 1242)
+
+
+class _Sure(_Brightness):
+    """Beside depth, a deviation of 0 to 2 m from left to right, and no entropy."""
+
+    def forward(self, image: Tensor) -> Prediction:
+        said = super().forward(image)
+        return replace(said, std=torch.linspace(0, 2, said.depth.shape[-1]).expand_as(said.depth))
+
+
+def test_uncertainty_is_written_beside_depth_and_can_be_restored(tmp_path: Path) -> None:
+    (one,), _ = predict(_Sure(), [_picture(tmp_path / "a.png")], tmp_path / "out", format="both", uncertainty=True)
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    raw = {"a.depth.png", "a.depth.npy", "a.std.png", "a.std.npy"}
+    assert names == {*raw, "a.colour.png", "a.std.colour.png", "a.json"}
+    assert one.uncertainty is not None
+    std = one.uncertainty["std"]
+    assert std.png and std.npy and std.step == 0.001 and std.unit == "m"
+    stored, exact = _stored(std.png), np.load(std.npy)
+    assert stored[2, 2] == 0 and np.isnan(exact[2, 2])
+    known = np.isfinite(exact)
+    assert exact[known].min() == 0 and stored[known].min() == 1  # certain is a value, not a hole
+    assert np.abs(stored[known] * std.step + std.offset - exact[known]).max() <= 5.1e-4
+    said = json.loads((tmp_path / "out/a.json").read_text())["uncertainty"]["std"]
+    assert said["png"] == "a.std.png" and "standard deviation" in said["meaning"] and said["limits"][0] == 0
+
+
+def test_uncertainty_of_a_model_that_does_not_tell_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no distribution over depth; models with bins have one"):
+        predict(_Brightness(), [_picture(tmp_path / "a.png")], tmp_path / "out", uncertainty=True)
+    assert not (tmp_path / "out").exists()
+    predict(_Sure(), [tmp_path / "a.png"], tmp_path / "out")
+    assert "uncertainty" not in json.loads((tmp_path / "out/a.json").read_text())

@@ -1,0 +1,135 @@
+"""``kdcli explain``: what a model with a distribution over depth believes at single pixels."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kdcli.cli.ui import Session, command
+from kdcli.errors import ConfigError, DataError, WeightsError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from kdcli.predict.beliefs import Beliefs
+
+
+class Map(StrEnum):
+    """How a teacher's depth becomes a distribution."""
+
+    gaussian = "gaussian"
+    released = "released"
+
+
+Model = Annotated[str, typer.Argument(help="Run folder, .safetensors student or teacher:SPEC, with bins.")]
+Image = Annotated[Path, typer.Argument(help="The picture.")]
+Out = Annotated[Path, typer.Option("--out", help="Figure to write: .png, .pdf or .svg.", dir_okay=False)]
+Pixels = Annotated[list[str] | None, typer.Option(
+    "--pixel", help="X,Y from the top left; may be repeated. Without it four are chosen.",
+)]
+Teacher = Annotated[str | None, typer.Option(
+    "--teacher", help="Teacher to compare with, or none; a run's own when not given.",
+)]
+Sigma = Annotated[float | None, typer.Option(
+    "--sigma", help="Spread of the teacher's map: metres, a share of the depth for log bins; else a bin's width.",
+)]
+Dpm = Annotated[Map, typer.Option("--dpm", help="The teacher's map: a normalised Gaussian, or as TIE-KD's code.")]
+Truth = Annotated[Path | None, typer.Option("--truth", help="Ground truth of the picture, as depth files are read.")]
+TruthScale = Annotated[float | None, typer.Option(
+    "--truth-scale", help="Stored units per metre of --truth; else 1000 for whole numbers, 1 for floats.", min=1e-9,
+)]
+Size = Annotated[str | None, typer.Option(
+    "--size", help="HxW that the networks see; the picture's own when not given.",
+)]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    command(app, "explain")(explain)
+
+
+def explain(
+    session: Session, model: Model, image: Image, out: Out, pixel: Pixels = None, teacher: Teacher = None,
+    sigma: Sigma = None, dpm: Dpm = Map.gaussian, truth: Truth = None, truth_scale: TruthScale = None,
+    size: Size = None,
+) -> None:  # fmt: skip
+    """Draw what a student with depth bins believes at pixels, beside its teacher's depth probability map."""
+    from kdcli.files import require_writable
+    from kdcli.images import read_image
+    from kdcli.models import load_model
+    from kdcli.predict.beliefs import examine
+    from kdcli.report import beliefs
+    from kdcli.spec import parse_size
+
+    places, chosen = [_place(text) for text in pixel or ()], parse_size(size) if size else None
+    if out.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise ConfigError(f"'{out}' does not end like a figure; write for example --out {out.stem or 'figure'}.png")
+    beliefs.require()
+    require_writable(out)
+    picture = read_image(image)
+    known = None if truth is None else _truth(truth, truth_scale, (picture.shape[-2], picture.shape[-1]))
+    network = load_model(model, session.device)
+    name, network_of_teacher = _teacher(session, network, teacher)
+    found = examine(
+        network, picture, pixels=places, teacher=network_of_teacher, truth=known, sigma=sigma, dpm=dpm.value,
+        size=chosen, device=session.device, name=model,
+    )
+    beliefs.draw(out, found, student=Path(model).name or model, teacher=name)
+    document = {"model": model, "image": image, "figure": out, "teacher": name, **found.document()}
+    session.result(document, lambda: _show(session, found))
+    session.note(f"wrote {out}")
+
+
+def _place(text: str) -> tuple[int, int]:
+    try:
+        x, y = (int(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"pixel '{text}' is not X,Y; write for example --pixel 320,240") from None
+    return x, y
+
+
+def _truth(path: Path, scale: float | None, size: tuple[int, int]) -> Tensor:
+    from kdcli.images import read_depth
+
+    depth, valid = read_depth(path, scale=scale)
+    if tuple(depth.shape[-2:]) != size:
+        shapes = ["x".join(map(str, one)) for one in (depth.shape[-2:], size)]
+        raise DataError(f"'{path}' has {shapes[0]} pixels, the picture {shapes[1]}; give ground truth of its size")
+    return depth.where(valid, depth.new_full((), float("nan")))[0]
+
+
+def _teacher(session: Session, network: nn.Module, asked: str | None) -> tuple[str | None, nn.Module | None]:
+    """Return the teacher asked for, else the first of the student's own that can be had and tells metres."""
+    from kdcli.models import load_model
+
+    if asked is not None:
+        if asked == "none":
+            return None, None
+        spec = asked.removeprefix("teacher:")
+        return spec, load_model(f"teacher:{spec}", session.device)
+    card = getattr(network, "card", None) or {}
+    for spec in (str(one["spec"]) for one in card.get("teachers") or () if one.get("depth_kind") == "metric"):
+        try:
+            return spec, load_model(f"teacher:{spec}", session.device)
+        except (WeightsError, ConfigError) as error:
+            session.note(f"without its teacher '{spec}': {error}")
+    return None, None
+
+
+def _show(session: Session, found: Beliefs) -> None:
+    from kdcli.predict.beliefs import SHARE
+
+    columns = ["pixel", "chosen", "depth (m)", "std (m)", f"central {SHARE:.0%} (m)", "entropy", "mode (m)",
+               "teacher (m)", "divergence", "truth (m)"]
+    rows = []
+    for one in found.document()["pixels"]:
+        low, high = one["interval"]
+        rows.append([
+            f"{one['x']},{one['y']}", one["chosen"], f"{one['depth']:.3f}", f"{one['std']:.3f}",
+            f"{low:.3f} to {high:.3f}", f"{one['entropy_share']:.3f}", f"{one['mode']:.3f}",
+            *("" if one[key] is None else f"{one[key]:.3f}" for key in ("teacher", "divergence", "truth")),
+        ])
+    session.table(columns, rows)
