@@ -2,10 +2,12 @@
 
 Every table between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->`` is made here::
 
-python docs/figures.py keep NAME SOURCE   copy the results of a run (its folder) or of `kdcli eval --json` (a file)
-                                          to docs/results/NAME.json
+python docs/figures.py keep NAME SOURCE   copy the results of a run (its folder), of `kdcli eval --json` or of a study
+                                          (its report.json) to docs/results/NAME.json
 python benchmarks/teacher_step.py --out docs/results/NAME.json
 python benchmarks/object_mixer.py --out docs/results/NAME.json
+python benchmarks/step_overhead.py --out docs/results/NAME.json
+python benchmarks/recorded_statistics.py --out docs/results/NAME.json
 python benchmarks/teacher_cache.py --out docs/results/NAME.json
 python docs/figures.py                    write all tables anew from docs/results
 """
@@ -37,6 +39,9 @@ def keep(name: str, source: Path) -> None:
         }
     else:
         document = json.loads(source.read_text())
+        if "study" in document:
+            (RESULTS / f"{name}.json").write_text(json.dumps(kept_study(document), indent=1) + "\n")
+            return
         rows = {row["model"]: row for row in (document if isinstance(document, list) else [document])}
         facts = {}
     RESULTS.mkdir(exist_ok=True)
@@ -92,11 +97,86 @@ def ratios(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n\n" + tail
 
 
+def overhead(rows: list[dict[str, Any]]) -> str:
+    """Return a Markdown table of a step beside its parts, one setting a row."""
+    parts = list(rows[0]["parts_ms"])
+    heads = ("teacher", "student", "size", "batch", *parts, "sum of these", "step", "step / sum")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in rows:
+        times = (*row["parts_ms"].values(), row["sum_ms"], row["step_ms"])
+        lines.append(
+            f"| {row['teacher']} | {row['student']} | {row['size']} | {row['batch_size']} "
+            f"| {' | '.join(f'{value:.0f}' for value in times)} | {row['ratio']:.3f} |"
+        )
+    first = rows[0]
+    where = f"{first['threads']} CPU thread(s)" if first["device"] == "cpu" else first["device"]
+    low, high = first["ratio_quartiles"]
+    tail = f"Milliseconds, medians over {first['rounds']} rounds on {where}, torch {first['torch']}."
+    return "\n".join(lines) + f"\n\n{tail} Quartiles of the rounds' ratios: {low:.3f} to {high:.3f}."
+
+
+def distances(document: dict[str, Any]) -> str:
+    """Return a Markdown table of fits to several statistics, measured against all of them."""
+    rows = document["statistics"]
+    against = [key for key in rows[0] if key not in ("to", "images", "recorded")]
+    heads = ("fitted to", "images recorded", *(f"distance to {name}" for name in against), "recorded from own")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in rows:
+        numbers = [f"{row[name]:.3f}" for name in against]
+        off = "" if row["recorded"] is None else f"{row['recorded']:.3f}"
+        lines.append(f"| {row['to']} | {row['images'] or ''} | {' | '.join(numbers)} | {off} |")
+    return "\n".join(lines) + (
+        f"\n\nMean over layers, relative to the teacher's spread, on mixed images set aside; {document['steps']} steps of "
+        f"{document['batch_size']} images at {document['size']}, torch {document['torch']}."
+    )
+
+
+def study(document: dict[str, Any]) -> str:
+    """Return a Markdown table of a study, one arm a row."""
+    metrics = document["metrics"]
+    against = f"minus {document['reference']}, paired"
+    heads = ("arm", "seeds", *metrics, *(f"{metric} {against}" for metric in metrics))
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in document["arms"]:
+        cells = [bounds(row["metrics"][metric], "") for metric in metrics]
+        cells += [bounds(row["difference"][metric], "+") if row["difference"] else "" for metric in metrics]
+        lines.append(f"| {row['label']} | {row['seeds']} | {' | '.join(cells)} |")
+    steps = document["variables"].get("steps")
+    return "\n".join(lines) + (
+        f"\n\nMeans over seeds with 95 % intervals over seeds and images, on `{document['eval_data']}`, {steps} steps each; "
+        f"`kdcli study {document['study']}`, torch {document['torch']}."
+    )
+
+
+def bounds(value: dict[str, float], sign: str) -> str:
+    """Return a number with its interval."""
+    return f"{value['value']:{sign}.3f} [{value['low']:{sign}.3f}, {value['high']:{sign}.3f}]"
+
+
+def kept_study(document: dict[str, Any]) -> dict[str, Any]:
+    """Return what the documents need of a study's report.json."""
+    return {
+        **{key: document[key] for key in ("study", "eval_data", "metrics", "reference", "variables")},
+        "torch": document["versions"].get("torch"),
+        "arms": [
+            {
+                "label": row["label"] if row["count"] is None else f"{row['label']}, {row['count']} images",
+                "seeds": len(row["seeds"]), "metrics": row["metrics"],
+                "difference": row["against"] and row["against"]["difference"],
+            }
+            for row in document["rows"]
+        ],
+    }
+
+
 def rendered(document: dict[str, Any]) -> str:
     """Return the table of a result file, by what it holds."""
-    for key, render in (("benchmark", costs), ("ratios", ratios)):
+    for key, render in (("benchmark", costs), ("ratios", ratios), ("overhead", overhead)):
         if key in document:
             return render(document[key])
+    for key, whole in (("statistics", distances), ("arms", study)):
+        if key in document:
+            return whole(document)
     return table(document)
 
 
