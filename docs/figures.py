@@ -126,8 +126,8 @@ def distances(document: dict[str, Any]) -> str:
         off = "" if row["recorded"] is None else f"{row['recorded']:.3f}"
         lines.append(f"| {row['to']} | {row['images'] or ''} | {' | '.join(numbers)} | {off} |")
     return "\n".join(lines) + (
-        f"\n\nMean over layers, relative to the teacher's spread, on mixed images set aside; {document['steps']} steps of "
-        f"{document['batch_size']} images at {document['size']}, torch {document['torch']}."
+        f"\n\nMean over layers, relative to the teacher's spread, on mixed images set aside; {document['steps']} steps "
+        f"of {document['batch_size']} images at {document['size']}, torch {document['torch']}."
     )
 
 
@@ -143,8 +143,8 @@ def study(document: dict[str, Any]) -> str:
         lines.append(f"| {row['label']} | {row['seeds']} | {' | '.join(cells)} |")
     steps = document["variables"].get("steps")
     return "\n".join(lines) + (
-        f"\n\nMeans over seeds with 95 % intervals over seeds and images, on `{document['eval_data']}`, {steps} steps each; "
-        f"`kdcli study {document['study']}`, torch {document['torch']}."
+        f"\n\nMeans over seeds with 95 % intervals over seeds and images, on `{document['eval_data']}`, {steps} steps "
+        f"each; `kdcli study {document['study']}`, torch {document['torch']}."
     )
 
 
