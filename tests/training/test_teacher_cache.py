@@ -186,7 +186,8 @@ def test_a_killed_making_goes_on(recipe: Callable[..., RunConfig], tmp_path: Pat
     process = subprocess.Popen([*command, "--out", str(tmp_path / "run")], env={**os.environ, "OMP_NUM_THREADS": "1"})
     try:
         deadline = time.monotonic() + 300
-        while not list((tmp_path / "cache").glob("maps/*/*")) and time.monotonic() < deadline and process.poll() is None:
+        while not list((tmp_path / "cache").glob("maps/*/*")) and process.poll() is None:
+            assert time.monotonic() < deadline
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
     finally:
