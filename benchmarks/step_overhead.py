@@ -156,7 +156,7 @@ def main() -> None:
     for name, value in {**row["parts_ms"], "sum of the parts": row["sum_ms"], "step": row["step_ms"]}.items():
         print(f"{name:18s} {value:9.2f} ms")
     low, high = (100 * (ratio - 1) for ratio in row["ratio_quartiles"])
-    print(f"overhead           {100 * (row['ratio'] - 1):+9.1f} %, quartiles of the rounds {low:+.1f} and {high:+.1f} %")
+    print(f"overhead           {100 * (row['ratio'] - 1):+9.1f} %, quartiles of rounds {low:+.1f} and {high:+.1f} %")
     if given.out is not None:
         given.out.write_text(json.dumps({"overhead": [row]}, indent=1) + "\n")
 

@@ -2,10 +2,11 @@
 
 Every table between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->`` is made here::
 
-python docs/figures.py keep NAME SOURCE   copy the results of a run (its folder), of `kdcli eval --json` or of a study
-                                          (its report.json) to docs/results/NAME.json
+python docs/figures.py keep NAME SOURCE   copy the results of a run or a study (its folder) or of `kdcli eval --json`
+                                          (a file) to docs/results/NAME.json
 python benchmarks/teacher_step.py --out docs/results/NAME.json
 python benchmarks/object_mixer.py --out docs/results/NAME.json
+python benchmarks/dpm_loss.py --out docs/results/NAME.json
 python benchmarks/step_overhead.py --out docs/results/NAME.json
 python benchmarks/recorded_statistics.py --out docs/results/NAME.json
 python benchmarks/teacher_cache.py --out docs/results/NAME.json
@@ -27,6 +28,10 @@ METRICS = ("delta1", "abs_rel", "rmse", "silog")
 
 def keep(name: str, source: Path) -> None:
     """Store what a run or an evaluation found."""
+    if (source / "study.json").is_file():
+        kept = {"study": json.loads((source / "report.json").read_text())}
+        (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
+        return
     if source.is_dir():
         manifest = json.loads((source / "manifest.json").read_text())
         rows = manifest["eval"]
@@ -39,9 +44,6 @@ def keep(name: str, source: Path) -> None:
         }
     else:
         document = json.loads(source.read_text())
-        if "study" in document:
-            (RESULTS / f"{name}.json").write_text(json.dumps(kept_study(document), indent=1) + "\n")
-            return
         rows = {row["model"]: row for row in (document if isinstance(document, list) else [document])}
         facts = {}
     RESULTS.mkdir(exist_ok=True)
@@ -131,53 +133,57 @@ def distances(document: dict[str, Any]) -> str:
     )
 
 
-def study(document: dict[str, Any]) -> str:
-    """Return a Markdown table of a study, one arm a row."""
-    metrics = document["metrics"]
-    against = f"minus {document['reference']}, paired"
-    heads = ("arm", "seeds", *metrics, *(f"{metric} {against}" for metric in metrics))
+def dpm(rows: list[dict[str, Any]]) -> str:
+    """Return a Markdown table of the divergence between depth probability maps, one way of computing it a row."""
+    heads = ("way", "data set", "batch", "memory order", "s", "MiB", "lean's time / its", "lean's memory / its")
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    for row in document["arms"]:
-        cells = [bounds(row["metrics"][metric], "") for metric in metrics]
-        cells += [bounds(row["difference"][metric], "+") if row["difference"] else "" for metric in metrics]
-        lines.append(f"| {row['label']} | {row['seeds']} | {' | '.join(cells)} |")
-    steps = document["variables"].get("steps")
-    return "\n".join(lines) + (
-        f"\n\nMeans over seeds with 95 % intervals over seeds and images, on `{document['eval_data']}`, {steps} steps "
-        f"each; `kdcli study {document['study']}`, torch {document['torch']}."
-    )
+    lines += [
+        f"| {row['way']} | {row['dataset']}, {row['bins']} bins, {row['size']} | {row['batch']} | {row['layout']} "
+        f"| {row['seconds']:.2f} | {row['memory_mib']:.0f} | {row['time_ratio']:.3f} | {row['memory_ratio']:.3f} |"
+        for row in rows
+    ]
+    first = rows[0]
+    where = f"{first['threads']} CPU thread(s)" if first["device"] == "cpu" else first["device"]
+    return "\n".join(lines) + f"\n\nMedians over {first['rounds']} rounds, {where}, torch {first['torch']}."
 
 
-def bounds(value: dict[str, float], sign: str) -> str:
+def study(report: dict[str, Any]) -> str:
+    """Return a Markdown table of a study, one arm and count a row, and the pairs that it asks for."""
+    metrics, reference = report["metrics"], report["reference"]
+    heads = ("arm", "", "images", "seeds", *metrics, *(f"{metric} minus {reference}'s" for metric in metrics[:2]))
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for teacher in report["teachers"]:
+        cells = [interval(teacher["metrics"][metric]) for metric in metrics]
+        lines.append(f"| teacher | `{teacher['spec']}` | | | {' | '.join(cells)} | | |")
+    for row in report["rows"]:
+        cells = [interval(row["metrics"][metric]) for metric in metrics]
+        against = (row["against"] or {}).get("difference", {})
+        cells += [interval(against[metric], "+") if metric in against else "" for metric in metrics[:2]]
+        facts = (f"`{row['arm']}`", row["label"], str(row["count"] or ""), str(len(row["seeds"])))
+        lines.append(f"| {' | '.join((*facts, *cells))} |")
+    tail = [f"Means over seeds, 95 % intervals over seeds and images, on `{report['eval_data']}`; paired differences."]
+    for pair in report["contrasts"]:
+        told = [f"{metric} {interval(pair['difference'][metric], '+')}" for metric in metrics[:2]]
+        tail.append(f"`{pair['first']}` minus `{pair['second']}`: {', '.join(told)}.")
+    if report["missing"]:
+        tail.append(f"Not run: {', '.join(map(str, report['missing']))}.")
+    values = ", ".join(f"{name} {value}" for name, value in report["variables"].items())
+    tail.append(f"Settings: {values}; torch {report['versions']['torch']}.")
+    return "\n".join(lines) + "\n\n" + "  \n".join(tail)
+
+
+def interval(value: dict[str, float], sign: str = "") -> str:
     """Return a number with its interval."""
     return f"{value['value']:{sign}.3f} [{value['low']:{sign}.3f}, {value['high']:{sign}.3f}]"
 
 
-def kept_study(document: dict[str, Any]) -> dict[str, Any]:
-    """Return what the documents need of a study's report.json."""
-    return {
-        **{key: document[key] for key in ("study", "eval_data", "metrics", "reference", "variables")},
-        "torch": document["versions"].get("torch"),
-        "arms": [
-            {
-                "label": row["label"] if row["count"] is None else f"{row['label']}, {row['count']} images",
-                "seeds": len(row["seeds"]), "metrics": row["metrics"],
-                "difference": row["against"] and row["against"]["difference"],
-            }
-            for row in document["rows"]
-        ],
-    }
-
-
 def rendered(document: dict[str, Any]) -> str:
     """Return the table of a result file, by what it holds."""
-    for key, render in (("benchmark", costs), ("ratios", ratios), ("overhead", overhead)):
+    known = {"benchmark": costs, "ratios": ratios, "dpm": dpm, "study": study, "overhead": overhead}
+    for key, render in known.items():
         if key in document:
             return render(document[key])
-    for key, whole in (("statistics", distances), ("arms", study)):
-        if key in document:
-            return whole(document)
-    return table(document)
+    return distances(document) if "statistics" in document else table(document)
 
 
 def cell(row: dict[str, Any], metric: str) -> str:
