@@ -7,10 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
-from kdcli.errors import ConfigError, nearest
-
-VIEWS = ("plain", "mixed", "transformed")
-"""Points on the way of the images of a step: as they came, after the mixers, after the transformation network."""
+from kdcli.config.ranges import check_augmentation, check_schedule
+from kdcli.config.views import has_views
+from kdcli.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,17 +53,46 @@ class StageConfig:
     epochs: int | None = None
     batch_size: int = 16
     size: tuple[int, int] = (96, 128)
-    """Height and width of the images in training."""
+    """Height and width that images are brought to: those of training without a ``crop``, and those of evaluation."""
+    crop: tuple[int, int] | None = None
+    """Height and width of a window cut out of each image at random: what mixers and networks see in training."""
     flip: bool = True
     """Mirror half of the images, before the mixers."""
+    rotate: float = 0.0
+    """Largest angle in degrees by which images are rotated about their middle, either way; black and without depth
+    where nothing was seen."""
+    rotate_probability: float = 0.5
+    """Share of the images that are rotated."""
+    rotate_taught: bool = True
+    """Whether a cached map of the teacher is rotated with its image. TIE-KD's released code leaves it upright; mirror
+    and crop move it in any case."""
     jitter: float = 0.0
-    """Strength of random brightness, contrast and colour changes that only the student sees."""
+    """Strength of random brightness, contrast and colour changes, before the mixers."""
+    gamma: tuple[float, float] = (1.0, 1.0)
+    """Range of the random power that images (0..1) are raised to."""
+    brightness: tuple[float, float] = (1.0, 1.0)
+    """Range of the random factor on an image."""
+    colour: tuple[float, float] = (1.0, 1.0)
+    """Range of the random factors on an image's channels."""
+    colour_probability: float = 0.5
+    """Share of the images that gamma, brightness and colour change, all three."""
     optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
     lr: float = 1e-3
+    """Learning rate at the peak of its schedule."""
+    betas: tuple[float, float] = (0.9, 0.99)
+    """Decay of the averages of gradients and of their squares (adamw, adam)."""
     weight_decay: float = 0.01
+    decay_norms: bool = False
+    """Whether biases and the weights of norms decay as well: all parameters, as PyTorch does by itself."""
     schedule: Literal["onecycle", "cosine", "step", "constant"] = "onecycle"
+    """``onecycle``: cosine up, cosine down. ``cosine``: linear up, cosine down to 0. ``step``: halved at every
+    quarter."""
     warmup: float = 0.1
     """Share of the steps in which the learning rate rises (onecycle, cosine)."""
+    start_factor: float = 0.04
+    """Where onecycle begins, as a share of ``lr``: 1 / ``div_factor`` of PyTorch's OneCycleLR."""
+    end_factor: float = 1e-4
+    """Where onecycle ends, as a share of ``lr``: 1 / (``div_factor`` * ``final_div_factor``) of PyTorch's."""
     clip: float = 1.0
     """Largest gradient norm over student and plugin parameters; 0 = no clipping."""
     accumulate: int = 1
@@ -112,34 +140,13 @@ class StageConfig:
             raise ConfigError(f"size={self.size[0]}x{self.size[1]} of stage '{self.name}' is below 32 pixels")
         if not self.teachers:
             raise ConfigError(f"stage '{self.name}' has no teacher; use --teacher SPEC")
+        check_augmentation(self)
+        check_schedule(self)
 
     @property
-    def there(self) -> tuple[str, ...]:
-        """The views of its images that there are in this stage."""
-        return tuple(
-            name for name, exists in zip(VIEWS, (True, bool(self.mixers), self.transform != "none"), strict=True)
-            if exists
-        )
-
-
-def check_views(stage: StageConfig) -> None:
-    """Check that a stage which trains the student has the images that its losses are taken on.
-
-    Raises:
-        ConfigError: it has no mixer or no transformation network, or there is no such view.
-    """
-    for name, weight in stage.views:
-        if name not in VIEWS:
-            raise ConfigError(
-                f"views of stage '{stage.name}': there is no '{name}'.{nearest(name, VIEWS)} "
-                f"There are: {', '.join(VIEWS)}"
-            )
-        if weight and name not in stage.there and stage.train == "student":
-            lacks = "mixer" if name == "mixed" else "transformation network"
-            raise ConfigError(
-                f"views of stage '{stage.name}' take '{name}' images, but it has no {lacks}; "
-                f"there are: {', '.join(stage.there)}"
-            )
+    def seen(self) -> tuple[int, int]:
+        """Height and width of the images that networks are trained on."""
+        return self.crop or self.size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,9 +170,7 @@ class TwinConfig:
         }
         made = [replace(stage, **changes) for stage in stages if stage.train == "student"]
         return tuple(
-            stage if self.views is not None or {name for name, weight in stage.views if weight} <= set(stage.there)
-            else replace(stage, views=())
-            for stage in made
+            stage if self.views is not None or has_views(stage) else replace(stage, views=()) for stage in made
         )
 
 
@@ -180,6 +185,9 @@ class RunConfig:
     eval_data: str | None = None
     protocol: str = "plain"
     align: str | None = None
+    eval_size: tuple[int, int] | Literal["training", "native"] = "training"
+    """Height and width that models see evaluation images at: ``training`` for the main stage's ``size``, ``native`` for
+    that of the images themselves."""
     export: str | None = "onnx"
     """Format that the finished student is exported to; none to leave it out."""
     stages: tuple[StageConfig, ...]
@@ -192,6 +200,13 @@ class RunConfig:
         """The last stage that trains the student."""
         return [stage for stage in self.stages if stage.train == "student"][-1]
 
+    @property
+    def evaluated_at(self) -> tuple[int, int] | None:
+        """Height and width of evaluation images; None = as they are."""
+        if self.eval_size == "training":
+            return self.main.size
+        return None if self.eval_size == "native" else self.eval_size
 
-RUN_KEYS = ("about", "student", "seed", "eval_data", "protocol", "align", "export")
+
+RUN_KEYS = ("about", "student", "seed", "eval_data", "protocol", "align", "eval_size", "export")
 """Keys of ``[run]`` in a recipe."""

@@ -41,7 +41,11 @@ def convert(key: str, value: Any, owner: type, where: str) -> Any:
         ConfigError: a value of the wrong type.
     """
     kind = typing.get_type_hints(owner)[key]
-    if key == "size":
+    if key == "eval_size" and value in ("training", "native"):
+        return value
+    if key == "crop" and value in (None, "none"):
+        return None
+    if key in ("size", "crop", "eval_size"):
         if isinstance(value, str):
             return parse_size(value)
         whole = isinstance(value, list | tuple) and all(isinstance(side, int) for side in value)
@@ -74,6 +78,11 @@ def _is_number(value: Any) -> bool:
 
 def _check_type(value: Any, kind: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple:
+        numbers = isinstance(value, list | tuple) and all(type(part) in (int, float) for part in value)
+        if not numbers or len(value) != len(arguments):
+            raise ConfigError(f"{where}={value!r} must be {len(arguments)} numbers; write for example [0.9, 1.1]")
+        return tuple(map(float, value))
     if origin is Literal:
         if value not in arguments:
             raise ConfigError(

@@ -9,10 +9,11 @@ from torch import nn
 from kdcli.config import StageConfig
 from kdcli.errors import ConfigError, PluginError
 from kdcli.protocols import Loss, Mixer
+from kdcli.training.context import Context
 from kdcli.types import DepthKind, Needs
 
 
-def check(
+def check_parts(
     stage: StageConfig,
     student: nn.Module,
     teachers: Mapping[str, nn.Module],
@@ -58,6 +59,21 @@ def check(
         raise ConfigError(f"task_loss '{stage.task_loss}' has no per-pixel map; use l1, log-l1 or berhu")
     for name, mixer in (mixers or {}).items():
         _gradient(f"mixer '{name}'", getattr(mixer, "needs", Needs()), teachers)
+
+
+def check_outputs(context: Context, losses: Mapping[str, tuple[float, Loss]]) -> None:
+    """Check on one batch that the student's prediction has the fields that the losses need.
+
+    Raises:
+        ConfigError: it lacks one.
+    """
+    for name, (_, loss) in losses.items():
+        for wanted in sorted(loss.needs.outputs):
+            if getattr(context.student.out, wanted, None) in (None, ()):
+                raise ConfigError(
+                    f"loss '{name}' needs the student's {wanted}, which it does not give; use a student that has them, "
+                    "for example mobilenet,head=bins"
+                )
 
 
 def _gradient(part: str, needs: Needs, teachers: Mapping[str, nn.Module]) -> None:

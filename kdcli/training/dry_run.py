@@ -12,6 +12,7 @@ import torch
 
 from kdcli.config import RunConfig
 from kdcli.training import loop
+from kdcli.training.augment import augment_step
 from kdcli.training.parts import Workshop
 
 
@@ -35,11 +36,13 @@ def measure(config: RunConfig, device: torch.device, repeats: int = 1) -> dict[s
         task = shop.task(_without_transform(stage) if fitted else stage, student, None)
         feed = shop.feed(stage)
         batches = feed.batches(0, 1 + repeats)
-        task.build(next(feed.batches(0, 1)))
+        task.build(shop.first(stage))
         task.student.train()
+        generator = torch.Generator(device=device)
         times = []
         for step, batch in enumerate(batches):
             begin = time.perf_counter()
+            batch = augment_step(batch, stage, generator, seed=config.seed, step=step)
             result = task(batch, step, 1 + repeats)
             result.loss.backward()
             # Reading the terms waits for the device.

@@ -41,7 +41,7 @@ def fit_stage(shop: Workshop, stage: StageConfig, path: Path, told: Callable[[st
     def batch_at(step: int) -> Batch:
         batch = next(feed.batches(step, step + 1))
         generator.manual_seed(seed_of(seed, step))
-        batch = augment(batch, flip=stage.flip, jitter=stage.jitter, generator=generator)
+        batch = augment(batch, stage, generator)
         return apply(
             batch, mixers, MixStep(step=step, stage=stage.name, progress=step / steps, generator=generator)
         )

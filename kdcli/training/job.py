@@ -191,7 +191,7 @@ def _train_variant(
         fitted = run.transform if run.transform.is_file() and stage.transform != "joint" else None
         task = shop.task(stage, student, fitted)
         feed = shop.feed(stage)
-        task.build(next(feed.batches(0, 1)))
+        task.build(shop.first(stage))
         run.forget_after(variant, stage.name, int(resume["step"]) if resume is not None else 0)
         if resume is not None:
             progress.note(f"{variant}: {stage.name}: going on after step {resume['step']}")

@@ -18,10 +18,9 @@ from torch import Tensor
 from kdcli.config import StageConfig
 from kdcli.errors import TrainingError
 from kdcli.training import checkpoint
-from kdcli.training.augment import augment
+from kdcli.training.augment import augment_step
 from kdcli.training.feed import Feed
 from kdcli.training.optim import Averaged, lr_factor, optimizer_of
-from kdcli.training.seeds import seed_of
 from kdcli.training.step import DistillTask
 
 
@@ -98,8 +97,7 @@ def train(
             for part in range(stage.accumulate):
                 number = step * stage.accumulate + part
                 batch = next(batches)
-                generator.manual_seed(seed_of(seed, stage.name, "augment", number))
-                batch = augment(batch, flip=stage.flip, jitter=stage.jitter, generator=generator)
+                batch = augment_step(batch, stage, generator, seed=seed, step=number)
                 result = task(batch, number, total * stage.accumulate, number // feed.steps_per_epoch)
                 (result.loss / stage.accumulate).backward()
                 watch.see(batch.ids, result.sound, result.loss)

@@ -12,24 +12,25 @@ from kdcli.config import StageConfig
 
 
 def optimizer_of(stage: StageConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """Build a stage's optimiser; biases and norm weights (one-dimensional) are not decayed."""
+    """Build a stage's optimiser; biases and norm weights (one-dimensional) decay only with ``decay_norms``."""
     trained = list(parameters)
+    decayed = [p.ndim > 1 or stage.decay_norms for p in trained]
     groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": stage.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p, d in zip(trained, decayed, strict=True) if d], "weight_decay": stage.weight_decay},
+        {"params": [p for p, d in zip(trained, decayed, strict=True) if not d], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
     if stage.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=stage.lr, momentum=0.9)
     kind = torch.optim.AdamW if stage.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=stage.lr, betas=(0.9, 0.99))
+    return kind(groups, lr=stage.lr, betas=stage.betas)
 
 
 def lr_factor(stage: StageConfig, step: int, total: int) -> float:
     """Return the learning rate of a step as a share of the stage's ``lr``.
 
-    onecycle: cosine up from 1/25 over the warm-up, cosine down to 1/10000. cosine: linear up, cosine down to 0.
-    step: halved at each quarter.
+    onecycle: cosine up from ``start_factor`` over the warm-up, cosine down to ``end_factor``. cosine: linear up, cosine
+    down to 0. step: halved at each quarter.
     """
     done = step / max(total, 1)
     if stage.schedule == "constant":
@@ -44,8 +45,8 @@ def lr_factor(stage: StageConfig, step: int, total: int) -> float:
             else 0.5 * (1 + math.cos(math.pi * (done - stage.warmup) / (1 - stage.warmup + 1e-12)))
         )
     if rising:
-        return _anneal(1 / 25, 1.0, done / stage.warmup)
-    return _anneal(1.0, 1e-4, (done - stage.warmup) / (1 - stage.warmup + 1e-12))
+        return _anneal(stage.start_factor, 1.0, done / stage.warmup)
+    return _anneal(1.0, stage.end_factor, (done - stage.warmup) / (1 - stage.warmup + 1e-12))
 
 
 def _anneal(start: float, end: float, share: float) -> float:

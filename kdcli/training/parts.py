@@ -19,8 +19,9 @@ from kdcli.models import load_teacher
 from kdcli.protocols import DepthModel, Loss, Mixer, Source
 from kdcli.sources import load_source
 from kdcli.spec import Spec, parse
-from kdcli.training.checks import check as check_parts
+from kdcli.training.checks import check_outputs, check_parts
 from kdcli.training.feed import Feed, RenderCache
+from kdcli.training.geometry import centre_crop
 from kdcli.training.mix_context import build_mixers
 from kdcli.training.seeds import seed_of, seeded
 from kdcli.training.step import DistillTask
@@ -65,6 +66,10 @@ class Workshop:
             workers=stage.workers,
             cache=self.cache,
         )
+
+    def first(self, stage: StageConfig) -> Batch:
+        """Return the stage's first batch at the size that its networks see, not augmented."""
+        return centre_crop(next(self.feed(stage).batches(0, 1)), stage.crop)
 
     def student(self) -> tuple[nn.Module, str]:
         """Build the student with weights that depend on the seed alone; return it with its full spec.
@@ -135,11 +140,13 @@ class Workshop:
                 read, or are to be learned from and have no depth.
         """
         check_views(stage)
-        feed = self.feed(stage)
+        self.feed(stage)
         if stage.train == "student":
             task = self.task(replace(stage, transform="none") if stage.transform == "fitted" else stage, student, None)
             with torch.no_grad():
-                self._probe(stage, task.context(next(feed.batches(0, 1)), 0, 1).batch)
+                context = task.context(self.first(stage), 0, 1)
+                check_outputs(context, task.losses)
+                self._probe(stage, context.batch)
         else:
             for teacher in self.teachers(stage).values():
                 statistics_for(teacher, stage.statistics)
