@@ -98,16 +98,15 @@ def test_what_is_looked_at_is_what_is_trained_on(
     tiny: Resolve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     batches = []
-    plain = DistillTask.context
+    plain = DistillTask.forward
 
-    def context(self: DistillTask, batch: object, step: int, total: int, epoch: int = 0) -> object:
-        if torch.is_grad_enabled():
-            batches.append(batch)
+    def forward(self: DistillTask, batch: object, step: int, total: int, epoch: int = 0) -> object:
+        batches.append(batch)
         return plain(self, batch, step, total, epoch)  # type: ignore[arg-type]
 
     config = tiny(*ALL, "eval_data=none", steps=2)
     looked = augmented(config, 6)
-    monkeypatch.setattr(DistillTask, "context", context)
+    monkeypatch.setattr(DistillTask, "forward", forward)
     distill(config, out=tmp_path / "run")
     images = torch.cat([batch.image for batch in batches])  # type: ignore[attr-defined]
     assert len(looked) == 6 and torch.equal(torch.stack([sample.image for sample in looked]), images[:6])
