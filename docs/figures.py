@@ -7,6 +7,8 @@ python docs/figures.py keep NAME SOURCE   copy the results of a run or a study (
 python benchmarks/teacher_step.py --out docs/results/NAME.json
 python benchmarks/object_mixer.py --out docs/results/NAME.json
 python benchmarks/dpm_loss.py --out docs/results/NAME.json
+python benchmarks/step_overhead.py --out docs/results/NAME.json
+python benchmarks/recorded_statistics.py --out docs/results/NAME.json
 python benchmarks/teacher_cache.py --out docs/results/NAME.json
 python docs/figures.py                    write all tables anew from docs/results
 """
@@ -97,6 +99,40 @@ def ratios(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n\n" + tail
 
 
+def overhead(rows: list[dict[str, Any]]) -> str:
+    """Return a Markdown table of a step beside its parts, one setting a row."""
+    parts = list(rows[0]["parts_ms"])
+    heads = ("teacher", "student", "size", "batch", *parts, "sum of these", "step", "step / sum")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in rows:
+        times = (*row["parts_ms"].values(), row["sum_ms"], row["step_ms"])
+        lines.append(
+            f"| {row['teacher']} | {row['student']} | {row['size']} | {row['batch_size']} "
+            f"| {' | '.join(f'{value:.0f}' for value in times)} | {row['ratio']:.3f} |"
+        )
+    first = rows[0]
+    where = f"{first['threads']} CPU thread(s)" if first["device"] == "cpu" else first["device"]
+    low, high = first["ratio_quartiles"]
+    tail = f"Milliseconds, medians over {first['rounds']} rounds on {where}, torch {first['torch']}."
+    return "\n".join(lines) + f"\n\n{tail} Quartiles of the rounds' ratios: {low:.3f} to {high:.3f}."
+
+
+def distances(document: dict[str, Any]) -> str:
+    """Return a Markdown table of fits to several statistics, measured against all of them."""
+    rows = document["statistics"]
+    against = [key for key in rows[0] if key not in ("to", "images", "recorded")]
+    heads = ("fitted to", "images recorded", *(f"distance to {name}" for name in against), "recorded from own")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in rows:
+        numbers = [f"{row[name]:.3f}" for name in against]
+        off = "" if row["recorded"] is None else f"{row['recorded']:.3f}"
+        lines.append(f"| {row['to']} | {row['images'] or ''} | {' | '.join(numbers)} | {off} |")
+    return "\n".join(lines) + (
+        f"\n\nMean over layers, relative to the teacher's spread, on mixed images set aside; {document['steps']} steps "
+        f"of {document['batch_size']} images at {document['size']}, torch {document['torch']}."
+    )
+
+
 def dpm(rows: list[dict[str, Any]]) -> str:
     """Return a Markdown table of the divergence between depth probability maps, one way of computing it a row."""
     heads = ("way", "data set", "batch", "memory order", "s", "MiB", "lean's time / its", "lean's memory / its")
@@ -143,10 +179,11 @@ def interval(value: dict[str, float], sign: str = "") -> str:
 
 def rendered(document: dict[str, Any]) -> str:
     """Return the table of a result file, by what it holds."""
-    for key, render in (("benchmark", costs), ("ratios", ratios), ("dpm", dpm), ("study", study)):
+    known = {"benchmark": costs, "ratios": ratios, "dpm": dpm, "study": study, "overhead": overhead}
+    for key, render in known.items():
         if key in document:
             return render(document[key])
-    return table(document)
+    return distances(document) if "statistics" in document else table(document)
 
 
 def cell(row: dict[str, Any], metric: str) -> str:
