@@ -16,7 +16,7 @@ from kdcli.config import RunConfig
 from kdcli.students.files import read_card
 from kdcli.students.mobilenet import MobileNet
 from kdcli.training.dry_run import measure
-from kdcli.training.fit_stage import fit_stage
+from kdcli.training.fit_stage import FitFiles, fit_stage
 from kdcli.training.job import Silent, distill, resumable
 from kdcli.training.look import augmented
 from kdcli.training.loop import StepLog
@@ -74,7 +74,7 @@ def test_a_transformation_is_fitted_to_windows_too(
 ) -> None:
     config = tiny("train.crop=32x40", "size=48x64", teachers=(f"run:{teacher_file}",))
     shop = Workshop(config=config, device=torch.device("cpu"))
-    fit_stage(shop, config.main, tmp_path / "transform.safetensors", lambda what, done, total: None)
+    fit_stage(shop, config.main, FitFiles.beside(tmp_path / "transform.safetensors"), lambda what, done, total: None)
     assert {shape for _, shape in seen} == {(32, 40)}
 
 
