@@ -161,8 +161,7 @@ def study(report: dict[str, Any]) -> str:
         cells += [interval(against[metric], "+") if metric in against else "" for metric in metrics[:2]]
         facts = (f"`{row['arm']}`", row["label"], str(row["count"] or ""), str(len(row["seeds"])))
         lines.append(f"| {' | '.join((*facts, *cells))} |")
-    where = f"on `{report['eval_data']}`"
-    tail = [f"Means over seeds, 95 % intervals over seeds and images, {where}; differences are paired."]
+    tail = [f"Means over seeds, 95 % intervals over seeds and images, on `{report['eval_data']}`; differences paired."]
     for pair in report["contrasts"]:
         told = [f"{metric} {interval(pair['difference'][metric], '+')}" for metric in metrics[:2]]
         tail.append(f"`{pair['first']}` minus `{pair['second']}`: {', '.join(told)}.")

@@ -148,7 +148,7 @@ def test_shipped_studies_of_tie_kd() -> None:
 
 
 def test_shipped_studies() -> None:
-    assert shipped() == ["data-free-mini", "data-free-nyu", "statistics-mini", *TIE_KD]
+    assert shipped() == ["data-free-mini", "data-free-nyu", "data-free-photos", "statistics-mini", *TIE_KD]
     path, text = read("data-free-mini")
     mini = plan(text, source=path)
     assert {arm.name for arm in mini.arms} == {"kd-ood", "mixing", "transform", "both", "kd-target", "noise", "dfad"}
