@@ -77,7 +77,7 @@ def explain(
         network, picture, pixels=places, teacher=network_of_teacher, truth=known, sigma=sigma, dpm=dpm.value,
         size=chosen, device=session.device, name=model,
     )
-    beliefs.draw(out, found, student=Path(model).name or model, teacher=name)
+    beliefs.draw(out, found, student=_called(model), teacher=name)
     document = {"model": model, "image": image, "figure": out, "teacher": name, **found.document()}
     session.result(document, lambda: _show(session, found))
     session.note(f"wrote {out}")
@@ -89,6 +89,14 @@ def _place(text: str) -> tuple[int, int]:
     except ValueError:
         raise ConfigError(f"pixel '{text}' is not X,Y; write for example --pixel 320,240") from None
     return x, y
+
+
+def _called(model: str) -> str:
+    """Return what a model is called in the figure: a run by its folder, also where its student's file is given."""
+    path = Path(model)
+    if model.startswith("teacher:"):
+        return model
+    return path.absolute().parent.name if path.name == "student.safetensors" else path.stem or model
 
 
 def _truth(path: Path, scale: float | None, size: tuple[int, int]) -> Tensor:

@@ -91,12 +91,12 @@ def export(
         raise ConfigError("--int8 and --uncertainty do not go together: eight bits leave no digits of a deviation; "
                           "export two files")
     metadata = describe(model, card)
-    if uncertainty:
-        model = _with_spread(model)
-        metadata["outputs"] = json.dumps(WithSpread.outputs)
-    was_training, notes = model.training, []
+    given, was_training, notes = model, model.training, []
     model.eval()
     try:
+        if uncertainty:
+            model = _with_spread(model)
+            metadata["outputs"] = json.dumps(WithSpread.outputs)
         with atomic(target) as temporary:
             shape = size if isinstance(size, tuple) else DEFAULT_SIZE
             fixed = isinstance(size, tuple)
@@ -124,7 +124,7 @@ def export(
                 drift = tuple(one for image in batches for one in compare(model, call, image))
                 _judge(drift, int8=int8, tolerance=tolerance)
     finally:
-        model.train(was_training)
+        given.train(was_training)
     return ExportReport(
         path=target, format=format, bytes=target.stat().st_size, sha256=sha256_of(target),
         size=shape if fixed else None, int8=int8, seconds=time.perf_counter() - begin, drift=drift, notes=tuple(notes),
@@ -137,13 +137,10 @@ def _with_spread(model: nn.Module) -> nn.Module:
     Raises:
         ConfigError: it does not.
     """
-    wrapped = WithSpread(model)
-    wrapped.training = model.training
+    wrapped = WithSpread(model).eval()
     reference = next(iter(model.state_dict().values()), torch.empty(0)).device
-    mode = model.training
     with torch.no_grad():
-        wrapped.eval()(torch.rand(1, 3, *DEFAULT_SIZE, device=reference))
-    model.train(mode)
+        wrapped(torch.zeros(1, 3, *DEFAULT_SIZE, device=reference))
     return wrapped
 
 

@@ -67,8 +67,8 @@ def _maps(figure: Figure, axes: list[Axes], bars: list[Axes], found: Beliefs) ->
             _badge(one, belief.pixel.x, belief.pixel.y, number)
     shown: tuple[tuple[str, torch.Tensor, dict[str, Any]], ...] = (
         ("depth, m", found.depth, {"cmap": "Spectral"}),
-        ("standard deviation, m", found.std, {"cmap": "magma", "vmin": 0}),
-        ("entropy, share of ln K", found.entropy, {"cmap": "magma", "vmin": 0, "vmax": 1}),
+        ("standard deviation, m", found.std, {"cmap": "magma"}),
+        ("entropy, share of ln K", found.entropy, {"cmap": "magma"}),
     )
     bars[0].axis("off")
     for one, bar_axes, (title, values, how) in zip(axes[1:], bars[1:], shown, strict=True):
@@ -109,7 +109,7 @@ def _panel(axes: Axes, belief: Belief, found: Beliefs, limits: tuple[float, floa
     known = (("teacher", belief.teacher), ("truth", belief.truth))
     others = [f"{name} {value:.2f} m" for name, value in known if value is not None]
     axes.set_title("\n".join([title, says, ", ".join(others)]).rstrip(), fontsize=8, loc="left")
-    _badge(axes, 0.96, 0.93, number, transform=axes.transAxes)
+    _badge(axes, 0.06, 0.93, number, transform=axes.transAxes)
 
 
 def _depth_axis(axes: Axes, limits: tuple[float, float], *, log: bool) -> None:
@@ -128,7 +128,7 @@ def _depth_axis(axes: Axes, limits: tuple[float, float], *, log: bool) -> None:
 def _limits(found: Beliefs) -> tuple[float, float]:
     """Return the range of depth that holds all that the panels show, so that they can be compared."""
     shown = [one for belief in found.pixels for one in (belief.probs, belief.target) if one is not None]
-    ends = quantiles(torch.stack(shown)[..., None, None], found.centers, (0.002, 0.998)).flatten(1)
+    ends = quantiles(torch.stack(shown)[..., None, None], found.centers, (0.01, 0.99)).flatten(1)
     points = [v for belief in found.pixels for v in (belief.teacher, belief.truth, belief.depth) if v is not None]
     low, high = min(float(ends[:, 0].min()), *points), max(float(ends[:, 1].max()), *points)
     bounds = edges(found.centers)

@@ -78,19 +78,20 @@ def _conditions(results: Sequence[Result]) -> list[Block]:
 
 
 def _uncertainty(results: Sequence[Result]) -> list[Block]:
-    """Return the numbers, and for either error one plot of what is left when the least certain pixels are removed."""
+    """Return the numbers, and for each model and error a plot of what is left when uncertain pixels are removed."""
     blocks: list[Block] = [_table(uncertainty_rows(results)), Text(text=_SURE)]
-    told = [(result.model, result.uncertainty) for result in results if result.uncertainty is not None]
-    for error in uncertainty.ERRORS:
-        series: dict[str, Sequence[tuple[float, float]]] = {}
-        for model, found in told:
-            prefix = f"{model}: " if len(told) > 1 else ""
-            for by, label in (*((by, f"by {by}") for by in uncertainty.BY), ("oracle", "by the error itself")):
-                series[prefix + label] = list(zip(REMOVED, found.curve(error, by), strict=True))
-        shown = {name: points for name, points in series.items() if any(math.isfinite(y) for _, y in points)}
-        caption = f"Mean over images of {error} of the pixels that are left, as a share of that of all; chance is 1."
-        blocks.append(Curves(series=shown, x_label="share of pixels removed, least certain first",
-                             y_label=f"{error}, relative", caption=caption))
+    labels = {**{by: f"by {by}" for by in uncertainty.BY}, "oracle": "by the error itself"}
+    for result in results:
+        for error in uncertainty.ERRORS if result.uncertainty is not None else ():
+            assert result.uncertainty is not None
+            curves = {label: result.uncertainty.curve(error, by) for by, label in labels.items()}
+            series = {label: list(zip(REMOVED, curve, strict=True)) for label, curve in curves.items()}
+            blocks.append(Curves(
+                series={label: points for label, points in series.items() if math.isfinite(points[0][1])},
+                x_label="share of pixels removed, least certain first", y_label=f"{error}, relative",
+                caption=f"{result.model}: {error} of the pixels that are left, as a share of that of all, mean over "
+                "images; chance stays at 1.",
+            ))
     return blocks
 
 

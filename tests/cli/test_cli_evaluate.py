@@ -11,9 +11,11 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from kdcli import registry
 from kdcli.cli import evaluate
 from kdcli.errors import ConfigError, DataError, KdcliError, PluginError
 from kdcli.evals.protocol import PROTOCOLS
+from kdcli.students.files import save_student
 
 NAMES = {"abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog", "delta1", "delta2", "delta3"}
 ROOMS = "sim:rooms,count=3,seed=7,size=24x32"
@@ -111,3 +113,13 @@ def test_nothing_heavy_is_imported_for_help() -> None:
     code = "import sys, kdcli.cli.evaluate, kdcli.evals; print({'torch', 'numpy', 'PIL'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_uncertainty_is_measured_where_a_model_tells_and_refused_where_none_does(tmp_path: Path) -> None:
+    save_student(tmp_path / "s.safetensors", registry.build("student", "mobilenet,width=0.35,head=bins"), "", {})
+    result = call(str(tmp_path / "s.safetensors"), "constant", "--data", ROOMS, "--uncertainty", "--json")
+    told = json.loads(result.stdout)
+    assert set(told[0]["uncertainty"]) == {"metrics", "ci95", "sparsification"} and "uncertainty" not in told[1]
+    assert "ause_abs_rel_std" in call(str(tmp_path / "s.safetensors"), "--data", ROOMS, "--uncertainty").stdout
+    error = failure("constant", "--data", ROOMS, "--uncertainty")
+    assert isinstance(error, ConfigError) and str(error).startswith("'constant' gives no distribution over depth")
