@@ -1,0 +1,137 @@
+"""Write what a model said of one picture: raw numbers, a picture with a legend, and what the numbers mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from kdcli import __version__
+from kdcli.colour import colourise, legend, limits_of, with_legend
+from kdcli.files import write_json
+from kdcli.images import write_depth_npy, write_depth_png, write_image
+from kdcli.predict.inputs import Frame
+from kdcli.predict.uncertain import ENDINGS, UncertaintyMap, write_map
+from kdcli.types import DepthKind
+
+Format = Literal["png16", "npy", "both"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predicted:
+    """What was written for one picture; files are None where not asked for. ``value = stored * step + offset``."""
+
+    input: Path
+    name: str
+    depth_kind: str
+    unit: str
+    size: tuple[int, int]
+    minimum: float
+    maximum: float
+    png: Path | None = None
+    step: float | None = None
+    offset: float | None = None
+    npy: Path | None = None
+    colour: Path | None = None
+    limits: tuple[float, float] | None = None
+    uncertainty: Mapping[str, UncertaintyMap] | None = None
+    """Maps by name, where they were asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """Depth and validity, H x W on the CPU, and maps of uncertainty by name."""
+
+    depth: Tensor
+    valid: Tensor
+    maps: Mapping[str, Tensor]
+
+
+@contextmanager
+def whole(base: Path) -> Iterator[None]:
+    """Leave all files of a picture or none, whatever stops the writing."""
+    endings = (".depth.png", ".depth.npy", ".colour.png", ".json", *ENDINGS)
+    files = [base.with_name(base.name + end) for end in endings]
+    before = {path for path in files if path.exists()}
+    try:
+        yield
+    except BaseException:
+        for path in files:
+            if path not in before:
+                path.unlink(missing_ok=True)
+        raise
+
+
+def write(
+    model: nn.Module, frame: Frame, said: Said, out: Path, format: Format, cmap: str | None,
+    limits: Mapping[str, tuple[float, float] | None],
+) -> Predicted:
+    """Write one picture's files below ``out``; limits: of the colours by map, None where the map sets its own."""
+    depth_HW, valid_HW = said.depth, said.valid
+    kind = DepthKind(model.depth_kind)  # type: ignore[arg-type]
+    values = depth_HW[valid_HW]
+    facts: dict[str, Any] = {
+        "input": frame.path, "name": frame.name, "depth_kind": str(kind), "unit": kind.unit,
+        "size": (depth_HW.shape[0], depth_HW.shape[1]),
+        "minimum": float(values.min()) if values.numel() else 0.0,
+        "maximum": float(values.max()) if values.numel() else 0.0,
+    }
+    # Not Path.with_suffix: names may hold dots of their own.
+    base = out / frame.name
+    if format in ("png16", "both"):
+        facts["png"] = base.with_name(f"{base.name}.depth.png")
+        facts["step"], facts["offset"] = _write_png(facts["png"], model, kind, depth_HW, valid_HW)
+    if format in ("npy", "both"):
+        facts["npy"] = base.with_name(f"{base.name}.depth.npy")
+        write_depth_npy(facts["npy"], depth_HW.where(valid_HW, depth_HW.new_full((), float("nan"))))
+    if cmap is not None:
+        how = {"disparity": kind.is_disparity, "linear": kind is DepthKind.AFFINE_DEPTH}
+        used = facts["limits"] = limits["depth"] or limits_of(depth_HW, valid_HW, **how)
+        picture = colourise(depth_HW, valid_HW, limits=used, name=cmap, **how)
+        strip = legend(picture.shape[-1], used, unit=kind.unit, name=cmap, **how)
+        facts["colour"] = base.with_name(f"{base.name}.colour.png")
+        write_image(facts["colour"], with_legend(picture, strip))
+    if said.maps:
+        step = 1 / _scale(model) if kind is DepthKind.METRIC else None
+        facts["uncertainty"] = {
+            name: write_map(base, name, one, valid_HW & torch.isfinite(one), unit=kind.unit, png=format != "npy",
+                            npy=format != "png16", coloured=cmap is not None, step=step, limits=limits.get(name))
+            for name, one in said.maps.items()
+        }  # fmt: skip
+    result = Predicted(**facts)
+    document = asdict(result) | {key: value.name for key in ("png", "npy", "colour") if (value := facts.get(key))}
+    del document["uncertainty"]
+    if result.uncertainty is not None:
+        document["uncertainty"] = {name: one.sidecar() for name, one in result.uncertainty.items()}
+    write_json(base.with_name(f"{base.name}.json"), document | {"kdcli": __version__, "colour_map": cmap})
+    return result
+
+
+def _write_png(
+    path: Path, model: nn.Module, kind: DepthKind, depth_HW: Tensor, valid_HW: Tensor
+) -> tuple[float, float]:
+    """Write 16 bits and return (step, offset) with value = stored * step + offset; 0 is not valid.
+
+    Metric depth: millimetres where the model's range fits, else 1/256 m as KITTI does; the same for every picture of a
+    model. Other kinds have no unit, so each picture's own range is spread over the 16 bits.
+    """
+    if kind is DepthKind.METRIC:
+        scale = _scale(model)
+        write_depth_png(path, depth_HW.clamp(max=65534 / scale), scale=scale, valid=valid_HW)
+        return 1.0 / scale, 0.0
+    values = depth_HW[valid_HW].double()
+    low, high = (float(values.min()), float(values.max())) if values.numel() else (0.0, 1.0)
+    step = max(high - low, 1e-9) / 65533
+    write_depth_png(path, (depth_HW.double() - low) / step + 1.0, scale=1.0, valid=valid_HW)
+    return step, low - step
+
+
+def _scale(model: nn.Module) -> float:
+    """Return how many whole numbers a metre has in a 16-bit PNG of this model."""
+    furthest = float(model.depth_range[1])  # type: ignore[index]
+    return 1000.0 if furthest <= 65.0 else 256.0 if furthest <= 255.0 else 65000.0 / furthest
