@@ -6,6 +6,7 @@ python docs/figures.py keep NAME SOURCE   copy the results of a run (its folder)
                                           to docs/results/NAME.json
 python benchmarks/teacher_step.py --out docs/results/NAME.json
 python benchmarks/object_mixer.py --out docs/results/NAME.json
+python benchmarks/teacher_cache.py --out docs/results/NAME.json
 python docs/figures.py                    write all tables anew from docs/results
 """
 

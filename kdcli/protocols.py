@@ -8,7 +8,7 @@ accepts ``NAME:LOCATION``. The protocols below say what the factory must return;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
@@ -157,9 +157,8 @@ class Loss(Protocol):
     """Named terms of one step. A loss with parameters of its own is also an ``nn.Module``.
 
     Optional members, used where present: ``task_weight(ctx) -> Tensor | None`` (a detached B x 1 x h x w factor on
-    the task-loss map), ``build(ctx)`` (create own modules once shapes are known), ``inner_parameters()`` with
-    ``inner_loss(ctx)`` and ``inner_steps`` (own optimiser, stepped before the main update), ``map(prediction, target,
-    valid)`` (a per-pixel map; makes the loss usable as task loss).
+    the task-loss map), ``build(ctx)`` (create own modules once shapes are known), an inner update (see ``InnerUpdate``,
+    before the main update), ``map(prediction, target, valid)`` (a per-pixel map; makes the loss usable as task loss).
     """
 
     needs: Needs
@@ -172,9 +171,37 @@ class Loss(Protocol):
         """Return unweighted scalars by name; they are summed, weighted by the recipe, and logged."""
 
 
+class InnerUpdate(Protocol):
+    """What a loss or a mixer adds that trains parameters of its own, with an optimiser of its own (Adam).
+
+    Gradients are taken towards these parameters alone: nothing of an inner update lands in the student, in a teacher or
+    in the main backward pass, and the main optimiser leaves them alone. The plugin is an ``nn.Module``, so that
+    parameters and optimiser state are moved and saved along.
+
+    Optional members: ``inner_lr`` (learning rate, 1e-3 where it is not said), ``inner_steps`` (updates at a time, 1),
+    ``inner_every`` (N: at every N-th batch, first when N batches have gone before; 1).
+    """
+
+    def inner_parameters(self) -> Iterable[nn.Parameter]:
+        """Return the parameters; asked once, after a first batch was mixed and ``build(ctx)`` was called."""
+
+    def inner_loss(self, ctx: StepContext) -> Tensor:
+        """Return a scalar with a graph to the parameters; called anew for each of ``inner_steps``.
+
+        A loss sees the batch as the models do; a mixer the batch as it came, before any mixer.
+        ``ctx.student.call(image)`` and ``ctx.teacher.call(image)`` carry the graph from images to depth.
+        """
+
+
 @runtime_checkable
 class Mixer(Protocol):
-    """Batch in, batch out, on the batch's device, without a host round trip."""
+    """Batch in, batch out, on the batch's device, without a host round trip.
+
+    A mixer with parameters of its own is also an ``nn.Module``; it is built under a seed of the run and may make layers
+    that depend on the size of the images in its first ``mix``. Optional members, used where present: an inner update
+    (see ``InnerUpdate``), ``needs`` (a ``Needs``, of which ``input_gradient`` counts), ``terms(ctx)`` (named terms that
+    are added to the student's).
+    """
 
     def mix(self, batch: Batch, ctx: MixContext) -> Batch:
         """Return a batch of the same size. Labels that no longer hold are dropped (None) or marked invalid."""

@@ -10,6 +10,7 @@ import typer
 
 from kdcli import __version__
 from kdcli.cli import (
+    cache,
     data,
     distill,
     doctor,
@@ -56,8 +57,8 @@ def root(
 
 
 for _module in (
-    mix, fit_transform, distill, study, evaluate, export, predict, explain, plugins, data, weights, recipes, runs,
-    doctor,
+    mix, fit_transform, cache, distill, study, evaluate, export, predict, explain, plugins, data, weights, recipes,
+    runs, doctor,
 ):  # fmt: skip
     _module.register(app)
 lighten(app)

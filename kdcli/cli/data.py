@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kdcli.cli import complete
 from kdcli.cli.ui import Session, command
 
 if TYPE_CHECKING:
@@ -51,16 +52,36 @@ def show(
     spec: _Spec,
     out: Annotated[Path, typer.Option("--out", help="Picture to write.", metavar="FILE.png")],
     count: Annotated[int, typer.Option("--count", help="Most items to draw, spread evenly.", min=1, max=64)] = 4,
+    over: Annotated[bool, typer.Option("--over", help="Lay depth over the image instead of beside it.")] = False,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            help="Show the first images that this recipe would train on: resized, augmented, cropped, not mixed.",
+            autocompletion=complete.recipe,
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE of the recipe (of 'plain', if none is given); repeat.")
+    ] = None,
 ) -> None:
     """Write a contact sheet: image, depth (near is warm), and objects where the data has them."""
     from kdcli.images import write_image
     from kdcli.sources import load_source
-    from kdcli.sources.sheet import contact_sheet
+    from kdcli.sources.sheet import contact_sheet, sheet_of
 
     source = load_source(spec)
-    sheet = contact_sheet(source, count=count)
+    if recipe is None and not set_:
+        rows = min(count, len(source))
+        sheet = contact_sheet(source, count=rows, over=over)
+    else:
+        from kdcli.config import load
+        from kdcli.recipes import read
+        from kdcli.training.look import augmented
+
+        config = load(*read(recipe or "plain"), {"data": spec, "seed": session.seed_given}, set_ or ())
+        rows = count  # a small source comes round again, augmented otherwise
+        sheet = sheet_of(augmented(config, rows, device=session.device), over=over)
     write_image(out, sheet)
-    rows = min(count, len(source))
     document = {"spec": spec, "out": str(out), "items": rows, "height": sheet.shape[1], "width": sheet.shape[2]}
     session.result(document, f"{out}: {rows} of {len(source)} items of {spec}")
 

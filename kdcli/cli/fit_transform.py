@@ -21,8 +21,8 @@ _Statistics = Annotated[Path | None, typer.Option(
     "--statistics", metavar="FILE.safetensors", help="Recorded statistics to fit to, instead of the batch norms'.",
 )]
 _Tap = Annotated[list[str] | None, typer.Option(
-    "--tap", metavar="NAME", help="Inner feature to record, or module:PATH; repeat for several. Else all that the "
-    "teacher names.",
+    "--tap", metavar="NAME", help="Inner feature to record: a name of the teacher's, module:PATH, input:PATH, or "
+    "batch-norms for what enters these; repeat for several. Else all that the teacher names.",
 )]
 _Mixer = Annotated[list[str] | None, typer.Option("--mixer", help="Mix before the transformation.", metavar="SPEC")]
 _Steps = Annotated[int | None, typer.Option(
@@ -32,6 +32,25 @@ _Size = Annotated[str, typer.Option("--size", help="Height and width of the imag
 _Batch = Annotated[int, typer.Option("--batch-size", min=1, help="Images measured together.", metavar="N")]
 _Lr = Annotated[float, typer.Option("--lr", help="Learning rate.")]
 _Form = Annotated[Literal["residual", "affine", "both"], typer.Option("--form", help="Kind of network.")]
+_Width = Annotated[int, typer.Option("--width", min=1, help="Channels inside the network.", metavar="N")]
+_Layers = Annotated[int, typer.Option("--layers", min=0, help="Convolutions inside the network.", metavar="N")]
+_Choice = Annotated[list[str] | None, typer.Option(
+    "--statistics-layer", metavar="LAYER", help="Layer of the teacher that counts: a name, a pattern with *, first:N, "
+    "last:N, every:K, or one of them with ! in front to leave it out; repeat for several. Else all.",
+)]
+_Weight = Annotated[list[str] | None, typer.Option(
+    "--statistics-weight", metavar="LAYER=WEIGHT", help="Weight of a layer, named in the same way; repeat for several.",
+)]
+_First = Annotated[float, typer.Option(
+    "--statistics-first", min=0, help="Further weight of the teacher's layer that runs first.", metavar="WEIGHT",
+)]
+_Plot = Annotated[Path | None, typer.Option(
+    "--plot", metavar="FILE.png", help="Plot of the layers' statistics before and after; OUT-layers.png. Needs "
+    "matplotlib.",
+)]
+_Picture = Annotated[Path | None, typer.Option(
+    "--picture", metavar="FILE.png", help="Images before and after, with the teacher's depth; OUT-images.png.",
+)]
 _Content = Annotated[float, typer.Option("--content", min=0, help="Weight of the term that keeps edges in place.")]
 _Norm = Annotated[Literal["l2", "relative"], typer.Option("--norm", help="How layers are compared and weighed.")]
 
@@ -44,18 +63,25 @@ def register(app: typer.Typer) -> None:
         session: Session, teacher: _Teacher, data: _Data, out: _Out = None, record: _Record = None,
         statistics: _Statistics = None, tap: _Tap = None, mixer: _Mixer = None, steps: _Steps = None,
         size: _Size = "96x128", batch_size: _Batch = 16, lr: _Lr = 2e-3, form: _Form = "both", content: _Content = 1.0,
-        norm: _Norm = "relative",
+        norm: _Norm = "relative", width: _Width = 32, layers: _Layers = 2, statistics_layer: _Choice = None,
+        statistics_weight: _Weight = None, statistics_first: _First = 1.0, plot: _Plot = None, picture: _Picture = None,
     ) -> None:
         """Fit a network that carries images into the statistics that a teacher remembers, or record these."""
-        from kdcli.config import StageConfig
+        from kdcli.config import StageConfig, weights_by_name
         from kdcli.spec import parse_size
         from kdcli.training import fit_transform as library
 
         if (out is None) == (record is None):
             raise ConfigError("give either --out FILE, to fit a transformation, or --record FILE, to record statistics")
         if record is not None:
-            if statistics is not None:
-                raise ConfigError(f"--statistics {statistics} is for fitting; leave it out with --record")
+            fitting = {
+                "--statistics": statistics, "--plot": plot, "--picture": picture,
+                "--statistics-layer": next(iter(statistics_layer or ()), None),
+                "--statistics-weight": next(iter(statistics_weight or ()), None),
+            }
+            for flag, given in fitting.items():
+                if given is not None:
+                    raise ConfigError(f"{flag} {given} is for fitting; leave it out with --record")
             stage = StageConfig(
                 name="record", train="transform", data=data, teachers=(teacher,), mixers=tuple(mixer or ()),
                 steps=steps, epochs=1 if steps is None else None, batch_size=batch_size, size=parse_size(size),
@@ -75,14 +101,19 @@ def register(app: typer.Typer) -> None:
         stage = StageConfig(
             name="fit-transform", train="transform", data=data, teachers=(teacher,), mixers=tuple(mixer or ()),
             steps=steps, batch_size=batch_size, size=parse_size(size), lr=lr, network=form, content=content, norm=norm,
-            statistics="none" if statistics is None else str(statistics),
+            statistics="none" if statistics is None else str(statistics), network_width=width, network_layers=layers,
+            statistics_layers=tuple(statistics_layer or ()), statistics_first=statistics_first,
+            statistics_weights=weights_by_name(statistics_weight or (), "--statistics-weight"),
         )
         with session.progress() as display:
             bar = display.add_task("fitting", total=steps, note="")
             found = library.fit_transform(
-                stage, out, seed=session.seed, device=session.device,
+                stage, out, plot=plot, picture=picture, seed=session.seed, device=session.device,
                 told=lambda what, done, total: display.update(bar, completed=done),
             )
+        for note in found["notes"]:
+            session.note(note)
         change = f"{found['before']:.4g} -> {found['after']:.4g}"
         worse = "" if found["after"] < found["before"] else "; no better: try other images, --lr or --steps"
-        session.result(found, f"{out}: statistics loss {change} in {steps} steps{worse}")
+        drawn = " and ".join(found[key] for key in ("plot", "picture") if found[key] is not None)
+        session.result(found, f"{out}: statistics loss {change} in {steps} steps{worse}\nsee {drawn}")

@@ -111,6 +111,13 @@ def dry_run(session: Session, config: RunConfig) -> None:
                 f"{row['memory_mib']:.0f} MiB at the peak; an epoch is {row['steps_per_epoch']} steps, "
                 f"about {row['seconds_per_epoch'] / 60:.1f} min"
             )
+            if "teacher_cache" in row:
+                cache = row["teacher_cache"]
+                typer.echo(
+                    f"{row['stage']}: teacher cache of {cache['images']} images, {cache['missing']} to be asked for, "
+                    f"about {cache['seconds'] / 60:.1f} min, at most {cache['bytes'] / 1e9:.3g} GB in "
+                    f"{', '.join(cache['folders'])}"
+                )
         for name, count in told["parameters"].items():
             typer.echo(f"{name}: {count:,} parameters")
         typer.echo(f"terms at the first step: {told['terms']}")

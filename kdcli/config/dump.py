@@ -31,9 +31,9 @@ def _line(key: str, value: Any, origin: str) -> list[str]:
 
 
 def _toml(value: Any, key: str = "") -> str:
-    if key == "size":
+    if key in ("size", "crop", "eval_size") and isinstance(value, tuple):
         return f'"{value[0]}x{value[1]}"'
-    if key == "losses":
+    if key in ("losses", "views", "statistics_weights"):
         return "{ " + ", ".join(f"{_toml(name)} = {weight!r}" for name, weight in value) + " }"
     if isinstance(value, bool):
         return "true" if value else "false"

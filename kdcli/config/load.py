@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from kdcli.config.schema import RUN_KEYS, RunConfig, StageConfig, TwinConfig
+from kdcli.config.schema import RUN_KEYS, RunConfig, StageConfig, TwinConfig, check_views
 from kdcli.config.values import convert, keys, known_only
 from kdcli.errors import ConfigError, nearest
 from kdcli.spec import parse
@@ -96,6 +96,9 @@ def _apply_setting(run: dict[str, Any], stages: list[dict[str, Any]], setting: s
         raise ConfigError(f"--set '{setting}' is not KEY=VALUE; write for example --set distill.lr=1e-4")
     where, _, name = key.strip().replace("-", "_").rpartition(".")
     known = [f.name for f in fields(StageConfig)]
+    entry = ""
+    if where == "views" or where.endswith(".views"):  # one entry of that table
+        where, name, entry = where.removesuffix("views").removesuffix("."), "views", name
     if name in RUN_KEYS and where in ("", "run"):
         run[name], origins[f"run.{name}"] = convert(name, _literal(text), RunConfig, f"--set {key}"), "--set"
         return
@@ -110,8 +113,10 @@ def _apply_setting(run: dict[str, Any], stages: list[dict[str, Any]], setting: s
         raise ConfigError(
             f"--set '{key}': there is no stage '{where}'.{nearest(where, names)} Stages: {', '.join(names)}"
         )
-    value = convert(name, _literal(text), StageConfig, f"--set {key}")
     for stage in chosen:
+        given = _literal(text)
+        whole = {**dict(stage.get(name, ())), entry: given} if entry else given
+        value = convert(name, whole, StageConfig, f"--set {key}")
         stage[name], origins[f"{stage['name']}.{name}"] = value, "--set"
         if name in ("steps", "epochs"):
             stage["epochs" if name == "steps" else "steps"] = None
@@ -133,5 +138,6 @@ def _check(config: RunConfig) -> None:
         fitted = fitted or stage.train == "transform"
         if stage.train == "student" and stage.transform == "fitted" and not fitted:
             raise ConfigError(f"stage '{stage.name}' wants a fitted transformation, but no earlier stage fits one")
+        check_views(stage)
         for text in (config.student, stage.data, *stage.teachers, *stage.mixers, *(name for name, _ in stage.losses)):
             parse(text)

@@ -41,7 +41,11 @@ def convert(key: str, value: Any, owner: type, where: str) -> Any:
         ConfigError: a value of the wrong type.
     """
     kind = typing.get_type_hints(owner)[key]
-    if key == "size":
+    if key == "eval_size" and value in ("training", "native"):
+        return value
+    if key == "crop" and value in (None, "none"):
+        return None
+    if key in ("size", "crop", "eval_size"):
         if isinstance(value, str):
             return parse_size(value)
         whole = isinstance(value, list | tuple) and all(isinstance(side, int) for side in value)
@@ -54,6 +58,19 @@ def convert(key: str, value: Any, owner: type, where: str) -> Any:
         if isinstance(value, Mapping) and all(isinstance(w, int | float) for w in value.values()):
             return tuple((name, float(weight)) for name, weight in value.items())
         raise ConfigError(f"{where} must be a table of loss = weight, not {value!r}")
+    if key == "views":
+        if isinstance(value, Mapping) and all(_is_number(w) for w in value.values()):
+            return tuple((name, float(weight)) for name, weight in value.items())
+        raise ConfigError(f"{where} must be a table of view = weight, for example {{ plain = 0.5 }}, not {value!r}")
+    if key == "statistics_weights":
+        if isinstance(value, Mapping) and all(isinstance(w, int | float) for w in value.values()):
+            return tuple((name, float(weight)) for name, weight in value.items())
+        raise ConfigError(f"{where} must be a table of layer = weight, not {value!r}; write {{ \"first:1\" = 10 }}")
+    if key == "statistics_layers":
+        value = [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
+            return tuple(value)
+        raise ConfigError(f"{where} must be a list of layers, not {value!r}; write [\"*layer4*\", \"first:3\"]")
     if key in ("eval_data", "export", "task_loss") and value == "none":
         return None  # for the other keys "none" is a value of its own
     if key in ("teachers", "mixers"):
@@ -61,11 +78,22 @@ def convert(key: str, value: Any, owner: type, where: str) -> Any:
         if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
             return tuple(value)
         raise ConfigError(f"{where} must be a list of specs, not {value!r}")
+    if key == "teacher_flip" and isinstance(value, bool):
+        value = str(value).lower()
     return _check_type(value, kind, where)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _check_type(value: Any, kind: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is tuple:
+        numbers = isinstance(value, list | tuple) and all(type(part) in (int, float) for part in value)
+        if not numbers or len(value) != len(arguments):
+            raise ConfigError(f"{where}={value!r} must be {len(arguments)} numbers; write for example [0.9, 1.1]")
+        return tuple(map(float, value))
     if origin is Literal:
         if value not in arguments:
             raise ConfigError(
@@ -84,13 +112,20 @@ def _check_type(value: Any, kind: Any, where: str) -> Any:
 
 
 def loss_weights(flags: Iterable[str] | None) -> tuple[tuple[str, float], ...] | None:
-    """Parse ``--loss NAME=WEIGHT`` flags; the weight is what follows the last ``=``, or 1 where there is none.
+    """Parse ``--loss NAME=WEIGHT`` flags; None where there is none.
 
     Raises:
         ConfigError: a weight that is no number.
     """
-    if not flags:
-        return None
+    return weights_by_name(flags, "--loss", "l1=0.5") if flags else None
+
+
+def weights_by_name(flags: Iterable[str], where: str, example: str = "first:1=10") -> tuple[tuple[str, float], ...]:
+    """Parse ``NAME=WEIGHT`` flags; the weight is what follows the last ``=``, or 1 where there is none.
+
+    Raises:
+        ConfigError: a weight that is no number.
+    """
     weights = []
     for flag in flags:
         name, equals, text = flag.rpartition("=")
@@ -100,6 +135,6 @@ def loss_weights(flags: Iterable[str] | None) -> tuple[tuple[str, float], ...] |
             weights.append((name, float(text)))
         except ValueError:
             raise ConfigError(
-                f"--loss '{flag}' has no number as its weight; write NAME=WEIGHT, for example l1=0.5"
+                f"{where} '{flag}' has no number as its weight; write NAME=WEIGHT, for example {example}"
             ) from None
     return tuple(weights)

@@ -50,6 +50,7 @@ class SiLog(DepthLoss):
         variance = masked_mean((ratio - mean.view(keep)).square(), valid, dim)
         count = valid.sum(dim)
         if self.unbiased:
-            variance = variance * (count / (count - 1).clamp_min(1)).to(variance.dtype)
+            number = count.to(variance.dtype)
+            variance = variance * (number / (number - 1).clamp_min(1))
         root = safe_sqrt(variance + (1 - self.variance_focus) * mean.square())
         return self.factor * masked_mean(root, count > 0)

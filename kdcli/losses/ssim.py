@@ -42,6 +42,8 @@ class Ssim(PointwiseLoss):
             raise ConfigError(f"ssim: sigma={sigma} and data_range={data_range} must be above 0")
         self.window, self.sigma, self.data_range = window, sigma, data_range
         self.border, self.absolute = border, absolute
+        self.rounded_window = False
+        """Whether the window is two-dimensional in float32, as TIE-KD's: it then sums to 1 within seven digits."""
 
     def pixel(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Return 1 - SSIM at each pixel, B x 1 x h x w."""
@@ -77,12 +79,17 @@ class Ssim(PointwiseLoss):
 
     def _kernel(self, like: Tensor) -> Tensor:
         # In float64: a window that sums to 1 only within float32 shows in float64 variances, differences of squares.
-        at = torch.arange(self.window, device=like.device, dtype=torch.float64) - self.window // 2
+        kind = torch.float32 if self.rounded_window else torch.float64
+        at = torch.arange(self.window, device=like.device, dtype=kind) - self.window // 2
         bell = torch.exp(-at.square() / (2 * self.sigma**2))
-        return (bell / bell.sum()).to(like.dtype)
+        return bell / bell.sum()
 
     def _blur(self, maps: Tensor, kernel: Tensor) -> Tensor:
         channels, half = maps.shape[1], self.window // 2
+        if self.rounded_window:
+            square = torch.outer(kernel, kernel).to(maps.dtype).expand(channels, 1, -1, -1)
+            return functional.conv2d(maps, square, padding=half, groups=channels)
+        kernel = kernel.to(maps.dtype)
         column = kernel.view(1, 1, -1, 1).expand(channels, 1, -1, 1)
         row = kernel.view(1, 1, 1, -1).expand(channels, 1, 1, -1)
         maps = functional.conv2d(maps, column, padding=(half, 0), groups=channels)

@@ -38,7 +38,8 @@ class CutMix:
         donor = donors(batch, ctx)
         mask = self.boxes(len(batch), batch.image.shape[-2], batch.image.shape[-1], ctx, device)
         mixed = replace(
-            batch, image=paste(mask[:, None], donor.image, batch.image), depth=None, valid=None, labelled=None
+            batch, image=paste(mask[:, None], donor.image, batch.image), depth=None, valid=None, labelled=None,
+            taught=None,
         )
         if batch.instances is not None and donor.instances is not None:
             mixed = replace(mixed, instances=merge_instances(batch.instances, donor.instances, mask))

@@ -38,4 +38,4 @@ class MixUp:
         weight = torch.minimum(weight, 1 - weight)
         weight = torch.where(uniform((count,), ctx, device) < self.probability, weight, 0.0)
         image = blend(batch.image, other, weight.view(-1, 1, 1, 1).to(batch.image.dtype))
-        return replace(batch, image=image, depth=None, valid=None, labelled=None, instances=None)
+        return replace(batch, image=image, depth=None, valid=None, labelled=None, instances=None, taught=None)

@@ -104,7 +104,7 @@ class ObjectMixer:
         # Only what is read below is copied from the partners; all of it is ours to write into.
         needed = replace(
             batch, depth=batch.depth if self.occlusion else None, valid=batch.valid if self.occlusion else None,
-            intrinsics=None, labelled=None,
+            intrinsics=None, labelled=None, taught=None,
         )
         donor = needed.map_tensors(lambda tensor: tensor.index_select(0, order))
         assert donor.instances is not None
@@ -116,14 +116,15 @@ class ObjectMixer:
         instances = paste(mask, placed.instances.add_(top.view(-1, 1, 1)), batch.instances)
         if placed.depth is not None:
             return replace(
-                batch, image=paste(mask[:, None], placed.image, batch.image), depth=placed.depth, instances=instances
+                batch, image=paste(mask[:, None], placed.image, batch.image), depth=placed.depth, instances=instances,
+                taught=None,
             )
         radius = round(self.feather * min(mask.shape[-2:]))
         image = (
             blend(batch.image, placed.image, _opacity(mask, radius)) if radius
             else paste(mask[:, None], placed.image, batch.image)
         )
-        return replace(batch, image=image, instances=instances, depth=None, valid=None, labelled=None)
+        return replace(batch, image=image, instances=instances, depth=None, valid=None, labelled=None, taught=None)
 
     def _slots(self, instances: Tensor, low: Tensor, top: Tensor) -> Tensor:
         """Return ids B x H x W as slots of the tables, B x HW in 0..max_ids-1."""

@@ -7,6 +7,7 @@ training are spent on the picture and not on finding the scale.
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,9 @@ from kdcli.errors import SpecError
 
 Answer = tuple[Tensor, Tensor | None, Tensor | None]
 """Depth B x 1 x h x w in metres, probs B x K x h x w and centers (K,), the latter two of heads over bins."""
+
+
+Spacing = Literal["log", "even"]
 
 
 class DirectHead(nn.Module):
@@ -40,30 +44,50 @@ class DirectHead(nn.Module):
 
 
 class BinsHead(nn.Module):
-    """Classify depth over fixed, log-spaced bins; depth is the expectation, sum of probs times centers."""
+    """Classify depth over fixed bins; depth is the expectation, sum of probs times centers.
+
+    ``spacing``: bins that are even in the logarithm of depth (``log``) or in depth itself (``even``).
+    """
 
     centers: Tensor
 
-    def __init__(self, channels: int, min_depth: float, max_depth: float, bins: int) -> None:
+    def __init__(self, channels: int, min_depth: float, max_depth: float, bins: int, spacing: Spacing = "log") -> None:
         super().__init__()
         check_range(min_depth, max_depth)
-        if bins < 2:
-            raise SpecError(f"bins={bins} is too few for a distribution; use 2 or more, for example 64")
-        edges = torch.linspace(math.log(min_depth), math.log(max_depth), bins + 1, dtype=torch.float64)
-        middles = (edges[1:] + edges[:-1]) / 2
-        self.register_buffer("centers", middles.exp().float(), persistent=False)
+        centers = bin_centers(min_depth, max_depth, bins, spacing)
+        self.register_buffer("centers", centers.float(), persistent=False)
         self.conv = nn.Conv2d(channels, bins, 3, padding=1)
         nn.init.normal_(self.conv.weight, std=0.01)
         # A broad bump in the middle: with equal logits the expectation would lie far above the geometric middle.
-        offset = (middles - middles.mean()) / (0.15 * (edges[-1] - edges[0]))
+        floor, span = math.log(min_depth), math.log(max_depth / min_depth)
+        bias = -0.5 * ((centers.log() - floor - span / 2) / (0.15 * span)).square()
+        if spacing == "even":
+            bias = bias - centers.log()  # as much of the bump as falls into a bin, of width 1 / depth in log depth
         with torch.no_grad():
-            self.conv.bias.copy_(-0.5 * offset.square())  # type: ignore[union-attr]
+            self.conv.bias.copy_(bias)  # type: ignore[union-attr]
 
     def forward(self, feature: Tensor) -> Answer:
         """Return depth, probs and centers."""
         probs = torch.softmax(self.conv(feature).float(), dim=1)
         depth = (probs * self.centers.view(1, -1, 1, 1)).sum(dim=1, keepdim=True)
         return depth, probs, self.centers
+
+
+def bin_centers(min_depth: float, max_depth: float, bins: int, spacing: Spacing) -> Tensor:
+    """Return the middles of bins that fill a range, K in float64 metres, even in depth or in its logarithm.
+
+    Raises:
+        SpecError: fewer than two bins, or an unknown spacing.
+    """
+    if bins < 2:
+        raise SpecError(f"bins={bins} is too few for a distribution; use 2 or more, for example 64")
+    if spacing not in ("log", "even"):
+        raise SpecError(f"spacing={spacing} is unknown; use log or even")
+    log = spacing == "log"
+    low, high = (math.log(min_depth), math.log(max_depth)) if log else (min_depth, max_depth)
+    edges = torch.linspace(low, high, bins + 1, dtype=torch.float64)
+    middles = (edges[1:] + edges[:-1]) / 2
+    return middles.exp() if log else middles
 
 
 def check_range(min_depth: float, max_depth: float) -> None:

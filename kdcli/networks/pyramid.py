@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from kdcli.errors import SpecError
 from kdcli.networks.backbone import create_backbone, describe
 from kdcli.networks.decoder import Decoder
-from kdcli.networks.heads import BinsHead, DirectHead
+from kdcli.networks.heads import BinsHead, DirectHead, Spacing
 from kdcli.networks.normalise import IMAGENET_MEAN, IMAGENET_STD, Normalise
 from kdcli.types import DepthKind, Prediction, Tap
 
@@ -32,6 +32,7 @@ class PyramidNet(nn.Module):
         *,
         head: str = "direct",
         bins: int = 64,
+        spacing: Spacing = "log",
         min_depth: float = 0.1,
         max_depth: float = 10.0,
         pretrained: bool = False,
@@ -55,7 +56,9 @@ class PyramidNet(nn.Module):
         self.decoder = Decoder(channels, reductions, decoder)
         width = self.decoder.channels
         self.head: nn.Module = (
-            BinsHead(width, min_depth, max_depth, bins) if head == "bins" else DirectHead(width, min_depth, max_depth)
+            BinsHead(width, min_depth, max_depth, bins, spacing)
+            if head == "bins"
+            else DirectHead(width, min_depth, max_depth)
         )
         self.depth_range = (min_depth, max_depth)
         self.taps = self._name_taps(channels, reductions)

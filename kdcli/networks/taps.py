@@ -11,6 +11,9 @@ from torch import Tensor, nn
 from kdcli.errors import ConfigError, nearest
 from kdcli.types import Tap
 
+INPUT = "input:"
+"""Begins the name of what enters a submodule."""
+
 
 class TapReader:
     """Collect asked features of whatever the model computes inside the ``with`` block.
@@ -22,7 +25,7 @@ class TapReader:
         feature = reader.features["enc3"]
 
     A later pass overwrites an earlier one. Gradients are kept. Names are those of ``model.taps``; ``module:path``
-    addresses any submodule of the module tree.
+    addresses what leaves any submodule of the module tree, ``input:path`` what enters it.
     """
 
     def __init__(self, model: nn.Module, names: Iterable[str]) -> None:
@@ -37,7 +40,10 @@ class TapReader:
 
     def __enter__(self) -> TapReader:
         for name, module in self._modules.items():
-            self._handles.append(module.register_forward_hook(self._keep(name)))
+            if name.startswith(INPUT):
+                self._handles.append(module.register_forward_pre_hook(self._keep_input(name)))
+            else:
+                self._handles.append(module.register_forward_hook(self._keep(name)))
         return self
 
     def __exit__(
@@ -55,6 +61,10 @@ class TapReader:
 
         return hook
 
+    def _keep_input(self, name: str) -> Any:
+        hook = self._keep(name)
+        return lambda module, inputs: hook(module, None, inputs)
+
 
 def locate(model: nn.Module, name: str) -> nn.Module:
     """Return the submodule that a tap name or ``module:path`` means.
@@ -63,8 +73,8 @@ def locate(model: nn.Module, name: str) -> nn.Module:
         ConfigError: there is none; the message names the nearest.
     """
     taps: Mapping[str, Tap] = getattr(model, "taps", {})
-    if name.startswith("module:"):
-        path = name.removeprefix("module:")
+    if name.startswith(("module:", INPUT)):
+        path = name.partition(":")[2]
     elif name in taps:
         path = taps[name].module
     else:

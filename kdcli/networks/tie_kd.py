@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from kdcli.networks.backbone import timm_network
 from kdcli.networks.densedepth import DenseDecoder, Up
+from kdcli.networks.heads import Spacing, bin_centers
 
 RESPONSE_BINS = 256
 """Rows of the unused layer over bins that students with a response head carry along."""
@@ -47,14 +48,15 @@ LAYOUTS = {
 class TieKdNet(nn.Module):
     """The network on normalised images, B x 3 x H x W to the same size where that is a multiple of four.
 
-    ``head=dpm`` spreads ``bins`` uniform bins over the range, and depth is the expectation over their centres;
-    ``head=response`` gives depth as a sigmoid times ``max_depth``.
+    ``head=dpm`` spreads ``bins`` over the range, evenly or evenly in its logarithm, and depth is the expectation over
+    their centres; ``head=response`` gives depth as a sigmoid times ``max_depth``.
     """
 
     centers: Tensor
 
     def __init__(
-        self, backbone: str, head: str, *, bins: int, min_depth: float, max_depth: float, pretrained: bool = False
+        self, backbone: str, head: str, *, bins: int, min_depth: float, max_depth: float, spacing: Spacing = "even",
+        pretrained: bool = False,
     ) -> None:
         super().__init__()
         layout = LAYOUTS[backbone]
@@ -63,8 +65,12 @@ class TieKdNet(nn.Module):
         )
         self.decode_head = Head(layout, bins if head == "dpm" else RESPONSE_BINS)
         self.head, self.max_depth = head, max_depth
-        edges = torch.linspace(min_depth, max_depth, bins + 1)
-        self.register_buffer("centers", (edges[1:] + edges[:-1]) / 2, persistent=False)
+        if spacing == "even":  # in float32, as released
+            edges = torch.linspace(min_depth, max_depth, bins + 1)
+            centers = (edges[1:] + edges[:-1]) / 2
+        else:
+            centers = bin_centers(min_depth, max_depth, bins, spacing).float()
+        self.register_buffer("centers", centers, persistent=False)
 
     def forward(self, image: Tensor) -> Answer:
         """Return depth in metres, with the distribution over bins where the head has one."""

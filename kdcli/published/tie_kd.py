@@ -33,11 +33,12 @@ class TieKd(Published):
     """TIE-KD student (``backbone=mobilenet_v2``, ``resnet18``, ``resnet50``): metric depth at the image's size.
 
     ``head=dpm`` gives a distribution over uniform bins (``probs`` and ``centers``) and depth as its expectation,
-    ``head=response`` depth alone. ``dataset=kitti`` is 257 bins to 80 m, ``nyu`` 49 bins to 10 m; ``bins`` and
-    ``max_depth`` change either. A checkpoint of HPC-Lab-KOREATECH/TIE-KD as location tells its backbone, head and bins,
-    and by 257 or 49 bins its data set; otherwise that is kitti where the file's name says so or ``max_depth`` exceeds
-    20 m, else nyu, unless ``dataset`` is given. Without one it is a student to train: by default MobileNetV2 with bins,
-    for the data set that ``max_depth`` fits; ``pretrained=true`` begins with ImageNet weights in the backbone.
+    ``head=response`` depth alone. ``dataset=kitti`` is 257 bins to 80 m, ``nyu`` 49 bins to 10 m; ``bins``,
+    ``min_depth`` and ``max_depth`` change them, ``spacing=log`` makes the bins even in the logarithm of depth. A
+    checkpoint of HPC-Lab-KOREATECH/TIE-KD as location tells its backbone, head and bins, and by 257 or 49 bins its
+    data set; otherwise that is kitti where the file's name says so or ``max_depth`` exceeds 20 m, else nyu, unless
+    ``dataset`` is given. Without one it is a student to train: by default MobileNetV2 with bins, for the data set that
+    ``max_depth`` fits; ``pretrained=true`` begins with ImageNet weights in the backbone.
     """
 
     title: ClassVar[str] = "TIE-KD"
@@ -48,7 +49,8 @@ class TieKd(Published):
     def __init__(
         self, location: str | None = None, *, backbone: Literal["mobilenet_v2", "resnet18", "resnet50"] | None = None,
         head: Literal["dpm", "response"] | None = None, dataset: Literal["kitti", "nyu"] | None = None,
-        max_depth: float | None = None, bins: int | None = None, pretrained: bool = False,
+        min_depth: float = MIN_DEPTH, max_depth: float | None = None, bins: int | None = None,
+        spacing: Literal["even", "log"] = "even", pretrained: bool = False,
     ) -> None:
         """Build the network, and fill it where a checkpoint is given.
 
@@ -66,7 +68,7 @@ class TieKd(Published):
             chosen |= _told_by(read, asked)
         far, count = RANGES[chosen["dataset"]]
         far = far if max_depth is None else max_depth
-        check_range(MIN_DEPTH, far)
+        check_range(min_depth, far)
         dpm = chosen["head"] == "dpm"
         if not dpm and bins is not None:
             raise SpecError(f"bins={bins} belongs to head=dpm, a response head has none; leave it out")
@@ -75,14 +77,18 @@ class TieKd(Published):
             raise SpecError(f"bins={count} is too few for a distribution; use 2 or more, for example 257")
         self.normalise = Normalise()
         with drawing(read):
-            self.network = TieKdNet(chosen["backbone"], chosen["head"], bins=count, min_depth=MIN_DEPTH, max_depth=far,
-                                    pretrained=pretrained and read is None)
+            self.network = TieKdNet(chosen["backbone"], chosen["head"], bins=count, min_depth=min_depth, max_depth=far,
+                                    spacing=spacing, pretrained=pretrained and read is None)
         if read is not None:
             rules = _MOBILENET if chosen["backbone"] == "mobilenet_v2" else _RESNET
             self.fill(read, rename(read.state, rules, read.path, network="TIE-KD", advice=_ADVICE))
-        self.depth_range = (MIN_DEPTH if dpm else 0.0, far)
-        self.read_out = ReadOut(clip=(MIN_DEPTH, far), resize="bilinear-corners", flip=True)
+        self.depth_range = (min_depth if dpm else 0.0, far)
+        self.read_out = ReadOut(clip=(min_depth, far), resize="bilinear-corners", flip=True)
         resolved = {"max_depth": f"{far:.12g}", **({"bins": count} if dpm else {}), **chosen}
+        if min_depth != MIN_DEPTH:
+            resolved["min_depth"] = f"{min_depth:.12g}"
+        if spacing != "even":
+            resolved["spacing"] = spacing
         self.architecture = ",".join(["tie-kd", *(f"{key}={value}" for key, value in resolved.items())])
         self.taps = _taps(chosen["backbone"])
 

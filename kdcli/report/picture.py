@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,9 +38,14 @@ def comparison(path: Path, examples: Sequence[Example], *, unit: str = "", colou
     write_picture(path, with_legend(grid, legend(grid.shape[-1], limits, unit=unit, name=colours)))
 
 
-def contact_sheet(path: Path, rows: Mapping[str, Tensor]) -> None:
-    """Draw labelled rows of images, each N x 3 x H x W in 0..1."""
+def contact_sheet(path: Path, rows: Mapping[str, Tensor], foot: Callable[[int], Tensor] | None = None) -> None:
+    """Draw labelled rows of images, each N x 3 x H x W in 0..1.
+
+    foot: makes what stands below, of a given width, 3 x h x width.
+    """
     blocks = [_grid([name], [[_panel(image) for image in images]]) for name, images in rows.items()]
+    if foot is not None:
+        blocks.append(foot(blocks[0].shape[-1]))
     write_picture(path, torch.cat(blocks, dim=1))
 
 

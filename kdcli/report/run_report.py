@@ -29,6 +29,14 @@ def write_run_report(
         for name, caption in (
             ("picture.png", "Held-out images; one range of colours, near is warm."),
             ("images.png", "Training images before and after mixing and transformation."),
+            (
+                "transform-images.png",
+                "What the transformation network does to images, and to what the teacher sees in them.",
+            ),
+            (
+                "transform-layers.png",
+                "Distance to the teacher's feature statistics before and after the fit, on images set aside.",
+            ),
         )
         if (path := folder / name).is_file()
     ]

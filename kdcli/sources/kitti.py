@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 from kdcli.errors import DataError
 from kdcli.protocols import API_VERSION
+from kdcli.sources.cuts import KITTI_BENCHMARK
 from kdcli.sources.lists import LIST_PATTERN, Line, Locator, existing_root, find_list, read_list, require_some
 from kdcli.sources.matching import natural_key
 from kdcli.sources.pairs import Pair, PairSource, Selection
@@ -23,8 +24,8 @@ class KittiSource(PairSource):
 
     list: list file, as written or below ROOT; a single ``*_files_with_gt.txt`` in ROOT is found by itself. split: which
     of several such lists. images, depths: the raw and the annotated tree, where they are not below ROOT. gt: ``only``
-    leaves out frames without ground truth. Depth is read at ``scale`` units per metre. start, stop, every, count, seed:
-    as in ``Selection``.
+    leaves out frames without ground truth. crop: ``kb`` keeps 352 x 1216 at the bottom centre of every frame. Depth is
+    read at ``scale`` units per metre. start, stop, every, count, seed: as in ``Selection``.
     """
 
     api_version: ClassVar[int] = API_VERSION
@@ -34,8 +35,8 @@ class KittiSource(PairSource):
     def __init__(
         self, *, location: str, list: str | None = None, images: str | None = None, depths: str | None = None,
         split: Literal["train", "test"] | None = None, gt: Literal["all", "only"] = "all",
-        scale: float = 256.0, start: int = 0, stop: int | None = None, every: int = 1, count: int | None = None,
-        seed: int | None = None,
+        crop: Literal["none", "kb"] = "none", scale: float = 256.0, start: int = 0, stop: int | None = None,
+        every: int = 1, count: int | None = None, seed: int | None = None,
     ) -> None:
         root = existing_root(location)
         path = find_list(root, list, split)
@@ -59,6 +60,7 @@ class KittiSource(PairSource):
         self._calibrations: dict[Path, dict[str, tuple[float, ...]]] = {}
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
         super().__init__(pairs, selection=selection, scale=scale, where=location)
+        self.cut = KITTI_BENCHMARK if crop == "kb" else None
 
     def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float] | None:
         """Return the rectified camera of the recording, scaled to the image, else the list's focal length and centre.

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 
 from kdcli.errors import DataError
 from kdcli.protocols import API_VERSION
+from kdcli.sources.cuts import NYU_BORDER
 from kdcli.sources.lists import LIST_PATTERN, Locator, existing_root, find_list, read_list, require_some
 from kdcli.sources.matching import natural_key
 from kdcli.sources.pairs import Pair, PairSource, Selection
@@ -19,8 +20,9 @@ class NyuSource(PairSource):
     """Pairs named by a list file (``rgb depth focal``), or found as ``rgb_N`` beside ``sync_depth_N``.
 
     list: list file, as written or below ROOT; a single ``*_files_with_gt.txt`` in ROOT is found by itself. split: which
-    list or ``official_splits`` folder to use. Files are looked for in ROOT, ``sync`` and ``official_splits``. Depth is
-    read at ``scale`` units per metre. start, stop, every, count, seed: as in ``Selection``.
+    list or ``official_splits`` folder to use. Files are looked for in ROOT, ``sync`` and ``official_splits``. crop:
+    ``border`` keeps rows 45 to 471 and columns 43 to 607 of 480 x 640, without the white frame. Depth is read at
+    ``scale`` units per metre. start, stop, every, count, seed: as in ``Selection``.
     """
 
     api_version: ClassVar[int] = API_VERSION
@@ -29,8 +31,8 @@ class NyuSource(PairSource):
 
     def __init__(
         self, *, location: str, list: str | None = None, split: Literal["train", "test"] | None = None,
-        scale: float = 1000.0, start: int = 0, stop: int | None = None, every: int = 1, count: int | None = None,
-        seed: int | None = None,
+        crop: Literal["none", "border"] = "none", scale: float = 1000.0, start: int = 0, stop: int | None = None,
+        every: int = 1, count: int | None = None, seed: int | None = None,
     ) -> None:
         root = existing_root(location)
         path = find_list(root, list, split)
@@ -39,6 +41,7 @@ class NyuSource(PairSource):
         require_some(pairs, root, "list=FILE")
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
         super().__init__(pairs, selection=selection, scale=scale, where=location)
+        self.cut = NYU_BORDER if crop == "border" else None
 
     def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float] | None:
         """Return the toolbox's calibration for images of the sensor's size, else the focal length and image centre."""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kdcli.errors import ConfigError, DataError
 from kdcli.images import read_depth, read_image
+from kdcli.sources.cuts import Cut
 from kdcli.sources.instances import read_instances, resize_instances
 from kdcli.types import DepthKind, Finding, Sample
 
@@ -83,6 +84,9 @@ class PairSource:
     void: int | None = None
     """An id that means no object, beside 0."""
 
+    cut: Cut | None = None
+    """The part of every frame that is used; None = all of it."""
+
     def __init__(self, pairs: Sequence[Pair], *, selection: Selection | None, scale: float | None, where: str) -> None:
         """Take what a selection leaves of the pairs, or with None the pairs as they are."""
         if scale is not None and not scale > 0:
@@ -124,9 +128,10 @@ class PairSource:
             instances = torch.zeros(height, width, dtype=torch.int64)
         camera = self.camera(pair, height, width)
         intrinsics = None if camera is None else torch.tensor(camera, dtype=torch.float32)
-        return Sample(
+        sample = Sample(
             id=pair.id, image=image, depth=depth, valid=valid, instances=instances, intrinsics=intrinsics,
         )
+        return sample if self.cut is None else self.cut.apply(sample)
 
     def has(self, part: Literal["depth", "instances"]) -> bool:
         """Whether any of the pairs names a file of this part."""

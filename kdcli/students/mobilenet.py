@@ -21,7 +21,8 @@ VARIANTS = {
 class MobileNet(PyramidNet):
     """MobileNetV2 student with metric depth at half the image's size; images of any size.
 
-    ``head=bins`` classifies over ``bins`` log-spaced depths and also gives ``probs`` and ``centers``. ``decoder`` is
+    ``head=bins`` classifies over ``bins`` depths, even in the logarithm or (``spacing=even``) in metres, and also gives
+    ``probs`` and ``centers``. ``decoder`` is
     the width of the decoder's finest level.
     """
 
@@ -33,6 +34,7 @@ class MobileNet(PyramidNet):
         width: float = 1.0,
         head: Literal["direct", "bins"] = "direct",
         bins: int = 64,
+        spacing: Literal["log", "even"] = "log",
         min_depth: float = 0.1,
         max_depth: float = 10.0,
         pretrained: bool = False,
@@ -47,10 +49,10 @@ class MobileNet(PyramidNet):
         if width not in VARIANTS:
             raise SpecError(f"mobilenet has no width {width:g}; use one of {', '.join(f'{w:g}' for w in VARIANTS)}")
         super().__init__(
-            VARIANTS[width], head=head, bins=bins, min_depth=min_depth, max_depth=max_depth, pretrained=pretrained,
-            decoder=decoder,
+            VARIANTS[width], head=head, bins=bins, spacing=spacing, min_depth=min_depth, max_depth=max_depth,
+            pretrained=pretrained, decoder=decoder,
         )
         self.architecture = f"mobilenet,width={width:g}" + (
-            f",head={head},bins={bins},min_depth={min_depth},max_depth={max_depth},decoder={decoder}"
+            f",head={head},bins={bins},spacing={spacing},min_depth={min_depth},max_depth={max_depth},decoder={decoder}"
         )
         """Spec of the same network with random weights, to load trained ones into."""

@@ -21,6 +21,7 @@ class TimmStudent(PyramidNet):
         *,
         head: Literal["direct", "bins"] = "direct",
         bins: int = 64,
+        spacing: Literal["log", "even"] = "log",
         min_depth: float = 0.1,
         max_depth: float = 10.0,
         pretrained: bool = False,
@@ -33,10 +34,10 @@ class TimmStudent(PyramidNet):
             WeightsError: ``pretrained`` where the weights cannot be had.
         """
         super().__init__(
-            location, head=head, bins=bins, min_depth=min_depth, max_depth=max_depth, pretrained=pretrained,
-            decoder=decoder,
+            location, head=head, bins=bins, spacing=spacing, min_depth=min_depth, max_depth=max_depth,
+            pretrained=pretrained, decoder=decoder,
         )
         self.architecture = f"timm:{location}" + (
-            f",head={head},bins={bins},min_depth={min_depth},max_depth={max_depth},decoder={decoder}"
+            f",head={head},bins={bins},spacing={spacing},min_depth={min_depth},max_depth={max_depth},decoder={decoder}"
         )
         """Spec of the same network with random weights, to load trained ones into."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def teacher_key(config: RunConfig) -> str:
     """Return what the numbers of a cell's teachers depend on, as the name of their folder."""
     main = config.main
-    return digest([main.teachers, config.eval_data, config.protocol, config.align, main.size])
+    return digest([main.teachers, config.eval_data, config.protocol, config.align, config.evaluated_at])
 
 
 def measure_teachers(configs: Sequence[RunConfig], out: Path, device: torch.device, progress: Progress) -> None:
@@ -44,7 +44,7 @@ def measure_teachers(configs: Sequence[RunConfig], out: Path, device: torch.devi
             config.protocol,
             align=config.align,
             device=device,
-            size=config.main.size,
+            size=config.evaluated_at,
             spec=config.eval_data,
             progress=lambda done, total: progress.count("evaluated", done, total),
         )

@@ -11,9 +11,9 @@ import torch
 from kdcli.errors import KdcliError
 from kdcli.protocols import Mixer
 from kdcli.testing.context import fake_context
-from kdcli.testing.guards import global_random_state_kept, on_device_of_batch, same, unchanged
+from kdcli.testing.guards import global_random_state_kept, model_unchanged, on_device_of_batch, same, unchanged
 from kdcli.testing.make import Subject, subject
-from kdcli.testing.report import Report, Test, expect, run
+from kdcli.testing.report import Report, Skip, Test, expect, run
 from kdcli.testing.toys import toy_batch
 from kdcli.types import Batch
 
@@ -43,7 +43,7 @@ class MixerChecks:
             ("contract", self.contract), ("same size", self.same_size), ("image range", self.image_range),
             ("labels", self.labels), ("deterministic", self.deterministic), ("input kept", self.input_kept),
             ("batch of one", self.batch_of_one), ("unlabelled", self.unlabelled), ("no objects", self.no_objects),
-            ("device", self.device),
+            ("inner updates", self.inner_updates), ("device", self.device),
         ]
 
     def contract(self) -> None:
@@ -125,6 +125,22 @@ class MixerChecks:
         assert batch.instances is not None
         out = self.mix(replace(batch, instances=torch.zeros_like(batch.instances)))
         expect(torch.isfinite(out.image).all(), "makes images that are not finite")
+
+    def inner_updates(self) -> str:
+        """Expect an inner loss that is a number, reaches the inner parameters, and leaves student and teacher alone."""
+        mixer, ctx = self.it.build(), fake_context()
+        if not hasattr(mixer, "inner_parameters"):
+            raise Skip("it has none")
+        mixer.mix(ctx.batch, ctx)
+        own = list(mixer.inner_parameters())
+        expect(own, "has no inner parameters after the first batch")
+        with model_unchanged(ctx.student.model, "student"), model_unchanged(ctx.teacher.model, "teacher"):
+            loss = mixer.inner_loss(ctx)
+            expect(loss.dim() == 0 and torch.isfinite(loss), "inner_loss is no finite scalar")
+            found = [g for g in torch.autograd.grad(loss, own, allow_unused=True) if g is not None]
+        expect(found, "inner_loss reaches no inner parameter")
+        expect(all(torch.isfinite(g).all() for g in found), "inner_loss has a gradient that is not finite")
+        return f"{sum(p.numel() for p in own)} parameters"
 
     def device(self) -> str:
         """Expect new tensors on the batch's device."""

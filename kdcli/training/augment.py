@@ -1,58 +1,55 @@
-"""Augmentation on the device, before the mixers: mirroring, and colour changes."""
+"""Augmentation on the device, before the mixers: what a stage asks for, in one order.
+
+First what moves (mirror, rotation, crop; ``geometry.py``), then what only looks different (``photometric.py``). Random
+numbers are drawn for what is switched on alone, in that order, from the one generator.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import torch
-from torch import Tensor
 
+from kdcli.config import StageConfig
+from kdcli.training.geometry import mirror, turn_and_crop
+from kdcli.training.photometric import jitter, tone
+from kdcli.training.seeds import seed_of
 from kdcli.types import Batch
 
+_SAME = (1.0, 1.0)
 
-def augment(batch: Batch, *, flip: bool, jitter: float, generator: torch.Generator) -> Batch:
-    """Mirror half of the images with all that belongs to them, and vary brightness, contrast and colour.
 
-    ``jitter`` j draws a gain and a contrast per image from 1 +- j and a gain per channel from 1 +- j/2.
-    """
-    if flip:
-        batch = _mirror(batch, generator)
-    if jitter:
-        batch = replace(batch, image=_jitter(batch.image, jitter, generator))
+def augment(batch: Batch, stage: StageConfig, generator: torch.Generator) -> Batch:
+    """Return the batch as mixers and networks see it: images at the stage's ``crop``, else at its ``size``."""
+    if stage.flip:
+        batch = mirror(batch, generator)
+    if stage.rotate or stage.crop:
+        batch = turn_and_crop(
+            batch,
+            rotate=stage.rotate,
+            rotate_probability=stage.rotate_probability,
+            rotate_taught=stage.rotate_taught,
+            crop=stage.crop,
+            generator=generator,
+        )
+    if stage.jitter:
+        batch = replace(batch, image=jitter(batch.image, stage.jitter, generator))
+    if (stage.gamma, stage.brightness, stage.colour) != (_SAME, _SAME, _SAME):
+        batch = replace(
+            batch,
+            image=tone(
+                batch.image,
+                gamma=stage.gamma,
+                brightness=stage.brightness,
+                colour=stage.colour,
+                probability=stage.colour_probability,
+                generator=generator,
+            ),
+        )
     return batch
 
 
-def _mirror(batch: Batch, generator: torch.Generator) -> Batch:
-    chosen = torch.rand(len(batch), generator=generator, device=batch.image.device) < 0.5
-
-    def turn(tensor: Tensor | None) -> Tensor | None:
-        if tensor is None:
-            return None
-        return torch.where(chosen.view(-1, *[1] * (tensor.ndim - 1)), tensor.flip(-1), tensor)
-
-    intrinsics = batch.intrinsics
-    if intrinsics is not None:
-        fx, fy, cx, cy = intrinsics.unbind(1)
-        mirrored = torch.stack([fx, fy, batch.image.shape[-1] - cx, cy], dim=1)
-        intrinsics = torch.where(chosen[:, None], mirrored, intrinsics)
-    image = turn(batch.image)
-    assert image is not None
-    return replace(
-        batch,
-        image=image,
-        depth=turn(batch.depth),
-        valid=turn(batch.valid),
-        instances=turn(batch.instances),
-        intrinsics=intrinsics,
-        taught=turn(batch.taught),
-    )
-
-
-def _jitter(image: Tensor, strength: float, generator: torch.Generator) -> Tensor:
-    count = image.shape[0]
-    draws = torch.rand(count, 5, 1, 1, generator=generator, device=image.device) * 2 - 1
-    gain = 1 + strength * draws[:, 0:1]
-    contrast = 1 + strength * draws[:, 1:2]
-    colour = 1 + 0.5 * strength * draws[:, 2:5]
-    mean = image.mean(dim=(1, 2, 3), keepdim=True)
-    return (((image - mean) * contrast + mean) * gain * colour).clamp(0, 1)
+def augment_step(batch: Batch, stage: StageConfig, generator: torch.Generator, *, seed: int, step: int) -> Batch:
+    """Augment the batch of a step of training: a function of (seed, stage, step) alone."""
+    generator.manual_seed(seed_of(seed, stage.name, "augment", step))
+    return augment(batch, stage, generator)

@@ -11,17 +11,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from kdcli.cache.resize import resize_known
 from kdcli.errors import ConfigError
 from kdcli.networks.read_out import own_map, read_out_of
 from kdcli.networks.taps import TapReader
 from kdcli.protocols import Loss, View
-from kdcli.types import Batch, Prediction
+from kdcli.types import Batch, DepthKind, Prediction
 
 
 class ModelView:
     """One model on one batch, evaluated when first touched.
 
-    A teacher's view runs without gradient and never trains it. ``taps`` are read along in the same pass.
+    A teacher's view runs without gradient and never trains it. ``taps`` are read along in the same pass. ``taught`` is
+    its depth from a cache, B x 1 x H x W with 0 where unknown; ``out`` and ``feat`` evaluate the model all the same.
     """
 
     def __init__(
@@ -32,8 +34,9 @@ class ModelView:
         gradient: bool,
         taps: Sequence[str] = (),
         amp: torch.dtype | None = None,
+        taught: Tensor | None = None,
     ) -> None:
-        self.model = model
+        self.model, self.taught = model, taught
         self._batch, self._gradient, self._taps, self._amp = batch, gradient, tuple(taps), amp
         self._out: Prediction | None = None
         self._features: dict[str, Tensor] = {}
@@ -62,7 +65,10 @@ class ModelView:
 
     def subset(self, index: Tensor) -> ModelView:
         """A view on some of the images only."""
-        return ModelView(self.model, self._batch.select(index), gradient=self._gradient, taps=self._taps, amp=self._amp)
+        return ModelView(
+            self.model, self._batch.select(index), gradient=self._gradient, taps=self._taps, amp=self._amp,
+            taught=None if self.taught is None else self.taught[index],
+        )
 
     def _evaluate(self, taps: Sequence[str]) -> Prediction:
         with torch.set_grad_enabled(self._gradient and torch.is_grad_enabled()), self._autocast():
@@ -126,15 +132,23 @@ class Context:
         """A teacher's depth at the student's resolution and where it is valid; B x 1 x h x w float32 and bool.
 
         For the camera of the batch and within the clip that the teacher's ``read_out`` declares; averaging with the
-        mirrored image is left to evaluation. The only teacher is meant where none is given.
+        mirrored image is left to evaluation. The only teacher is meant where none is given. One with a cache is not
+        asked: its depth is what was kept of the image, moved along with it.
         """
         view = self.teacher if teacher is None else teacher
         known = self._targets.get(id(view))
         if known is None:
-            said, cameras = view.out, self.batch.intrinsics
-            depth = own_map(said, read_out_of(view.model), None if cameras is None else cameras[:, 0])
-            size = self.student.out.depth.shape[-2:]
-            known = self._targets[id(view)] = at_size(replace(said, depth=depth), (int(size[0]), int(size[1])))
+            size = (int(self.student.out.depth.shape[-2]), int(self.student.out.depth.shape[-1]))
+            taught = getattr(view, "taught", None)
+            if taught is not None:
+                depth = resize_known(taught.float(), size)
+                positive = view.model.depth_kind in (DepthKind.METRIC, DepthKind.SCALE_INVARIANT)
+                known = (depth, depth > 0 if positive else depth != 0)
+            else:
+                said, cameras = view.out, self.batch.intrinsics
+                depth = own_map(said, read_out_of(view.model), None if cameras is None else cameras[:, 0])
+                known = at_size(replace(said, depth=depth), size)
+            self._targets[id(view)] = known
         return known
 
     def task_map(self, prediction: Prediction) -> tuple[Tensor, Tensor]:

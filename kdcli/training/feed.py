@@ -7,9 +7,9 @@ worker processes and copied to the device once.
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -20,6 +20,9 @@ from kdcli.errors import DataError
 from kdcli.protocols import Source
 from kdcli.training.seeds import seed_of
 from kdcli.types import Batch, Sample
+
+if TYPE_CHECKING:
+    from kdcli.training.taught import Taught
 
 ENDLESS = 2**31 - 1
 """Length from which a source counts as endless: no epoch, no permutation, no cache."""
@@ -39,12 +42,13 @@ class Feed:
         device: torch.device,
         workers: int = 0,
         cache: RenderCache | None = None,
+        taught: Taught | None = None,
     ) -> None:
         if len(source) == 0:
             raise DataError(f"'{source.name}' has no images; check it with: kdcli data check")
         self.source, self.size, self.device, self.cache = source, size, device, cache
         self.batch_size = batch_size
-        self._seed, self._workers = seed, workers
+        self._seed, self._workers, self._taught = seed, workers, taught
         self._order: tuple[int, list[int]] = (-1, [])
 
     @property
@@ -63,25 +67,32 @@ class Feed:
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         """Yield the batches of steps start..stop-1, on the device."""
+        return self.batches_of([self.indices(step) for step in range(start, stop)])
+
+    def batches_of(self, chosen: Sequence[Sequence[int]]) -> Iterator[Batch]:
+        """Yield the batches of lists of image indices, on the device, with what teachers are known to say of them."""
         if hasattr(self.source, "batch"):
-            for step in range(start, stop):
-                yield self._render(self.indices(step))
+            for indices in chosen:
+                batch = self.rendered(indices)
+                yield batch if self._taught is None else self._taught.complete(batch, indices, self.source)
             return
         loader: DataLoader[Any] = DataLoader(
-            _Sized(self.source, self.size),
-            batch_sampler=[self.indices(step) for step in range(start, stop)],
+            _Sized(self.source, self.size, None if self._taught is None else self._taught.reader),
+            batch_sampler=[list(indices) for indices in chosen],
             num_workers=self._workers,
             collate_fn=collate,
             worker_init_fn=_leave_signals,
             pin_memory=self.device.type == "cuda",
         )
-        for batch in loader:
-            yield batch.to(self.device)
+        for indices, batch in zip(chosen, loader, strict=True):
+            whole = batch if self._taught is None else self._taught.complete(batch, indices, self.source)
+            yield whole.to(self.device)
 
-    def _render(self, indices: list[int]) -> Batch:
+    def rendered(self, indices: Sequence[int]) -> Batch:
+        """Return images of a source that renders, on the device."""
         if self.cache is not None and len(self.source) < ENDLESS:
-            return self.cache.batch(self.source, indices, self.size, self.device)
-        batch: Batch = self.source.batch(indices, self.size, self.device)  # type: ignore[attr-defined]
+            return self.cache.batch(self.source, list(indices), self.size, self.device)
+        batch: Batch = self.source.batch(list(indices), self.size, self.device)  # type: ignore[attr-defined]
         return batch
 
     def _permutation(self, epoch: int) -> list[int]:
@@ -180,6 +191,7 @@ def collate(samples: Sequence[Batch]) -> Batch:
         labelled=labelled,
         instances=joined("instances"),
         intrinsics=joined("intrinsics"),
+        taught=joined("taught"),
     )
 
 
@@ -199,14 +211,16 @@ def as_batch(sample: Sample) -> Batch:
 class _Sized(Dataset[Batch]):
     """A source's items as batches of one at the training size, for worker processes."""
 
-    def __init__(self, source: Source, size: tuple[int, int]) -> None:
-        self._source, self._size = source, size
+    def __init__(self, source: Source, size: tuple[int, int], reader: Callable[[Sample], Tensor] | None = None) -> None:
+        self._source, self._size, self._reader = source, size, reader
 
     def __len__(self) -> int:
         return len(self._source)
 
     def __getitem__(self, index: int) -> Batch:
-        return resize_batch(as_batch(self._source[index]), self._size)
+        sample = self._source[index]
+        batch = resize_batch(as_batch(sample), self._size)
+        return batch if self._reader is None else replace(batch, taught=self._reader(sample)[None])
 
 
 def _nearest(tensor: Tensor | None, size: tuple[int, int]) -> Tensor | None:

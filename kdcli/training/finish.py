@@ -44,7 +44,7 @@ def evaluate_run(shop: Workshop, run: RunFolder, progress: Progress, *, teachers
         config.protocol,
         align=config.align,
         device=shop.device,
-        size=config.main.size,
+        size=config.evaluated_at,
         seed=config.seed,
         spec=config.eval_data,
         progress=lambda done, total: progress.count("evaluated", done, total),
@@ -85,7 +85,7 @@ def examples_of(shop: Workshop, run: RunFolder, count: int = PICTURES) -> list[A
         config.protocol,
         align=config.align,
         device=shop.device,
-        size=config.main.size,
+        size=config.evaluated_at,
     )
     # Without ground truth there is nothing to align to and nothing to compare with.
     return [example for example in examples if example.valid.any()]
@@ -99,7 +99,7 @@ def picture_of_run(shop: Workshop, run: RunFolder) -> None:
     if examples:
         comparison(run.path / "picture.png", examples, unit="m")
     stage = shop.config.main
-    batch = next(shop.feed(stage).batches(0, 1))
+    batch = shop.first(stage)
     rows: dict[str, Tensor] = {"source": batch.image[:PICTURES].cpu()}
     mixers = shop.mixers(stage, run.transform)
     if mixers:

@@ -12,7 +12,7 @@ import torch
 from kdcli.config import RunConfig, StageConfig
 from kdcli.errors import ConfigError
 from kdcli.files import require_writable
-from kdcli.training.fit_stage import fit_stage
+from kdcli.training.fit_stage import FitFiles, fit_stage
 from kdcli.training.loop import total_steps
 from kdcli.training.mix_context import MixStep, apply
 from kdcli.training.parts import Workshop, provenance
@@ -22,21 +22,27 @@ from kdcli.types import Batch
 
 
 def fit_transform(
-    stage: StageConfig, path: Path, *, seed: int = 0, device: torch.device | str = "cpu",
-    told: Callable[[str, int, int], None] | None = None,
+    stage: StageConfig, path: Path, *, plot: Path | None = None, picture: Path | None = None, seed: int = 0,
+    device: torch.device | str = "cpu", told: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Fit a network as a stage with ``train="transform"`` describes it, write it, and return its provenance.
 
-    The document holds ``before`` and ``after`` (statistics loss on images set aside), ``change``, ``layers``,
-    ``steps``, ``seconds``, the teacher and the data. ``told`` hears what is being done, how far it is, and of how much.
+    ``plot`` and ``picture`` are drawn beside it, as PNG; see ``fit_stage``. The document holds their names, ``notes``,
+    ``before`` and ``after`` (statistics loss on images set aside), ``change``, ``layers``, ``steps``, ``seconds``, the
+    teacher and the data. ``told`` hears what is being done, how far it is, and of how much.
 
     Raises:
         ConfigError: a name that does not end in ``.safetensors``, or a teacher without statistics.
         DataError, PluginError, WeightsError: the source or the teacher cannot be used.
     """
+    files = FitFiles.beside(path, plot, picture)
+    for drawn in (files.plot, files.picture):
+        if drawn.suffix != ".png":
+            raise ConfigError(f"'{drawn}' does not end in .png; write '{drawn.with_suffix('.png')}'")
+        require_writable(drawn)
     shop = _shop(stage, path, seed, device)
-    fit_stage(shop, stage, path, told or (lambda what, done, total: None))
-    return {"out": str(path), **load(path)[1]}
+    notes = fit_stage(shop, stage, files, told or (lambda what, done, total: None))
+    return {"out": str(path), **files.document(), "notes": notes, **load(path)[1]}
 
 
 def record_statistics(

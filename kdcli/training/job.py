@@ -15,14 +15,17 @@ from torch import nn
 from kdcli.config import RunConfig, StageConfig
 from kdcli.errors import ConfigError
 from kdcli.files import sha256_of
+from kdcli.networks.untouched import untouched
 from kdcli.students.files import save_student
 from kdcli.training import checkpoint, loop
-from kdcli.training.feed import RenderCache
+from kdcli.training.feed import Feed, RenderCache
 from kdcli.training.finish import evaluate_run, export_run, picture_of_run, report_of_run
-from kdcli.training.fit_stage import fit_stage, keep_joint
+from kdcli.training.fit_stage import FitFiles, fit_stage, keep_joint
 from kdcli.training.loop import StepLog
 from kdcli.training.parts import Workshop, begun_from, provenance
 from kdcli.training.runs import RunFolder, new_path
+from kdcli.training.step import DistillTask
+from kdcli.training.teacher_cache import make
 
 
 class Progress(Protocol):
@@ -185,13 +188,14 @@ def _train_variant(
                 progress.note(
                     f"{variant}: {stage.name}: fitting the transformation network to the teacher's statistics"
                 )
-                fit_stage(shop, stage, run.transform, progress.count)
+                for note in fit_stage(shop, stage, FitFiles.beside(run.transform), progress.count):
+                    progress.note(note)
             continue
         # A network that is learned jointly lies there only when its stage is done.
         fitted = run.transform if run.transform.is_file() and stage.transform != "joint" else None
         task = shop.task(stage, student, fitted)
-        feed = shop.feed(stage)
-        task.build(next(feed.batches(0, 1)))
+        feed = _feed(shop, run, variant, stage, task, progress)
+        task.build(shop.first(stage))
         run.forget_after(variant, stage.name, int(resume["step"]) if resume is not None else 0)
         if resume is not None:
             progress.note(f"{variant}: {stage.name}: going on after step {resume['step']}")
@@ -204,21 +208,43 @@ def _train_variant(
             run.log_step(log)
             progress.step(log)
 
-        state = loop.train(
-            stage,
-            task,
-            feed,
-            seed=shop.config.seed,
-            state_file=run.state,
-            variant=variant,
-            report=report,
-            resume=resume,
-        )
+        with untouched(shop.teachers(stage)):
+            state = loop.train(
+                stage,
+                task,
+                feed,
+                seed=shop.config.seed,
+                state_file=run.state,
+                variant=variant,
+                report=report,
+                resume=resume,
+            )
         student.load_state_dict(state)
+        if (cache := shop.taught(stage)) is not None and cache.made:
+            progress.note(f"{variant}: {stage.name}: {cache.made} maps were missing or of changed images, made again")
         if stage.transform == "joint":
             keep_joint(shop, stage, task, run.transform)
         resume = None
     return student, state
+
+
+def _feed(
+    shop: Workshop, run: RunFolder, variant: str, stage: StageConfig, task: DistillTask, progress: Progress
+) -> Feed:
+    """Return a stage's batches; with a teacher cache, once all of its maps are there."""
+    cache = shop.taught(stage)
+    feed = shop.feed(stage, cache)
+    if cache is not None:
+        told = make(cache, stage, feed, progress.count)
+        where = ", ".join(str(row["folder"]) for row in told["caches"])
+        progress.note(
+            f"{variant}: {stage.name}: teacher cache of {told['maps']} maps, {told['made']} made now, in {where}"
+        )
+        for name in task.asking():
+            progress.note(f"{variant}: {stage.name}: loss '{name}' looks into the teacher, which it runs in each step")
+        known = run.manifest().get("teacher_cache", {})
+        run.update(teacher_cache={**known, f"{variant}.{stage.name}": told})
+    return feed
 
 
 def resumable(path: Path) -> RunConfig:

@@ -18,10 +18,9 @@ from torch import Tensor
 from kdcli.config import StageConfig
 from kdcli.errors import TrainingError
 from kdcli.training import checkpoint
-from kdcli.training.augment import augment
+from kdcli.training.augment import augment_step
 from kdcli.training.feed import Feed
-from kdcli.training.optim import Averaged, lr_factor, optimizer_of
-from kdcli.training.seeds import seed_of
+from kdcli.training.optim import Averaged, lr_factor, lr_scales, optimizer_of
 from kdcli.training.step import DistillTask
 
 
@@ -75,7 +74,7 @@ def train(
     """
     device = feed.device
     total = total_steps(stage, feed)
-    optimizer = optimizer_of(stage, task.trained_parameters())
+    optimizer = optimizer_of(stage, task.trained_parameters(), lr_scales(task.plugins))
     average = Averaged(task.student, stage.ema) if stage.ema else None
     start = checkpoint.restore(resume, task, optimizer, average) if resume else 0
     generator = torch.Generator(device=device)
@@ -93,13 +92,12 @@ def train(
         for step in range(start, total):
             lr = stage.lr * lr_factor(stage, step, total)
             for group in optimizer.param_groups:
-                group["lr"] = lr
+                group["lr"] = lr * group.get("lr_scale", 1.0)
             optimizer.zero_grad(set_to_none=True)
             for part in range(stage.accumulate):
                 number = step * stage.accumulate + part
                 batch = next(batches)
-                generator.manual_seed(seed_of(seed, stage.name, "augment", number))
-                batch = augment(batch, flip=stage.flip, jitter=stage.jitter, generator=generator)
+                batch = augment_step(batch, stage, generator, seed=seed, step=number)
                 result = task(batch, number, total * stage.accumulate, number // feed.steps_per_epoch)
                 (result.loss / stage.accumulate).backward()
                 watch.see(batch.ids, result.sound, result.loss)

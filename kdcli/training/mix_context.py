@@ -11,7 +11,7 @@ from torch import Tensor
 from kdcli import registry
 from kdcli.errors import PluginError
 from kdcli.protocols import MixContext, Mixer
-from kdcli.training.seeds import seed_of
+from kdcli.training.seeds import seed_of, seeded
 from kdcli.types import Batch
 
 
@@ -32,15 +32,16 @@ class MixStep:
         self.notes.append((name, value))
 
 
-def build_mixers(specs: Sequence[str]) -> list[Mixer]:
-    """Make the mixers of some specs, in order.
+def build_mixers(specs: Sequence[str], seed: int) -> list[Mixer]:
+    """Make the mixers of some specs, in order; weights that one begins with depend on the seed alone.
 
     Raises:
         PluginError: one of them is no mixer.
     """
     mixers: list[Mixer] = []
     for spec in specs:
-        mixer = registry.build("mixer", spec)
+        with seeded(seed_of(seed, "mixer", len(mixers))):
+            mixer = registry.build("mixer", spec)
         if not isinstance(mixer, Mixer):
             raise PluginError(f"mixer '{spec}' has no mix(batch, ctx); report it to its author")
         mixers.append(mixer)

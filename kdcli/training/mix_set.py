@@ -96,7 +96,7 @@ def mix_set(
     for path in (out / "manifest.json", preview):
         if path is not None:
             require_writable(path)
-    source, built = load_source(data), build_mixers(mixers)
+    source, built = load_source(data), build_mixers(mixers, seed)
     size = size or _own_size(source)
     parameters = {"data": data, "mixers": list(mixers), "size": list(size), "seed": seed, "batch": BATCH}
     known = _resume(out, parameters)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,25 +12,46 @@ from torch import Tensor, nn
 from kdcli.config import StageConfig
 
 
-def optimizer_of(stage: StageConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-    """Build a stage's optimiser; biases and norm weights (one-dimensional) are not decayed."""
-    trained = list(parameters)
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": stage.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+def optimizer_of(
+    stage: StageConfig, parameters: Iterable[nn.Parameter], scales: Mapping[int, float] | None = None
+) -> torch.optim.Optimizer:
+    """Build a stage's optimiser; biases and norm weights (one-dimensional) decay only with ``decay_norms``.
+
+    scales: learning rates that differ, as a factor of the stage's, by parameter (see ``lr_scales``); each makes groups
+    of its own, whose ``lr_scale`` says it.
+    """
+    trained, known = list(parameters), scales or {}
+    groups = []
+    for scale in sorted({known.get(id(p), 1.0) for p in trained}, key=lambda scale: (scale != 1.0, scale)):
+        mine = [p for p in trained if known.get(id(p), 1.0) == scale]
+        decayed = [p for p in mine if p.ndim > 1 or stage.decay_norms]
+        kept = [] if stage.decay_norms else [p for p in mine if p.ndim <= 1]
+        groups += [
+            {"params": decayed, "weight_decay": stage.weight_decay, "lr_scale": scale},
+            {"params": kept, "weight_decay": 0.0, "lr_scale": scale},
+        ]
     groups = [group for group in groups if group["params"]]
     if stage.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=stage.lr, momentum=0.9)
     kind = torch.optim.AdamW if stage.optimizer == "adamw" else torch.optim.Adam
-    return kind(groups, lr=stage.lr, betas=(0.9, 0.99))
+    return kind(groups, lr=stage.lr, betas=stage.betas)
+
+
+def lr_scales(module: nn.Module) -> dict[int, float]:
+    """Return by parameter the factor of the learning rate that a part asks for with its ``lr_scale``."""
+    found: dict[int, float] = {}
+    for part in module.modules():
+        scale: Any = getattr(part, "lr_scale", None)
+        if scale is not None:
+            found |= {id(p): float(scale) for p in part.parameters()}
+    return found
 
 
 def lr_factor(stage: StageConfig, step: int, total: int) -> float:
     """Return the learning rate of a step as a share of the stage's ``lr``.
 
-    onecycle: cosine up from 1/25 over the warm-up, cosine down to 1/10000. cosine: linear up, cosine down to 0.
-    step: halved at each quarter.
+    onecycle: cosine up from ``start_factor`` over the warm-up, cosine down to ``end_factor``. cosine: linear up, cosine
+    down to 0. step: halved at each quarter.
     """
     done = step / max(total, 1)
     if stage.schedule == "constant":
@@ -44,8 +66,8 @@ def lr_factor(stage: StageConfig, step: int, total: int) -> float:
             else 0.5 * (1 + math.cos(math.pi * (done - stage.warmup) / (1 - stage.warmup + 1e-12)))
         )
     if rising:
-        return _anneal(1 / 25, 1.0, done / stage.warmup)
-    return _anneal(1.0, 1e-4, (done - stage.warmup) / (1 - stage.warmup + 1e-12))
+        return _anneal(stage.start_factor, 1.0, done / stage.warmup)
+    return _anneal(1.0, stage.end_factor, (done - stage.warmup) / (1 - stage.warmup + 1e-12))
 
 
 def _anneal(start: float, end: float, share: float) -> float:

@@ -6,12 +6,13 @@ import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
 from kdcli import registry
-from kdcli.config import RunConfig, StageConfig
+from kdcli.config import RunConfig, StageConfig, check_views
 from kdcli.devices import autocast_dtype
 from kdcli.errors import ConfigError, DataError, PluginError
 from kdcli.evals import check as check_evaluation
@@ -19,12 +20,16 @@ from kdcli.models import load_teacher
 from kdcli.protocols import DepthModel, Loss, Mixer, Source
 from kdcli.sources import load_source
 from kdcli.spec import Spec, parse
-from kdcli.training import step
+from kdcli.training.checks import check as check_parts
+from kdcli.training.checks import check_outputs
 from kdcli.training.feed import Feed, RenderCache
+from kdcli.training.geometry import centre_crop
 from kdcli.training.mix_context import build_mixers
 from kdcli.training.seeds import seed_of, seeded
 from kdcli.training.step import DistillTask
-from kdcli.transform import JointTransform, TransformNetwork, load_mixer, statistics_for
+from kdcli.training.taught import Taught
+from kdcli.training.teacher_cache import cacheable, open_cache
+from kdcli.transform import JointTransform, TransformNetwork, load_mixer, probe_for, statistics_for
 from kdcli.types import Batch, DepthKind
 
 UNBOUNDED = 1000.0
@@ -40,6 +45,7 @@ class Workshop:
     cache: RenderCache = field(default_factory=RenderCache)
     _teachers: dict[str, nn.Module] = field(default_factory=dict)
     _sources: dict[str, Source] = field(default_factory=dict)
+    _taught: dict[tuple[object, ...], Taught | None] = field(default_factory=dict)
 
     def teachers(self, stage: StageConfig) -> dict[str, nn.Module]:
         """Return the stage's teachers by spec, each built once, frozen, in eval mode and on the device."""
@@ -54,8 +60,20 @@ class Workshop:
             self._sources[spec] = load_source(spec)
         return self._sources[spec]
 
-    def feed(self, stage: StageConfig) -> Feed:
-        """Return the stage's batches; the same order for a run and its twin."""
+    def taught(self, stage: StageConfig) -> Taught | None:
+        """Return the stage's teacher cache, opened but not made; None where it has none. A twin shares the run's.
+
+        Raises:
+            ConfigError, DataError: it does not fit the stage.
+        """
+        named = ("teacher_cache", "teacher_flip", "teacher_storage", "teachers", "data", "size")
+        key = tuple(getattr(stage, name) for name in named)
+        if key not in self._taught:
+            self._taught[key] = open_cache(stage, self.source(stage.data), self.teachers(stage), self.device)
+        return self._taught[key]
+
+    def feed(self, stage: StageConfig, taught: Taught | None = None) -> Feed:
+        """Return the stage's batches; the same order for a run and its twin. taught: what teachers say of them."""
         return Feed(
             self.source(stage.data),
             batch_size=stage.batch_size,
@@ -64,7 +82,12 @@ class Workshop:
             device=self.device,
             workers=stage.workers,
             cache=self.cache,
+            taught=taught,
         )
+
+    def first(self, stage: StageConfig) -> Batch:
+        """Return the stage's first batch at the size that its networks see, not augmented."""
+        return centre_crop(next(self.feed(stage).batches(0, 1)), stage.crop)
 
     def student(self) -> tuple[nn.Module, str]:
         """Build the student with weights that depend on the seed alone; return it with its full spec.
@@ -134,14 +157,18 @@ class Workshop:
             ConfigError, PluginError, SpecError, WeightsError: as building would. DataError: the first images cannot be
                 read, or are to be learned from and have no depth.
         """
-        feed = self.feed(stage)
+        check_views(stage)
+        self.feed(stage)
+        self.taught(stage)
         if stage.train == "student":
             task = self.task(replace(stage, transform="none") if stage.transform == "fitted" else stage, student, None)
             with torch.no_grad():
-                self._probe(stage, task.context(next(feed.batches(0, 1)), 0, 1).batch)
+                context = task.context(self.first(stage), 0, 1)
+                check_outputs(context, task.losses)
+                self._probe(stage, context.batch)
         else:
             for teacher in self.teachers(stage).values():
-                statistics_for(teacher, stage.statistics)
+                probe_for(teacher, statistics_for(teacher, stage.statistics), **probe_options(stage))
             self.mixers(stage, None)
 
     def _probe(self, stage: StageConfig, batch: Batch) -> None:
@@ -162,17 +189,19 @@ class Workshop:
         }
         task_loss = registry.build("loss", stage.task_loss) if stage.task_loss else None
         teachers = self.teachers(stage)
-        step.check(stage, student, teachers, losses, task_loss)
+        mixers = self.mixers(stage, fitted)
+        check_parts(stage, student, teachers, losses, task_loss, dict(zip(stage.mixers, mixers, strict=False)))
         made = DistillTask(
             stage,
             student,
             teachers,
             losses,
-            self.mixers(stage, fitted),
+            mixers,
             task_loss,
             seed=seed_of(self.config.seed, "step"),
             device=self.device,
             amp=self.amp(stage),
+            cached=tuple(cacheable(teachers)) if stage.teacher_cache != "none" else (),
         )
         return made.to(self.device)
 
@@ -181,7 +210,7 @@ class Workshop:
 
         One that is learned jointly is made anew, unless ``fitted`` is the file that it came to.
         """
-        mixers = build_mixers(stage.mixers)
+        mixers = build_mixers(stage.mixers, seed_of(self.config.seed, stage.name))
         if stage.transform == "joint" and fitted is None:
             mixers.append(self._joint(stage).to(self.device))
         elif stage.transform != "none":
@@ -195,18 +224,37 @@ class Workshop:
         teachers = self.teachers(stage)
         if len(teachers) != 1:
             raise ConfigError(f"stage '{stage.name}' transforms for one teacher, not for {len(teachers)}")
-        statistics = statistics_for(next(iter(teachers.values())), stage.statistics)
-        with seeded(seed_of(self.config.seed, stage.name, "transform")):
-            network = TransformNetwork(form=stage.network, width=stage.network_width)
-        return JointTransform(
-            network, probability=stage.transform_share, content=stage.content, norm=stage.norm, statistics=statistics
+        teacher = next(iter(teachers.values()))
+        made = JointTransform(
+            transform_network(stage, seed_of(self.config.seed, stage.name, "transform")),
+            probability=stage.transform_share,
+            content=stage.content,
+            statistics=statistics_for(teacher, stage.statistics),
+            lr_scale=(stage.transform_lr or stage.lr) / stage.lr,
+            **probe_options(stage),
         )
+        made.probe(teacher)  # what does not fit is refused here, not in the first step
+        return made
 
     def amp(self, stage: StageConfig) -> torch.dtype | None:
         """Return the autocast type of a stage."""
         if stage.amp == "off":
             return None
         return torch.bfloat16 if stage.amp == "bf16" else autocast_dtype(self.device)
+
+
+def transform_network(stage: StageConfig, seed: int) -> TransformNetwork:
+    """Return the network that a stage fits, or learns jointly, as it begins: the identity."""
+    with seeded(seed):
+        return TransformNetwork(form=stage.network, width=stage.network_width, depth=stage.network_layers)
+
+
+def probe_options(stage: StageConfig) -> dict[str, Any]:
+    """Return how a stage measures feature statistics, as the arguments of ``kdcli.transform.probe_for``."""
+    return {
+        "norm": stage.norm, "layers": stage.statistics_layers, "weights": dict(stage.statistics_weights),
+        "first": stage.statistics_first,
+    }
 
 
 def kind_of(model: nn.Module) -> DepthKind:

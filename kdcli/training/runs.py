@@ -7,6 +7,7 @@
     metrics.jsonl    one line per logged step
     checkpoints/     state.pt of the stage under way
     transform.safetensors, student.safetensors, student.onnx
+    transform-layers.png, transform-images.png
     twin/            the run without the method: student.safetensors
     eval/            results.json, per_image.csv
     report.html  picture.png  log.txt

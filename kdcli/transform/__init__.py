@@ -7,7 +7,7 @@ from kdcli.transform.fit import FitReport, LayerReport, fit
 from kdcli.transform.joint import JointTransform
 from kdcli.transform.mixer import TransformMixer, load_mixer
 from kdcli.transform.network import TransformNetwork
-from kdcli.transform.recorded import RecordedProbe, Statistics, read, record, statistics_for, write
+from kdcli.transform.recorded import RecordedProbe, Statistics, probe_for, read, record, statistics_for, write
 from kdcli.transform.statistics import BatchNormProbe, Probe, batch_norms
 
 __all__ = [
@@ -24,6 +24,7 @@ __all__ = [
     "fit",
     "load",
     "load_mixer",
+    "probe_for",
     "read",
     "record",
     "save",

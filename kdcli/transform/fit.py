@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,10 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, TrainingError
+from kdcli.networks.untouched import untouched
 from kdcli.transform.network import TransformNetwork
-from kdcli.transform.recorded import RecordedProbe, Statistics
-from kdcli.transform.statistics import BatchNormProbe, Norm, Probe
+from kdcli.transform.recorded import Statistics, probe_for
+from kdcli.transform.statistics import Norm, Probe
 from kdcli.types import Batch
 
 CHECK_EVERY = 20
@@ -30,6 +31,8 @@ class LayerReport:
     name: str
     before: float
     after: float
+    weight: float = 1.0
+    """With which it counts in the loss; 0: it was not fitted to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,7 @@ class FitReport:
     change: float
     """Mean |G(x) - x| of the fitted network."""
     layers: tuple[LayerReport, ...]
+    """All layers of the teacher in the order in which they run, also those that were not chosen."""
     steps: int
     seconds: float
 
@@ -52,7 +56,10 @@ class FitReport:
 
     def document(self) -> dict[str, Any]:
         """Return the report as a JSON-able document."""
-        layers = [{"name": layer.name, "before": layer.before, "after": layer.after} for layer in self.layers]
+        layers = [
+            {"name": layer.name, "before": layer.before, "after": layer.after, "weight": layer.weight}
+            for layer in self.layers
+        ]
         return {
             "before": self.before, "after": self.after, "change": self.change, "steps": self.steps,
             "seconds": self.seconds, "layers": layers,
@@ -68,7 +75,8 @@ def fit(
     lr: float = 1e-3,
     content: float = 1.0,
     norm: Norm = "l2",
-    weights: dict[str, float] | None = None,
+    layers: Sequence[str] = (),
+    weights: Mapping[str, float] | None = None,
     first: float = 1.0,
     statistics: Statistics | None = None,
     held_out: Sequence[Batch] | None = None,
@@ -76,17 +84,19 @@ def fit(
 ) -> FitReport:
     """Fit the network in place: Adam on statistics loss / its value before + ``content`` * ``content_gap``.
 
-    The statistics are those of the teacher's batch norms, or recorded ones (``statistics``). The first part is 1 at the
-    start whatever the teacher and the norm, so that ``content`` means the same for all. Of the state at the start and
-    after each tenth of the steps, the best on the first batch set aside is kept; the report is measured on the others.
+    The statistics are those of the teacher's batch norms, or recorded ones (``statistics``), of all ``layers`` or of
+    some (see ``choice``), with their ``weights`` and that of the ``first`` one. The first part is 1 at the start
+    whatever the teacher and the norm, so that ``content`` means the same for all. Of the state at the start and after
+    each tenth of the steps, the best on the first batch set aside is kept; the report is measured on the others.
 
     The teacher is frozen and in evaluation mode throughout: the backward pass goes through it to the image alone, its
-    weights and running statistics do not change. ``batches`` are images on the network's device, or a function of the
-    step. Without ``held_out`` the first two batches (of a function: those of the two steps after the last) are set
-    aside. ``on_step`` is told the step and the loss, every ``CHECK_EVERY`` steps.
+    weights and running statistics do not change, which is checked. ``batches`` are images on the network's device, or a
+    function of the step. Without ``held_out`` the first two batches (of a function: those of the two steps after the
+    last) are set aside. ``on_step`` is told the step and the loss, every ``CHECK_EVERY`` steps.
 
     Raises:
-        ConfigError: the teacher has no statistics, cuts the gradient, or the batches run out.
+        ConfigError: the teacher has no statistics or not the layers, cuts the gradient, or the batches run out.
+        PluginError: the teacher changed.
         TrainingError: the loss is not a number.
     """
     if steps < 1:
@@ -94,10 +104,12 @@ def fit(
     begin = time.perf_counter()
     feed, aside = _feed(batches, steps, held_out)
     choose, report_on = aside[:1], aside[1:] or aside
-    how: dict[str, Any] = {"norm": norm, "weights": weights, "first": first}
-    made = BatchNormProbe(teacher, **how) if statistics is None else RecordedProbe(teacher, statistics, **how)
-    with _frozen(teacher), made as probe:
-        before, layers_before, _, _ = measure(network, teacher, report_on, probe)
+    made = probe_for(teacher, statistics, norm=norm, layers=layers, weights=weights, first=first)
+    whole = probe_for(teacher, statistics, norm=norm) if layers else None
+    who = str(getattr(getattr(teacher, "provenance", None), "name", type(teacher).__name__))
+    with untouched({who: teacher}), _frozen(teacher), made as probe:
+        before, layers_before, _, _ = measure(network, teacher, report_on, probe, whole)
+        counted = probe.applied()
         share = 1 / max(before, 1e-12)
 
         def objective() -> float:
@@ -131,10 +143,13 @@ def fit(
                 if now < best:
                     best, kept = now, _copy(network)
         network.load_state_dict(kept)
-        after, layers_after, change, _ = measure(network, teacher, report_on, probe)
-    layers = tuple(LayerReport(name=n, before=b, after=layers_after[n]) for n, b in layers_before.items())
+        after, layers_after, change, _ = measure(network, teacher, report_on, probe, whole)
+    reports = tuple(
+        LayerReport(name=name, before=value, after=layers_after[name], weight=counted.get(name, 0.0))
+        for name, value in layers_before.items()
+    )
     return FitReport(
-        before=before, after=after, change=change, layers=layers, steps=steps, seconds=time.perf_counter() - begin
+        before=before, after=after, change=change, layers=reports, steps=steps, seconds=time.perf_counter() - begin
     )
 
 
@@ -150,26 +165,31 @@ def content_gap(moved: Tensor, image: Tensor) -> Tensor:
 
 @torch.no_grad()
 def measure(
-    network: nn.Module, teacher: nn.Module, batches: Sequence[Batch], probe: Probe
+    network: nn.Module, teacher: nn.Module, batches: Sequence[Batch], probe: Probe, whole: Probe | None = None
 ) -> tuple[float, dict[str, float], float, float]:
-    """Return weighted loss, distance per layer, mean |G(x) - x| and content gap, each averaged over batches."""
+    """Return weighted loss, distance per layer, mean |G(x) - x| and content gap, each averaged over batches.
+
+    ``probe`` has been entered. With ``whole``, which has not, the distances are of its layers.
+    """
     network.eval()
     losses: list[Tensor] = []
     changes: list[Tensor] = []
     gaps: list[Tensor] = []
-    layers: dict[str, list[Tensor]] = {}
-    for batch in batches:
-        probe.clear()
-        moved = network(batch.image)
-        teacher(moved)
-        losses.append(probe.loss())
-        changes.append((moved - batch.image).abs().mean())
-        gaps.append(content_gap(moved, batch.image))
-        for name, (mean, variance) in probe.gaps().items():
-            layers.setdefault(name, []).append(mean + variance)
-    per_layer = {name: float(torch.stack(values).mean()) for name, values in layers.items()}
-    whole = [float(torch.stack(values).mean()) for values in (losses, changes, gaps)]
-    return whole[0], per_layer, whole[1], whole[2]
+    distances: dict[str, list[Tensor]] = {}
+    with whole or nullcontext():
+        for batch in batches:
+            for one in (probe, whole or probe):
+                one.clear()
+            moved = network(batch.image)
+            teacher(moved)
+            losses.append(probe.loss())
+            changes.append((moved - batch.image).abs().mean())
+            gaps.append(content_gap(moved, batch.image))
+            for name, (mean, variance) in (whole or probe).gaps().items():
+                distances.setdefault(name, []).append(mean + variance)
+    per_layer = {name: float(torch.stack(values).mean()) for name, values in distances.items()}
+    loss, change, gap = (float(torch.stack(values).mean()) for values in (losses, changes, gaps))
+    return loss, per_layer, change, gap
 
 
 def _copy(network: nn.Module) -> dict[str, Tensor]:

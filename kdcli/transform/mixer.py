@@ -46,7 +46,7 @@ class TransformMixer(nn.Module):
         if self.probability < 1:
             draw = torch.rand(len(batch), 1, 1, 1, generator=ctx.generator, device=image.device)
             image = torch.where(draw < self.probability, image, batch.image)
-        return replace(batch, image=image)
+        return replace(batch, image=image, taught=None)
 
 
 def load_mixer(path: Path, *, probability: float = 1.0) -> TransformMixer:

@@ -17,12 +17,14 @@ from torch import Tensor, nn
 
 from kdcli import __version__
 from kdcli.errors import ConfigError, WeightsError
-from kdcli.networks.taps import TapReader, locate
-from kdcli.transform.statistics import Norm, Probe, Target, batch_norms
+from kdcli.networks.taps import INPUT, TapReader, locate
+from kdcli.transform.statistics import BatchNormProbe, Norm, Probe, Target, batch_norms
 from kdcli.types import Batch
 from kdcli.weights import load_state, read_metadata, save
 
 FORMAT = "kdcli.statistics/1"
+BATCH_NORMS = "batch-norms"
+"""Stands for what enters each of a network's batch norms: the places that these remember themselves."""
 EPS = 1e-5
 """Added to a recorded variance before it divides, as batch norms do."""
 
@@ -46,13 +48,16 @@ def record(
     Args:
         teacher: in evaluation mode, on the batches' device.
         batches: of the images that the teacher should see.
-        taps: names of inner features; all that the teacher names when None.
+        taps: names of inner features, ``module:PATH``, ``input:PATH`` or ``BATCH_NORMS``; all that the teacher names
+            when None.
         told: hears how many images are done.
 
     Raises:
         ConfigError: a teacher without taps, an unknown tap, or no image.
     """
-    names = list(taps if taps is not None else teacher.taps)  # type: ignore[arg-type]
+    names: list[str] = []
+    for tap in taps if taps is not None else teacher.taps:  # type: ignore[union-attr]
+        names += [f"{INPUT}{name}" for name in batch_norms(teacher)] if tap == BATCH_NORMS else [tap]
     if not names:
         raise ConfigError(
             f"{type(teacher).__name__} names no inner features to record; use a teacher with taps, or name modules of "
@@ -116,6 +121,20 @@ def read(path: Path) -> Statistics:
     return Statistics(mean=mean, variance=variance, provenance=json.loads(found.get("provenance", "{}")))
 
 
+def probe_for(
+    model: nn.Module, statistics: Statistics | None, *, norm: Norm = "l2", layers: Sequence[str] = (),
+    weights: Mapping[str, float] | None = None, first: float = 1.0,
+) -> Probe:
+    """Return what measures a model: against recorded statistics, or against its batch norms' own.
+
+    Raises:
+        ConfigError: as ``RecordedProbe`` and ``BatchNormProbe``.
+    """
+    if statistics is None:
+        return BatchNormProbe(model, norm=norm, layers=layers, weights=weights, first=first)
+    return RecordedProbe(model, statistics, norm=norm, layers=layers, weights=weights, first=first)
+
+
 def statistics_for(teacher: nn.Module, file: str) -> Statistics | None:
     """Return what a transformation is fitted to: recorded statistics, or None (file ``none``) for the batch norms'.
 
@@ -137,16 +156,16 @@ def statistics_for(teacher: nn.Module, file: str) -> Statistics | None:
 
 
 class RecordedProbe(Probe):
-    """A probe whose targets are recorded statistics, against what leaves the taps."""
+    """A probe whose targets are recorded statistics, against what passes the taps."""
 
     def __init__(
-        self, model: nn.Module, statistics: Statistics, *, norm: Norm = "l2",
+        self, model: nn.Module, statistics: Statistics, *, norm: Norm = "l2", layers: Sequence[str] = (),
         weights: Mapping[str, float] | None = None, first: float = 1.0,
     ) -> None:
         """Find the taps.
 
         Raises:
-            ConfigError: the model lacks one of them, was another one, or an unknown norm or weight.
+            ConfigError: the model lacks one of them, was another one, or an unknown norm, layer or weight.
         """
         recorded = (statistics.provenance.get("teacher") or {}).get("sha256")
         own = getattr(getattr(model, "provenance", None), "sha256", None)
@@ -155,15 +174,18 @@ class RecordedProbe(Probe):
                 f"the statistics were recorded of other weights (sha256 {recorded[:12]}, the teacher's is {own[:12]}); "
                 "record them of this teacher, or use that one"
             )
+        targets = {name: _target(model, name, statistics) for name in statistics.mean}
+        # A file keeps its tensors in no order that means anything; "the first three" are the network's.
+        place = {module: i for i, module in enumerate(model.modules())}
+        ordered = sorted(targets, key=lambda name: place[targets[name].module])
         super().__init__(
-            {name: _target(model, name, statistics) for name in statistics.mean},
-            norm=norm, weights=weights, first=first,
+            {name: targets[name] for name in ordered}, norm=norm, layers=layers, weights=weights, first=first
         )
 
 
 def _target(model: nn.Module, name: str, statistics: Statistics) -> Target:
     mean, variance = _OnDevice(statistics.mean[name]), _OnDevice(statistics.variance[name])
-    return Target(module=locate(model, name), mean=mean, variance=variance, eps=EPS, output=True)
+    return Target(module=locate(model, name), mean=mean, variance=variance, eps=EPS, output=not name.startswith(INPUT))
 
 
 class _OnDevice:

@@ -6,7 +6,7 @@ mean and variance (DeepInversion, Yin et al. 2020: plain L2 norms over channels,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError
+from kdcli.transform.choice import chosen, weights_of
 
 Norm = Literal["l2", "relative"]
 
@@ -64,26 +65,23 @@ class Probe:
     ``norm=l2``: per layer || mean - target mean || + || variance - target variance ||. A batch shifted by 1 in all C
     channels of a layer gives sqrt(C) there. ``norm=relative``: differences over the target's deviation and its
     variance, as root mean square over channels, so that all layers count alike; a shift by one deviation gives 1.
-    ``weights`` multiplies single layers, ``first`` the first one.
+    ``layers`` are those that are measured (see ``choice``), ``weights`` multiplies some of them, ``first`` the one that
+    runs first.
     """
 
     def __init__(
-        self, targets: Mapping[str, Target], *, norm: Norm = "l2", weights: Mapping[str, float] | None = None,
-        first: float = 1.0,
+        self, targets: Mapping[str, Target], *, norm: Norm = "l2", layers: Sequence[str] = (),
+        weights: Mapping[str, float] | None = None, first: float = 1.0,
     ) -> None:
         """Take the targets by name, in order.
 
         Raises:
-            ConfigError: an unknown norm, or a weight for a layer that is not there.
+            ConfigError: an unknown norm, or a layer or weight for one that is not there.
         """
         if norm not in ("l2", "relative"):
             raise ConfigError(f"feature statistics: norm '{norm}' is unknown; use l2 or relative")
-        self.targets, self.norm = dict(targets), norm
-        unknown = sorted(set(weights or {}) - set(self.targets))
-        if unknown:
-            raise ConfigError(f"feature statistics: no layer '{unknown[0]}'; one is '{next(iter(self.targets))}'")
-        self.weights = dict.fromkeys(self.targets, 1.0) | dict(weights or {})
-        self.weights[next(iter(self.targets))] *= first
+        self.targets, self.norm, self.first = {n: targets[n] for n in chosen(list(targets), layers)}, norm, first
+        self.weights = weights_of(list(self.targets), weights or {})
         self._seen: dict[str, list[tuple[Tensor, Tensor]]] = {}
         self._handles: list[Any] = []
 
@@ -108,7 +106,7 @@ class Probe:
         self._seen = {}
 
     def gaps(self) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return per layer the distance of means and of variances, unweighted scalars.
+        """Return per layer the distance of means and of variances, unweighted scalars, in the order in which they ran.
 
         A layer that ran more than once is averaged; one that did not run is left out.
 
@@ -121,8 +119,15 @@ class Probe:
 
     def loss(self) -> Tensor:
         """Return the weighted sum over layers of both distances."""
-        parts = [self.weights[name] * (mean + variance) for name, (mean, variance) in self.gaps().items()]
-        return torch.stack(parts).sum()
+        gaps = self.gaps()
+        weights = self.applied()
+        return torch.stack([weights[name] * (mean + variance) for name, (mean, variance) in gaps.items()]).sum()
+
+    def applied(self) -> dict[str, float]:
+        """Return the weight of each layer that ran, with ``first`` in that of the one that ran first."""
+        return {
+            name: self.weights[name] * (self.first if place == 0 else 1.0) for place, name in enumerate(self._seen)
+        }
 
     def _before(self, name: str) -> Any:
         def measure(module: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -155,16 +160,17 @@ class BatchNormProbe(Probe):
     """A probe whose targets are the running statistics of a network's own batch norms, against what enters them."""
 
     def __init__(
-        self, model: nn.Module, *, norm: Norm = "l2", weights: Mapping[str, float] | None = None, first: float = 1.0
+        self, model: nn.Module, *, norm: Norm = "l2", layers: Sequence[str] = (),
+        weights: Mapping[str, float] | None = None, first: float = 1.0,
     ) -> None:
         """Find the batch norms.
 
         Raises:
-            ConfigError: there is none, an unknown norm, or a weight for a layer that is not there.
+            ConfigError: there is none, an unknown norm, or a layer or weight for one that is not there.
         """
         super().__init__(
             {name: _of_batch_norm(module) for name, module in batch_norms(model).items()},
-            norm=norm, weights=weights, first=first,
+            norm=norm, layers=layers, weights=weights, first=first,
         )
 
 

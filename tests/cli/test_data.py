@@ -68,7 +68,7 @@ def test_check_of_what_is_not_there(tmp_path: Path) -> None:
     assert isinstance(result.exception, DataError) and result.stdout == ""
 
 
-@pytest.mark.parametrize("spec", ["sim:rooms,count=3", "sim:blocks,count=3"])
+@pytest.mark.parametrize("spec", ["sim:rooms,count=3", "sim:blocks,count=3", "sim:interiors,count=3"])
 def test_simulated_worlds(tmp_path: Path, spec: str) -> None:
     checked = json.loads(call("check", spec, "--json").stdout)
     assert checked["n"] == 3 and checked["depth_kind"] == "metric"
@@ -101,6 +101,29 @@ def torch_close(values: Any, expected: float) -> bool:
 def test_show_of_images_alone(pairs: Path) -> None:
     assert call("show", f"folder:{pairs}/rgb", "--out", pairs / "a.png", "--count", 1).exit_code == 0
     assert image_size(pairs / "a.png") == (240, 320)
+
+
+def test_show_of_what_training_sees(tmp_path: Path) -> None:
+    settings = ("--set", "size=96x128", "--set", "crop=48x96", "--set", "rotate=5", "--set", "batch_size=4")
+    for name, words in (("a", ()), ("b", ()), ("c", ("--seed", 1)), ("d", ("--recipe", "data-free", "--over"))):
+        result = call("show", "sim:blocks,count=4", "--out", tmp_path / f"{name}.png", "--count", 6, *settings, *words)
+        assert result.exit_code == 0, result.exception
+    one, two, three, over = (read_image(tmp_path / f"{name}.png") for name in "abcd")
+    assert tuple(one.shape) == (3, 6 * 244 - 4, 3 * 480 + 2 * 4)  # windows of 48x96, more than there are images
+    assert bool((one == two).all()) and not bool((one == three).all())
+    assert tuple(over.shape) == tuple(one.shape)
+    wrong = call("show", "sim:blocks,count=4", "--out", tmp_path / "e.png", "--set", "crop=500x500")
+    assert isinstance(wrong.exception, ConfigError) and "larger than size" in str(wrong.exception)
+
+
+def test_depth_over_its_image(pairs: Path) -> None:
+    assert call("show", f"rgbd:{pairs}", "--out", pairs / "a.png", "--count", 3, "--over").exit_code == 0
+    assert call("show", f"rgbd:{pairs}", "--out", pairs / "b.png", "--count", 3).exit_code == 0
+    over, beside = read_image(pairs / "a.png"), read_image(pairs / "b.png")
+    for row, grey in enumerate((0, 40, 80)):
+        y = 244 * row + 120
+        assert torch_close(over[:, y, 160], grey / 255)
+        assert torch_close(over[:, y, 500] - 0.35 * grey / 255 - 0.65 * beside[:, y, 500], 0.0)
 
 
 def test_show_needs_a_picture_to_write(pairs: Path) -> None:

@@ -19,7 +19,8 @@ resource = pytest.importorskip("resource", reason="processor time of children is
 HEAVY = ("torch", "numpy", "PIL", "timm", "torchvision", "onnx", "onnxruntime", "safetensors", "rich", "pydantic")
 CALLS = (["--help"], ["--version"], ["distill", "--help"], ["plugins", "list"], ["plugins", "list", "--json"],
          ["study", "--help"])
-COMMANDS = ("mix", "fit-transform", "distill", "eval", "export", "predict", "explain", "plugins", "data", "weights",
+COMMANDS = ("mix", "fit-transform", "cache", "distill", "eval", "export", "predict", "explain", "plugins", "data",
+            "weights",
             "recipes", "runs", "study", "doctor")
 SECONDS = 0.25
 

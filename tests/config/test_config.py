@@ -104,6 +104,58 @@ def test_what_does_not_hold_is_refused_in_one_line(text: str, message: str) -> N
     assert "\n" not in str(caught.value)
 
 
+AUGMENTED = (
+    "distill.crop=48x64", "rotate=2.5", "gamma=[0.9, 1.1]", "colour=[0.9, 1]", "betas=[0.95, 0.99]", "decay-norms=true",
+    "end_factor=4e-4", "eval_size=120x160",
+)
+
+
+def test_pairs_and_crops_are_read_and_dumped() -> None:
+    config = resolve(settings=AUGMENTED)
+    fit, main = config.stages
+    assert (fit.crop, main.crop, main.seen, fit.seen) == (None, (48, 64), (48, 64), (64, 96))
+    assert (main.gamma, main.colour, main.betas) == ((0.9, 1.1), (0.9, 1.0), (0.95, 0.99))
+    assert config.eval_size == config.evaluated_at == (120, 160)
+    again = load("test", dump(config))
+    assert again.stages == config.stages and again.eval_size == (120, 160)
+    assert resolve(settings=(*AUGMENTED, "crop=none", "eval_size=native")).evaluated_at is None
+    assert resolve(settings=(*AUGMENTED, "crop=none")).main.crop is None
+    plain = resolve()
+    assert (plain.eval_size, plain.evaluated_at) == ("training", plain.main.size)
+    assert load("test", dump(plain)).eval_size == "training"
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("crop=65x96", "crop=65x96 of stage 'fit' is larger than size=64x96"),
+        ("crop=64x97", "larger than size"),
+        ("crop=16x64", "below 32 pixels"),
+        ("crop=big", "HxW"),
+        ("rotate=181", "0..180"),
+        ("rotate=-1", "0..180"),
+        ("rotate_probability=1.5", "0..1"),
+        ("colour_probability=-0.1", "0..1"),
+        ("gamma=1.1", "must be 2 numbers"),
+        ("gamma=[0.9, 1.0, 1.1]", "must be 2 numbers"),
+        ("gamma=[true, 1.1]", "must be 2 numbers"),
+        ("brightness=[1.1, 0.9]", "the smaller first"),
+        ("colour=[0, 1]", "above 0"),
+        ("gamma=[1, inf]", "above 0"),
+        ("betas=[0.9, 1.0]", "1 excluded"),
+        ("start_factor=2", "share of lr"),
+        ("end_factor=-1", "share of lr"),
+        ("rotate_taught=false", "set teacher_cache or leave rotate_taught out"),
+        ("eval_size=large", "HxW"),
+    ],
+)
+def test_augmentation_and_schedule_have_ranges(setting: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        resolve(settings=(setting,))
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize("setting", ["lr", "distil.lr=1", "distill.lrr=1", "run.sudent=x", "distill.steps=many"])
 def test_a_wrong_setting_is_refused(setting: str) -> None:
     with pytest.raises(ConfigError):

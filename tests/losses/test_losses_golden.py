@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from kdcli.losses.affine_invariant import AffineInvariant, least_squares
+from kdcli.losses.hu import Hu
 from kdcli.losses.pointwise import L1
 from kdcli.losses.silog import SiLog
 from kdcli.losses.ssim import Ssim
 from kdcli.losses.structure import Gradient, Normals, sobel
+from kdcli.mixers.dfad import absolute_difference, adversarial
+from kdcli.testing import fake_context, toy_batch
+from kdcli.types import DepthKind, Prediction
 
 
 class Case:
@@ -35,6 +40,18 @@ class Case:
         assert (found - want).abs().max() <= tolerance * want.abs().max()
 
 
+class Fixed(nn.Module):
+    """A model that gives the same map whatever it is shown."""
+
+    def __init__(self, depth: Tensor) -> None:
+        super().__init__()
+        self.depth, self.depth_kind, self.depth_range = depth, DepthKind.METRIC, (0.1, 10.0)
+        self.taps: dict[str, Any] = {}
+
+    def forward(self, image: Tensor) -> Prediction:
+        return Prediction(depth=self.depth, kind=self.depth_kind)
+
+
 def test_hu_depth_gradient_and_normal(shared: Path) -> None:
     case = Case(shared, "hu_depth_gradient_normal")
     target = case["in.gt"]
@@ -48,6 +65,37 @@ def test_hu_depth_gradient_and_normal(shared: Path) -> None:
     assert torch.allclose(found, case["grad.dx_wrt_pred"] + case["grad.dy_wrt_pred"], rtol=0, atol=1e-12)
     # The original's kernels have the opposite sign, which no loss sees.
     assert torch.allclose(torch.cat(sobel(target, "zero"), dim=1), -case["out.sobel_gt"])
+
+
+def test_hu_composite(shared: Path) -> None:
+    case = Case(shared, "hu_depth_gradient_normal")
+    prediction, target = case["in.pred"].requires_grad_(), case["in.gt"]
+    everywhere = torch.ones_like(target, dtype=torch.bool)
+    case.agrees(Hu(zero_floor=False)(prediction, target, everywhere), "total", prediction, "total_wrt_pred")
+    # Without their constants the terms have the same gradient.
+    floored = Hu()(prediction, target, everywhere)
+    assert floored.item() == pytest.approx(case["out.total"].item() - 3 * math.log(0.5), rel=1e-9)
+    (found,) = torch.autograd.grad(floored, prediction)
+    assert torch.allclose(found, case["grad.total_wrt_pred"], rtol=0, atol=1e-12)
+    ctx = fake_context(
+        student=Fixed(prediction), teachers=Fixed(target), batch=toy_batch(size=(18, 22), dtype=torch.float64)
+    )
+    terms = Hu(zero_floor=False, gradient=2.0).terms(ctx)
+    want = {"depth": case["out.depth"], "gradient": 2 * (case["out.dx"] + case["out.dy"]), "normal": case["out.normal"]}
+    assert {name: value.item() for name, value in terms.items()} == pytest.approx(
+        {name: value.item() for name, value in want.items()}, rel=1e-9
+    )
+    assert list(Hu(gradient=0).terms(ctx)) == ["depth", "normal"]
+
+
+def test_dfad_student_and_generator(shared: Path) -> None:
+    case = Case(shared, "dfad")
+    student, teacher = case["in.student"].requires_grad_(), case["in.teacher"]
+    everywhere = torch.ones_like(teacher, dtype=torch.bool)
+    case.agrees(L1()(student, teacher, everywhere), "student_l1", student, "student_l1_wrt_student")
+    for valid in (None, everywhere):
+        difference = absolute_difference(student, teacher, valid)
+        case.agrees(adversarial(difference), "generator", student, "generator_wrt_student")
 
 
 def test_bts_silog(shared: Path) -> None:

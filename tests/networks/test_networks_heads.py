@@ -48,6 +48,16 @@ def test_bins_are_a_distribution_over_log_spaced_centers() -> None:
     assert list(head.state_dict()) == ["conv.weight", "conv.bias"]
 
 
+def test_even_bins_begin_where_log_bins_do() -> None:
+    head = BinsHead(4, 0.1, 10.0, 64, "even")
+    assert torch.allclose(head.centers.diff(), torch.full((63,), 9.9 / 64))
+    feature = torch.zeros(1, 4, 2, 2)
+    begins = [float(h(feature)[0].mean()) for h in (head, BinsHead(4, 0.1, 10.0, 64))]
+    assert begins[0] == pytest.approx(begins[1], rel=0.02)
+    with pytest.raises(SpecError, match="spacing=odd"):
+        BinsHead(4, 0.1, 10.0, 8, "odd")  # type: ignore[arg-type]
+
+
 def test_depth_is_float32_under_autocast() -> None:
     for head in heads():
         with torch.autocast("cpu", dtype=torch.bfloat16):

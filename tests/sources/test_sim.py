@@ -123,7 +123,7 @@ def test_shadow_rays_stop_at_their_end() -> None:
     assert blocked(rays, geometry, 1.0).tolist() == [[False, False, True, False]]
 
 
-@pytest.mark.parametrize("world", ["rooms", "blocks"])
+@pytest.mark.parametrize("world", ["rooms", "blocks", "interiors"])
 def test_scene_depends_on_its_number_alone(world: str) -> None:
     whole = render(world, 3, torch.arange(12), SIZE)
     for chosen in ([7], [11, 2], [4, 5, 6, 7, 8]):
@@ -141,6 +141,7 @@ def test_scene_depends_on_its_number_alone(world: str) -> None:
     [
         ("rooms", [2.8869, 3.8113, 3.6844, 4.0233, 2.1958, 3.4864]),
         ("blocks", [2.1301, 5.0011, 3.4778, 3.3929, 2.7759, 4.3312]),
+        ("interiors", [1.9575, 3.6760, 2.3601, 2.3762, 2.9570, 2.9402]),
     ],
 )
 def test_worlds_stay_as_they_were(world: str, median: list[float]) -> None:
@@ -150,7 +151,20 @@ def test_worlds_stay_as_they_were(world: str, median: list[float]) -> None:
     assert batch.depth.flatten(1).median(1).values.tolist() == pytest.approx(median, abs=2e-3)
 
 
-@pytest.mark.parametrize("world", ["rooms", "blocks"])
+@pytest.mark.parametrize(
+    ("world", "means"),
+    [
+        ("rooms", [0.5912, 0.5604, 0.5049, 0.4764, 0.5303, 0.4991]),
+        ("blocks", [0.3786, 0.5786, 0.5508, 0.5012, 0.4308, 0.4677]),
+        ("interiors", [0.5404, 0.5567, 0.4994, 0.5640, 0.4811, 0.6262]),
+    ],
+)
+def test_pictures_stay_as_they_were(world: str, means: list[float]) -> None:
+    batch = render(world, 0, torch.arange(6), SIZE)
+    assert batch.image.mean((1, 2, 3)).tolist() == pytest.approx(means, abs=1e-3)
+
+
+@pytest.mark.parametrize("world", ["rooms", "blocks", "interiors"])
 def test_another_size_is_the_same_scene(world: str) -> None:
     small = render(world, 0, torch.arange(4), (24, 32))
     large = render(world, 0, torch.arange(4), (72, 96))
@@ -181,7 +195,7 @@ def test_depth_and_intrinsics_agree_with_the_shell() -> None:
     assert torch.equal(batch.intrinsics[:, 0], batch.intrinsics[:, 1])
 
 
-@pytest.mark.parametrize("world", ["rooms", "blocks"])
+@pytest.mark.parametrize("world", ["rooms", "blocks", "interiors"])
 def test_views_are_free_and_pictures_sound(world: str) -> None:
     numbers = torch.arange(64)
     batch = render(world, 1, numbers, SIZE)
@@ -198,7 +212,10 @@ def test_views_are_free_and_pictures_sound(world: str) -> None:
     # Hardly a picture without an object, and never more numbers than objects.
     has_object = (batch.instances > 0).flatten(1).any(1)
     assert has_object.float().mean() > 0.9
-    assert set(batch.instances.flatten().tolist()) <= {0, *scene.geometry.ids_BP.flatten().tolist()}
+    ids = {0, *scene.geometry.ids_BP.flatten().tolist()}
+    if scene.decals is not None and scene.decals.ids_BD is not None:
+        ids |= set(scene.decals.ids_BD.flatten().tolist())
+    assert set(batch.instances.flatten().tolist()) <= ids
     assert (batch.instances == 0).flatten(1).any(1).all()
 
 
@@ -226,7 +243,7 @@ def test_dice_are_uniform_and_slots_independent() -> None:
     assert noise.mean().abs() < 0.02 and noise.std().item() == pytest.approx(1.0, abs=0.02)
 
 
-@pytest.mark.parametrize("world", ["rooms", "blocks"])
+@pytest.mark.parametrize("world", ["rooms", "blocks", "interiors"])
 def test_nothing_is_tied_to_the_cpu(world: str) -> None:
     batch = render(world, 0, torch.arange(2), SIZE, device="meta")
     tensors = (batch.image, batch.depth, batch.valid, batch.instances, batch.intrinsics, batch.labelled)

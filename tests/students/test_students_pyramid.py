@@ -19,7 +19,10 @@ def small(**options: object) -> MobileNet:
     return MobileNet(width=0.35, **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("spec", ["mobilenet,width=0.35", "mobilenet,width=0.35,head=bins,bins=16", "timm:resnet10t"])
+SPECS = ["mobilenet,width=0.35", "mobilenet,width=0.35,head=bins,bins=16,spacing=even", "timm:resnet10t"]
+
+
+@pytest.mark.parametrize("spec", SPECS)
 def test_students_conform(spec: str) -> None:
     check_student(spec, sizes=((64, 96), (72, 104)))
 

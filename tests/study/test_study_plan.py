@@ -120,10 +120,10 @@ def test_a_recipe_file_lies_beside_the_study(tmp_path: Path) -> None:
 
 
 def test_shipped_studies() -> None:
-    assert shipped() == ["data-free-mini", "data-free-nyu"]
+    assert shipped() == ["data-free-mini", "data-free-nyu", "statistics-mini"]
     path, text = read("data-free-mini")
     mini = plan(text, source=path)
-    assert {arm.name for arm in mini.arms} == {"kd-ood", "mixing", "transform", "both", "kd-target", "noise"}
+    assert {arm.name for arm in mini.arms} == {"kd-ood", "mixing", "transform", "both", "kd-target", "noise", "dfad"}
     configs = {(cell.arm, cell.count): cell.config for cell in mini.cells if cell.seed == 0}
     # The method at a sixth of the images, against plain distillation on all of them.
     assert (("both", 500), ("kd-ood", 3000)) in mini.contrasts
@@ -132,7 +132,7 @@ def test_shipped_studies() -> None:
     parts = {arm: (bool(c.main.mixers), c.main.transform) for (arm, n), c in configs.items() if n == 3000}
     assert parts == {
         "kd-ood": (False, "none"), "mixing": (True, "none"), "transform": (False, "fitted"), "both": (True, "fitted"),
-        "kd-target": (False, "none"), "noise": (False, "none"),
+        "kd-target": (False, "none"), "noise": (False, "none"), "dfad": (True, "none"),
     }  # fmt: skip
     assert configs["transform", 500].stages[0].mixers == ()
     path, text = read("data-free-nyu")

@@ -7,6 +7,7 @@ host wait for a number fails too. The backward pass of a GPU cannot be faked.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -87,7 +88,7 @@ def test_the_check_itself_catches_a_host_tensor(gpu: None) -> None:
 def test_the_step_follows_the_batch(gpu: None, mixer: str) -> None:
     if mixer in ("cutmix", "mixup") and MISMATCH is RuntimeError:
         pytest.skip("this version of torch wants a driver to fake what these mixers draw")
-    stage = StageConfig(name="s", steps=1, task_loss="l1", batch_size=4)
+    stage = StageConfig(name="s", steps=1, task_loss="l1", batch_size=4, jitter=0.2)
     student = on_gpu("mobilenet,width=0.35,head=bins")
     teacher = on_gpu("mobilenet,width=0.35").eval()
     losses = {name: (1.0, registry.build("loss", name)) for name in LOSSES}
@@ -95,10 +96,25 @@ def test_the_step_follows_the_batch(gpu: None, mixer: str) -> None:
     task = DistillTask(
         stage, student, {"t": teacher}, losses, mixers, registry.build("loss", "l1"), seed=0, device=CUDA
     )
-    batch = augment(a_batch(), flip=True, jitter=0.2, generator=torch.Generator())
+    batch = augment(a_batch(), stage, torch.Generator())
     result = task(resize_batch(batch, (40, 56)), 0, 1)
     assert result.loss.device == result.sound.device == torch.device("cuda", 0)
     assert set(LOSSES) <= set(result.terms)
+
+
+def test_augmentation_follows_the_batch(gpu: None) -> None:
+    stage = StageConfig(
+        name="s", steps=1, size=(48, 64), crop=(32, 40), rotate=5.0, gamma=(0.9, 1.1), colour=(0.9, 1.1), jitter=0.1
+    )
+    batch = replace(a_batch(), image=torch.rand(4, 3, 48, 64, device=CUDA), valid=None, intrinsics=None)
+    batch = replace(
+        batch, depth=torch.rand(4, 1, 48, 64, device=CUDA), instances=torch.ones(4, 48, 64, device=CUDA).long(),
+        taught=torch.rand(4, 2, 48, 64, device=CUDA), intrinsics=torch.rand(4, 4, device=CUDA),
+    )
+    done = augment(batch, stage, torch.Generator())
+    moved = (done.image, done.depth, done.valid, done.instances, done.taught)
+    assert all(t is not None and t.device.type == "cuda" and t.shape[-2:] == (32, 40) for t in moved)
+    assert done.intrinsics is not None and done.intrinsics.device.type == "cuda"
 
 
 def test_objects_that_occlude_follow_the_batch(gpu: None) -> None:

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from kdcli.config import StageConfig
-from kdcli.training.optim import Averaged, lr_factor, optimizer_of
+from kdcli.training.optim import Averaged, lr_factor, lr_scales, optimizer_of
 from kdcli.training.seeds import seed_of, seeded
 
 
@@ -28,12 +28,54 @@ def test_onecycle_rises_and_falls() -> None:
     assert factors[:31] == sorted(factors[:31]) and factors[30:] == sorted(factors[30:], reverse=True)
 
 
+@pytest.mark.parametrize(("total", "warmup", "div", "final"), [(1000, 0.3, 25.0, 100.0), (173, 0.1, 10.0, 1e4)])
+def test_onecycle_is_that_of_pytorch(total: int, warmup: float, div: float, final: float) -> None:
+    """Theirs reaches its peak and its end one step earlier: ours lies between two neighbouring steps of it."""
+    made = stage(warmup=warmup, start_factor=1 / div, end_factor=1 / (div * final), lr=2e-3)
+    optimizer = torch.optim.AdamW([nn.Parameter(torch.zeros(1))], lr=2e-3)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, max_lr=2e-3, total_steps=total, pct_start=warmup, div_factor=div, final_div_factor=final,
+        cycle_momentum=False,
+    )
+    rates = []
+    for _ in range(total):
+        rates.append(theirs.get_last_lr()[0])
+        optimizer.step()
+        if len(rates) < total:
+            theirs.step()
+    ours = [made.lr * lr_factor(made, step, total) for step in range(total)]
+    assert ours[0] == pytest.approx(rates[0]) == pytest.approx(2e-3 / div)
+    for step in range(1, total):
+        low, high = sorted(rates[step - 1 : step + 1])
+        assert low - 1e-12 <= ours[step] <= high + 1e-12, step
+    assert made.lr * lr_factor(made, total, total) == pytest.approx(rates[-1]) == pytest.approx(2e-3 / div / final)
+
+
+def test_optimisers_take_betas_and_can_decay_everything() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
+    made = stage(betas=(0.95, 0.99), decay_norms=True, weight_decay=0.01)
+    (group,) = optimizer_of(made, model.parameters()).param_groups
+    plain = torch.optim.AdamW(model.parameters(), lr=made.lr, betas=(0.95, 0.99), weight_decay=0.01).param_groups[0]
+    assert all(group[key] == plain[key] for key in plain if key != "params")
+    assert [id(p) for p in group["params"]] == [id(p) for p in model.parameters()]
+
+
 def test_norms_and_biases_are_not_decayed() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4))
     for kind in ("adamw", "adam", "sgd"):
         groups = optimizer_of(stage(optimizer=kind, weight_decay=0.1), model.parameters()).param_groups
         decay = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
         assert [decay[id(p)] for p in model.parameters()] == [0.1, 0.0, 0.0, 0.0]
+
+
+def test_a_part_may_have_a_learning_rate_of_its_own() -> None:
+    part, other = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)
+    part.lr_scale = 0.1  # type: ignore[assignment]
+    model = nn.Sequential(part, other)
+    groups = optimizer_of(stage(), model.parameters(), lr_scales(model)).param_groups
+    scales = {id(p): group["lr_scale"] for group in groups for p in group["params"]}
+    assert [scales[id(p)] for p in model.parameters()] == [0.1, 0.1, 1.0, 1.0]
+    assert [len(group["params"]) for group in optimizer_of(stage(), model.parameters()).param_groups] == [2, 2]
 
 
 def test_the_average_follows() -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from kdcli.config import RunConfig
 from kdcli.errors import ConfigError
 from kdcli.protocols import API_VERSION
-from kdcli.training import step as steps
+from kdcli.training import checks
 from kdcli.training.context import ModelView, at_size
 from kdcli.training.optim import optimizer_of
 from kdcli.training.parts import Workshop
@@ -156,7 +156,7 @@ def test_what_does_not_fit_is_refused_before_the_first_step(
     shop = Workshop(config=config, device=CPU)
     student, _ = shop.student()
     with pytest.raises(ConfigError, match=message):
-        steps.check(config.main, student, shop.teachers(config.main), {"own": (1.0, OwnParameters(needs))}, None)
+        checks.check(config.main, student, shop.teachers(config.main), {"own": (1.0, OwnParameters(needs))}, None)
 
 
 def test_a_student_takes_on_its_teachers_kind_or_is_refused(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kdcli.errors import ConfigError, TrainingError
+from kdcli.errors import ConfigError, PluginError, TrainingError
 from kdcli.transform import BatchNormProbe, TransformNetwork, batch_norms, fit
 from kdcli.transform.fit import content_gap
 from kdcli.types import Batch
@@ -168,7 +168,7 @@ def test_a_fit_brings_held_out_images_closer_and_leaves_the_teacher_alone() -> N
     assert sum(layer.before for layer in report.layers) == pytest.approx(report.before, rel=1e-5)
     assert report.change > 0.05 and not generator.training
     assert report.document()["layers"][0] == {
-        "name": "1", "before": report.layers[0].before, "after": report.layers[0].after,
+        "name": "1", "before": report.layers[0].before, "after": report.layers[0].after, "weight": 1.0,
     }
     for name, tensor in teacher.state_dict().items():
         assert torch.equal(tensor, before[name]), name
@@ -245,3 +245,54 @@ def test_a_fit_that_cannot_work_says_why() -> None:
     broken[1].running_mean.fill_(float("nan"))
     with pytest.raises(TrainingError, match="nan at step 0"):
         fit(TransformNetwork(form="affine"), broken, dark, steps=2)
+
+
+def test_a_fit_to_some_layers_reports_all_in_the_order_in_which_they_run() -> None:
+    teacher = remember(network(), torch.cat([images(seed) for seed in range(100, 104)]))
+    plain = fit(TransformNetwork(form="affine"), teacher, dark, steps=3, content=0.0)
+    some = fit(TransformNetwork(form="affine"), teacher, dark, steps=3, content=0.0, layers=["4"], weights={"4": 2.0})
+    assert [(layer.name, layer.weight) for layer in some.layers] == [("1", 0.0), ("4", 2.0)]
+    assert [layer.before for layer in some.layers] == [layer.before for layer in plain.layers]
+    assert some.before == pytest.approx(2 * some.layers[1].before, rel=1e-6)
+    first = fit(TransformNetwork(form="affine"), teacher, dark, steps=1, first=5.0)
+    assert [layer.weight for layer in first.layers] == [5.0, 1.0]
+    assert first.before == pytest.approx(5 * first.layers[0].before + first.layers[1].before, rel=1e-6)
+    with pytest.raises(ConfigError, match="no layer '5'"):
+        fit(TransformNetwork(form="affine"), teacher, dark, steps=1, layers=["5"])
+
+
+class Backwards(nn.Module):
+    """Lists its layers in another order than it runs them in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.late, self.early = nn.BatchNorm2d(3), nn.BatchNorm2d(3)
+        self.eval()
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.late(self.early(image))
+
+
+def test_the_first_layer_is_the_one_that_runs_first() -> None:
+    model = Backwards()
+    with BatchNormProbe(model, first=3.0) as probe:
+        model(images(0))
+        assert probe.applied() == {"early": 3.0, "late": 1.0} and list(probe.gaps()) == ["early", "late"]
+
+
+class Counting(nn.Module):
+    """A teacher that writes down how often it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = network()
+        self.register_buffer("asked", torch.zeros((), dtype=torch.int64))
+
+    def forward(self, image: Tensor) -> Tensor:
+        self.asked += 1
+        return self.inner(image)
+
+
+def test_a_teacher_that_changes_is_refused_after_the_fit() -> None:
+    with pytest.raises(PluginError, match="teacher 'Counting' changed while it taught: 'asked' was written to"):
+        fit(TransformNetwork(form="affine"), Counting(), dark, steps=2)

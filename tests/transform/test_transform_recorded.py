@@ -11,7 +11,17 @@ from typer.testing import CliRunner
 
 from kdcli.cli.app import app
 from kdcli.errors import ConfigError, WeightsError
-from kdcli.transform import BatchNormProbe, RecordedProbe, Statistics, TransformNetwork, fit, read, record, write
+from kdcli.transform import (
+    BatchNormProbe,
+    RecordedProbe,
+    Statistics,
+    TransformNetwork,
+    fit,
+    probe_for,
+    read,
+    record,
+    write,
+)
 from kdcli.types import Batch, DepthKind, Prediction, Provenance, Tap
 
 
@@ -81,6 +91,30 @@ def test_recorded_statistics_of_a_batch_norms_input_are_those_of_the_batch_norm(
             assert float(one.loss()) == pytest.approx(float(two.loss()), rel=1e-5)
 
 
+def test_what_enters_the_batch_norms_can_be_recorded_by_one_word(tmp_path: Path) -> None:
+    net, parts = Net(norm=True), batches()
+    found = record(net, parts, ["batch-norms", "enc1"])
+    assert list(found.mean) == ["input:norm", "enc1"]
+    assert torch.equal(found.mean["input:norm"], found.mean["enc1"]), "the norm follows the first convolution"
+    norm = net.norm
+    assert isinstance(norm, nn.BatchNorm2d) and norm.running_mean is not None and norm.running_var is not None
+    norm.running_mean.copy_(found.mean["enc1"])
+    norm.running_var.copy_(found.variance["enc1"])
+    other = batches(1, shift=0.3)[0]
+    with torch.no_grad(), probe_for(net, found, layers=["input:*"]) as one, probe_for(net, None) as two:
+        net(other.image)
+        assert float(one.loss()) == pytest.approx(float(two.loss()), rel=1e-5)
+    with pytest.raises(ConfigError, match="no module 'nrm'"):
+        record(net, parts, ["input:nrm"])
+
+
+def test_recorded_layers_are_in_the_networks_order(tmp_path: Path) -> None:
+    net = Net()
+    write(record(net, batches(), ["module:last", "enc1"]), tmp_path / "s.safetensors")
+    probe = probe_for(net, read(tmp_path / "s.safetensors"), layers=["first:1"])
+    assert list(probe.targets) == ["enc1"]
+
+
 def test_a_network_without_batch_norm_is_fitted_to_them() -> None:
     net = Net()
     found = record(net, batches(shift=0.3))
@@ -128,4 +162,8 @@ def test_from_the_command_line(tmp_path: Path) -> None:
     told = run(*fitted, "--steps", 4, *common)
     assert told["statistics"] == str(statistics) and {layer["name"] for layer in told["layers"]} >= {"pre_head"}
     assert "either --out FILE" in str(run("fit-transform", "--data", "sim:blocks", *common))
+    drawn = [Path(told[key]) for key in ("plot", "picture")]
+    assert [path.name for path in drawn] == ["t-layers.png", "t-images.png"] and all(path.is_file() for path in drawn)
+    words = ("fit-transform", "--record", statistics, "--data", "sim:blocks", "--plot", "p.png")
+    assert "--plot p.png is for fitting" in str(run(*words, *common))
     assert "is for --record" in str(run(*fitted, "--tap", "enc1", *common))

@@ -1,8 +1,9 @@
 """Simulated image sources: endless labelled scenes, rendered in batches on the device that wants them.
 
 ``rooms`` are furnished rooms with the cues that metric scale is learned from; ``blocks`` are bright scattered solids,
-another world at the same scale. ``noise`` is no world at all, the baseline that tells what images are worth. Torch is
-imported when the first scene is wanted, not before.
+another world at the same scale; ``interiors`` are rooms of many kinds with many kinds of objects, lights and cameras.
+``noise`` is no world at all, the baseline that tells what images are worth. Torch is imported when the first scene is
+wanted, not before.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-WORLD_NAMES = ("rooms", "blocks", "noise")
+WORLD_NAMES = ("rooms", "blocks", "interiors", "noise")
 DEFAULT_SIZE = (96, 128)
 ENDLESS = 2**31 - 1
 _SMALLEST, _LARGEST = 8, 4096
 
 
 class SimSource:
-    """Source of simulated scenes, ``sim:rooms`` or ``sim:blocks``, or of pictures of noise, ``sim:noise``.
+    """Source of simulated scenes, ``sim:rooms``, ``sim:blocks`` or ``sim:interiors``, or of noise, ``sim:noise``.
 
     A scene is a function of (world, seed, index) alone; sources of different seeds share no scene. ``count`` limits
     the source, without it it is endless. Noise has neither depth nor instances.
@@ -37,7 +38,7 @@ class SimSource:
         self, location: str | None = None, *, count: int | None = None, seed: int = 0, size: str | None = None
     ) -> None:
         if location is None:
-            raise SpecError("source 'sim' needs a world: write sim:rooms, sim:blocks or sim:noise.")
+            raise SpecError("source 'sim' needs a world: write sim:rooms, sim:blocks, sim:interiors or sim:noise.")
         if location not in WORLD_NAMES:
             raise DataError(
                 f"source 'sim' has no world '{location}'.{nearest(location, WORLD_NAMES)} "

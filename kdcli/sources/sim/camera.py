@@ -8,7 +8,7 @@ from torch import Tensor
 
 from kdcli.sources.sim.hashing import pixel_noise
 from kdcli.sources.sim.primitives import Rays, nearest_hit
-from kdcli.sources.sim.scene import FLOOR, Geometry, Photo, View
+from kdcli.sources.sim.scene import FACES, FLOOR, Geometry, Photo, View
 
 _LUMINANCE = (0.30, 0.59, 0.11)
 _NEAR = 0.8
@@ -69,6 +69,10 @@ def clearance(geometry: Geometry, position_B3: Tensor, margin: float) -> Tensor:
         reach = solids.half.clone()
         reach[..., 0::2] = solids.half[..., 0::2].amax(-1, keepdim=True)
         gaps.append(((position_B3[:, None] - solids.center).abs() - reach).amax(-1))
+    for posed in (geometry.tilted, geometry.turned):
+        if posed is not None:
+            own = (posed.turn * (position_B3[:, None] - posed.center)[:, :, None]).sum(-1)
+            gaps.append((own.abs() - posed.half).amax(-1))
     half = geometry.room_B3 * 0.5
     center = torch.stack((torch.zeros_like(half[:, 0]), half[:, 1], torch.zeros_like(half[:, 0])), dim=1)
     gaps.append((half - (position_B3 - center).abs()).amin(-1, keepdim=True))
@@ -92,7 +96,8 @@ def choose_view(
     depth, index = nearest_hit(view_rays(candidates, (6, 8)), repeated)
     solids = geometry.ids_BP.shape[1]
     floor_share = (index == solids + FLOOR).float().mean(1)
-    object_share = (index < solids).float().mean(1)
+    shell = torch.zeros_like(repeated.ids_BP[:, :1]).expand(-1, FACES)
+    object_share = (torch.cat((repeated.ids_BP, shell), dim=1).gather(1, index) > 0).float().mean(1)
     near = (depth < _NEAR).float().mean(1)
     reach = depth.mean(1)
     order = torch.arange(count, device=device).repeat(batch)

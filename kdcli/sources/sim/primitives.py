@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from kdcli.sources.sim.scene import Geometry, Solids
+from kdcli.sources.sim.posed import tilted_span, turned_span
+from kdcli.sources.sim.scene import Geometry, Posed, Solids
 
 _CHUNK = {"cpu": 1 << 17}
 _CHUNK_ELSEWHERE = 1 << 25
@@ -116,6 +117,19 @@ def _spans(rays: Rays, geometry: Geometry) -> Iterator[tuple[int, Tensor, Tensor
             enter, leave = span(rays, chunk)
             yield first + start, enter, leave
         first += count
+    for posed, posed_span in ((geometry.tilted, tilted_span), (geometry.turned, turned_span)):
+        count = 0 if posed is None else posed.center.shape[1]
+        step = _step(rays, count)
+        for start in range(0, count, step):
+            assert posed is not None
+            enter, leave = posed_span(rays, _part(posed, slice(start, start + step)))
+            yield first + start, enter, leave
+        first += count
+
+
+def _part(posed: Posed, part: slice) -> Posed:
+    profile = None if posed.profile is None else posed.profile[:, part]
+    return Posed(center=posed.center[:, part], half=posed.half[:, part], turn=posed.turn[:, part], profile=profile)
 
 
 def _step(rays: Rays, count: int) -> int:

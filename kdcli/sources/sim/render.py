@@ -9,14 +9,17 @@ from torch import Tensor
 
 from kdcli.sources.sim.blocks import blocks
 from kdcli.sources.sim.camera import intrinsics, photograph, view_rays
+from kdcli.sources.sim.finish import paint
+from kdcli.sources.sim.frames import surface_frames
 from kdcli.sources.sim.hashing import scene_keys
+from kdcli.sources.sim.interiors import interiors
 from kdcli.sources.sim.primitives import nearest_hit
 from kdcli.sources.sim.rooms import rooms
-from kdcli.sources.sim.scene import Scene
+from kdcli.sources.sim.scene import Lamps, Scene
 from kdcli.sources.sim.shade import albedo, light, surface_frame
 from kdcli.types import Batch
 
-WORLDS: dict[str, Callable[[Tensor], Scene]] = {"rooms": rooms, "blocks": blocks}
+WORLDS: dict[str, Callable[[Tensor], Scene]] = {"rooms": rooms, "blocks": blocks, "interiors": interiors}
 
 
 def render(world: str, seed: int, indices: Tensor, size: tuple[int, int], device: torch.device | str = "cpu") -> Batch:
@@ -51,15 +54,19 @@ def draw(scene: Scene, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
     origin = rays.origin_B3[..., None].unbind(1)
     planes = (rays.x_BN, rays.y_BN, rays.z_BN)
     point = tuple(torch.addcmul(o, depth, d) for o, d in zip(origin, planes, strict=True))
-    *normal, u, v = surface_frame(geometry, index, point)
+    posed = geometry.tilted is not None or geometry.turned is not None
+    *normal, u, v = (surface_frames if posed else surface_frame)(geometry, index, point)
     # A pixel covers depth / focal across the view, and more on surfaces that are seen at a slant.
     square = sum((d * d for d in planes), torch.zeros_like(depth))
     cosine = sum((n * d for n, d in zip(normal, planes, strict=True)), torch.zeros_like(depth)).abs()
     slant = (cosine * torch.rsqrt(square)).clamp(min=0.08)
     footprint = depth * (2.0 * scene.view.tan_half_B / width)[:, None] * torch.rsqrt(slant)
-    colour = albedo(scene, index, point, u, v, footprint)
-    lit = colour * light(geometry, scene.lighting, point, tuple(normal))
+    if isinstance(scene.lighting, Lamps):
+        lit, instances = paint(scene, index, point, tuple(normal), (u, v), footprint)
+    else:
+        colour = albedo(scene, index, point, u, v, footprint)
+        lit = colour * light(geometry, scene.lighting, point, tuple(normal))
+        shell = torch.zeros((batch, 6), dtype=geometry.ids_BP.dtype, device=depth.device)
+        instances = torch.cat((geometry.ids_BP, shell), dim=1).gather(1, index)
     image = photograph(lit.movedim(0, 1).reshape(batch, 3, height, width), scene.photo, scene.keys_B)
-    shell = torch.zeros((batch, 6), dtype=geometry.ids_BP.dtype, device=depth.device)
-    instances = torch.cat((geometry.ids_BP, shell), dim=1).gather(1, index)
     return image, depth.view(batch, 1, height, width), instances.view(batch, height, width)

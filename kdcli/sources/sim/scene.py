@@ -1,8 +1,8 @@
 """What a batch of scenes is made of: shell, solids, materials, decals, lights, view and photograph.
 
 World axes: x and z along the floor, y up, metres; the shell spans [-X/2, X/2] x [0, Y] x [-Z/2, Z/2].
-Letters: B scenes, G groups of boxes that share a yaw, Q boxes a group, E ellipsoids, C cylinders, D decals,
-P = G * Q + E + C solids in that order, M = P + 6 + D materials, L lights.
+Letters: B scenes, G groups of boxes that share a yaw, Q boxes a group, E ellipsoids, C cylinders, T tilted boxes,
+R turned solids, D decals, P = G * Q + E + C + T + R solids in that order, M = P + 6 + D materials, L lights.
 """
 
 from __future__ import annotations
@@ -30,10 +30,30 @@ class Solids:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Posed:
+    """Solids in any pose. center, half: B x K x 3. turn: B x K x 3 x 3, its rows are the solid's axes in the world.
+
+    profile: B x K x 3, None = boxes. A solid of revolution holds the points with x^2 + z^2 + A y^2 + B y + C <= 0 and
+    |y| <= 1 in its own axes and units of its half sizes; (A, B, C) is its profile, see ``posed.PROFILES``.
+    """
+
+    center: Tensor
+    half: Tensor
+    turn: Tensor
+    profile: Tensor | None = None
+
+    def select(self, rows: Tensor) -> Posed:
+        """Repeat or pick scenes: rows is an int64 index along B."""
+        profile = None if self.profile is None else self.profile[rows]
+        return Posed(center=self.center[rows], half=self.half[rows], turn=self.turn[rows], profile=profile)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Geometry:
     """Everything that a ray can hit.
 
-    room_B3: shell extents. pivot_BG3: origins of the box groups in the world. ids_BP: instance id of each solid.
+    room_B3: shell extents. pivot_BG3: origins of the box groups in the world. ids_BP: instance id of each solid, 0 for
+    what belongs to the room. tilted, turned: boxes and solids of revolution in any pose, in worlds that have them.
     """
 
     room_B3: Tensor
@@ -42,6 +62,8 @@ class Geometry:
     ellipsoids: Solids
     cylinders: Solids
     ids_BP: Tensor
+    tilted: Posed | None = None
+    turned: Posed | None = None
 
     def select(self, rows: Tensor) -> Geometry:
         """Repeat or pick scenes: rows is an int64 index along B."""
@@ -56,6 +78,8 @@ class Geometry:
             ellipsoids=pick(self.ellipsoids),
             cylinders=pick(self.cylinders),
             ids_BP=self.ids_BP[rows],
+            tilted=None if self.tilted is None else self.tilted.select(rows),
+            turned=None if self.turned is None else self.turned.select(rows),
         )
 
 
@@ -91,6 +115,27 @@ class Lighting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lamps:
+    """Lights of worlds with glossy surfaces. The first lamp casts shadows.
+
+    falloff_BL: weight of the squared distance, 0 = a far source. ambient_B3, and toward_B3: the direction that more of
+    it comes from (length: how much more). corners_B: ambient light lost where shell faces meet. sun_B: the first lamp
+    is outside and shines in through a window: face_B (a wall), center_B2 and half_B2 in face coordinates.
+    """
+
+    position_BL3: Tensor
+    colour_BL3: Tensor
+    falloff_BL: Tensor
+    ambient_B3: Tensor
+    toward_B3: Tensor
+    corners_B: Tensor
+    sun_B: Tensor
+    face_B: Tensor
+    center_B2: Tensor
+    half_B2: Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Photo:
     """What the camera does to the light; ``None`` in a scene = a perfect camera.
 
@@ -109,27 +154,34 @@ class Photo:
 class Decals:
     """Rectangles on shell faces: face_BD (int64), center_BD2 and half_BD2 in face coordinates, frame_BD width.
 
-    Face coordinates are (z, y) on the x faces, (x, z) on floor and ceiling, (x, y) on the z faces.
+    Face coordinates are (z, y) on the x faces, (x, z) on floor and ceiling, (x, y) on the z faces. round_BD: ellipses
+    instead; ids_BD: instance ids of those that are objects (pictures, rugs), 0 for the others.
     """
 
     face_BD: Tensor
     center_BD2: Tensor
     half_BD2: Tensor
     frame_BD: Tensor
+    round_BD: Tensor | None = None
+    ids_BD: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
-    """A batch of scenes, ready to be rendered."""
+    """A batch of scenes, ready to be rendered.
+
+    finish_BMF: what surfaces have beyond their colours (``materials.FINISH``), in worlds with ``Lamps``.
+    """
 
     keys_B: Tensor
     geometry: Geometry
     materials_BMF: Tensor
     decals: Decals | None
     baseboard_B: Tensor
-    lighting: Lighting
+    lighting: Lighting | Lamps
     view: View
     photo: Photo | None
+    finish_BMF: Tensor | None = None
 
 
 def gather_rows(table_BKF: Tensor, index_BN: Tensor) -> Tensor:

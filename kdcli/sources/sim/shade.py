@@ -119,6 +119,11 @@ def apply_decals(
         gap_u = decals.half_BD2[:, d, 0, None] - (u - decals.center_BD2[:, d, 0, None]).abs()
         gap_v = decals.half_BD2[:, d, 1, None] - (v - decals.center_BD2[:, d, 1, None]).abs()
         gap = torch.minimum(gap_u, gap_v)
+        if decals.round_BD is not None:
+            half_u, half_v = decals.half_BD2[:, d, 0, None], decals.half_BD2[:, d, 1, None]
+            off_u, off_v = 1.0 - gap_u / half_u, 1.0 - gap_v / half_v
+            oval = (1.0 - (off_u * off_u + off_v * off_v).sqrt()) * torch.minimum(half_u, half_v)
+            gap = torch.where(decals.round_BD[:, d, None], oval, gap)
         inside = (gap > 0.0) & (face_BN == decals.face_BD[:, d, None])
         material_BN = torch.where(inside, first + d, material_BN)
         frame = torch.where(inside, gap < decals.frame_BD[:, d, None], frame)

@@ -1,0 +1,114 @@
+"""``size`` is what images are brought to and evaluated at, ``crop`` what networks are trained on."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from kdcli.config import RunConfig
+from kdcli.students.files import read_card
+from kdcli.students.mobilenet import MobileNet
+from kdcli.training.dry_run import measure
+from kdcli.training.fit_stage import fit_stage
+from kdcli.training.job import Silent, distill, resumable
+from kdcli.training.look import augmented
+from kdcli.training.loop import StepLog
+from kdcli.training.parts import Workshop
+from kdcli.training.step import DistillTask
+from kdcli.types import Prediction
+from kdcli.weights import load_state
+
+Resolve = Callable[..., RunConfig]
+ALL = (
+    "size=48x64", "crop=32x40", "rotate=5", "rotate_probability=0.8", "gamma=[0.9, 1.1]", "brightness=[0.75, 1.25]",
+    "colour=[0.9, 1.1]", "betas=[0.95, 0.99]", "decay_norms=true", "end_factor=4e-4", "warmup=0.3", "clip=35",
+)
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> set[tuple[bool, tuple[int, int]]]:
+    """Whether gradients are taken, and height and width, of all images that a student was shown."""
+    shown: set[tuple[bool, tuple[int, int]]] = set()
+    forward = MobileNet.forward
+
+    def watched(self: MobileNet, image: Tensor) -> Prediction:
+        shown.add((torch.is_grad_enabled() and self.training, (int(image.shape[-2]), int(image.shape[-1]))))
+        return forward(self, image)
+
+    monkeypatch.setattr(MobileNet, "forward", watched)
+    return shown
+
+
+def test_training_sees_windows_and_evaluation_whole_images(
+    tiny: Resolve, tmp_path: Path, seen: set[tuple[bool, tuple[int, int]]]
+) -> None:
+    distill(tiny(*ALL), out=tmp_path / "run")
+    assert seen == {(True, (32, 40)), (False, (48, 64))}
+    results = json.loads((tmp_path / "run" / "eval" / "results.json").read_text())
+    assert results["student"]["size"] == [48, 64]
+    assert read_card(tmp_path / "run" / "student.safetensors")["size"] == [48, 64]
+
+
+@pytest.mark.parametrize(("given", "size"), [("40x56", (40, 56)), ("native", (96, 128)), ("training", (48, 64))])
+def test_evaluation_has_a_size_of_its_own(
+    tiny: Resolve, tmp_path: Path, seen: set[tuple[bool, tuple[int, int]]], given: str, size: tuple[int, int]
+) -> None:
+    distill(tiny("size=48x64", f"eval_size={given}", steps=1), out=tmp_path / "run")
+    assert {shape for learning, shape in seen if not learning} == {size}
+
+
+def test_a_dry_run_costs_what_a_window_costs(tiny: Resolve, seen: set[tuple[bool, tuple[int, int]]]) -> None:
+    measure(tiny(*ALL), torch.device("cpu"))
+    assert {shape for _, shape in seen} == {(32, 40)}
+
+
+def test_a_transformation_is_fitted_to_windows_too(
+    tiny: Resolve, tmp_path: Path, teacher_file: Path, seen: set[tuple[bool, tuple[int, int]]]
+) -> None:
+    config = tiny("train.crop=32x40", "size=48x64", teachers=(f"run:{teacher_file}",))
+    shop = Workshop(config=config, device=torch.device("cpu"))
+    fit_stage(shop, config.main, tmp_path / "transform.safetensors", lambda what, done, total: None)
+    assert {shape for _, shape in seen} == {(32, 40)}
+
+
+class StopAtThree(Silent):
+    def step(self, log: StepLog) -> None:
+        if log.step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_an_augmented_run_that_was_interrupted_goes_on_to_the_same_last_bit(tiny: Resolve, tmp_path: Path) -> None:
+    config = tiny(*ALL)
+    distill(config, out=tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        distill(config, out=tmp_path / "split", progress=StopAtThree())
+    distill(resumable(tmp_path / "split"), resume=tmp_path / "split")
+    first, second = (load_state(tmp_path / name / "student.safetensors") for name in ("whole", "split"))
+    assert all(torch.equal(value, second[name]) for name, value in first.items())
+
+
+def test_what_is_looked_at_is_what_is_trained_on(
+    tiny: Resolve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    batches = []
+    plain = DistillTask.context
+
+    def context(self: DistillTask, batch: object, step: int, total: int, epoch: int = 0) -> object:
+        if torch.is_grad_enabled():
+            batches.append(batch)
+        return plain(self, batch, step, total, epoch)  # type: ignore[arg-type]
+
+    config = tiny(*ALL, "eval_data=none", steps=2)
+    looked = augmented(config, 6)
+    monkeypatch.setattr(DistillTask, "context", context)
+    distill(config, out=tmp_path / "run")
+    images = torch.cat([batch.image for batch in batches])  # type: ignore[attr-defined]
+    assert len(looked) == 6 and torch.equal(torch.stack([sample.image for sample in looked]), images[:6])
+    assert all(sample.depth is not None and sample.depth.shape == (1, 32, 40) for sample in looked)
