@@ -51,7 +51,7 @@ def main() -> None:
         task(kept, i, given.rounds).loss.backward()
 
     seconds = {"step": median_seconds(step, given.rounds, device)}
-    for world in ("rooms", "blocks"):
+    for world in ("rooms", "blocks", "interiors"):
         source = shop.source(f"sim:{world},count={given.batch_size * (given.rounds + 1)}")
         for label, cache in (("rendered", None), ("from the cache", RenderCache())):
             feed = Feed(source, batch_size=given.batch_size, size=size, seed=0, device=device, cache=cache)
@@ -62,7 +62,7 @@ def main() -> None:
             seconds[f"{world} {label}"] = median_seconds(job, given.rounds, device)
     print(f"{given.size}, batch {given.batch_size}, {device}, {torch.get_num_threads()} threads")
     for name, value in seconds.items():
-        print(f"{name:24s} {1000 * value / given.batch_size:7.2f} ms/image   {value / seconds['step']:6.3f} of a step")
+        print(f"{name:26s} {1000 * value / given.batch_size:7.2f} ms/image   {value / seconds['step']:6.3f} of a step")
 
 
 if __name__ == "__main__":

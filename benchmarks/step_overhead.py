@@ -5,9 +5,8 @@ python benchmarks/step_overhead.py [--size 128x160] [--batch-size 8] [--teacher 
 
 A step is what the training loop does between two batches: object-wise mixing, a fitted transformation network, the
 teacher's depth, the student's forward pass, losses, backward pass, clipping and update. The parts do the same by hand,
-without anything around it. Step and parts take turns in one process; every round gives one ratio, and the median is
-reported. On one CPU thread the clock is that of the process, so that waiting for others does not count; on a GPU
-it is the device's.
+without anything around it. Step and parts take turns in one process; medians over the rounds are compared. On one CPU
+thread the clock is that of the process, so that waiting for others does not count; on a GPU it is the device's.
 """
 
 from __future__ import annotations
@@ -125,11 +124,12 @@ def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
     times = {name: values[WARM_UP:] for name, values in clock.times.items()}
     parts = [name for name in times if name != "step"]
     whole = [sum(times[name][i] for name in parts) for i in range(given.rounds)]
+    low, _, high = statistics.quantiles([a / b for a, b in zip(times["step"], whole, strict=True)], n=4)
     return {
         "teacher": given.teacher, "student": given.student, "size": given.size, "batch_size": given.batch_size,
         "step_ms": statistics.median(times["step"]), "sum_ms": statistics.median(whole),
         "parts_ms": {name: statistics.median(times[name]) for name in parts},
-        "ratio": statistics.median(a / b for a, b in zip(times["step"], whole, strict=True)),
+        "ratio": statistics.median(times["step"]) / statistics.median(whole), "ratio_quartiles": [low, high],
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(), "torch": torch.__version__, "rounds": given.rounds,
     }
@@ -155,7 +155,8 @@ def main() -> None:
     )
     for name, value in {**row["parts_ms"], "sum of the parts": row["sum_ms"], "step": row["step_ms"]}.items():
         print(f"{name:18s} {value:9.2f} ms")
-    print(f"overhead           {100 * (row['ratio'] - 1):+9.1f} %")
+    low, high = (100 * (ratio - 1) for ratio in row["ratio_quartiles"])
+    print(f"overhead           {100 * (row['ratio'] - 1):+9.1f} %, quartiles of rounds {low:+.1f} and {high:+.1f} %")
     if given.out is not None:
         given.out.write_text(json.dumps({"overhead": [row]}, indent=1) + "\n")
 

@@ -2,10 +2,13 @@
 
 Every table between ``<!-- NAME:begin -->`` and ``<!-- NAME:end -->`` is made here::
 
-python docs/figures.py keep NAME SOURCE   copy the results of a run (its folder) or of `kdcli eval --json` (a file)
-                                          to docs/results/NAME.json
+python docs/figures.py keep NAME SOURCE   copy the results of a run or a study (its folder) or of `kdcli eval --json`
+                                          (a file) to docs/results/NAME.json
 python benchmarks/teacher_step.py --out docs/results/NAME.json
 python benchmarks/object_mixer.py --out docs/results/NAME.json
+python benchmarks/dpm_loss.py --out docs/results/NAME.json
+python benchmarks/step_overhead.py --out docs/results/NAME.json
+python benchmarks/recorded_statistics.py --out docs/results/NAME.json
 python benchmarks/teacher_cache.py --out docs/results/NAME.json
 python docs/figures.py                    write all tables anew from docs/results
 """
@@ -25,6 +28,10 @@ METRICS = ("delta1", "abs_rel", "rmse", "silog")
 
 def keep(name: str, source: Path) -> None:
     """Store what a run or an evaluation found."""
+    if (source / "study.json").is_file():
+        kept = {"study": json.loads((source / "report.json").read_text())}
+        (RESULTS / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
+        return
     if source.is_dir():
         manifest = json.loads((source / "manifest.json").read_text())
         rows = manifest["eval"]
@@ -92,12 +99,91 @@ def ratios(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + "\n\n" + tail
 
 
+def overhead(rows: list[dict[str, Any]]) -> str:
+    """Return a Markdown table of a step beside its parts, one setting a row."""
+    parts = list(rows[0]["parts_ms"])
+    heads = ("teacher", "student", "size", "batch", *parts, "sum of these", "step", "step / sum")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in rows:
+        times = (*row["parts_ms"].values(), row["sum_ms"], row["step_ms"])
+        lines.append(
+            f"| {row['teacher']} | {row['student']} | {row['size']} | {row['batch_size']} "
+            f"| {' | '.join(f'{value:.0f}' for value in times)} | {row['ratio']:.3f} |"
+        )
+    first = rows[0]
+    where = f"{first['threads']} CPU thread(s)" if first["device"] == "cpu" else first["device"]
+    low, high = first["ratio_quartiles"]
+    tail = f"Milliseconds, medians over {first['rounds']} rounds on {where}, torch {first['torch']}."
+    return "\n".join(lines) + f"\n\n{tail} Quartiles of the rounds' ratios: {low:.3f} to {high:.3f}."
+
+
+def distances(document: dict[str, Any]) -> str:
+    """Return a Markdown table of fits to several statistics, measured against all of them."""
+    rows = document["statistics"]
+    against = [key for key in rows[0] if key not in ("to", "images", "recorded")]
+    heads = ("fitted to", "images recorded", *(f"distance to {name}" for name in against), "recorded from own")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in rows:
+        numbers = [f"{row[name]:.3f}" for name in against]
+        off = "" if row["recorded"] is None else f"{row['recorded']:.3f}"
+        lines.append(f"| {row['to']} | {row['images'] or ''} | {' | '.join(numbers)} | {off} |")
+    return "\n".join(lines) + (
+        f"\n\nMean over layers, relative to the teacher's spread, on mixed images set aside; {document['steps']} steps "
+        f"of {document['batch_size']} images at {document['size']}, torch {document['torch']}."
+    )
+
+
+def dpm(rows: list[dict[str, Any]]) -> str:
+    """Return a Markdown table of the divergence between depth probability maps, one way of computing it a row."""
+    heads = ("way", "data set", "batch", "memory order", "s", "MiB", "lean's time / its", "lean's memory / its")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    lines += [
+        f"| {row['way']} | {row['dataset']}, {row['bins']} bins, {row['size']} | {row['batch']} | {row['layout']} "
+        f"| {row['seconds']:.2f} | {row['memory_mib']:.0f} | {row['time_ratio']:.3f} | {row['memory_ratio']:.3f} |"
+        for row in rows
+    ]
+    first = rows[0]
+    where = f"{first['threads']} CPU thread(s)" if first["device"] == "cpu" else first["device"]
+    return "\n".join(lines) + f"\n\nMedians over {first['rounds']} rounds, {where}, torch {first['torch']}."
+
+
+def study(report: dict[str, Any]) -> str:
+    """Return a Markdown table of a study, one arm and count a row, and the pairs that it asks for."""
+    metrics, reference = report["metrics"], report["reference"]
+    heads = ("arm", "", "images", "seeds", *metrics, *(f"{metric} minus {reference}'s" for metric in metrics[:2]))
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for teacher in report["teachers"]:
+        cells = [interval(teacher["metrics"][metric]) for metric in metrics]
+        lines.append(f"| teacher | `{teacher['spec']}` | | | {' | '.join(cells)} | | |")
+    for row in report["rows"]:
+        cells = [interval(row["metrics"][metric]) for metric in metrics]
+        against = (row["against"] or {}).get("difference", {})
+        cells += [interval(against[metric], "+") if metric in against else "" for metric in metrics[:2]]
+        facts = (f"`{row['arm']}`", row["label"], str(row["count"] or ""), str(len(row["seeds"])))
+        lines.append(f"| {' | '.join((*facts, *cells))} |")
+    tail = [f"Means over seeds, 95 % intervals over seeds and images, on `{report['eval_data']}`; differences paired."]
+    for pair in report["contrasts"]:
+        told = [f"{metric} {interval(pair['difference'][metric], '+')}" for metric in metrics[:2]]
+        tail.append(f"`{pair['first']}` minus `{pair['second']}`: {', '.join(told)}.")
+    if report["missing"]:
+        tail.append(f"Not run: {', '.join(map(str, report['missing']))}.")
+    values = ", ".join(f"{name} {value}" for name, value in report["variables"].items())
+    tail.append(f"Settings: {values}; torch {report['versions']['torch']}.")
+    return "\n".join(lines) + "\n\n" + "  \n".join(tail)
+
+
+def interval(value: dict[str, float], sign: str = "") -> str:
+    """Return a number with its interval."""
+    return f"{value['value']:{sign}.3f} [{value['low']:{sign}.3f}, {value['high']:{sign}.3f}]"
+
+
 def rendered(document: dict[str, Any]) -> str:
     """Return the table of a result file, by what it holds."""
-    for key, render in (("benchmark", costs), ("ratios", ratios)):
+    known = {"benchmark": costs, "ratios": ratios, "dpm": dpm, "study": study, "overhead": overhead}
+    for key, render in known.items():
         if key in document:
             return render(document[key])
-    return table(document)
+    return distances(document) if "statistics" in document else table(document)
 
 
 def cell(row: dict[str, Any], metric: str) -> str:

@@ -157,8 +157,9 @@ class Loss(Protocol):
     """Named terms of one step. A loss with parameters of its own is also an ``nn.Module``.
 
     Optional members, used where present: ``task_weight(ctx) -> Tensor | None`` (a detached B x 1 x h x w factor on
-    the task-loss map), ``build(ctx)`` (create own modules once shapes are known), an inner update (see ``InnerUpdate``,
-    before the main update), ``map(prediction, target, valid)`` (a per-pixel map; makes the loss usable as task loss).
+    the task-loss map), ``build(ctx)`` (create own modules once shapes are known), ``inner_parameters()`` with
+    ``inner_loss(ctx)`` (an update of its own before the main one, see the protocol of inner updates), ``map(prediction,
+    target, valid)`` (a per-pixel map; makes the loss usable as task loss).
     """
 
     needs: Needs

@@ -14,7 +14,7 @@ Name = Annotated[
     str, typer.Argument(help="Study: one that ships with kdcli by name, or a TOML file.", autocompletion=complete.study)
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder of the study, made or gone on with; default: studies/NAME.")]
-Only = Annotated[list[str] | None, typer.Option("--only", help="Arm to run; repeat for several. Default: all.")]
+Only = Annotated[list[str] | None, typer.Option("--only", help="Arms to run, with commas or repeated. Default: all.")]
 Seeds = Annotated[str | None, typer.Option(help="Seeds in place of the study's, for example 0,1,2.")]
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="NAME=VALUE of a variable of the study; repeat for several.")
@@ -45,7 +45,8 @@ def study(
     from kdcli.study import plan, read
 
     path, text = read(name)
-    planned = plan(text, source=path, settings=set_ or (), only=only or (), seeds=_numbers(seeds))
+    arms = [arm for several in only or () for arm in several.split(",")]
+    planned = plan(text, source=path, settings=set_ or (), only=arms, seeds=_numbers(seeds))
     folder = out or Path("studies", planned.name)
     if dry_run:
         _expected(session, planned, folder)

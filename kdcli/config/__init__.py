@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from kdcli.config.dump import dump
 from kdcli.config.load import load
-from kdcli.config.schema import RunConfig, StageConfig, TwinConfig, check_views
+from kdcli.config.schema import RunConfig, StageConfig, TwinConfig
 from kdcli.config.values import loss_weights, weights_by_name
+from kdcli.config.views import check_views
 
 __all__ = [
     "RunConfig", "StageConfig", "TwinConfig", "check_views", "dump", "load", "loss_weights", "weights_by_name",

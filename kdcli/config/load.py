@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
-from kdcli.config.schema import RUN_KEYS, RunConfig, StageConfig, TwinConfig, check_views
+from kdcli.config.schema import RUN_KEYS, RunConfig, StageConfig, TwinConfig
 from kdcli.config.values import convert, keys, known_only
+from kdcli.config.views import check_views
 from kdcli.errors import ConfigError, nearest
 from kdcli.spec import parse
 

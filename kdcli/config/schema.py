@@ -8,10 +8,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from kdcli.config.ranges import check_augmentation, check_schedule
-from kdcli.errors import ConfigError, nearest
-
-VIEWS = ("plain", "mixed", "transformed")
-"""Points on the way of the images of a step: as they came, after the mixers, after the transformation network."""
+from kdcli.config.views import has_views
+from kdcli.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,34 +182,6 @@ class StageConfig:
                 f"{changed[0]} changes; leave one of the two out"
             )
 
-    @property
-    def there(self) -> tuple[str, ...]:
-        """The views of its images that there are in this stage."""
-        return tuple(
-            name for name, exists in zip(VIEWS, (True, bool(self.mixers), self.transform != "none"), strict=True)
-            if exists
-        )
-
-
-def check_views(stage: StageConfig) -> None:
-    """Check that a stage which trains the student has the images that its losses are taken on.
-
-    Raises:
-        ConfigError: it has no mixer or no transformation network, or there is no such view.
-    """
-    for name, weight in stage.views:
-        if name not in VIEWS:
-            raise ConfigError(
-                f"views of stage '{stage.name}': there is no '{name}'.{nearest(name, VIEWS)} "
-                f"There are: {', '.join(VIEWS)}"
-            )
-        if weight and name not in stage.there and stage.train == "student":
-            lacks = "mixer" if name == "mixed" else "transformation network"
-            raise ConfigError(
-                f"views of stage '{stage.name}' take '{name}' images, but it has no {lacks}; "
-                f"there are: {', '.join(stage.there)}"
-            )
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TwinConfig:
@@ -234,9 +204,7 @@ class TwinConfig:
         }
         made = [replace(stage, **changes) for stage in stages if stage.train == "student"]
         return tuple(
-            stage if self.views is not None or {name for name, weight in stage.views if weight} <= set(stage.there)
-            else replace(stage, views=())
-            for stage in made
+            stage if self.views is not None or has_views(stage) else replace(stage, views=()) for stage in made
         )
 
 

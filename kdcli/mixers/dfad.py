@@ -112,8 +112,7 @@ class Dfad(nn.Module):
     def _draw(self, network: DcganGenerator, batch: Batch, ctx: MixContext) -> Tensor:
         like = batch.image
         z = torch.randn(len(batch), self.latent, generator=ctx.generator, device=like.device)
-        with torch.autocast(like.device.type, enabled=False):
-            made: Tensor = network(z)
+        made: Tensor = network(z)
         if self.colours == "unit":
             made = (made + 1) / 2
         else:

@@ -13,7 +13,7 @@ from kdcli.training.context import Context
 from kdcli.types import DepthKind, Needs
 
 
-def check(
+def check_parts(
     stage: StageConfig,
     student: nn.Module,
     teachers: Mapping[str, nn.Module],

@@ -20,8 +20,7 @@ from kdcli.models import load_teacher
 from kdcli.protocols import DepthModel, Loss, Mixer, Source
 from kdcli.sources import load_source
 from kdcli.spec import Spec, parse
-from kdcli.training.checks import check as check_parts
-from kdcli.training.checks import check_outputs
+from kdcli.training.checks import check_outputs, check_parts
 from kdcli.training.feed import Feed, RenderCache
 from kdcli.training.geometry import centre_crop
 from kdcli.training.mix_context import build_mixers

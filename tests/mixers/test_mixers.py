@@ -15,7 +15,7 @@ from kdcli.types import Batch
 
 SPECS = [
     "none", "object", "object,placement=jitter", "object,occlusion=true", "object,feather=0.1", "cutmix",
-    "cutmix,labels=true", "mixup", "object,placement=each", "object,partner=random",
+    "cutmix,labels=true", "mixup", "dfad,latent=8,width=4", "object,placement=each", "object,partner=random",
     "object,placement=each,min_scale=0.2,max_scale=2,flip=0.5", "object,flip=1,min_scale=0.5",
     "object,placement=each,occlusion=true,max_scale=1.5", "object,placement=each,partner=self,feather=0.1",
 ]

@@ -119,8 +119,36 @@ def test_a_recipe_file_lies_beside_the_study(tmp_path: Path) -> None:
         plan(text, source=tmp_path / "elsewhere" / "study.toml")
 
 
+TIE_KD = ["tie-kd-kitti", "tie-kd-mini", "tie-kd-nyu"]
+RESPONSES = {"ssim", "mse", "si", "ssim-si", "ssim-mse"}
+
+
+def test_shipped_studies_of_tie_kd() -> None:
+    path, text = read("tie-kd-mini")
+    mini = plan(text, source=path)
+    responses = {f"response-{name}" for name in RESPONSES}
+    assert {arm.name for arm in mini.arms} == {"released", "corrected", "supervised", *responses}
+    configs = {cell.arm: cell.config for cell in mini.cells if cell.seed == 0}
+    assert len({(c.main.data, c.main.steps, c.main.batch_size, c.main.lr) for c in configs.values()}) == 1
+    assert configs["supervised"].main.teachers == ("ground-truth",)
+    for dataset, size, crop in (("kitti", (352, 1216), (352, 704)), ("nyu", (427, 565), (416, 544))):
+        path, text = read(f"tie-kd-{dataset}")
+        study = plan(text, source=path, settings=[f"{dataset}=/data/x"])
+        configs = {cell.arm: cell.config for cell in study.cells if cell.seed == 0}
+        assert len(configs) == 10 and f"response-{min(RESPONSES)}" in configs
+        for arm, config in configs.items():
+            main = config.main
+            assert (main.size, main.crop, main.epochs, main.clip, main.betas) == (size, crop, 24, 35.0, (0.95, 0.99))
+            assert main.rotate_taught is (arm not in ("released", "dpm-only", "depth-only"))
+            assert (main.teacher_cache, main.teachers == ("ground-truth",)) == (
+                ("none", True) if arm == "supervised" else ("auto", False)
+            )
+            assert main.data.startswith(f"{dataset}:/data/x,split=train") and config.eval_size == "native"
+            assert f"dataset={dataset}" in config.student
+
+
 def test_shipped_studies() -> None:
-    assert shipped() == ["data-free-mini", "data-free-nyu", "statistics-mini"]
+    assert shipped() == ["data-free-mini", "data-free-nyu", "data-free-photos", "statistics-mini", *TIE_KD]
     path, text = read("data-free-mini")
     mini = plan(text, source=path)
     assert {arm.name for arm in mini.arms} == {"kd-ood", "mixing", "transform", "both", "kd-target", "noise", "dfad"}

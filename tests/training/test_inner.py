@@ -15,6 +15,7 @@ from kdcli.config import RunConfig
 from kdcli.errors import ConfigError
 from kdcli.mixers.dfad import Dfad
 from kdcli.protocols import API_VERSION
+from kdcli.training.checks import check_parts
 from kdcli.training.job import Silent, distill, resumable
 from kdcli.training.loop import StepLog
 from kdcli.training.parts import Workshop
@@ -169,7 +170,5 @@ def test_a_teacher_without_a_gradient_is_refused(
     task, _, _ = wired(config)
     critic = Critic()
     critic.needs = replace(critic.needs, input_gradient="teacher")
-    from kdcli.training.checks import check
-
     with pytest.raises(ConfigError, match="loss 'critic' needs a gradient"):
-        check(config.main, task.student, {"t": teacher}, {"critic": (1.0, critic)}, None)
+        check_parts(config.main, task.student, {"t": teacher}, {"critic": (1.0, critic)}, None)

@@ -25,7 +25,7 @@ ON_A_CPU = ("_slots",)
 def wired(transform: str, mixers: tuple[str, ...], share: float) -> tuple[Workshop, StageConfig]:
     stage = StageConfig(
         name="s", steps=2, batch_size=4, size=(64, 96), data="sim:blocks,count=8", transform=transform, mixers=mixers,
-        transform_share=share, losses=(("log-l1", 1.0), ("gradient", 0.5)), statistics_layers=("every:2",),
+        transform_share=share, jitter=0.1, losses=(("log-l1", 1.0), ("gradient", 0.5)), statistics_layers=("every:2",),
     )
     return Workshop(
         config=RunConfig(recipe="x", student="mobilenet,width=0.35", stages=(stage,)), device=torch.device("cpu")
@@ -49,7 +49,7 @@ def test_mixing_and_transformation_never_wait(tmp_path: Path, transform: str, mi
     generator = torch.Generator().manual_seed(0)
     for step, batch in enumerate(batches):
         with no_waiting(allow=ON_A_CPU):
-            result = task(augment(batch, flip=True, jitter=0.1, generator=generator), step, 2)
+            result = task(augment(batch, stage, generator), step, 2)
             result.loss.backward()
             torch.nn.utils.clip_grad_norm_(list(task.trained_parameters()), 1.0)
     assert bool(torch.isfinite(result.loss)) and bool(result.sound.all())

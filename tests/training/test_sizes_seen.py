@@ -16,7 +16,7 @@ from kdcli.config import RunConfig
 from kdcli.students.files import read_card
 from kdcli.students.mobilenet import MobileNet
 from kdcli.training.dry_run import measure
-from kdcli.training.fit_stage import fit_stage
+from kdcli.training.fit_stage import FitFiles, fit_stage
 from kdcli.training.job import Silent, distill, resumable
 from kdcli.training.look import augmented
 from kdcli.training.loop import StepLog
@@ -74,7 +74,7 @@ def test_a_transformation_is_fitted_to_windows_too(
 ) -> None:
     config = tiny("train.crop=32x40", "size=48x64", teachers=(f"run:{teacher_file}",))
     shop = Workshop(config=config, device=torch.device("cpu"))
-    fit_stage(shop, config.main, tmp_path / "transform.safetensors", lambda what, done, total: None)
+    fit_stage(shop, config.main, FitFiles.beside(tmp_path / "transform.safetensors"), lambda what, done, total: None)
     assert {shape for _, shape in seen} == {(32, 40)}
 
 
@@ -98,16 +98,15 @@ def test_what_is_looked_at_is_what_is_trained_on(
     tiny: Resolve, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     batches = []
-    plain = DistillTask.context
+    plain = DistillTask.forward
 
-    def context(self: DistillTask, batch: object, step: int, total: int, epoch: int = 0) -> object:
-        if torch.is_grad_enabled():
-            batches.append(batch)
+    def forward(self: DistillTask, batch: object, step: int, total: int, epoch: int = 0) -> object:
+        batches.append(batch)
         return plain(self, batch, step, total, epoch)  # type: ignore[arg-type]
 
     config = tiny(*ALL, "eval_data=none", steps=2)
     looked = augmented(config, 6)
-    monkeypatch.setattr(DistillTask, "context", context)
+    monkeypatch.setattr(DistillTask, "forward", forward)
     distill(config, out=tmp_path / "run")
     images = torch.cat([batch.image for batch in batches])  # type: ignore[attr-defined]
     assert len(looked) == 6 and torch.equal(torch.stack([sample.image for sample in looked]), images[:6])

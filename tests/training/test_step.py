@@ -156,7 +156,7 @@ def test_what_does_not_fit_is_refused_before_the_first_step(
     shop = Workshop(config=config, device=CPU)
     student, _ = shop.student()
     with pytest.raises(ConfigError, match=message):
-        checks.check(config.main, student, shop.teachers(config.main), {"own": (1.0, OwnParameters(needs))}, None)
+        checks.check_parts(config.main, student, shop.teachers(config.main), {"own": (1.0, OwnParameters(needs))}, None)
 
 
 def test_a_student_takes_on_its_teachers_kind_or_is_refused(

@@ -176,7 +176,7 @@ def test_settings_name_single_views(tiny: Callable[..., RunConfig]) -> None:
     assert config.main.views == (("plain", 0.5), ("mixed", 2.0))
     assert config.origins["train.views"] == "--set"
     assert load("x", dump(config)).main.views == config.main.views
-    assert tiny().main.views == () and "views = {" in dump(tiny())
+    assert tiny().main.views == () and "views = {}" in dump(tiny())
 
 
 def test_a_twin_keeps_the_views_that_it_has() -> None:

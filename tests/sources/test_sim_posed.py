@@ -1,0 +1,145 @@
+"""Posed solids, their normals and the sun: exact geometry, against the definitions of the solids."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+
+import pytest
+import torch
+from torch import Tensor
+
+from kdcli.sources.sim.camera import view_rays
+from kdcli.sources.sim.frames import frame_table, surface_frames
+from kdcli.sources.sim.hashing import scene_keys
+from kdcli.sources.sim.interiors import interiors
+from kdcli.sources.sim.lighting import _through_window
+from kdcli.sources.sim.posed import PROFILES, tilted_span, turned_span, turns
+from kdcli.sources.sim.primitives import Rays, nearest_hit
+from kdcli.sources.sim.scene import FACES, Lamps, Posed, Scene
+
+SIZE = (24, 32)
+
+
+@cache
+def _scenes() -> Scene:
+    return interiors(scene_keys("interiors", 5, torch.arange(8)))
+
+
+def _posed(shape: str, copies: int = 6) -> Posed:
+    generator = torch.Generator().manual_seed(len(shape))
+    angles = torch.rand(3, 1, copies, generator=generator) * 2.0 * math.pi
+    profile = None if shape == "box" else torch.tensor([[PROFILES[shape]] * copies])
+    return Posed(
+        center=torch.randn(1, copies, 3, generator=generator) * 0.3,
+        half=torch.rand(1, copies, 3, generator=generator) * 0.5 + 0.1,
+        turn=turns(*angles),
+        profile=profile,
+    )
+
+
+def _contains(posed: Posed, points: Tensor) -> Tensor:
+    """Say which points (N x 3) lie in which solids of one scene, N x K; by the definition, in double precision."""
+    own = ((points.double()[:, None] - posed.center[0].double())[:, :, None] * posed.turn[0].double()).sum(-1)
+    x, y, z = (own / posed.half[0].double()).unbind(-1)
+    if posed.profile is None:
+        return (x.abs() <= 1) & (y.abs() <= 1) & (z.abs() <= 1)
+    a, b, c = posed.profile[0].double().unbind(-1)
+    return (x * x + z * z + a * y * y + b * y + c <= 0) & (y.abs() <= 1)
+
+
+@pytest.mark.parametrize("shape", ["box", *PROFILES])
+def test_spans_agree_with_walking_along_the_ray(shape: str) -> None:
+    posed = _posed(shape)
+    generator = torch.Generator().manual_seed(1)
+    start = torch.tensor([[0.2, 0.1, -2.5]])
+    ahead = torch.randn(150, 3, generator=generator) * 0.4 - start
+    x, y, z = ahead.T.contiguous()[:, None].unbind(0)
+    rays = Rays(origin_B3=start, x_BN=x, y_BN=y, z_BN=z)
+    enter, leave = (tilted_span if shape == "box" else turned_span)(rays, posed)
+    steps = torch.linspace(0.0, 3.0, 1501, dtype=torch.float64)
+    walk = start.double() + steps[:, None, None] * ahead.double()
+    inside = _contains(posed, walk.reshape(-1, 3)).view(1501, 150, -1)
+    hit, touched = inside.any(0), (enter < leave)[0].T
+    clear = (leave - enter).abs()[0].T > 0.006
+    assert hit.any() and not hit.all()
+    assert torch.equal(hit[clear], touched[clear])
+    first = steps[inside.int().argmax(0)]
+    last = steps[1500 - inside.flip(0).int().argmax(0)]
+    both = hit & touched
+    assert (first - enter[0].T)[both].abs().max() < 0.0025
+    assert (last - leave[0].T)[both].abs().max() < 0.0025
+
+
+def test_turns_are_rotations_and_yaw_is_that_of_upright_solids() -> None:
+    turn = turns(*(torch.rand(3, 50, generator=torch.Generator().manual_seed(0)) * 6.0))
+    assert (turn @ turn.mT - torch.eye(3)).abs().max() < 1e-5
+    assert torch.linalg.det(turn).min() > 0.999
+    yaw = torch.tensor([0.7])
+    nought = torch.zeros(1)
+    c, s = math.cos(0.7), math.sin(0.7)
+    torch.testing.assert_close(
+        turns(yaw, nought, nought)[0], torch.tensor([[c, 0.0, -s], [0.0, 1.0, 0.0], [s, 0.0, c]])
+    )
+    lifted = turns(nought, torch.tensor([0.3]), nought)[0]
+    assert lifted[2, 1] > 0.2  # the front goes up
+
+
+def test_depth_is_that_of_the_nearest_solid() -> None:
+    """Nothing lies before what a ray hits, and what it hits lies there: against the definition of all solids."""
+    scene = _scenes()
+    rays = view_rays(scene.view, (6, 8))
+    depth, index = nearest_hit(rays, scene.geometry)
+    table = frame_table(scene.geometry)
+    ahead = torch.stack((rays.x_BN, rays.y_BN, rays.z_BN), dim=-1)
+    share = torch.cat((torch.linspace(0.0, 0.998, 250), torch.tensor([1.0 + 1e-4])))
+    for b in range(len(depth)):
+        rows = table[b, : table.shape[1] - FACES]
+        walk = scene.view.position_B3[b] + share[:, None, None] * depth[b][None, :, None] * ahead[b]
+        own = (
+            torch.einsum("kij,snkj->snki", rows[:, 6:15].view(-1, 3, 3), walk[:, :, None] - rows[:, :3]) * rows[:, 3:6]
+        )
+        x, y, z = own.unbind(-1)
+        a, p, c = rows[:, 15:18].unbind(-1)
+        solid = torch.where(
+            rows[:, 18] == 1.0, x * x + z * z + a * y * y + p * y + c <= 0, (x.abs() <= 1) & (z.abs() <= 1)
+        )
+        inside = solid & (y.abs() <= 1)
+        assert not inside[:-1].any()
+        hits = index[b] < len(rows)
+        entered = inside[-1][hits].gather(1, index[b][hits][:, None])
+        # Grazing rays leave again within the step.
+        assert entered.float().mean() > 0.97 if hits.any() else True
+
+
+def test_normals_face_the_camera_and_are_of_length_one() -> None:
+    scene = _scenes()
+    rays = view_rays(scene.view, SIZE)
+    depth, index = nearest_hit(rays, scene.geometry)
+    planes = (rays.x_BN, rays.y_BN, rays.z_BN)
+    point = tuple(scene.view.position_B3[:, k, None] + depth * planes[k] for k in range(3))
+    nx, ny, nz, _, _ = surface_frames(scene.geometry, index, point)
+    torch.testing.assert_close(nx * nx + ny * ny + nz * nz, torch.ones_like(nx))
+    facing = nx * rays.x_BN + ny * rays.y_BN + nz * rays.z_BN
+    assert (facing < 1e-3).float().mean() > 0.999
+
+
+def test_sun_comes_through_its_window_only() -> None:
+    lamps = _scenes().lighting
+    assert isinstance(lamps, Lamps)
+    room = torch.tensor([[4.0, 2.5, 6.0]])
+    window = Lamps(
+        **{
+            name: getattr(lamps, name)[:1]
+            for name in ("colour_BL3", "falloff_BL", "ambient_B3", "toward_B3", "corners_B")
+        },
+        position_BL3=torch.tensor([[[20.0, 1.5, 0.0]]]),
+        sun_B=torch.tensor([True]),
+        face_B=torch.tensor([1]),
+        center_B2=torch.tensor([[0.0, 1.5]]),
+        half_B2=torch.tensor([[0.5, 0.5]]),
+    )
+    z = torch.tensor([[0.0, 0.3, 0.7, -2.0]])
+    point = (torch.zeros_like(z), torch.full_like(z, 1.5), z)
+    ray = (torch.full_like(z, 20.0), torch.zeros_like(z), torch.zeros_like(z))
+    assert _through_window(window, room, point, ray).tolist() == [[1.0, 1.0, 0.0, 0.0]]
