@@ -82,8 +82,8 @@ def sureness(name: str, found: dict[str, Any]) -> str:
         return f"{found['metrics'][key]:.3f} [{low:.3f}, {high:.3f}]"
 
     return (
-        f"Of the pixels, {told('coverage_90')} lie in the central 90 % interval of `{name}`, {told('coverage_50')} in the "
-        "central 50 %; left out by falling standard deviation: "
+        f"Of the pixels, {told('coverage_90')} lie in the central 90 % interval of `{name}` and {told('coverage_50')} "
+        "in the central 50 %; left out by falling standard deviation: "
         f"AUSE {told('ause_rmse_std')} and AURG {told('aurg_rmse_std')} for RMSE, "
         f"{told('ause_abs_rel_std')} and {told('aurg_abs_rel_std')} for AbsRel."
     )
