@@ -63,12 +63,30 @@ def table(document: dict[str, Any]) -> str:
             low, high = pair["ci95"]["delta1"]
             gain = pair["difference"]["delta1"]
             tail += f" Student minus twin, paired over images: delta1 {gain:+.3f} [{low:+.3f}, {high:+.3f}]."
+    for name, row in document["rows"].items():
+        if row.get("uncertainty"):
+            tail += " " + sureness(name, row["uncertainty"])
     if "seconds" in document:
         export = (document.get("export") or {}).get("parity")
         tail += f" The whole run took {document['seconds']} s on {document['threads']} threads"
         tail += f" (torch {document['versions']['torch']})"
         tail += f"; exported file against the network: {export}." if export else "."
     return "\n".join(lines) + "\n" + tail
+
+
+def sureness(name: str, found: dict[str, Any]) -> str:
+    """Return what a student's uncertainty is worth, in a sentence."""
+
+    def told(key: str) -> str:
+        low, high = found["ci95"][key]
+        return f"{found['metrics'][key]:.3f} [{low:.3f}, {high:.3f}]"
+
+    return (
+        f"Of the pixels, {told('coverage_90')} lie in the central 90 % interval of `{name}` and {told('coverage_50')} "
+        "in the central 50 %; left out by falling standard deviation: "
+        f"AUSE {told('ause_rmse_std')} and AURG {told('aurg_rmse_std')} for RMSE, "
+        f"{told('ause_abs_rel_std')} and {told('aurg_abs_rel_std')} for AbsRel."
+    )
 
 
 def costs(rows: list[dict[str, Any]]) -> str:

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdcli.errors import ConfigError
+from kdcli.losses.dpm import Dpm
 from kdcli.networks.read_out import own_map, own_spread, read_out_of, resize_map, resize_spread
-from kdcli.predict.depth_maps import Dpm, depth_map, divergence, spread_for
+from kdcli.predict.depth_maps import depth_map, divergence, spread_for
 from kdcli.predict.pixels import Pixel, choose
 from kdcli.types import DepthKind, Prediction
 from kdcli.uncertainty import WHO, entropy, interval, mode, variance
@@ -112,7 +113,7 @@ def examine(
         truth: H x W metres at the picture's size, not-a-number where unknown.
         sigma: spread of the teacher's map: metres, for bins that are even in the logarithm a share of the depth. None:
             the width of a bin, for ``released`` 0.5.
-        dpm: how the teacher's depth becomes a distribution, see ``kdcli.predict.depth_maps``.
+        dpm: how the teacher's depth becomes a distribution, see ``kdcli.losses.dpm``.
         size: height and width that the networks see; the picture's own when None.
         name: of the model, for messages.
 

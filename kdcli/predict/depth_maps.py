@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from kdcli.errors import ConfigError
+from kdcli.losses.dpm import Dpm, weights
+from kdcli.losses.tie_kd import RELEASED_SIGMA
 
-Dpm = Literal["gaussian", "released"]
-
-_LEAST_DENSITY, _LEFT_OUT = 1e-16, -1000.0
-_RELEASED_SIGMA = 0.5
 _UNEVEN = 1e-2
 
 
 def depth_map(depth: float, centers: Tensor, sigma: float, dpm: Dpm) -> Tensor:
-    """Return a depth as a distribution over bins, K: a depth probability map of TIE-KD (arXiv 2402.14340, equation 2).
+    """Return a depth as a distribution over bins, K: a depth probability map of TIE-KD, see ``kdcli.losses.dpm``.
 
-    ``gaussian``: the Gaussian density at the bin centres, normalised. ``released``: what the authors' code does, a
-    softmax of the density *values*, where densities below 1e-16 are left out: a plateau. Where bins are even in the
-    logarithm, sigma and distances are in it.
+    Unlike there, bins may be uneven. Where they are even in the logarithm, sigma and distances are in it.
     """
     log = even_in_log(centers)
-    at, middle = (centers.double().log(), math.log(depth)) if log else (centers.double(), depth)
-    score = -0.5 * ((at - middle) / sigma).square()
-    if dpm == "released":
-        density = score.exp() / (sigma * math.sqrt(2 * math.pi))
-        score = torch.where(density < _LEAST_DENSITY, _LEFT_OUT, density)
-    return score.softmax(0).float()
+    distance = centers.double().log() - math.log(depth) if log else centers.double() - depth
+    return weights(distance, math.inf, sigma, dpm, axis=0)[0].float()
 
 
 def divergence(target_K: Tensor, probs_K: Tensor) -> float:
@@ -50,7 +41,7 @@ def spread_for(centers: Tensor, asked: float | None, dpm: Dpm) -> float:
             raise ConfigError(f"sigma {asked:g} is no spread; give a number above 0")
         return asked
     at = centers.log() if even_in_log(centers) else centers
-    return _RELEASED_SIGMA if dpm == "released" else float(at[-1] - at[0]) / (len(at) - 1)
+    return RELEASED_SIGMA if dpm == "released" else float(at[-1] - at[0]) / (len(at) - 1)
 
 
 def even_in_log(centers: Tensor) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -13,7 +14,9 @@ from kdcli.sources.sim.camera import view_rays
 from kdcli.sources.sim.frames import frame_table, surface_frames
 from kdcli.sources.sim.hashing import scene_keys
 from kdcli.sources.sim.interiors import interiors
+from kdcli.sources.sim.kinds import LOOSE_PARTS, Loose, Pieces, draw_sizes, loose_parts
 from kdcli.sources.sim.lighting import _through_window
+from kdcli.sources.sim.placing import LOOSE
 from kdcli.sources.sim.posed import PROFILES, tilted_span, turned_span, turns
 from kdcli.sources.sim.primitives import Rays, nearest_hit
 from kdcli.sources.sim.scene import FACES, Lamps, Posed, Scene
@@ -122,6 +125,74 @@ def test_normals_face_the_camera_and_are_of_length_one() -> None:
     torch.testing.assert_close(nx * nx + ny * ny + nz * nz, torch.ones_like(nx))
     facing = nx * rays.x_BN + ny * rays.y_BN + nz * rays.z_BN
     assert (facing < 1e-3).float().mean() > 0.999
+
+
+@pytest.mark.parametrize("shape", ["box", *PROFILES])
+def test_normals_are_the_gradient_of_the_solid(shape: str) -> None:
+    posed = _posed(shape, 1)
+    geometry = replace(
+        _scenes().geometry.select(torch.tensor([0])),
+        room_B3=torch.full((1, 3), 9.0),
+        tilted=posed if shape == "box" else None,
+        turned=None if shape == "box" else posed,
+        ids_BP=torch.zeros((1, 55), dtype=torch.int64),
+    )
+    generator = torch.Generator().manual_seed(2)
+    start = torch.randn(120, 3, generator=generator, dtype=torch.float64)
+    start = 3.0 * start / start.norm(dim=1, keepdim=True)
+    ahead = posed.center[0].double() + 0.3 * torch.randn(120, 3, generator=generator, dtype=torch.float64) - start
+    span = tilted_span if shape == "box" else turned_span
+    seen = 0
+    for a, d in zip(start, ahead, strict=True):
+        rays = Rays(origin_B3=a[None].float(), **{f"{k}_BN": d[i].float().view(1, 1) for i, k in enumerate("xyz")})
+        enter, leave = span(rays, posed)
+        if (leave - enter).item() < 0.01:
+            continue
+        point = (a + enter.item() * d).requires_grad_()
+        own = posed.turn[0, 0].double() @ (point - posed.center[0, 0].double())
+        x, y, z = (own / posed.half[0, 0].double()).unbind()
+        if posed.profile is None:
+            faces = [x.abs() - 1, y.abs() - 1, z.abs() - 1]
+        else:
+            p, q, c = posed.profile[0, 0].double()
+            faces = [x * x + z * z + p * y * y + q * y + c, y.abs() - 1]
+        # The surface is where the greatest of these is zero; at edges two are.
+        values = torch.stack(faces)
+        if values.abs().sort().values[1] < 0.02:
+            continue
+        values[values.abs().argmin()].backward()
+        assert point.grad is not None
+        place = tuple(point.detach().float()[k].view(1, 1) for k in range(3))
+        normal = torch.stack(surface_frames(geometry, torch.full((1, 1), 54), place)[:3]).flatten().double()
+        assert normal @ point.grad / point.grad.norm() > 0.999
+        seen += 1
+    assert seen > 30
+
+
+def test_parts_turn_with_their_object() -> None:
+    kinds = tuple(kind for kind in LOOSE if any(not p.upright for p in kind.parts))
+    count = len(kinds)
+    yaw, pitch, roll = torch.rand(3, 1, count, generator=torch.Generator().manual_seed(3)) * 6.0
+
+    def parts(turn: Tensor, place: Tensor) -> Loose:
+        size = draw_sizes(kinds, torch.arange(count)[None], torch.full((1, count, 3), 0.5))
+        exists = torch.ones((1, count), dtype=torch.bool)
+        kind = torch.arange(count)[None]
+        pieces = Pieces(kinds=kinds, kind=kind, size=size, place=place, turn=turn, exists=exists)
+        return loose_parts(pieces, upright=True, first_owner=1)
+
+    straight = parts(torch.eye(3).expand(1, count, 3, 3), torch.zeros(1, count, 3))
+    turn, place = turns(yaw, pitch, roll), torch.rand(1, count, 3, generator=torch.Generator().manual_seed(4))
+    turned = parts(turn, place)
+    each = turn.repeat_interleave(LOOSE_PARTS, dim=1)
+    where = place.repeat_interleave(LOOSE_PARTS, dim=1)
+    # A point of a part, given in the part's own axes, is carried along with the object.
+    own = torch.tensor([0.2, -0.1, 0.3])
+    before = straight.center + (straight.turn * own[:, None]).sum(-2)
+    after = turned.center + (turned.turn * own[:, None]).sum(-2)
+    expected = (each * before[..., None]).sum(-2) + where
+    torch.testing.assert_close(after[turned.exists], expected[turned.exists])
+    torch.testing.assert_close(turned.half, straight.half)
 
 
 def test_sun_comes_through_its_window_only() -> None:

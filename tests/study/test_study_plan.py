@@ -120,6 +120,7 @@ def test_a_recipe_file_lies_beside_the_study(tmp_path: Path) -> None:
 
 
 TIE_KD = ["tie-kd-kitti", "tie-kd-mini", "tie-kd-nyu"]
+TIE_KD_ARMS = ("released", "corrected", "dpm-only", "depth-only")
 RESPONSES = {"ssim", "mse", "si", "ssim-si", "ssim-mse"}
 
 
@@ -127,7 +128,7 @@ def test_shipped_studies_of_tie_kd() -> None:
     path, text = read("tie-kd-mini")
     mini = plan(text, source=path)
     responses = {f"response-{name}" for name in RESPONSES}
-    assert {arm.name for arm in mini.arms} == {"released", "corrected", "supervised", *responses}
+    assert {arm.name for arm in mini.arms} == {*TIE_KD_ARMS, "supervised", *responses}
     configs = {cell.arm: cell.config for cell in mini.cells if cell.seed == 0}
     assert len({(c.main.data, c.main.steps, c.main.batch_size, c.main.lr) for c in configs.values()}) == 1
     assert configs["supervised"].main.teachers == ("ground-truth",)
