@@ -6,7 +6,8 @@ python benchmarks/step_overhead.py [--size 128x160] [--batch-size 8] [--teacher 
 A step is what the training loop does between two batches: object-wise mixing, a fitted transformation network, the
 teacher's depth, the student's forward pass, losses, backward pass, clipping and update. The parts do the same by hand,
 without anything around it. Step and parts take turns in one process; medians over the rounds are compared. On one CPU
-thread the clock is that of the process, so that waiting for others does not count; on a GPU it is the device's.
+thread the clock is that of the process, so that waiting for others does not count; on a GPU it is the device's. Beside
+the times stand the operators that each runs and the numbers that these write, which no other program changes.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from kdcli import registry
 from kdcli.config import RunConfig, StageConfig
@@ -38,16 +41,36 @@ WARM_UP = 3
 """Rounds that are not counted."""
 
 
+class Work(TorchDispatchMode):
+    """Count operators and the numbers that they write, those of the backward pass as well; views write nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.operators = self.written = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if not func.is_view:
+            self.operators += 1
+            self.written += sum(leaf.numel() for leaf in tree_leaves(result) if isinstance(leaf, Tensor))
+        return result
+
+
 class Clock:
     """Milliseconds of jobs by name, round by round."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.times: dict[str, list[float]] = {}
+        self.work: dict[str, Work] = {}
+        self.count = False
         one = device.type == "cpu" and torch.get_num_threads() == 1
         self.now = time.process_time if one else time.perf_counter
 
     def run(self, name: str, job: Callable[..., Any], *given: Any) -> Any:
+        if self.count:
+            with self.work.setdefault(name, Work()):
+                return job(*given)
         if self.device.type != "cuda":
             begin = self.now()
             result = job(*given)
@@ -108,7 +131,8 @@ def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
         with torch.no_grad():
             return teacher(image)
 
-    for number in range(WARM_UP + given.rounds):
+    for number in range(WARM_UP + given.rounds + 1):
+        clock.count = number == WARM_UP + given.rounds
         batch = kept[number % len(kept)]
         # Every other round the step comes last, so that neither finds the caches warmer than the other does.
         if number % 2:
@@ -123,6 +147,7 @@ def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
             clock.run("step", step, number)
     times = {name: values[WARM_UP:] for name, values in clock.times.items()}
     parts = [name for name in times if name != "step"]
+    work = lambda key: [getattr(clock.work["step"], key), sum(getattr(clock.work[name], key) for name in parts)]  # noqa: E731
     whole = [sum(times[name][i] for name in parts) for i in range(given.rounds)]
     low, _, high = statistics.quantiles([a / b for a, b in zip(times["step"], whole, strict=True)], n=4)
     return {
@@ -130,6 +155,8 @@ def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "step_ms": statistics.median(times["step"]), "sum_ms": statistics.median(whole),
         "parts_ms": {name: statistics.median(times[name]) for name in parts},
         "ratio": statistics.median(times["step"]) / statistics.median(whole), "ratio_quartiles": [low, high],
+        "fastest": min(times["step"]) / sum(min(times[name]) for name in parts),
+        "operators": work("operators"), "written": work("written"),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "threads": torch.get_num_threads(), "torch": torch.__version__, "rounds": given.rounds,
     }
@@ -157,6 +184,10 @@ def main() -> None:
         print(f"{name:18s} {value:9.2f} ms")
     low, high = (100 * (ratio - 1) for ratio in row["ratio_quartiles"])
     print(f"overhead           {100 * (row['ratio'] - 1):+9.1f} %, quartiles of rounds {low:+.1f} and {high:+.1f} %")
+    print(f"fastest            {100 * (row['fastest'] - 1):+9.1f} %")
+    for name, what in (("operators", "operators"), ("written", "numbers written")):
+        step, parts = row[name]
+        print(f"{what:18s} {step:11,} in the step, {parts:11,} in its parts: {100 * (step / parts - 1):+.2f} %")
     if given.out is not None:
         given.out.write_text(json.dumps({"overhead": [row]}, indent=1) + "\n")
 

@@ -132,7 +132,11 @@ def overhead(rows: list[dict[str, Any]]) -> str:
     where = f"{first['threads']} CPU thread(s)" if first["device"] == "cpu" else first["device"]
     low, high = first["ratio_quartiles"]
     tail = f"Milliseconds, medians over {first['rounds']} rounds on {where}, torch {first['torch']}."
-    return "\n".join(lines) + f"\n\n{tail} Quartiles of the rounds' ratios: {low:.3f} to {high:.3f}."
+    tail += f" Quartiles of the rounds' ratios: {low:.3f} to {high:.3f}; the fastest ones: {first['fastest']:.3f}."
+    (step, parts), (wrote, written) = first["operators"], first["written"]
+    tail += f" The step runs {step:,} operators, its parts {parts:,}; it writes"
+    tail += f" {100 * (wrote / written - 1):.1f} % more numbers."
+    return "\n".join(lines) + f"\n\n{tail}"
 
 
 def distances(document: dict[str, Any]) -> str:
