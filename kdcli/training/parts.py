@@ -66,7 +66,7 @@ class Workshop:
             ConfigError, DataError: it does not fit the stage.
         """
         named = ("teacher_cache", "teacher_flip", "teacher_storage", "teachers", "data", "size")
-        key = tuple(getattr(stage, name) for name in named)
+        key = tuple(str(getattr(stage, name)) for name in named)
         if key not in self._taught:
             self._taught[key] = open_cache(stage, self.source(stage.data), self.teachers(stage), self.device)
         return self._taught[key]
