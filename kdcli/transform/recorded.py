@@ -48,15 +48,17 @@ def record(
     Args:
         teacher: in evaluation mode, on the batches' device.
         batches: of the images that the teacher should see.
-        taps: names of inner features, ``module:PATH``, ``input:PATH`` or ``BATCH_NORMS``; all that the teacher names
-            when None.
+        taps: names of inner features, ``module:PATH``, ``input:PATH`` (``input:`` is the image) or ``BATCH_NORMS``;
+            the image and all that the teacher names when None. Features behind a normalisation leave the brightness and
+            colours of the image open, and a student learns from those images: hence the image itself.
         told: hears how many images are done.
 
     Raises:
         ConfigError: a teacher without taps, an unknown tap, or no image.
     """
     names: list[str] = []
-    for tap in taps if taps is not None else teacher.taps:  # type: ignore[union-attr]
+    named: Sequence[str] = tuple(getattr(teacher, "taps", ()))
+    for tap in taps if taps is not None else (INPUT, *named) if named else ():
         names += [f"{INPUT}{name}" for name in batch_norms(teacher)] if tap == BATCH_NORMS else [tap]
     if not names:
         raise ConfigError(

@@ -122,7 +122,7 @@ def test_a_network_without_batch_norm_is_fitted_to_them() -> None:
     how = {"steps": 60, "lr": 2e-2, "norm": "relative", "content": 0.1, "statistics": found}
     report = fit(network, net, lambda step: batches(1)[0], **how)  # type: ignore[arg-type]
     assert report.after < 0.5 * report.before
-    assert {layer.name for layer in report.layers} == {"enc1", "pre_head"}
+    assert {layer.name for layer in report.layers} == {"input:", "enc1", "pre_head"}
     with pytest.raises(ConfigError, match="--record"):
         fit(network, net, lambda step: batches(1)[0], steps=1)
 
