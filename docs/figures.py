@@ -172,16 +172,19 @@ def dpm(rows: list[dict[str, Any]]) -> str:
 def study(report: dict[str, Any]) -> str:
     """Return a Markdown table of a study, one arm and count a row, and the pairs that it asks for."""
     metrics, reference = report["metrics"], report["reference"]
-    heads = ("arm", "", "images", "seeds", *metrics, *(f"{metric} minus {reference}'s" for metric in metrics[:2]))
+    counted = any(row["count"] is not None for row in report["rows"])
+    counts = ("images",) if counted else ()
+    heads = ("arm", "", *counts, "seeds", *metrics, *(f"{metric} minus {reference}'s" for metric in metrics[:2]))
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for teacher in report["teachers"]:
         cells = [interval(teacher["metrics"][metric]) for metric in metrics]
-        lines.append(f"| teacher | `{teacher['spec']}` | | | {' | '.join(cells)} | | |")
+        named = f"`{teacher['spec']}`"
+        lines.append(f"| {' | '.join(('teacher', named, *('' for _ in counts), '', *cells, '', ''))} |")
     for row in report["rows"]:
         cells = [interval(row["metrics"][metric]) for metric in metrics]
         against = (row["against"] or {}).get("difference", {})
         cells += [interval(against[metric], "+") if metric in against else "" for metric in metrics[:2]]
-        facts = (f"`{row['arm']}`", row["label"], str(row["count"] or ""), str(len(row["seeds"])))
+        facts = (f"`{row['arm']}`", row["label"], *((str(row["count"]),) if counted else ()), str(len(row["seeds"])))
         lines.append(f"| {' | '.join((*facts, *cells))} |")
     tail = [f"Means over seeds, 95 % intervals over seeds and images, on `{report['eval_data']}`; differences paired."]
     for pair in report["contrasts"]:
