@@ -36,7 +36,7 @@ def check_augmentation(stage: StageConfig) -> None:
         low, high = getattr(stage, key)
         if not 0 < low <= high < math.inf:
             raise ConfigError(f"{key}=[{low}, {high}] {where} must be two numbers above 0, the smaller first")
-    if not stage.rotate_taught and getattr(stage, "teacher_cache", "none") in ("none", None, False):
+    if not stage.rotate_taught and stage.teacher_cache == "none":
         raise ConfigError(
             f"rotate_taught=false {where} is about cached maps of the teacher, and there are none: a teacher that is "
             "asked sees the rotated image; set teacher_cache or leave rotate_taught out"

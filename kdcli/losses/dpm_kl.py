@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from kdcli.errors import ConfigError
 from kdcli.losses.dpm import Dpm, Grid, weights
 
 Form = Literal["released", "corrected"]
@@ -27,6 +28,16 @@ LEAST = 1e-37
 CACHED_BLOCK = 2**17
 """Elements of a block on a CPU: its temporaries stay in the cache."""
 DEVICE_BLOCK = 2**24
+
+
+def check_form(loss: str, form: Form) -> None:
+    """Check which form of a loss is meant.
+
+    Raises:
+        ConfigError: neither the released nor the corrected one.
+    """
+    if form not in ("released", "corrected"):
+        raise ConfigError(f"{loss}: form={form} is unknown; use released or corrected")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from kdcli.errors import ConfigError
 from kdcli.losses.base import SEVERAL, DepthLoss, masked_mean
-from kdcli.losses.dpm_kl import Form
+from kdcli.losses.dpm_kl import Form, check_form
 from kdcli.losses.silog import SiLog
 from kdcli.losses.tie_kd import METRIC, as_published
 from kdcli.types import Needs
@@ -29,8 +29,7 @@ class _Response(DepthLoss):
     parts: ClassVar[tuple[str, ...]]
 
     def __init__(self, *, form: Form = "corrected", ssim_weight: float = SSIM_WEIGHT, si_weight: float = 1.0) -> None:
-        if form not in ("released", "corrected"):
-            raise ConfigError(f"{self.name}: form={form} is unknown; use released or corrected")
+        check_form(self.name, form)
         if ssim_weight < 0 or si_weight < 0:
             raise ConfigError(f"{self.name}: ssim_weight={ssim_weight}, si_weight={si_weight} must not be negative")
         self.form, self.ssim_weight, self.si_weight = form, ssim_weight, si_weight

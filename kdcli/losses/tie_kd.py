@@ -11,7 +11,7 @@ from torch import Tensor
 from kdcli.errors import ConfigError
 from kdcli.losses.base import NO_INVARIANCE, SEVERAL, full_precision, widen
 from kdcli.losses.dpm import Dpm, Grid, check_sigma
-from kdcli.losses.dpm_kl import Form, Map, dpm_kl
+from kdcli.losses.dpm_kl import Form, Map, check_form, dpm_kl
 from kdcli.losses.ssim import Ssim
 from kdcli.protocols import API_VERSION
 from kdcli.types import DepthKind, Needs
@@ -36,8 +36,7 @@ class _OfBins:
     invariances: frozenset[str] = NO_INVARIANCE
 
     def __init__(self, form: Form, sky: int | None) -> None:
-        if form not in ("released", "corrected"):
-            raise ConfigError(f"{self.name}: form={form} is unknown; use released or corrected")
+        check_form(self.name, form)
         if sky is not None and sky < 0:
             raise ConfigError(f"{self.name}: sky={sky} must be 0 or more rows")
         self.form, self._sky = form, sky
@@ -109,10 +108,9 @@ class TieKdDpm(_OfBins):
             self._grid = Grid.of(centers)
         top = self.rows_left_out(*probs.shape[-2:])
         with full_precision(probs.device):
-            weight = valid[:, :, top:].to(torch.float32)
             how = Map(grid=self._grid, sigma=self.spread(self._grid), dpm=self.dpm, form=self.form, top=top)
             total = dpm_kl(widen(probs), depth, centers, how, None if self.form == "released" else valid)
-            return total / weight.sum().clamp_min(1).to(total.dtype)
+            return total / valid[:, :, top:].sum().clamp_min(1).to(total.dtype)
 
     def spread(self, grid: Grid) -> float:
         """Return sigma in the coordinate of the bins."""

@@ -128,6 +128,21 @@ def test_a_student_that_gives_the_target_nothing_is_told_so_only_in_the_correcte
     assert values["corrected"] > 50
 
 
+def test_the_released_form_hardly_minds_a_student_five_metres_off() -> None:
+    centers = bins("kitti")
+    elsewhere = target_dpm(at(10.0), centers, sigma=0.5, dpm="released")
+    how = Map(grid=Grid.of(centers), sigma=0.5, dpm="released", form="released")
+    assert dpm_kl(elsewhere, at(5.0), centers, how).abs().item() == pytest.approx(0.004, abs=0.001)
+
+
+def test_the_released_map_is_a_plateau() -> None:
+    centers = bins("kitti")
+    found = target_dpm(at(40.0), centers, sigma=0.5, dpm="released").flatten()
+    inside = found > 0
+    assert float(found.max() / found[inside].min()) == pytest.approx(2.2, abs=0.05)
+    assert float((centers[inside] - 40).abs().max()) == pytest.approx(4.3, abs=0.3)
+
+
 def test_ssim_as_released_cannot_tell_a_slope_from_its_mirror_image() -> None:
     steps = torch.arange(32, dtype=torch.float64)
     x = (5 + 0.1 * steps[:, None] + 0.05 * steps)[None, None]
