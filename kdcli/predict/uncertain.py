@@ -26,10 +26,9 @@ _ENTROPY_STEP = 1 / 65000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class UncertaintyMap:
-    """What was written of one map. ``value = stored * step + offset``; stored 0 is no value."""
+class MapFiles:
+    """What was written of one map; files are None where not asked for. ``value = stored * step + offset``."""
 
-    meaning: str
     unit: str
     minimum: float
     maximum: float
@@ -39,6 +38,13 @@ class UncertaintyMap:
     npy: Path | None = None
     colour: Path | None = None
     limits: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UncertaintyMap(MapFiles):
+    """What was written of a map of uncertainty; stored 0 is no value."""
+
+    meaning: str
 
     def sidecar(self) -> dict[str, Any]:
         """Return it for the JSON file that lies beside the others, which are named without folders."""

@@ -16,29 +16,20 @@ from kdcli.colour import colourise, legend, limits_of, with_legend
 from kdcli.files import write_json
 from kdcli.images import write_depth_npy, write_depth_png, write_image
 from kdcli.predict.inputs import Frame
-from kdcli.predict.uncertain import ENDINGS, UncertaintyMap, write_map
+from kdcli.predict.uncertain import ENDINGS, MapFiles, UncertaintyMap, write_map
 from kdcli.types import DepthKind
 
 Format = Literal["png16", "npy", "both"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Predicted:
-    """What was written for one picture; files are None where not asked for. ``value = stored * step + offset``."""
+class Predicted(MapFiles):
+    """What was written for one picture: its map of depth, and what it is of."""
 
     input: Path
     name: str
     depth_kind: str
-    unit: str
     size: tuple[int, int]
-    minimum: float
-    maximum: float
-    png: Path | None = None
-    step: float | None = None
-    offset: float | None = None
-    npy: Path | None = None
-    colour: Path | None = None
-    limits: tuple[float, float] | None = None
     uncertainty: Mapping[str, UncertaintyMap] | None = None
     """Maps by name, where they were asked for."""
 
