@@ -9,9 +9,13 @@ assembled afterwards. With one CPU thread the clock is processor time, which oth
 
 masks   the way of torchvision's detection references: float tensors and one mask an object; the pasted masks are cut
         out of the others, boxes are measured anew, objects without a pixel left are dropped
+soft    the same with the edge blurred by a Gaussian of 5x5 pixels, as those references do unless told otherwise
 arrays  the way of ultralytics: 8-bit arrays H x W x 3, objects filled into a canvas (from masks within their box, where
         ultralytics fills polygons), then one assignment; no map of objects comes out
+ultralytics  the package's own CopyPaste on polygons and its Format, which makes the tensors and the map of objects that
+        a network is fed with; only where ultralytics is installed (AGPL-3.0, not a dependency of kdcli)
 ids     the shortest loop over images that we know to write: the same id maps in and out as the mixer, in torch
+copies  no mixing at all: a copy of the images and one of the id maps, which whoever returns new ones cannot do without
 """
 
 from __future__ import annotations
@@ -23,12 +27,14 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torchvision.transforms.functional import gaussian_blur  # type: ignore[import-untyped]
 
 from kdcli.devices import choose
 from kdcli.mixers.object import ObjectMixer
@@ -38,7 +44,7 @@ from kdcli.training.mix_context import mix_step
 from kdcli.types import Batch
 
 OBJECTS, MIN_AREA, MAX_AREA = 4, 0.005, 0.5
-WAYS = ("masks", "arrays", "ids")
+Job = Callable[[int], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +59,9 @@ class Inputs:
     labels: Tensor
     eligible: list[int]
     """Positions among the masks."""
+
+
+Paste = Callable[[Inputs, Inputs, random.Random], object]
 
 
 def inputs(image: Tensor, ids: Tensor) -> Inputs:
@@ -80,13 +89,14 @@ def boxes_of(masks: Tensor) -> Tensor:
     return boxes
 
 
-def paste_masks(receiver: Inputs, donor: Inputs, draw: random.Random) -> object:
+def paste_masks(receiver: Inputs, donor: Inputs, draw: random.Random, *, soft: bool = False) -> object:
     picked = chosen(donor, draw)
     if not picked:
         return receiver.image, receiver.masks, receiver.boxes, receiver.labels
     pasted = donor.masks[picked]
     alpha = pasted.sum(0) > 0
-    image = receiver.image * ~alpha + donor.image * alpha
+    opacity = gaussian_blur(alpha[None].float(), [5, 5], [2.0]) if soft else alpha
+    image = receiver.image * (1 - opacity if soft else ~alpha) + donor.image * opacity
     masks = receiver.masks * ~alpha
     left = masks.sum((-1, -2)) > 0
     masks = torch.cat([masks[left], pasted])
@@ -117,10 +127,56 @@ def paste_ids(receiver: Inputs, donor: Inputs, draw: random.Random) -> object:
     return image, torch.where(mask, donor.ids + receiver.ids.max(), receiver.ids)
 
 
-def looped(paste: Callable[[Inputs, Inputs, random.Random], object], images: list[Inputs], seed: int) -> object:
+def copies(receiver: Inputs, donor: Inputs, draw: random.Random) -> object:
+    return receiver.image.clone(), receiver.ids.clone()
+
+
+def looped(paste: Paste, images: list[Inputs], seed: int) -> object:
     draw = random.Random(seed)
     order = draw.sample(range(len(images)), len(images))
     return [paste(images[i], images[j], draw) for i, j in zip(order, order[1:] + order[:1], strict=True)]
+
+
+def ultralytics_job(images: list[Inputs]) -> Job | None:
+    """Return the package's copy-paste within the batch, up to tensors; None where it is not installed."""
+    try:
+        import cv2  # type: ignore[import-not-found]
+        from ultralytics.data.augment import CopyPaste, Format  # type: ignore[import-not-found]
+        from ultralytics.utils.instance import Instances  # type: ignore[import-not-found]
+        from ultralytics.utils.ops import resample_segments  # type: ignore[import-not-found]
+    except ImportError:
+        return None
+    cv2.setNumThreads(torch.get_num_threads())
+
+    def labelled(image: Inputs) -> dict[str, Any]:
+        found = [cv2.findContours(mask, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)[0] for mask in image.masks.numpy()]
+        outlines = [max(parts, key=len).reshape(-1, 2).astype(np.float32) for parts in found]
+        instances = Instances(
+            image.boxes.numpy(), np.stack(resample_segments(outlines, n=1000)), bbox_format="xyxy", normalized=False
+        )
+        return {"img": image.array, "cls": np.zeros((len(outlines), 1), np.float32), "instances": instances}
+
+    class Others:
+        """The batch as the data set that partners are drawn from."""
+
+        def __init__(self) -> None:
+            self.batch = [labelled(image) for image in images]
+
+        def __len__(self) -> int:
+            return len(self.batch)
+
+        def get_image_and_label(self, index: int) -> dict[str, Any]:
+            return dict(self.batch[index])
+
+    others = Others()
+    paste = CopyPaste(others, p=1.0, mode="mixup")
+    tensors = Format(bbox_format="xywh", normalize=True, return_mask=True, mask_ratio=1, mask_overlap=True)
+
+    def job(seed: int) -> object:
+        random.seed(seed)
+        return [tensors(paste(others.get_image_and_label(i))) for i in range(len(others))]
+
+    return job
 
 
 def rendered(count: int, size: tuple[int, int]) -> Batch:
@@ -135,7 +191,11 @@ def measure(size: str, given: argparse.Namespace) -> list[dict[str, Any]]:
     assert batch.instances is not None
     images = [inputs(image, ids) for image, ids in zip(batch.image, batch.instances, strict=True)]
     there, mixer = batch.to(device), ObjectMixer(objects=OBJECTS, min_area=MIN_AREA, max_area=MAX_AREA)
-    ways = {"masks": paste_masks, "arrays": paste_arrays, "ids": paste_ids}
+    ways: dict[str, Paste] = {
+        "masks": paste_masks, "masks, soft": partial(paste_masks, soft=True), "arrays": paste_arrays, "ids": paste_ids,
+        "copies": copies,
+    }
+    package = ultralytics_job(images)
 
     def ours(seed: int) -> object:
         mixed = mixer.mix(there, mix_step(there, seed=seed, stage="benchmark", step=0, total=1))
@@ -143,8 +203,9 @@ def measure(size: str, given: argparse.Namespace) -> list[dict[str, Any]]:
             torch.cuda.synchronize(device)
         return mixed
 
-    jobs: dict[str, Callable[[int], object]] = {"ours": ours}
-    jobs |= {name: lambda seed, way=way: looped(way, images, seed) for name, way in ways.items()}  # type: ignore[misc]
+    jobs: dict[str, Job] = {"ours": ours}
+    jobs |= {name: partial(looped, way, images) for name, way in ways.items()}
+    jobs |= {} if package is None else {"ultralytics": package}
     clock = time.process_time if device.type == "cpu" and torch.get_num_threads() == 1 else time.perf_counter
     times: dict[str, list[float]] = {name: [] for name in jobs}
     for i in range(given.rounds + 2):
@@ -155,13 +216,13 @@ def measure(size: str, given: argparse.Namespace) -> list[dict[str, Any]]:
     times = {name: values[2:] for name, values in times.items()}  # the first ones warm up
     return [
         {
-            "what": f"copy-paste, {name}", "size": size, "batch_size": given.batch_size,
+            "what": name, "size": size, "batch_size": given.batch_size,
             "ours_ms": statistics.median(times["ours"]), "other_ms": statistics.median(times[name]),
             "ratio": statistics.median(a / b for a, b in zip(times[name], times["ours"], strict=True)),
             "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
             "threads": torch.get_num_threads(), "torch": torch.__version__, "rounds": given.rounds,
         }
-        for name in WAYS
+        for name in jobs if name != "ours"
     ]
 
 
@@ -178,7 +239,7 @@ def main() -> None:
     rows = [row for size in given.sizes for row in measure(size, given)]
     for row in rows:
         print(
-            f"{row['what']:20s} {row['size']}, batch {row['batch_size']}: {row['other_ms']:6.2f} ms/image, mixer on "
+            f"{row['what']:12s} {row['size']}, batch {row['batch_size']}: {row['other_ms']:6.2f} ms/image, mixer on "
             f"{row['device']} {row['ours_ms']:6.2f} ms/image, ratio {row['ratio']:.1f}"
         )
     if given.out is not None:

@@ -23,13 +23,16 @@ PLAIN_EVERY = 10.0
 
 
 class TrainingProgress:
-    """Tells how a run is getting on: bars on a terminal, plain lines elsewhere, nothing with ``--quiet``."""
+    """Tells how runs are getting on: bars on a terminal, plain lines elsewhere, nothing with ``--quiet``.
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    bars: how many there are at once, the latest ones.
+    """
+
+    def __init__(self, session: Session, *, bars: int = 1) -> None:
+        self._session, self._most = session, bars
         self._stack = ExitStack()
         self._bars: Progress | None = None
-        self._task: tuple[str, TaskID] | None = None
+        self._tasks: dict[str, TaskID] = {}
         self._last = 0.0
 
     def __enter__(self) -> TrainingProgress:
@@ -59,11 +62,13 @@ class TrainingProgress:
 
     def _show(self, what: str, done: int, total: int, note: str) -> None:
         if self._bars is not None:
-            if self._task is None or self._task[0] != what:
-                if self._task is not None:
-                    self._bars.remove_task(self._task[1])
-                self._task = (what, self._bars.add_task(what, total=total, note=note))
-            self._bars.update(self._task[1], completed=done, total=total, note=note)
+            task = self._tasks.pop(what, None)
+            if task is None:
+                while len(self._tasks) >= self._most:
+                    self._bars.remove_task(self._tasks.pop(next(iter(self._tasks))))
+                task = self._bars.add_task(what, total=total, note=note)
+            self._tasks[what] = task  # the last one moved stands last
+            self._bars.update(task, completed=done, total=total, note=note)
         elif done >= total or time.monotonic() - self._last > PLAIN_EVERY:
             self._last = time.monotonic()
             self._session.note(f"  {what} {done}/{total} {note}".rstrip())

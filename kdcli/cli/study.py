@@ -19,6 +19,9 @@ Seeds = Annotated[str | None, typer.Option(help="Seeds in place of the study's, 
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="NAME=VALUE of a variable of the study; repeat for several.")
 ]
+Jobs = Annotated[
+    int, typer.Option("--jobs", min=1, help="Runs at a time, in processes that share the CPU, each on one of the GPUs.")
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="List the runs, do one real step of each kind, write nothing.")
 ]
@@ -36,9 +39,10 @@ def study(
     only: Only = None,
     seeds: Seeds = None,
     set_: Set = None,
+    jobs: Jobs = 1,
     dry_run: DryRun = False,
 ) -> None:
-    """Run a grid of recipes, image counts and seeds one after the other, and compare them in one table.
+    """Run a grid of recipes, image counts and seeds, and compare them in one table.
 
     Run it again with the same --out to go on, or to see the table. --seed draws the bootstrap's resamples.
     """
@@ -58,8 +62,8 @@ def study(
     from kdcli.study.table import tabulate
 
     try:
-        with TrainingProgress(session) as progress:
-            outcome = run_study(planned, folder, device=session.device, progress=progress)
+        with TrainingProgress(session, bars=jobs) as progress:
+            outcome = run_study(planned, folder, device=session.device, progress=progress, processes=jobs)
     except KeyboardInterrupt:
         session.note(f"what was done is kept in {folder}; the same command goes on")
         raise

@@ -1,4 +1,4 @@
-"""Work through a study's grid, one run after the other.
+"""Work through a study's grid, one run after the other or several at a time.
 
 Whatever stops it leaves a state that the same call goes on from: finished runs are kept, one under way goes on from its
 last checkpoint. A run whose loss is no longer a number costs only itself; the report names it.
@@ -14,8 +14,9 @@ last checkpoint. A run whose loss is no longer a number costs only itself; the r
 
 from __future__ import annotations
 
+import contextlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,13 +24,14 @@ import torch
 
 from kdcli.errors import TrainingError
 from kdcli.files import write_json, write_text
+from kdcli.study.attempt import attempt, headline
 from kdcli.study.cells import Job, jobs
 from kdcli.study.grid import Study
+from kdcli.study.pool import run_in_processes
 from kdcli.study.teachers import measure_teachers
 from kdcli.training.environment import environment
 from kdcli.training.feed import RenderCache
-from kdcli.training.job import Progress, RunResult, Silent, distill
-from kdcli.training.loop import StepLog
+from kdcli.training.job import Progress, RunResult, Silent
 from kdcli.training.parts import Workshop
 from kdcli.training.runs import only_one
 
@@ -46,9 +48,17 @@ class Outcome:
 
 
 def run_study(
-    study: Study, out: Path, *, device: torch.device | str = "cpu", progress: Progress | None = None
+    study: Study,
+    out: Path,
+    *,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+    processes: int = 1,
 ) -> Outcome:
     """Run what is not there yet.
+
+    processes: how many runs at a time; above 1 each is in a process of its own, so a script that calls this must be
+    importable (``if __name__ == "__main__":``).
 
     Raises:
         ConfigError: another process works on the folder, or a cell holds a run with other settings.
@@ -65,33 +75,35 @@ def run_study(
         _tidy(out)
         _write_down(study, out)
         measure_teachers([job.cell.config for job in wanted], out, torch.device(device), progress)
-        cache = RenderCache()
-        for number, job in enumerate(todo, start=1):
-            progress.note(f"[{number}/{len(todo)}] {job.title}{': going on' if job.state == 'begun' else ''}")
-            try:
-                result = _run(job, out, device, _Within(progress, job.cell.title), cache)
-            except TrainingError as error:
-                failed.append(f"{job.title}: {error}")
-                progress.note(f"[{number}/{len(todo)}] failed: {error}")
-                continue
-            found = result.eval["student"]["metrics"]
-            told = ", ".join(f"{metric} {found[metric]:.4f}" for metric in study.metrics if found[metric] is not None)
-            progress.note(f"[{number}/{len(todo)}] {told}, {result.seconds:.0f} s")
+        working = (
+            run_in_processes(todo, out, processes=processes, device=torch.device(device), progress=progress)
+            if processes > 1 and len(todo) > 1
+            else _one_by_one(todo, out, device, progress)
+        )
+        with contextlib.closing(working):
+            for number, job, result in working:
+                if isinstance(result, TrainingError):
+                    failed.append(f"{job.title}: {result}")
+                    progress.note(f"[{number}/{len(todo)}] {job.title} failed: {result}")
+                    continue
+                found = result.eval["student"]["metrics"]
+                told = ", ".join(f"{name} {found[name]:.4f}" for name in study.metrics if found[name] is not None)
+                progress.note(f"[{number}/{len(todo)}] {told}, {result.seconds:.0f} s")
     return Outcome(ran=len(todo) - len(failed), kept=len(wanted) - len(todo), failed=tuple(failed))
 
 
-def _run(job: Job, out: Path, device: torch.device | str, progress: Progress, cache: RenderCache) -> RunResult:
-    folder = out / job.folder
-    begun = job.state == "begun"
-    return distill(
-        job.cell.config,
-        out=None if begun else folder,
-        resume=folder if begun else None,
-        device=device,
-        progress=progress,
-        cache=cache,
-        measure_teachers=False,
-    )
+def _one_by_one(
+    todo: Sequence[Job], out: Path, device: torch.device | str, progress: Progress
+) -> Generator[tuple[int, Job, RunResult | TrainingError]]:
+    """Yield number, job and what became of it."""
+    cache = RenderCache()
+    for number, job in enumerate(todo, start=1):
+        progress.note(headline(number, len(todo), job))
+        try:
+            result: RunResult | TrainingError = attempt(job, out, device, progress, cache)
+        except TrainingError as error:
+            result = error
+        yield number, job, result
 
 
 def _refuse_early(todo: Sequence[Job], device: torch.device) -> None:
@@ -127,22 +139,3 @@ def _write_down(study: Study, out: Path) -> None:
             ],
         },
     )
-
-
-class _Within:
-    """Progress of one run of a study: its words with the name of the run before them."""
-
-    def __init__(self, progress: Progress, title: str) -> None:
-        self._progress, self._title = progress, title
-
-    def note(self, message: str) -> None:
-        """Pass on what begins or ended."""
-        self._progress.note(f"  {self._title}: {message}")
-
-    def step(self, log: StepLog) -> None:
-        """Pass on a training step."""
-        self._progress.step(log)
-
-    def count(self, what: str, done: int, total: int) -> None:
-        """Pass on how far a countable job is."""
-        self._progress.count(what, done, total)

@@ -88,7 +88,7 @@ def train(
             state_file, variant=variant, stage=stage.name, step=step, task=task, optimizer=optimizer, average=average
         )
 
-    with _stop_requests() as asked:
+    with stop_requests() as asked:
         for step in range(start, total):
             lr = stage.lr * lr_factor(stage, step, total)
             for group in optimizer.param_groups:
@@ -157,7 +157,7 @@ class _Watch:
 
 
 @contextmanager
-def _stop_requests() -> Iterator[threading.Event]:
+def stop_requests() -> Iterator[threading.Event]:
     """Turn Ctrl-C and SIGTERM into a flag that the loop reads between steps; a second Ctrl-C stops at once."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from study_text import TINY
+from study_text import TINY, Told
 
 from kdcli.students.files import save_student
 from kdcli.study import Study, plan
+from kdcli.study.run import run_study
 
 
 @pytest.fixture(scope="session")
@@ -38,3 +39,12 @@ def tiny(teacher: str) -> Callable[..., Study]:
         return plan(text, source=Path("tiny.toml"), **options)
 
     return resolve
+
+
+@pytest.fixture(scope="session")
+def finished(teacher: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Told]:
+    out, told = tmp_path_factory.mktemp("study") / "out", Told()
+    study = plan(TINY, source="tiny.toml", settings=[f"teacher={teacher}"])
+    outcome = run_study(study, out, progress=told)
+    assert (outcome.ran, outcome.kept, outcome.failed) == (4, 0, ())
+    return out, told

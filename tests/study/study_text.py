@@ -1,6 +1,8 @@
-"""The tiny study as it is written."""
+"""The tiny study as it is written, and who listens to it."""
 
 from __future__ import annotations
+
+from kdcli.training.job import Silent
 
 TINY = """
 [study]
@@ -30,3 +32,13 @@ set = { transform = "none" }
 name = "again"
 recipe = "plain"
 """  # noqa: E501
+
+
+class Told(Silent):
+    """Keeps what a study says."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)

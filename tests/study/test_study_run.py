@@ -12,41 +12,21 @@ from typing import Any
 
 import pytest
 import torch
-from study_text import TINY
+from study_text import Told
 
 from kdcli.errors import ConfigError, DataError, TrainingError
-from kdcli.study import Study, plan
+from kdcli.study import Study
 from kdcli.study.cells import jobs
 from kdcli.study.run import run_study
 from kdcli.study.table import tabulate
-from kdcli.training.job import Silent
 from kdcli.training.loop import StepLog
 
 Resolve = Callable[..., Study]
 
 
-class Told(Silent):
-    """Keeps what a study says."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
-
-
 def per_image(run: Path, metric: str) -> dict[str, float]:
     with (run / "eval" / "per_image.csv").open() as stream:
         return {row["image"]: float(row[metric]) for row in csv.DictReader(stream) if row["model"] == "student"}
-
-
-@pytest.fixture(scope="module")
-def finished(teacher: str, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Told]:
-    out, told = tmp_path_factory.mktemp("study") / "out", Told()
-    study = plan(TINY, source="tiny.toml", settings=[f"teacher={teacher}"])
-    outcome = run_study(study, out, progress=told)
-    assert (outcome.ran, outcome.kept, outcome.failed) == (4, 0, ())
-    return out, told
 
 
 def test_each_run_is_made_once_and_the_teacher_measured_once(

@@ -1,0 +1,200 @@
+"""Several runs of a study at a time, each in a process of its own.
+
+Small networks on small images leave a machine half idle: the cores of a CPU wait for one another, a GPU waits for the
+host. A process keeps its imports and its rendered images from run to run, and has its share of the CPU's threads; of
+several GPUs each has one. The processes stand in groups of their own, so that Ctrl-C reaches the parent alone, which
+asks each of them once to stop: a run under way writes its checkpoint. They stop likewise when the parent is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import pickle
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+import torch
+
+from kdcli.errors import TrainingError
+from kdcli.study.attempt import attempt, headline
+from kdcli.study.cells import Job
+from kdcli.training.feed import CACHE_BYTES, RenderCache
+from kdcli.training.job import Progress, RunResult
+from kdcli.training.loop import StepLog, stop_requests
+
+TOLD_EVERY = 1.0
+"""Seconds between two steps that a process tells of."""
+
+
+@dataclass(kw_only=True)
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    busy: tuple[int, Job] | None = None
+
+
+def run_in_processes(
+    todo: Sequence[Job], out: Path, *, processes: int, device: torch.device, progress: Progress
+) -> Generator[tuple[int, Job, RunResult | TrainingError]]:
+    """Yield number, job and what became of it, as they end.
+
+    Raises:
+        KeyboardInterrupt: asked to stop; what was under way was saved. KdcliError: what a run refused; the others are
+            stopped as if asked to.
+    """
+    waiting = deque(enumerate(todo, start=1))
+    context = multiprocessing.get_context("spawn")
+    workers: list[_Worker] = []
+    devices = _devices(device)
+
+    def begin(place: int) -> _Worker:
+        ours, theirs = context.Pipe()
+        given = (theirs, out, devices[place % len(devices)], max(1, torch.get_num_threads() // processes), processes)
+        process = context.Process(target=_work, args=given, name=f"kdcli-study-{place}")
+        process.start()
+        theirs.close()
+        return _Worker(process=process, pipe=ours)
+
+    def give(worker: _Worker) -> None:
+        worker.busy = waiting.popleft() if waiting else None
+        if worker.busy is not None:
+            progress.note(headline(worker.busy[0], len(todo), worker.busy[1]))
+        with contextlib.suppress(OSError):  # one that has died is found so where it is listened to
+            worker.pipe.send(worker.busy)
+
+    with stop_requests() as asked:
+        try:
+            for place in range(min(processes, len(todo))):
+                workers.append(begin(place))
+                give(workers[-1])
+            while any(worker.busy for worker in workers):
+                if asked.is_set():
+                    raise KeyboardInterrupt
+                for place, worker in enumerate(workers):
+                    if worker.busy is None or not worker.pipe.poll():
+                        continue
+                    try:
+                        kind, told = worker.pipe.recv()
+                    except (EOFError, OSError):  # nothing that Python could have told of: killed, out of memory
+                        worker.process.join()
+                        yield *worker.busy, _died(worker.process)
+                        workers[place] = begin(place)
+                        give(workers[place])
+                        continue
+                    if kind == "told":
+                        getattr(progress, told[0])(*told[1:])
+                    elif kind == "broken":
+                        raise told
+                    else:
+                        yield *worker.busy, told
+                        give(worker)
+                wait([worker.pipe for worker in workers if worker.busy], timeout=0.2)
+        finally:
+            _end(workers, progress)
+
+
+def _end(workers: Sequence[_Worker], progress: Progress) -> None:
+    """Ask those that are still at work to stop, and wait until they have saved; a second request kills them."""
+    for worker in workers:
+        if worker.busy is not None and worker.process.is_alive():
+            worker.process.terminate()
+    try:
+        while alive := [worker for worker in workers if worker.process.is_alive()]:
+            for worker in alive:
+                with contextlib.suppress(EOFError, OSError):
+                    while worker.pipe.poll():
+                        kind, told = worker.pipe.recv()
+                        if kind == "told" and told[0] == "note":
+                            progress.note(told[1])
+            wait([worker.process.sentinel for worker in alive], timeout=0.2)
+    finally:
+        for worker in workers:
+            worker.process.kill()
+            worker.process.join()
+            worker.pipe.close()
+
+
+def _devices(device: torch.device) -> list[torch.device]:
+    """Return what the processes work on, in turn."""
+    if device.type == "cuda" and device.index is None:
+        return [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
+    return [device]
+
+
+def _died(process: BaseProcess) -> TrainingError:
+    code = process.exitcode or 0
+    how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    return TrainingError(f"its process {how}, as it happens when memory runs out; with fewer --jobs it needs less")
+
+
+def _work(pipe: Connection, out: Path, device: torch.device, threads: int, share: int) -> None:
+    """Do runs until there are no more."""
+    signal.signal(signal.SIGTERM, _stop)
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
+    threading.Thread(target=_leave_with_the_parent, daemon=True).start()
+    torch.set_num_threads(threads)
+    cache = RenderCache(CACHE_BYTES // share)
+    with contextlib.suppress(KeyboardInterrupt, EOFError, BrokenPipeError):
+        while (task := pipe.recv()) is not None:
+            job: Job = task[1]
+            try:
+                pipe.send(("ended", attempt(job, out, device, _Teller(pipe, job.cell.title), cache)))
+            except TrainingError as error:
+                pipe.send(("ended", error))
+            except Exception as error:
+                pipe.send(("broken", _sendable(error)))
+                return
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _leave_with_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _sendable(error: Exception) -> Exception:
+    """Return the error, or one with its words where it does not survive the way."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+class _Teller:
+    """Progress of a run that is told to the parent, if there still is one; of the steps now and then one."""
+
+    def __init__(self, pipe: Connection, title: str) -> None:
+        self._pipe, self._title, self._last = pipe, title, 0.0
+
+    def note(self, message: str) -> None:
+        self._tell("note", message)
+
+    def step(self, log: StepLog) -> None:
+        if log.step == log.total or time.monotonic() - self._last > TOLD_EVERY:
+            self._last = time.monotonic()
+            self._tell("step", replace(log, variant=f"{self._title}: {log.variant}"))
+
+    def count(self, what: str, done: int, total: int) -> None:
+        self._tell("count", f"{self._title}: {what}", done, total)
+
+    def _tell(self, *what: object) -> None:
+        with contextlib.suppress(OSError):
+            self._pipe.send(("told", what))
