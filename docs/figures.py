@@ -192,8 +192,8 @@ def study(report: dict[str, Any]) -> str:
         tail.append(f"`{pair['first']}` minus `{pair['second']}`: {', '.join(told)}.")
     if report["missing"]:
         tail.append(f"Not run: {', '.join(map(str, report['missing']))}.")
-    values = ", ".join(f"{name} {value}" for name, value in report["variables"].items())
-    tail.append(f"Settings: {values}; torch {report['versions']['torch']}.")
+    values = [f"{name} {value}" for name, value in report["variables"].items()]
+    tail.append(f"Settings: {', '.join(values) or 'none'}; torch {report['versions']['torch']}.")
     return "\n".join(lines) + "\n\n" + "  \n".join(tail)
 
 
