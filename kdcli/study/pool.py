@@ -88,9 +88,12 @@ def run_in_processes(
                         kind, told = worker.pipe.recv()
                     except (EOFError, OSError):  # nothing that Python could have told of: killed, out of memory
                         worker.process.join()
+                        worker.pipe.close()
                         yield *worker.busy, _died(worker.process)
-                        workers[place] = begin(place)
-                        give(workers[place])
+                        worker.busy = None
+                        if waiting:
+                            workers[place] = begin(place)
+                            give(workers[place])
                         continue
                     if kind == "told":
                         getattr(progress, told[0])(*told[1:])
@@ -119,7 +122,7 @@ def _end(workers: Sequence[_Worker], progress: Progress) -> None:
                             progress.note(told[1])
             wait([worker.process.sentinel for worker in alive], timeout=0.2)
     finally:
-        for worker in workers:
+        for worker in workers:  # those that ended are not hurt by it
             worker.process.kill()
             worker.process.join()
             worker.pipe.close()
@@ -140,7 +143,13 @@ def _died(process: BaseProcess) -> TrainingError:
 
 def _work(pipe: Connection, out: Path, device: torch.device, threads: int, share: int) -> None:
     """Do runs until there are no more."""
-    signal.signal(signal.SIGTERM, _stop)
+    asked = threading.Event()
+
+    def stop(number: int, frame: FrameType | None) -> NoReturn:
+        asked.set()
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
     if hasattr(os, "setpgrp"):
         os.setpgrp()
     threading.Thread(target=_leave_with_the_parent, daemon=True).start()
@@ -150,16 +159,12 @@ def _work(pipe: Connection, out: Path, device: torch.device, threads: int, share
         while (task := pipe.recv()) is not None:
             job: Job = task[1]
             try:
-                pipe.send(("ended", attempt(job, out, device, _Teller(pipe, job.cell.title), cache)))
+                pipe.send(("ended", attempt(job, out, device, _Teller(pipe, job.cell.title, asked), cache)))
             except TrainingError as error:
                 pipe.send(("ended", error))
             except Exception as error:
                 pipe.send(("broken", _sendable(error)))
                 return
-
-
-def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt
 
 
 def _leave_with_the_parent() -> None:
@@ -179,10 +184,14 @@ def _sendable(error: Exception) -> Exception:
 
 
 class _Teller:
-    """Progress of a run that is told to the parent, if there still is one; of the steps now and then one."""
+    """Progress of a run that is told to the parent, if there still is one; of the steps now and then one.
 
-    def __init__(self, pipe: Connection, title: str) -> None:
-        self._pipe, self._title, self._last = pipe, title, 0.0
+    Some libraries swallow every exception that comes while they are imported: a run that was asked to stop then, and
+    goes on, stops at the next thing that it has to tell.
+    """
+
+    def __init__(self, pipe: Connection, title: str, asked: threading.Event) -> None:
+        self._pipe, self._title, self._asked, self._last = pipe, title, asked, 0.0
 
     def note(self, message: str) -> None:
         self._tell("note", message)
@@ -198,3 +207,5 @@ class _Teller:
     def _tell(self, *what: object) -> None:
         with contextlib.suppress(OSError):
             self._pipe.send(("told", what))
+        if self._asked.is_set():
+            raise KeyboardInterrupt
