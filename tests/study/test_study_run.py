@@ -157,15 +157,15 @@ def test_one_process_at_a_time(tiny: Resolve, tmp_path: Path) -> None:
 def test_a_run_that_fails_costs_only_itself(
     tiny: Resolve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from kdcli.study import run
+    from kdcli.study import attempt
 
     def distill(config: Any, **options: Any) -> Any:
         if config.main.mixers:
             raise TrainingError("the loss is not a number at step 1")
         return real(config, **options)
 
-    real = run.distill
-    monkeypatch.setattr(run, "distill", distill)
+    real = attempt.distill
+    monkeypatch.setattr(attempt, "distill", distill)
     outcome = run_study(tiny(seeds=[0]), tmp_path / "out")
     assert outcome.ran == 1 and outcome.failed == ("mixed@4 seed 0: the loss is not a number at step 1",)
 
