@@ -3,19 +3,21 @@
 python benchmarks/object_mixer.py [--sizes 192x256 480x640] [--batch-size 16] [--rounds 15] [--threads 1] [--device cpu]
     [--out docs/results/object-mixer.json]
 
-All get the same rendered images (8-bit values) and paste 1 to 4 objects of at least 0.5 % of the image at their own
-place with hard edges. What each library keeps of its inputs is made before the clock starts, and batches are not
-assembled afterwards. With one CPU thread the clock is processor time, which other programs do not disturb.
+All get the same rendered images (8-bit values), and but for the last two they paste 1 to 4 objects of at least 0.5 % of
+the image at their own place, with hard edges where nothing else is said. What each library keeps of its inputs is made
+before the clock starts, and batches are not assembled afterwards. With one CPU thread the clock is processor time,
+which other programs do not disturb.
 
 masks   the way of torchvision's detection references: float tensors and one mask an object; the pasted masks are cut
         out of the others, boxes are measured anew, objects without a pixel left are dropped
-soft    the same with the edge blurred by a Gaussian of 5x5 pixels, as those references do unless told otherwise
+masks, soft  the same with the edge blurred by a Gaussian of 5x5 pixels, as those references do unless told otherwise
 arrays  the way of ultralytics: 8-bit arrays H x W x 3, objects filled into a canvas (from masks within their box, where
         ultralytics fills polygons), then one assignment; no map of objects comes out
-ultralytics  the package's own CopyPaste on polygons and its Format, which makes the tensors and the map of objects that
-        a network is fed with; only where ultralytics is installed (AGPL-3.0, not a dependency of kdcli)
 ids     the shortest loop over images that we know to write: the same id maps in and out as the mixer, in torch
 copies  no mixing at all: a copy of the images and one of the id maps, which whoever returns new ones cannot do without
+ultralytics  the package's own CopyPaste on polygons and its Format, which makes the tensors and the map of objects that
+        a network is fed with; it pastes all objects that cover little of others. Only where ultralytics is
+        installed (AGPL-3.0, not a dependency of kdcli)
 """
 
 from __future__ import annotations

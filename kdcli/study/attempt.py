@@ -26,7 +26,7 @@ def attempt(job: Job, out: Path, device: torch.device | str, progress: Progress,
         out=None if begun else folder,
         resume=folder if begun else None,
         device=device,
-        progress=Within(progress, job.cell.title),
+        progress=_Within(progress, job.cell.title),
         cache=cache,
         measure_teachers=False,
     )
@@ -37,7 +37,7 @@ def headline(number: int, of: int, job: Job) -> str:
     return f"[{number}/{of}] {job.title}{': going on' if job.state == 'begun' else ''}"
 
 
-class Within:
+class _Within:
     """Progress of one run of a study: its words with the name of the run before them."""
 
     def __init__(self, progress: Progress, title: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from study_text import Told
 
-from kdcli.errors import DataError
+from kdcli.errors import DataError, WeightsError
 from kdcli.study import Study
 from kdcli.study.pool import _sendable
 from kdcli.study.run import run_study
@@ -56,9 +56,7 @@ def test_two_at_a_time_give_the_students_of_one_after_the_other(
     assert run_study(tiny(), tmp_path, processes=2).kept == 4
 
 
-def test_ctrl_c_keeps_what_was_done_and_a_killed_process_costs_its_run_only(
-    tiny: Resolve, finished: tuple[Path, Told], tmp_path: Path
-) -> None:
+def test_ctrl_c_keeps_what_was_done_and_a_killed_process_costs_its_run_only(tiny: Resolve, tmp_path: Path) -> None:
     longer = tiny(("steps = 2,", "steps = 40,"), ("seeds = [0, 1]", "seeds = [0]"))
     told = Listening(lambda: os.kill(os.getpid(), signal.SIGINT))
     with pytest.raises(KeyboardInterrupt):
@@ -90,7 +88,7 @@ def test_what_a_run_refuses_stops_the_others(tiny: Resolve, teacher: str, tmp_pa
             if message.startswith("[1/"):  # read by the parent already, and not by those that begin now
                 weights.write_bytes(b"nothing")
 
-    with pytest.raises(Exception, match=str(weights)):
+    with pytest.raises(WeightsError, match=str(weights)):
         run_study(study, out, progress=Spoiling(), processes=2)
     assert not multiprocessing.active_children() and not students(out)
 
