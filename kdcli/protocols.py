@@ -1,8 +1,8 @@
 """The plugin contract: what each kind of plugin is given and gives.
 
-A plugin is an entry point in one of the groups of ``kdcli.registry.GROUPS``. It names a *factory*: a class or function
-that carries ``api_version`` and whose keyword arguments are the keys of its spec. A factory that takes ``location``
-accepts ``NAME:LOCATION``. The protocols below say what the factory must return; nobody inherits from them.
+A plugin is an entry point in one of the groups of ``kdcli.plugins.registry.GROUPS``. It names a *factory*: a class or
+function that carries ``api_version`` and whose keyword arguments are the keys of its spec. A factory that takes
+``location`` accepts ``NAME:LOCATION``. The protocols below say what the factory must return; nobody inherits from them.
 ``kdcli.testing`` holds the checks.
 """
 

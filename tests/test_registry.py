@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from throwaway import BROKEN, GOOD, distribution
 
-from kdcli import plugin_status, registry
 from kdcli.errors import ConfigError, DataError, PluginError, SpecError
+from kdcli.plugins import registry
+from kdcli.plugins import status as plugin_status
 from kdcli.spec import parse
 
 Install = Callable[..., None]

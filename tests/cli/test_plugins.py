@@ -13,9 +13,9 @@ import pytest
 from throwaway import BROKEN, GOOD, broken_ones, distribution, run_kdcli
 from typer.testing import CliRunner, Result
 
-from kdcli import registry
 from kdcli.cli.app import app
 from kdcli.errors import ConfigError, PluginError, WeightsError
+from kdcli.plugins import registry
 from kdcli.scaffold import new_package
 
 EXITS = BROKEN["exits"]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError
-from kdcli.registry import names
+from kdcli.plugins.registry import names
 from kdcli.testing import ConformanceError, check_loss
 from kdcli.testing.losses import LossChecks
 from kdcli.testing.make import subject

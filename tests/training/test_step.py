@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from kdcli.config import RunConfig
 from kdcli.errors import ConfigError
 from kdcli.protocols import API_VERSION
-from kdcli.training import checks
-from kdcli.training.context import ModelView, at_size
-from kdcli.training.optim import optimizer_of
-from kdcli.training.parts import Workshop
-from kdcli.training.step import DistillTask
+from kdcli.training.loop.optim import optimizer_of
+from kdcli.training.run import checks
+from kdcli.training.run.workshop import Workshop
+from kdcli.training.step.context import ModelView, at_size
+from kdcli.training.step.task import DistillTask
 from kdcli.types import Batch, DepthKind, Needs, Prediction
 
 CPU = torch.device("cpu")

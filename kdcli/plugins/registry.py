@@ -18,10 +18,10 @@ from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-from kdcli import plugin_memory
 from kdcli.errors import ConfigError, KdcliError, PluginError, nearest
-from kdcli.isolate import stdout_to_stderr
-from kdcli.locate import package_folders
+from kdcli.plugins import memory as plugin_memory
+from kdcli.plugins.isolate import stdout_to_stderr
+from kdcli.plugins.locate import package_folders
 from kdcli.protocols import API_VERSION
 from kdcli.spec import Spec, bind, parse
 

@@ -29,8 +29,8 @@ from typing import Any
 from kdcli.config import RunConfig, dump, load
 from kdcli.errors import ConfigError, DataError
 from kdcli.files import umask, write_json, write_text
-from kdcli.training.environment import environment
-from kdcli.training.loop import StepLog
+from kdcli.training.loop.train import StepLog
+from kdcli.training.run.environment import environment
 
 RUNS = Path("runs")
 

@@ -13,8 +13,8 @@ from kdcli.cache import Store, key_of, open_store, room_for
 from kdcli.config import StageConfig
 from kdcli.errors import ConfigError, DataError
 from kdcli.protocols import Source
-from kdcli.training.feed import ENDLESS, Feed
-from kdcli.training.taught import Reader, Taught, shown_sample
+from kdcli.training.batches.feed import ENDLESS, Feed
+from kdcli.training.batches.taught import Reader, Taught, shown_sample
 from kdcli.types import Batch
 
 NOTE_SECONDS = 10.0

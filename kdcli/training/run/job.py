@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,41 +17,17 @@ from kdcli.errors import ConfigError
 from kdcli.files import sha256_of
 from kdcli.networks.untouched import untouched
 from kdcli.students.files import save_student
-from kdcli.training import checkpoint, loop
-from kdcli.training.feed import Feed, RenderCache
-from kdcli.training.finish import evaluate_run, export_run, picture_of_run, report_of_run
-from kdcli.training.fit_stage import FitFiles, fit_stage, keep_joint
-from kdcli.training.loop import StepLog
-from kdcli.training.parts import Workshop, begun_from, provenance
-from kdcli.training.runs import RunFolder, new_path
-from kdcli.training.step import DistillTask
-from kdcli.training.teacher_cache import make
-
-
-class Progress(Protocol):
-    """Who is told how a run is getting on; the command line draws it."""
-
-    def note(self, message: str) -> None:
-        """Say what begins or ended."""
-
-    def step(self, log: StepLog) -> None:
-        """Show a logged training step."""
-
-    def count(self, what: str, done: int, total: int) -> None:
-        """Show how far a countable job is."""
-
-
-class Silent:
-    """Progress for callers who want none."""
-
-    def note(self, message: str) -> None:
-        """Say nothing."""
-
-    def step(self, log: StepLog) -> None:
-        """Show nothing."""
-
-    def count(self, what: str, done: int, total: int) -> None:
-        """Show nothing."""
+from kdcli.training.batches.feed import Feed, RenderCache
+from kdcli.training.batches.teacher_cache import make
+from kdcli.training.loop import checkpoint
+from kdcli.training.loop import train as loop
+from kdcli.training.loop.train import StepLog
+from kdcli.training.run.finish import evaluate_run, export_run, picture_of_run, report_of_run
+from kdcli.training.run.fit_stage import FitFiles, fit_stage, keep_joint
+from kdcli.training.run.folder import RunFolder, new_path
+from kdcli.training.run.progress import Progress, Silent
+from kdcli.training.run.workshop import Workshop, begun_from, provenance
+from kdcli.training.step.task import DistillTask
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,12 +21,12 @@ from kdcli.config import StageConfig
 from kdcli.errors import ConfigError
 from kdcli.report.layer_plot import NEEDS, available, plot_layers
 from kdcli.report.transform_picture import before_and_after
-from kdcli.training.augment import augment
-from kdcli.training.loop import total_steps
-from kdcli.training.mix_context import MixStep, apply
-from kdcli.training.parts import Workshop, probe_options, provenance, transform_network
+from kdcli.training.batches.augment import augment
+from kdcli.training.loop.train import total_steps
+from kdcli.training.run.workshop import Workshop, probe_options, provenance, transform_network
 from kdcli.training.seeds import seed_of
-from kdcli.training.step import DistillTask
+from kdcli.training.step.mixing import MixStep, apply
+from kdcli.training.step.task import DistillTask
 from kdcli.transform import JointTransform, fit, save, statistics_for
 from kdcli.types import Batch
 

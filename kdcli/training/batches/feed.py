@@ -22,7 +22,7 @@ from kdcli.training.seeds import seed_of
 from kdcli.types import Batch, Sample
 
 if TYPE_CHECKING:
-    from kdcli.training.taught import Taught
+    from kdcli.training.batches.taught import Taught
 
 ENDLESS = 2**31 - 1
 """Length from which a source counts as endless: no epoch, no permutation, no cache."""

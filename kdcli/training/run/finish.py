@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,12 +15,10 @@ from kdcli.evals.results import write_csv
 from kdcli.files import write_json
 from kdcli.models import load_model
 from kdcli.students.files import read_card
-from kdcli.training.mix_context import MixStep, apply
-from kdcli.training.parts import Workshop
-from kdcli.training.runs import RunFolder
-
-if TYPE_CHECKING:
-    from kdcli.training.job import Progress
+from kdcli.training.run.folder import RunFolder
+from kdcli.training.run.progress import Progress
+from kdcli.training.run.workshop import Workshop
+from kdcli.training.step.mixing import MixStep, apply
 
 PICTURES = 6
 """Images shown in a run's picture."""

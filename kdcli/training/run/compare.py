@@ -12,7 +12,7 @@ import torch
 from kdcli.errors import ConfigError, DataError
 from kdcli.evals.intervals import interval
 from kdcli.files import atomic
-from kdcli.training.runs import RunFolder
+from kdcli.training.run.folder import RunFolder
 
 
 def compare_runs(paths: Sequence[Path]) -> list[dict[str, Any]]:

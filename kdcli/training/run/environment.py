@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from kdcli import __version__, registry
+from kdcli.plugins import registry
+from kdcli.version import __version__
 
 LIBRARIES = ("timm", "torchvision", "numpy", "onnx", "onnxruntime")
 

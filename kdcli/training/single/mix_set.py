@@ -24,16 +24,16 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from kdcli import __version__
 from kdcli.errors import ConfigError
 from kdcli.files import atomic, require_writable, sha256_of, write_json
 from kdcli.images import write_depth_png, write_image
 from kdcli.protocols import Mixer, Source
 from kdcli.sources import load_source
-from kdcli.training.feed import Feed
-from kdcli.training.mix_context import apply, build_mixers, mix_step
+from kdcli.training.batches.feed import Feed
 from kdcli.training.seeds import seed_of
+from kdcli.training.step.mixing import apply, build_mixers, mix_step
 from kdcli.types import Batch
+from kdcli.version import __version__
 
 FORMAT = "kdcli.mix/1"
 BATCH = 16

@@ -12,7 +12,7 @@ import os
 import sys
 from pathlib import Path
 
-from kdcli.locate import module_file
+from kdcli.plugins.locate import module_file
 
 _LIMIT = 200
 

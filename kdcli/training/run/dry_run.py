@@ -13,12 +13,12 @@ import torch
 
 from kdcli.cache import final_depth
 from kdcli.config import RunConfig, StageConfig
-from kdcli.training import loop
-from kdcli.training.augment import augment_step
-from kdcli.training.feed import Feed
-from kdcli.training.parts import Workshop
-from kdcli.training.taught import Taught
-from kdcli.training.teacher_cache import left
+from kdcli.training.batches.augment import augment_step
+from kdcli.training.batches.feed import Feed
+from kdcli.training.batches.taught import Taught
+from kdcli.training.batches.teacher_cache import left
+from kdcli.training.loop import train as loop
+from kdcli.training.run.workshop import Workshop
 from kdcli.types import Batch
 
 

@@ -17,11 +17,11 @@ from torch import Tensor
 
 from kdcli.config import StageConfig
 from kdcli.errors import TrainingError
-from kdcli.training import checkpoint
-from kdcli.training.augment import augment_step
-from kdcli.training.feed import Feed
-from kdcli.training.optim import Averaged, lr_factor, lr_scales, optimizer_of
-from kdcli.training.step import DistillTask
+from kdcli.training.batches.augment import augment_step
+from kdcli.training.batches.feed import Feed
+from kdcli.training.loop import checkpoint
+from kdcli.training.loop.optim import Averaged, lr_factor, lr_scales, optimizer_of
+from kdcli.training.step.task import DistillTask
 
 
 class Interrupted(KeyboardInterrupt):

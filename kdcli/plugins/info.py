@@ -10,8 +10,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, Union
 
-from kdcli import registry
 from kdcli.errors import KdcliError, PluginError, nearest
+from kdcli.plugins import registry
 from kdcli.spec import Spec, hints, keys, parse
 
 

@@ -12,11 +12,11 @@ import torch
 from kdcli.config import RunConfig, StageConfig
 from kdcli.errors import ConfigError
 from kdcli.files import require_writable
-from kdcli.training.fit_stage import FitFiles, fit_stage
-from kdcli.training.loop import total_steps
-from kdcli.training.mix_context import MixStep, apply
-from kdcli.training.parts import Workshop, provenance
+from kdcli.training.loop.train import total_steps
+from kdcli.training.run.fit_stage import FitFiles, fit_stage
+from kdcli.training.run.workshop import Workshop, provenance
 from kdcli.training.seeds import seed_of
+from kdcli.training.step.mixing import MixStep, apply
 from kdcli.transform import load, record, write
 from kdcli.types import Batch
 

@@ -11,23 +11,23 @@ from typing import Any
 import torch
 from torch import nn
 
-from kdcli import registry
 from kdcli.config import RunConfig, StageConfig, check_views
 from kdcli.devices import autocast_dtype
 from kdcli.errors import ConfigError, DataError, PluginError
 from kdcli.evals import check as check_evaluation
 from kdcli.models import load_teacher
+from kdcli.plugins import registry
 from kdcli.protocols import DepthModel, Loss, Mixer, Source
 from kdcli.sources import load_source
 from kdcli.spec import Spec, parse
-from kdcli.training.checks import check_outputs, check_parts
-from kdcli.training.feed import Feed, RenderCache
-from kdcli.training.geometry import centre_crop
-from kdcli.training.mix_context import build_mixers
+from kdcli.training.batches.feed import Feed, RenderCache
+from kdcli.training.batches.geometry import centre_crop
+from kdcli.training.batches.taught import Taught
+from kdcli.training.batches.teacher_cache import cacheable, open_cache
+from kdcli.training.run.checks import check_outputs, check_parts
 from kdcli.training.seeds import seed_of, seeded
-from kdcli.training.step import DistillTask
-from kdcli.training.taught import Taught
-from kdcli.training.teacher_cache import cacheable, open_cache
+from kdcli.training.step.mixing import build_mixers
+from kdcli.training.step.task import DistillTask
 from kdcli.transform import JointTransform, TransformNetwork, load_mixer, probe_for, statistics_for
 from kdcli.types import Batch, DepthKind
 

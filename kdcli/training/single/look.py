@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from kdcli.config import RunConfig
-from kdcli.training.augment import augment_step
-from kdcli.training.parts import Workshop
+from kdcli.training.batches.augment import augment_step
+from kdcli.training.run.workshop import Workshop
 from kdcli.types import Batch, Sample
 
 

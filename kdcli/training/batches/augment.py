@@ -11,8 +11,8 @@ from dataclasses import replace
 import torch
 
 from kdcli.config import StageConfig
-from kdcli.training.geometry import mirror, turn_and_crop
-from kdcli.training.photometric import jitter, tone
+from kdcli.training.batches.geometry import mirror, turn_and_crop
+from kdcli.training.batches.photometric import jitter, tone
 from kdcli.training.seeds import seed_of
 from kdcli.types import Batch
 

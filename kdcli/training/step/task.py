@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from kdcli.config import StageConfig
 from kdcli.protocols import Loss, Mixer
-from kdcli.training.context import Context, ModelView
-from kdcli.training.inner import InnerUpdates
-from kdcli.training.mix_context import apply
 from kdcli.training.seeds import seed_of
+from kdcli.training.step.context import Context, ModelView
+from kdcli.training.step.inner import InnerUpdates
+from kdcli.training.step.mixing import apply
 from kdcli.types import Batch, Prediction
 
 

@@ -13,10 +13,10 @@ from kdcli.cache import Store
 from kdcli.config import RunConfig, StageConfig
 from kdcli.errors import ConfigError, DataError
 from kdcli.protocols import Source
-from kdcli.training.feed import Feed
-from kdcli.training.parts import Workshop
-from kdcli.training.taught import Taught, shown_sample
-from kdcli.training.teacher_cache import make
+from kdcli.training.batches.feed import Feed
+from kdcli.training.batches.taught import Taught, shown_sample
+from kdcli.training.batches.teacher_cache import make
+from kdcli.training.run.workshop import Workshop
 
 
 def cache_set(

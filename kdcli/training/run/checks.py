@@ -9,7 +9,7 @@ from torch import nn
 from kdcli.config import StageConfig
 from kdcli.errors import ConfigError, PluginError
 from kdcli.protocols import Loss, Mixer
-from kdcli.training.context import Context
+from kdcli.training.step.context import Context
 from kdcli.types import DepthKind, Needs
 
 

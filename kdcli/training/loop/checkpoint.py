@@ -11,8 +11,8 @@ from torch import nn
 
 from kdcli.errors import WeightsError
 from kdcli.files import atomic
-from kdcli.training.optim import Averaged
-from kdcli.training.step import DistillTask
+from kdcli.training.loop.optim import Averaged
+from kdcli.training.step.task import DistillTask
 
 FORMAT = 1
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from kdcli import registry
 from kdcli.errors import PluginError
+from kdcli.plugins import registry
 from kdcli.protocols import MixContext, Mixer
 from kdcli.training.seeds import seed_of, seeded
 from kdcli.types import Batch

@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from kdcli import plugin_memory
 from kdcli.errors import PluginError
-from kdcli.locate import module_file, module_spec
-from kdcli.registry import Plugin, discover, recipe_path
+from kdcli.plugins import memory as plugin_memory
+from kdcli.plugins.locate import module_file, module_spec
+from kdcli.plugins.registry import Plugin, discover, recipe_path
 
 CHECK_SECONDS = 60.0
 """How long one plugin may take to import when it is checked; torch alone takes some seconds on a cold disk."""
@@ -87,7 +87,7 @@ def probe(plugin: Plugin, seconds: float) -> tuple[str | None, float]:
     begin = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="kdcli-probe-") as folder:
         answer = Path(folder, "answer.json")
-        command = [sys.executable, "-P", "-m", "kdcli.plugin_probe", plugin.kind, plugin.address, str(answer)]
+        command = [sys.executable, "-P", "-m", "kdcli.plugins.probe", plugin.kind, plugin.address, str(answer)]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                   stderr=subprocess.DEVNULL, timeout=seconds, check=False)

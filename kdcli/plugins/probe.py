@@ -1,4 +1,4 @@
-"""Load one plugin and write down how that went: ``python -m kdcli.plugin_probe KIND ADDRESS ANSWER.json``.
+"""Load one plugin and write down how that went: ``python -m kdcli.plugins.probe KIND ADDRESS ANSWER.json``.
 
 Run in a process of its own, so that a plugin which exits, prints, hangs or crashes takes nothing else with it.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kdcli.errors import PluginError
 from kdcli.files import write_json
-from kdcli.registry import discover, load
+from kdcli.plugins.registry import discover, load
 
 
 def main(kind: str, address: str, answer: Path) -> None:
