@@ -61,7 +61,7 @@ def test_discovery_and_glance_import_nothing(tmp_path: Path) -> None:
     distribution(tmp_path, "thirdparty", {"losses": {"x": "thirdparty_pkg.sub:Thing"}},
                  {"thirdparty_pkg/__init__.py": "raise RuntimeError", "thirdparty_pkg/sub.py": GOOD})
     code = (
-        "import sys; from kdcli import plugin_status as s; found = s.glance(s.listed());"
+        "import sys; from kdcli.plugins import status as s; found = s.glance(s.listed());"
         "assert [f.status for f in found if f.name == 'x'] == ['unchecked'], found;"
         "bad = {'torch', 'numpy', 'thirdparty_pkg', 'timm', 'rich'} & set(sys.modules); assert not bad, bad"
     )
