@@ -100,8 +100,8 @@ from kdcli.types import Needs
 class Thing:
     api_version = 1
     needs = Needs()
-    min_value = 5.0
-    invariances = frozenset({"none"})
+    value_at_equality = 5.0
+    invariances = frozenset()
 
     def terms(self, ctx):
         target, valid = ctx.target()

@@ -32,8 +32,8 @@ class Critic(nn.Module):
 
     api_version: ClassVar[int] = API_VERSION
     needs = Needs()
-    min_value = 0.0
-    invariances: frozenset[str] = frozenset({"none"})
+    value_at_equality = 0.0
+    invariances: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
         super().__init__()

@@ -31,7 +31,8 @@ def check_parts(
     for name, (_, loss) in losses.items():
         if not isinstance(loss, Loss):
             raise PluginError(
-                f"loss '{name}' is no loss: it lacks needs, min_value, invariances or terms; report it to its author"
+                f"loss '{name}' is no loss: it lacks needs, value_at_equality, invariances or terms; "
+                "report it to its author"
             )
         needs = loss.needs
         _gradient(f"loss '{name}'", needs, teachers)
