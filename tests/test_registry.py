@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -155,10 +156,20 @@ def test_a_broken_plugin_is_one_error_for_its_user(
     assert ("NOISE ON STDOUT" in err and "NOISE ON THE DESCRIPTOR" in err) == (name == "noisy")
 
 
-def test_interruption_is_not_swallowed(install: Install) -> None:
-    install("kdbroken-int", {"losses": {"i": "kdbroken_int:Thing"}}, {"kdbroken_int.py": "raise KeyboardInterrupt"})
-    with pytest.raises(KeyboardInterrupt):
-        registry.build("loss", "i")
+def test_interruption_is_not_swallowed(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C during an import stays Ctrl-C; ``raise KeyboardInterrupt`` in a module is that module's fault."""
+    source = "import signal\nsignal.raise_signal(signal.SIGINT)\n"
+    install("kdbroken-int", {"losses": {"i": "kdbroken_int:Thing"}}, {"kdbroken_int.py": source})
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            registry.build("loss", "i")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert status_of("i").status == "unchecked"  # that the user had enough says nothing of the plugin
+    install("kdbroken-own", {"losses": {"o": "kdbroken_own:Thing"}}, {"kdbroken_own.py": "raise KeyboardInterrupt"})
+    with pytest.raises(PluginError, match=r"loss 'o' of kdbroken-own 1\.0 cannot be loaded: KeyboardInterrupt"):
+        registry.build("loss", "o")
 
 
 def test_a_failed_load_is_remembered_until_the_file_changes(install: Install, tmp_path: Path) -> None:

@@ -13,58 +13,22 @@ import functools
 import os
 import re
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 from kdcli.errors import ConfigError, KdcliError, PluginError, nearest
 from kdcli.plugins import memory as plugin_memory
+from kdcli.plugins.blame import blame, is_interrupt, is_no_memory, own
+from kdcli.plugins.blame import describe as describe
 from kdcli.plugins.isolate import stdout_to_stderr
 from kdcli.plugins.locate import package_folders
+from kdcli.plugins.plugin import BUILT_IN
+from kdcli.plugins.plugin import GROUPS as GROUPS
+from kdcli.plugins.plugin import Plugin as Plugin
 from kdcli.protocols import API_VERSION
 from kdcli.spec import Spec, bind, parse
-
-GROUPS = {
-    "teacher": "kdcli.teachers",
-    "student": "kdcli.students",
-    "loss": "kdcli.losses",
-    "mixer": "kdcli.mixers",
-    "source": "kdcli.sources",
-    "exporter": "kdcli.exporters",
-    "recipe": "kdcli.recipes",
-}
-"""Kind of plugin -> entry-point group."""
-
-BUILT_IN = "kdcli"
-"""The distribution whose plugins win a name collision."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plugin:
-    """One entry point, as its metadata describes it."""
-
-    kind: str
-    name: str
-    distribution: str
-    version: str
-    value: str
-    shadowed_by: str | None = None
-
-    @property
-    def built_in(self) -> bool:
-        """Whether it is one of kdcli's own."""
-        return self.distribution == BUILT_IN
-
-    @property
-    def address(self) -> str:
-        """``distribution:name``, which always means this one."""
-        return f"{self.distribution}:{self.name}"
-
-    @property
-    def label(self) -> str:
-        """How messages call it."""
-        return f"{self.kind} '{self.name}' of {self.distribution} {self.version}"
 
 
 @functools.cache
@@ -180,9 +144,9 @@ def _load(plugin: Plugin) -> Any:
         with stdout_to_stderr():
             factory = EntryPoint(name=plugin.name, value=plugin.value, group=GROUPS[plugin.kind]).load()
             version = getattr(factory, "api_version", None)
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:  # a plugin may raise SystemExit or worse at import: it costs only its user
+        if is_interrupt(error):
+            raise
         reason = f"cannot be loaded: {describe(error)}; update or uninstall that package"
         raise PluginError(f"{plugin.label} {reason}") from error
     took = time.perf_counter() - begin
@@ -208,13 +172,18 @@ def build(kind: str, spec: Spec | str) -> Any:
     """
     plugin, spec = resolve(kind, parse(spec) if isinstance(spec, str) else spec)
     factory = load(plugin)
+    given = bind(spec, factory)
     try:
-        with stdout_to_stderr():
-            return factory(**bind(spec, factory))
-    except (KdcliError, KeyboardInterrupt):
+        with stdout_to_stderr(), blame(plugin, f"construction as '{spec}'"):
+            made = factory(**given)
+    except KdcliError:
         raise
     except BaseException as error:
+        if is_interrupt(error) or is_no_memory(error):
+            raise
         raise PluginError(f"{kind} '{spec}' of {plugin.distribution} failed: {describe(error)}") from error
+    own(made, plugin)
+    return made
 
 
 def recipe_path(plugin: Plugin) -> Path:
@@ -231,12 +200,6 @@ def recipe_path(plugin: Plugin) -> Path:
         f"recipe '{plugin.name}' of {plugin.distribution} names '{plugin.value}', which does not exist; "
         "update or uninstall that package"
     )
-
-
-def describe(error: BaseException) -> str:
-    """Return an exception as one short line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__
 
 
 def _normal(name: str) -> str:
