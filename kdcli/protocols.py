@@ -142,6 +142,9 @@ class MixContext(Protocol):
     def generator(self) -> torch.Generator:
         """Random numbers of this batch, on its device: a function of (seed, stage, batch number) alone."""
 
+    def note(self, name: str, value: Tensor) -> None:
+        """Tell what was chosen: training logs single numbers, ``kdcli mix`` writes tensors into its manifest."""
+
 
 class StepContext(MixContext, Protocol):
     """All that a loss is given in one step."""
@@ -226,9 +229,9 @@ class InnerUpdate(Protocol):
     in the main backward pass, and the main optimiser leaves them alone. The plugin is an ``nn.Module``, so that
     parameters and optimiser state are moved and saved along.
 
-    Optional members: ``inner_optimizer(parameters) -> torch.optim.Optimizer`` (Adam where it is not given), ``inner_lr``
-    (Adam's learning rate, 1e-3 where it is not said), ``inner_steps`` (updates at a time, 1), ``inner_every`` (N: at
-    every N-th batch, first when N batches have gone before; 1).
+    Optional members: ``inner_optimizer(parameters) -> torch.optim.Optimizer`` (Adam where it is not given),
+    ``inner_lr`` (Adam's learning rate, 1e-3 where it is not said), ``inner_steps`` (updates at a time, 1),
+    ``inner_every`` (N: at every N-th batch, first when N batches have gone before; 1).
     """
 
     def inner_parameters(self) -> Iterable[nn.Parameter]:

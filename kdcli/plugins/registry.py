@@ -27,6 +27,7 @@ from kdcli.plugins.locate import package_folders
 from kdcli.plugins.plugin import BUILT_IN
 from kdcli.plugins.plugin import GROUPS as GROUPS
 from kdcli.plugins.plugin import Plugin as Plugin
+from kdcli.plugins.versions import advice, supported
 from kdcli.protocols import API_VERSION
 from kdcli.spec import Spec, bind, parse
 
@@ -155,10 +156,12 @@ def _load(plugin: Plugin) -> Any:
             f"{plugin.label} is not a plugin: '{plugin.value}' is {type(factory).__name__}, not a class or "
             f"function with api_version (loaded in {took:.1f} s); report it to its author"
         )
-    if version != API_VERSION:
+    if not supported(plugin.kind, version):
+        todo = advice(plugin.kind, factory) if version == 1 else ""
+        update = f"update {'kdcli' if version > API_VERSION else plugin.distribution}"
         raise PluginError(
             f"{plugin.label} was written for contract {version}, this kdcli speaks {API_VERSION}; "
-            f"update {'kdcli' if version > API_VERSION else plugin.distribution}"
+            + (f"{update}, or as its author: {todo}" if todo else update)
         )
     return factory
 

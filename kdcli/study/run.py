@@ -33,6 +33,7 @@ from kdcli.training.batches.feed import RenderCache
 from kdcli.training.run.environment import environment
 from kdcli.training.run.folder import only_one
 from kdcli.training.run.job import RunResult
+from kdcli.training.run.preflight import preflight
 from kdcli.training.run.progress import Progress, Silent
 from kdcli.training.run.workshop import Workshop
 
@@ -114,7 +115,7 @@ def _refuse_early(todo: Sequence[Job], device: torch.device) -> None:
         if (job.cell.arm, job.cell.count) not in seen:
             seen.add((job.cell.arm, job.cell.count))
             shop = Workshop(config=job.cell.config, device=device)
-            shop.preflight(shop.student()[0])
+            preflight(shop, shop.student()[0])
 
 
 def _tidy(out: Path) -> None:

@@ -95,11 +95,11 @@ def test_info_tells_origin_keys_and_text(site: Path, tmp_path: Path) -> None:
 
 
 OFF = """
-from kdcli.types import Needs
+from kdcli.types import ANY_KIND, Needs
 
 class Thing:
-    api_version = 1
-    needs = Needs()
+    api_version = 2
+    needs = Needs(kinds=ANY_KIND)
     value_at_equality = 5.0
     invariances = frozenset()
 
@@ -113,7 +113,7 @@ UNARMED = """
 from kdcli.errors import WeightsError
 
 class Thing:
-    api_version = 1
+    api_version = 2
 
     def __init__(self, location: str | None = None) -> None:
         raise WeightsError("needs a weights file; write it")

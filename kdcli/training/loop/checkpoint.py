@@ -14,7 +14,7 @@ from kdcli.files import atomic
 from kdcli.training.loop.optim import Averaged
 from kdcli.training.step.task import DistillTask
 
-FORMAT = 1
+FORMAT = 2
 
 
 def save(
@@ -29,21 +29,25 @@ def save(
 ) -> None:
     """Write the state after ``step`` updates of a stage."""
     state: dict[str, Any] = {
-        "format": FORMAT,
         "variant": variant,
         "stage": stage,
         "step": step,
         "student": task.student.state_dict(),
         "plugins": task.plugins.state_dict(),
-        "plugin_states": task.states,
+        "plugin_states": task.kept_states(),
         "inner": task.inner_state(),
         "optimizer": optimizer.state_dict(),
         "average": None if average is None else {"state": average.state, "steps": average.steps},
     }
+    write(path, state)
+
+
+def write(path: Path, state: dict[str, Any]) -> None:
+    """Write a state; a crash leaves the one before."""
     with atomic(path) as temporary:
         # By way of memory: torch's own writer aborts the process when the disk is full.
         content = io.BytesIO()
-        torch.save(state, content)
+        torch.save({"format": FORMAT, **state}, content)
         temporary.write_bytes(content.getbuffer())
 
 
@@ -72,8 +76,7 @@ def restore(
     """Put a state back into its parts and return the number of updates done."""
     task.student.load_state_dict(state["student"])
     task.plugins.load_state_dict(state["plugins"])
-    for name, kept in state["plugin_states"].items():
-        task.states[name] = kept
+    task.load_states(state["plugin_states"])
     task.load_inner_state(state["inner"])
     optimizer.load_state_dict(state["optimizer"])
     if average is not None and state["average"] is not None:

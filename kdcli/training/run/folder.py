@@ -8,6 +8,7 @@
     checkpoints/     state.pt of the stage under way
     transform.safetensors, student.safetensors, student.onnx
     transform-layers.png, transform-images.png
+    stages/          networks that earlier stages trained for later ones, as students' files
     twin/            the run without the method: student.safetensors
     eval/            results.json, per_image.csv
     report.html  picture.png  log.txt
@@ -50,6 +51,10 @@ class RunFolder:
     def twin(self) -> Path:
         """The finished twin."""
         return self.path / "twin" / "student.safetensors"
+
+    def stage(self, name: str) -> Path:
+        """What a stage came to that trained another network than the run's student."""
+        return self.path / "stages" / f"{name}.safetensors"
 
     @property
     def transform(self) -> Path:
@@ -136,6 +141,7 @@ class RunFolder:
             "step": log.step,
             "loss": log.loss,
             **{f"term/{name}": value for name, value in log.terms.items()},
+            **{f"note/{name}": value for name, value in log.notes.items()},
             "lr": log.lr,
             "grad_norm": log.grad_norm,
             "images_per_second": round(log.images_per_second, 2),
