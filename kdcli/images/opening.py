@@ -14,6 +14,9 @@ from kdcli.errors import DataError, KdcliError
 from kdcli.rasters import Tiff, is_tiff, must_exist, pixel_limit, within_limit
 from kdcli.rasters.tiffs import UnknownForm
 
+# What Pillow warns of is either read all the same or refused below, in one line.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
+
 # Named, since some formats of Pillow start another program to draw what the file says.
 _USUAL = ("PNG", "JPEG", "BMP", "PPM", "GIF")
 _OTHERS = ("WEBP", "MPO", "DIB", "JPEG2000", "AVIF")

@@ -2,7 +2,7 @@
 
 Seen with Pillow 12 and 13: floats of 16 and 64 bits and big-endian whole numbers of 32 bits are no known form; and
 compressed big-endian files of 32 bits come back with their bytes in the wrong order, since libtiff has already turned
-them.
+them; and plain files of 8 or 16 bits that lie on their side are scrambled.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class Tiff(TiffImagePlugin.TiffImageFile):
             several = f"{count} channels of " if count != 1 else ""
             what = f"{several}{bits[0]}-bit {_NAMES.get(kind or '', 'numbers of an unknown kind')}"
             raise UnknownForm(f"TIFF of {what}") from error
+        # Pixels that are mapped from the file are laid out in the upright size before they are turned.
+        self.filename = ""
         if self.tag_v2.prefix == b"MM" and self.tile and self.tile[0][0] == "libtiff":
             self.tile = [self._native(tile) for tile in self.tile]
 
