@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from kdcli.errors import ConfigError, DataError
-from kdcli.images import IMAGE_SUFFIXES, read_image
+from kdcli.images import IMAGE_SUFFIXES, read_image, read_picture
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v"})
 """Endings of files that are taken for videos, lower case."""
@@ -35,12 +35,16 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One picture: 3 x H x W in 0..1, its output name, and which clip it belongs to (None for photographs)."""
+    """One picture: 3 x H x W in 0..1, upright, its output name, and which clip it belongs to (None for photographs).
+
+    turned: the orientation that its metadata names.
+    """
 
     image: Tensor
     name: str
     path: Path
     clip: str | None = None
+    turned: int = 1
 
 
 def find_inputs(paths: Sequence[Path]) -> list[Input]:
@@ -85,7 +89,8 @@ def frames(item: Input) -> Iterator[Frame]:
         DataError: it cannot be read.
     """
     if not item.is_video:
-        yield Frame(image=read_image(item.path), name=item.name, path=item.path)
+        picture = read_picture(item.path)
+        yield Frame(image=picture.image, name=item.name, path=item.path, turned=picture.turned)
         return
     # An optional package without types; ``find_inputs`` has said so if it is missing.
     av: Any = importlib.import_module("av")
