@@ -55,3 +55,14 @@ def global_random_state_kept() -> Iterator[None]:
         kept = kept and other[2:] == now[2:] and bool((other[1] == now[1]).all())
         numpy.random.set_state(other)
     expect(kept, "draws from global random numbers; pass generator=ctx.generator")
+
+
+@contextmanager
+def cpu_seeded(seed: int) -> Iterator[None]:
+    """Run a block under a global seed of the CPU's random numbers and restore them; other devices' stay as they are."""
+    before = torch.get_rng_state()
+    torch.default_generator.manual_seed(seed)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(before)

@@ -15,12 +15,12 @@ from kdcli.errors import KdcliError
 from kdcli.losses.pointwise import L1
 from kdcli.protocols import Loss
 from kdcli.testing.context import FakeContext, teacher_names
+from kdcli.testing.draws import cpu_seeded
 from kdcli.testing.make import Subject
 from kdcli.testing.own import Lent, Own, changed, with_depth
 from kdcli.testing.points import FIRST, POINTS, USUAL, Point
 from kdcli.testing.report import Failure, expect
 from kdcli.testing.toys import ToyDepth, toy_batch
-from kdcli.training.seeds import seeded
 from kdcli.types import Batch, DepthKind, Needs, Prediction
 
 SIZE, OWN_SIZE = (32, 48), (64, 96)
@@ -46,7 +46,7 @@ class LossBench:
         """Let a loss make its own modules, once, as training does: on a batch of its own, under a seed, no gradient."""
         if hasattr(loss, "build") and not any(done is loss for done in self._built):
             self._built.append(loss)
-            with torch.no_grad(), seeded(0):
+            with torch.no_grad(), cpu_seeded(0):
                 loss.build(ctx.at(FIRST, anew=True))
         return loss
 
@@ -96,7 +96,8 @@ class LossBench:
         kind = kind or self.kind(loss)
 
         def made() -> nn.Module:
-            return _moved(self.own.student or self.toy(loss, seed=1, kind=kind), device, dtype)
+            given = copy.deepcopy(self.own.student)
+            return (self.toy(loss, seed=1, kind=kind) if given is None else given).to(device, dtype)
 
         return self._lent.get((None, kind, str(device), dtype), made)
 
@@ -108,7 +109,9 @@ class LossBench:
 
         def made(name: str) -> Callable[[], nn.Module]:
             given, seed = self.own.teachers.get(name), 2 + names.index(name)
-            return lambda: _moved(given or self.toy(loss, seed=seed, kind=kind), device, dtype)
+            return lambda: (
+                self.toy(loss, seed=seed, kind=kind) if given is None else copy.deepcopy(given)
+            ).to(device, dtype)
 
         return {name: self._lent.get((name, kind, str(device), dtype), made(name)) for name in names}
 
@@ -206,7 +209,3 @@ def kind_of(needs: Needs) -> DepthKind:
     """Return the depth kind to try a loss with."""
     return DepthKind.METRIC if DepthKind.METRIC in needs.kinds else min(needs.kinds)
 
-
-def _moved(model: nn.Module, device: torch.device | str, dtype: torch.dtype) -> nn.Module:
-    """Return a copy on a device, of a float type."""
-    return copy.deepcopy(model).to(device, dtype)

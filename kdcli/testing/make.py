@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from kdcli.plugins import registry
 from kdcli.plugins.versions import RENAMED, advice, supported
 from kdcli.protocols import API_VERSION
 from kdcli.spec import parse
+from kdcli.testing.draws import cpu_seeded
 from kdcli.testing.report import Failure, expect
 
 _COPIED = ("loss", "mixer")
@@ -66,8 +65,7 @@ def subject(kind: str, target: Any, options: Mapping[str, Any] | None = None, *,
 
 def _seeded(make: Callable[[], Any], seed: int) -> Callable[[], Any]:
     def build() -> Any:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with cpu_seeded(seed):
             return make()
 
     return build

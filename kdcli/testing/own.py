@@ -76,8 +76,9 @@ class Lent:
 
 
 def changed(model: nn.Module, change: Callable[[Prediction], Prediction]) -> nn.Module:
-    """Return a copy of a depth model whose prediction is changed afterwards; paths of submodules stay the same."""
-    other = copy.deepcopy(model)
+    """Return a depth model whose prediction is changed afterwards; its submodules are the model's own."""
+    other = copy.copy(model)  # shallow: parameters are shared, hooks are not
+    other._forward_hooks, other._forward_pre_hooks = model._forward_hooks.copy(), model._forward_pre_hooks.copy()
     other.register_forward_hook(lambda module, inputs, out: change(out))
     if hasattr(other, "from_batch"):
         said = other.from_batch

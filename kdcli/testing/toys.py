@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdcli.networks.taps import INPUT
+from kdcli.testing.draws import cpu_seeded
 from kdcli.types import Batch, DepthKind, Prediction, Provenance, Tap
 
 RANGE = (0.5, 8.0)
@@ -42,8 +43,7 @@ class ToyDepth(nn.Module):
         self.spread = spread
         self.depth_kind, self.depth_range, self.stride = kind, RANGE, stride
         self.provenance = Provenance(name="toy", licence="Apache-2.0", training_data="none")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with cpu_seeded(seed):
             self.enc1 = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.Softplus())
             self.enc2 = nn.Sequential(nn.Conv2d(8, 12, 3, 2, 1), nn.BatchNorm2d(12), nn.Softplus())
             self.dec1 = nn.Sequential(nn.Conv2d(20, 8, 3, 1, 1), nn.BatchNorm2d(8), nn.Softplus())
