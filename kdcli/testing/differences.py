@@ -48,7 +48,7 @@ class _Fixed(nn.Module):
         self.taps: dict[str, Tap] = {}
 
     def forward(self, image: Tensor) -> Prediction:
-        return Prediction(depth=self.depth, kind=self.depth_kind)
+        return Prediction(depth=self.depth.clone(), kind=self.depth_kind)  # a leaf carries its flag into no_grad
 
 
 def _by_pixel(bench: LossBench, loss: Any) -> str:
@@ -148,6 +148,7 @@ class _Places:
 
 def _total(bench: LossBench, loss: Any, ctx: FakeContext) -> Tensor:
     """Return the sum of the terms of a loss whose modules are float64 as well, as soon as it has them."""
-    bench.built(loss.double() if isinstance(loss, nn.Module) else loss, ctx)
-    terms = list((loss.double() if isinstance(loss, nn.Module) else loss).terms(ctx).values())
-    return torch.stack(terms).sum() if terms else ctx.batch.image.new_zeros(())
+    bench.built(loss, ctx)
+    if isinstance(loss, nn.Module):
+        loss.double()
+    return bench.total(loss, ctx)

@@ -84,14 +84,14 @@ class _Once(torch.autograd.Function):
         return values.view_as(values)
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return gradient
 
 
 def _once(values: Tensor) -> Tensor:
     """Return values whose gradient cannot be differentiated again."""
-    found: Tensor = _Once.apply(values)  # type: ignore[no-untyped-call]
+    found: Tensor = _Once.apply(values)
     return found
 
 

@@ -8,13 +8,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from kdcli.errors import ConfigError
 from kdcli.plugins.registry import describe
 from kdcli.testing.draws import DrawWatch, global_random_state_kept
 from kdcli.testing.guards import model_unchanged, on_device_of_batch, same, unchanged
 from kdcli.testing.lean import check_lean
 from kdcli.testing.loss_bench import LossBench, gradients_finite
-from kdcli.testing.points import POINTS, USUAL
+from kdcli.testing.points import POINTS
 from kdcli.testing.rehearsal import Rehearsal
 from kdcli.testing.report import Failure, Skip, expect
 

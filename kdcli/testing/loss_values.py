@@ -36,9 +36,11 @@ class LossValues(LossBench):
             for name, value in terms.items():
                 expect(isinstance(name, str) and name, f"{name!r} is no name of a term")
                 expect(isinstance(value, Tensor) and value.dim() == 0, f"term '{name}' is no scalar tensor")
-                expect(value.is_floating_point() and torch.isfinite(value), f"term '{name}' is {value.item()} at {point}")
+                finite = value.is_floating_point() and torch.isfinite(value)
+                expect(finite, f"term '{name}' is {value.item()} at {point}")
             found.append(terms)
-        expect(any(found) or hasattr(loss, "pixel_weight"), "terms is empty and there is no pixel_weight: nothing is taught")
+        teaches = any(found) or hasattr(loss, "pixel_weight")
+        expect(teaches, "terms is empty and there is no pixel_weight: nothing is taught")
         values = [value for terms in found for value in terms.values()]
         if values:
             gradients_finite(torch.stack(values).sum(), ctx)

@@ -86,7 +86,8 @@ class MixerChecks:
             image = self.mix(toy_batch(batch=4), seed, point).image
             expect(torch.isfinite(image).all(), f"makes images that are not finite at {point}")
             low, high = image.min().item(), image.max().item()
-            expect(low >= -1e-4 and high <= 1 + 1e-4, f"makes images of {low:.3g} to {high:.3g} at {point}, outside 0..1")
+            within = low >= -1e-4 and high <= 1 + 1e-4
+            expect(within, f"makes images of {low:.3g} to {high:.3g} at {point}, outside 0..1")
 
     def labels(self) -> str:
         """Expect every label to be dropped or to keep its shape, type and sense."""

@@ -81,8 +81,8 @@ def changed(model: nn.Module, change: Callable[[Prediction], Prediction]) -> nn.
     other._forward_hooks, other._forward_pre_hooks = model._forward_hooks.copy(), model._forward_pre_hooks.copy()
     other.register_forward_hook(lambda module, inputs, out: change(out))
     if hasattr(other, "from_batch"):
-        said = other.from_batch
-        other.from_batch = lambda batch: change(said(batch))
+        said: Any = other.from_batch
+        other.__dict__["from_batch"] = lambda batch: change(said(batch))
     return other
 
 

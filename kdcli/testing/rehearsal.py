@@ -129,7 +129,8 @@ class Rehearsal:
 class _Labelled:
     """Stands for the data, which has depth."""
 
-    name, depth_kind = "toys", DepthKind.METRIC
+    name = "toys"
+    depth_kind: DepthKind | None = DepthKind.METRIC
 
     def __len__(self) -> int:
         return 0

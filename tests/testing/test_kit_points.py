@@ -33,7 +33,8 @@ def test_losses_that_look_at_the_counters_conform(sound: type[Plain]) -> None:
 
 
 def test_points_are_those_of_training() -> None:
-    assert [(p.step, p.batch_number, p.epoch, p.progress) for p in (FIRST, USUAL)] == [(0, 0, 0, 0.0), (3, 7, 0, 7 / 24)]
+    counters = [(p.step, p.batch_number, p.epoch, p.progress) for p in (FIRST, USUAL)]
+    assert counters == [(0, 0, 0, 0.0), (3, 7, 0, 7 / 24)]
     assert len({p.stage for p in POINTS}) == 2
     assert all(p.step == p.batch_number // 2 and 0 <= p.progress < 1 for p in POINTS)
     assert any(p.batch_number != p.step for p in POINTS)
