@@ -109,8 +109,10 @@ class LossValues(LossBench):
     def unlabelled(self) -> str:
         """Expect batches without ground truth, and such with some, to do: mixers drop it, images may have none."""
         loss = self.it.build()
-        told = self.finite_or_refused(loss, self.context(loss, batch=_without_labels(self.batch(loss))))
-        self.finite_or_refused(loss, self.context(loss, batch=_labelled_in_part(self.batch(loss))))
+        asked = any(hasattr(teacher, "from_batch") for teacher in self.own.teachers.values())  # it may live on labels
+        bare = self.context(loss, batch=_without_labels(self.batch(loss)))
+        told = self.finite_or_refused(loss, bare, may_refuse=asked)
+        self.finite_or_refused(loss, self.context(loss, batch=_labelled_in_part(self.batch(loss))), may_refuse=asked)
         return told
 
     def duplicated(self) -> None:

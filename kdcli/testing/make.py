@@ -59,8 +59,15 @@ def subject(kind: str, target: Any, options: Mapping[str, Any] | None = None, *,
     if inspect.isclass(target) or inspect.isroutine(target):
         given = dict(options or {})
         return Subject(kind=kind, name=target.__name__, factory=target, build=_seeded(lambda: target(**given), seed))
-    fresh = kind in _COPIED
-    return Subject(kind=kind, name=type(target).__name__, build=lambda: copy.deepcopy(target) if fresh else target)
+    build = (lambda: _copied(target)) if kind in _COPIED else (lambda: target)
+    return Subject(kind=kind, name=type(target).__name__, build=build)
+
+
+def _copied(target: Any) -> Any:
+    try:
+        return copy.deepcopy(target)
+    except Exception:  # it holds what cannot be copied, a generator for example
+        return target
 
 
 def _seeded(make: Callable[[], Any], seed: int) -> Callable[[], Any]:
