@@ -12,7 +12,7 @@ import torch
 
 from kdcli.errors import DataError, KdcliError
 from kdcli.images import read_stored
-from kdcli.sources.pairs import Pair, PairSource
+from kdcli.sources.pairs import OfFiles, Pair
 from kdcli.sources.path_checks import LISTED, about_paths
 from kdcli.types import Finding
 
@@ -60,8 +60,8 @@ def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, 
     large sets. Other sources are asked for their own findings. tick(done, total) is called after each item.
     """
     pairs: Sequence[Pair] = ()
-    if isinstance(source, PairSource):
-        pairs = source.pairs if limit is None else source.pairs[:: -(-len(source) // _LOOKED)]
+    if isinstance(source, OfFiles):
+        pairs = source.pairs if limit is None else source.pairs[:: -(-len(source.pairs) // _LOOKED)]
         findings = [*source.remarks(), *about_paths(pairs)]
     else:
         findings = list(source.check())
@@ -75,7 +75,7 @@ def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, 
     objects: list[int] = []
     for done in range(total):
         index = done * n // total
-        where = str(source.pairs[index].depth) if isinstance(source, PairSource) else None
+        where = str(source.pairs[index].depth) if isinstance(source, OfFiles) else None
         try:
             sample = source[index]
         except KdcliError as error:
@@ -97,7 +97,7 @@ def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, 
             tick(done + 1, total)
     depth, about = _depth(source, values, holes, empty)
     findings += about
-    if isinstance(source, PairSource):
+    if isinstance(source, OfFiles):
         findings += _notes(pairs, sizes)
     summary, about = _objects(pairs, objects)
     return Survey(
@@ -131,7 +131,7 @@ def _values(sample: Sample) -> Tensor | None:
 
 def _named(source: Source, index: int, message: str) -> str | None:
     """Return the file that an error is about."""
-    if not isinstance(source, PairSource):
+    if not isinstance(source, OfFiles):
         return None
     pair = source.pairs[index]
     paths = [str(path) for path in (pair.image, pair.depth, pair.instances) if path is not None]
@@ -157,13 +157,13 @@ def _depth(
     if missing > _MOST_HOLES:
         message = f"{missing:.1%} of the depth pixels have no value; check that this is the depth of these images"
         findings.append(Finding(level="warning", message=message))
-    lowest, highest = source.usual_median if isinstance(source, PairSource) else (0.0, float("inf"))
-    if isinstance(source, PairSource) and not lowest <= median <= highest:
+    lowest, highest = source.usual_median if isinstance(source, OfFiles) else (0.0, float("inf"))
+    if isinstance(source, OfFiles) and not lowest <= median <= highest:
         findings.append(_scale(source, known, median, (lowest, highest)))
     return {"min": low, "median": median, "max": high, "holes": missing}, findings
 
 
-def _scale(source: PairSource, known: Tensor, median: float, usual: tuple[float, float]) -> Finding:
+def _scale(source: OfFiles, known: Tensor, median: float, usual: tuple[float, float]) -> Finding:
     """Say that the depth is probably read at the wrong scale, and at which it would be plausible."""
     path, used = _units(source)
     stored = known * used
@@ -182,7 +182,7 @@ def _scale(source: PairSource, known: Tensor, median: float, usual: tuple[float,
     return Finding(level="warning", message=f"{said}; {remedy}", path=path)
 
 
-def _units(source: PairSource) -> tuple[str | None, float]:
+def _units(source: OfFiles) -> tuple[str | None, float]:
     """Return a depth file that can be read, and the units per metre that it is read with."""
     for pair in source.pairs:
         scale = source.scale_of(pair)
@@ -200,7 +200,10 @@ def _notes(pairs: Sequence[Pair], sizes: Counter[str]) -> list[Finding]:
         findings.append(Finding(level="info", message=f"images have {len(sizes)} sizes, height x width: {listed}"))
     unlabelled = sum(pair.depth is None for pair in pairs)
     if 0 < unlabelled < len(pairs):
-        message = f"{unlabelled} of {len(pairs)} images have no ground truth; an evaluation skips them"
+        first = next(pair.image for pair in pairs if pair.depth is None)
+        message = (
+            f"{unlabelled} of {len(pairs)} images have no ground truth, such as '{first}'; an evaluation skips them"
+        )
         findings.append(Finding(level="info", message=message))
     graymap = next((p.depth for p in pairs if p.depth is not None and p.depth.suffix.lower() == ".pgm"), None)
     with suppress(DataError):  # unreadable: that was said above
