@@ -49,7 +49,7 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Measure models on the same images under a named protocol; every number comes with its interval."""
     from kdcli.evals import evaluate as measure
-    from kdcli.evals.results import documents, write_csv
+    from kdcli.evals.results import documents, require_measured, write_csv
     from kdcli.files import require_writable
     from kdcli.sources import load_source
     from kdcli.spec import parse_size
@@ -78,6 +78,7 @@ def evaluate(
     for written in (csv, report):
         if written is not None:
             session.note(f"wrote {written}")
+    require_measured(results)
 
 
 def _load(models: Sequence[str], session: Session) -> dict[str, nn.Module]:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from kdcli.errors import DataError, KdcliError
-from kdcli.images import read_stored
+from kdcli.images import depth_form, read_stored
 from kdcli.sources.pairs import OfFiles, Pair
 from kdcli.sources.path_checks import LISTED, about_paths
+from kdcli.sources.value_checks import Look, about_values, all_shallow, look
 from kdcli.types import Finding
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, 
     holes: list[float] = []
     empty: list[Finding] = []
     objects: list[int] = []
+    looks: list[Look] = []
     for done in range(total):
         index = done * n // total
         where = str(source.pairs[index].depth) if isinstance(source, OfFiles) else None
@@ -87,6 +89,8 @@ def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, 
             if sample.instances is not None:
                 objects.append(int((torch.unique(sample.instances) > 0).sum()))
             known = _values(sample)
+            if isinstance(source, OfFiles):
+                looks.append(look(source, source.pairs[index], sample.depth, known))
             if known is not None:
                 values.append(known)
                 holes.append(1 - known.numel() / max(1, sample.depth.numel() if sample.depth is not None else 1))
@@ -95,8 +99,8 @@ def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, 
                     empty.append(Finding(level="warning", message=message, path=where))
         if tick is not None:
             tick(done + 1, total)
-    depth, about = _depth(source, values, holes, empty)
-    findings += about
+    depth, about = _depth(source, values, holes, empty, doubt=not all_shallow(looks))
+    findings += [*about, *about_values(looks, doubted=depth is not None and not _usual(source, depth["median"]))]
     if isinstance(source, OfFiles):
         findings += _notes(pairs, sizes)
     summary, about = _objects(pairs, objects)
@@ -139,7 +143,7 @@ def _named(source: Source, index: int, message: str) -> str | None:
 
 
 def _depth(
-    source: Source, values: list[Tensor], holes: list[float], empty: list[Finding]
+    source: Source, values: list[Tensor], holes: list[float], empty: list[Finding], *, doubt: bool = True
 ) -> tuple[dict[str, float] | None, list[Finding]]:
     """Return the depth summary, and what is suspicious about the numbers."""
     if not values:
@@ -157,10 +161,14 @@ def _depth(
     if missing > _MOST_HOLES:
         message = f"{missing:.1%} of the depth pixels have no value; check that this is the depth of these images"
         findings.append(Finding(level="warning", message=message))
-    lowest, highest = source.usual_median if isinstance(source, OfFiles) else (0.0, float("inf"))
-    if isinstance(source, OfFiles) and not lowest <= median <= highest:
-        findings.append(_scale(source, known, median, (lowest, highest)))
+    if isinstance(source, OfFiles) and not _usual(source, median) and doubt:
+        findings.append(_scale(source, known, median, source.usual_median))
     return {"min": low, "median": median, "max": high, "holes": missing}, findings
+
+
+def _usual(source: Source, median: float) -> bool:
+    lowest, highest = source.usual_median if isinstance(source, OfFiles) else (0.0, float("inf"))
+    return lowest <= median <= highest
 
 
 def _scale(source: OfFiles, known: Tensor, median: float, usual: tuple[float, float]) -> Finding:
@@ -188,7 +196,7 @@ def _units(source: OfFiles) -> tuple[str | None, float]:
         scale = source.scale_of(pair)
         with suppress(DataError):
             if pair.depth is not None:
-                return str(pair.depth), scale or (1000.0 if read_stored(pair.depth).bits else 1.0)
+                return str(pair.depth), depth_form(pair.depth).units(scale)
     return None, 1.0
 
 

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from kdcli.errors import ConfigError, DataError
-from kdcli.images import read_depth, read_image
+from kdcli.images import like, read_picture, read_stored
 from kdcli.sources.checks import survey
 from kdcli.sources.cuts import Cut
 from kdcli.sources.instances import read_instances, resize_instances
 from kdcli.sources.pairs import OfFiles, Pair, Selection, mismatch, sizes_fit
+from kdcli.sources.upright import camera_of, turned_note
 from kdcli.sources.validity import read_mask
 from kdcli.types import DepthKind, Finding, Sample
 
@@ -58,18 +59,25 @@ class PairSource(OfFiles):
             DataError: a file is missing or broken, or image, depth and object ids do not fit together.
         """
         pair = self.pairs[index]
-        image = read_image(pair.image)
+        picture = read_picture(pair.image)
+        image, turned = picture.image, picture.turned
         height, width = image.shape[-2:]
         depth = valid = None
         if pair.depth is not None:
-            depth, valid = read_depth(pair.depth, scale=self.scale_of(pair))
-            if not sizes_fit((height, width), (depth.shape[-2], depth.shape[-1])):
-                raise DataError(mismatch(pair, (height, width), (depth.shape[-2], depth.shape[-1])))
+            stored = read_stored(pair.depth)
+            depth, valid = stored.metres(self.scale_of(pair))
             if pair.mask is not None:
                 valid = valid & read_mask(pair.mask, (depth.shape[-2], depth.shape[-1]), pair.depth)
+                depth = depth * valid
+            if stored.turned == 1:  # else its own metadata turned it
+                depth, valid = (like(one, turned, (height, width)) for one in (depth, valid))
+            if not sizes_fit((height, width), (depth.shape[-2], depth.shape[-1])):
+                own = (depth.shape[-2], depth.shape[-1])
+                raise DataError(mismatch(pair, (height, width), own) + turned_note(turned))
             depth = self.axial(depth)
         instances = self.instances(pair)
         if instances is not None:
+            instances = like(instances, turned, (height, width))
             if not sizes_fit((height, width), (instances.shape[0], instances.shape[1])):
                 named = "" if pair.instances is None else f" '{pair.instances}'"
                 size = f"{instances.shape[1]}x{instances.shape[0]}"
@@ -80,7 +88,7 @@ class PairSource(OfFiles):
             instances = resize_instances(instances, (height, width))
         elif self.has_instances:
             instances = torch.zeros(height, width, dtype=torch.int64)
-        camera = self.camera(pair, height, width)
+        camera = camera_of(self, pair, picture, None if pair.depth is None else stored)
         intrinsics = None if camera is None else torch.tensor(camera, dtype=torch.float32)
         sample = Sample(
             id=pair.id, image=image, depth=depth, valid=valid, instances=instances, intrinsics=intrinsics,

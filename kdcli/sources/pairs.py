@@ -84,6 +84,10 @@ class OfFiles(ABC):
         """Say what only this layout knows to be missing or broken; files of the pairs are looked at elsewhere."""
 
     @abstractmethod
+    def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float] | None:
+        """Return fx, fy, cx, cy in pixels of an image of this size, or None where unknown."""
+
+    @abstractmethod
     def scale_of(self, pair: Pair) -> float | None:
         """Return the stored units per metre of a pair: the user's, else the layout's, else None (by file type)."""
 

@@ -46,7 +46,7 @@ def _array(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
     must_exist(path)
     try:
         lazy = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+    except Exception:  # it is read again below, and what is wrong is said there
         lazy = None
     if lazy is None or lazy.dtype.kind != "b":
         return read_array(path)[0]
