@@ -80,9 +80,9 @@ def _parallel(folder: Path, left: LeftOut) -> list[Found]:
         if (role := role_of(path.name)) is Role.DISPARITY:
             left.disparities.append(path)
         elif role is Role.IMAGE:
-            left.images += list_files(path, IMAGE_SUFFIXES, recursive=True)
+            left.images += list_files(path, IMAGE_SUFFIXES)
         elif role is Role.DEPTH:
-            left.depths += list_files(path, DEPTH_SUFFIXES, recursive=True)
+            left.depths += list_files(path, DEPTH_SUFFIXES)
     return []
 
 
@@ -172,7 +172,8 @@ def _side_by_side(folder: Path, left: LeftOut) -> list[Found]:
     gone.unread = [path for path in everything if has_word(path.stem, DEPTH_WORDS) and may_be_unread(path)]
     found = _matched(images, depths, (folder, folder), masks, gone)
     if not depths:
-        gone.disparities = [path for path in everything if role_of(path.stem) is Role.DISPARITY]
+        maps = [path for path in everything if path.suffix.lower() in DEPTH_SUFFIXES or may_be_unread(path)]
+        gone.disparities = [path for path in maps if role_of(path.stem) is Role.DISPARITY]
         gone.images = [path for path in files if role_of(path.stem) is Role.IMAGE]
     # Pictures of other kinds (normals, segments) lie beside many a set.
     gone.images = [path for path in gone.images if role_of(path.stem) in (Role.IMAGE, Role.NONE)]
