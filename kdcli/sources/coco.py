@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -112,8 +111,8 @@ class CocoFile:
     def _size(self, name: str, size: tuple[Any, Any]) -> tuple[int, int]:
         """Return the height and width of an image as the file gives them, whole numbers above 0."""
         for what, value in zip(("height", "width"), size, strict=True):
-            whole = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-            if not whole or value != int(value) or not 0 < value <= _LONGEST:
+            whole = type(value) is int or (isinstance(value, float) and value.is_integer())
+            if not whole or not 0 < value <= _LONGEST:
                 shown = str(value)[:40]
                 raise DataError(f"'{self.path}' gives '{name}' the {what} {shown}; write its size in whole pixels")
         return int(size[0]), int(size[1])
