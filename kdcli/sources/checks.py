@@ -14,6 +14,7 @@ from kdcli.errors import DataError, KdcliError
 from kdcli.images import depth_form, read_stored
 from kdcli.sources.pairs import OfFiles, Pair
 from kdcli.sources.path_checks import LISTED, about_paths
+from kdcli.sources.validity import doubtful_arrays
 from kdcli.sources.value_checks import Look, about_values, all_shallow, look
 from kdcli.types import Finding
 
@@ -213,6 +214,10 @@ def _notes(pairs: Sequence[Pair], sizes: Counter[str]) -> list[Finding]:
             f"{unlabelled} of {len(pairs)} images have no ground truth, such as '{first}'; an evaluation skips them"
         )
         findings.append(Finding(level="info", message=message))
+    archive = next((p.depth for p in pairs if p.depth is not None and p.depth.suffix.lower() == ".npz"), None)
+    if archive is not None and (unused := doubtful_arrays(archive)):
+        message = f"'{archive}' has arrays that may be masks and are not used: {', '.join(unused)[:100]}"
+        findings.append(Finding(level="warning", message=message, path=str(archive)))
     graymap = next((p.depth for p in pairs if p.depth is not None and p.depth.suffix.lower() == ".pgm"), None)
     with suppress(DataError):  # unreadable: that was said above
         if graymap is not None and read_stored(graymap).swapped:

@@ -17,7 +17,7 @@ from kdcli.sources.matching import by_name, match_names, match_times
 from kdcli.sources.numbers import read_camera
 from kdcli.sources.pairs import Pair
 from kdcli.sources.roles import DEPTH_WORDS, WEAK_IMAGES, Role, has_word, role_of
-from kdcli.sources.unread import endings_of, may_be_unread, not_read, unread_in
+from kdcli.sources.unread import endings_of, may_be_unread, not_read, unread_of
 
 TUM_SCALE = 5000.0
 """Units per metre in files of the TUM RGB-D benchmark."""
@@ -111,8 +111,7 @@ def _of_folders(folder: Path, image_folders: list[Path], depth_folders: list[Pat
     images = [f for path in image_folders for f in list_files(path, IMAGE_SUFFIXES, recursive=True, own=left.own)]
     files = [f for path in depth_folders for f in list_files(path, DEPTH_SUFFIXES, recursive=True, own=left.own)]
     depths, masks = split_masks(files, bases[1], left)
-    read = {path.with_suffix("") for path in depths}
-    unread = [f for path in depth_folders for f in unread_in(path) if f.with_suffix("") not in read]
+    unread = unread_of([f for path in depth_folders for f in list_files(path, None, recursive=True)], depths)
     left.unread += unread
     left.masks += [path for path in folders_in(folder) if role_of(path.name) is Role.MASK]
     for at, empty, endings in (
@@ -157,8 +156,9 @@ def _times(paths: Sequence[Path]) -> list[float]:
 def _side_by_side(folder: Path, left: LeftOut) -> list[Found]:
     """Pairs of files of one folder whose names differ in role words, as ``N.color.png`` and ``N.depth.png`` do."""
     gone = LeftOut()
-    everything = list_files(folder, None)
-    files = list_files(folder, IMAGE_SUFFIXES | DEPTH_SUFFIXES, own=gone.own)
+    everything = list_files(folder, None, own=gone.own)
+    gone.own[:] = [path for path in gone.own if path.suffix != ".json"]
+    files = [path for path in everything if path.suffix.lower() in IMAGE_SUFFIXES | DEPTH_SUFFIXES]
     called = [path for path in files if has_word(path.stem, DEPTH_WORDS) or role_of(path.stem) is Role.MASK]
     rest, masks = split_masks([path for path in called if path.suffix.lower() in DEPTH_SUFFIXES], folder, gone)
     depths = [path for path in rest if has_word(path.stem, DEPTH_WORDS)]
@@ -169,7 +169,7 @@ def _side_by_side(folder: Path, left: LeftOut) -> list[Found]:
     ]
     if not depths:
         images, depths = by_ending(files)
-    gone.unread = [path for path in everything if has_word(path.stem, DEPTH_WORDS) and may_be_unread(path)]
+    gone.unread = [path for path in everything if may_be_unread(path) and has_word(path.stem, DEPTH_WORDS)]
     found = _matched(images, depths, (folder, folder), masks, gone)
     if not depths:
         maps = [path for path in everything if path.suffix.lower() in DEPTH_SUFFIXES or may_be_unread(path)]

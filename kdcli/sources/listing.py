@@ -49,14 +49,20 @@ def list_files(
     predict`` wrote; the files of the latter with these endings are added to ``own``.
     """
     wanted = None if suffixes is None else frozenset(suffixes)
-    kept: list[Path] = []
-    for parent, names in _walk(folder, recursive):
-        fitting = [name for name in names if wanted is None or os.path.splitext(name)[1].lower() in wanted]  # noqa: PTH122
-        written = own_outputs(parent, names)
-        kept += [parent / name for name in fitting if name not in written]
+    kept: list[str] = []
+    for below, names in _walk(folder, "", recursive):
+        fitting = [name for name in names if wanted is None or ending_of(name) in wanted]
+        written = own_outputs(folder / below, names)
+        kept += [below + name for name in fitting if name not in written]
         if own is not None:
-            own += [parent / name for name in fitting if name in written]
-    return sorted(kept, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
+            own += [folder / below / name for name in fitting if name in written]
+    return [folder / name for name in sorted(kept, key=natural_key)]  # strings: a set has many files
+
+
+def ending_of(name: str) -> str:
+    """Return the ending of a file's name in lower case, as ``Path.suffix`` has it."""
+    dot = name.rfind(".")
+    return name[dot:].lower() if 0 < dot < len(name) - 1 else ""
 
 
 def data_files(files: Iterable[Path], own: list[Path]) -> list[Path]:
@@ -73,28 +79,30 @@ def data_files(files: Iterable[Path], own: list[Path]) -> list[Path]:
     return kept
 
 
-def _walk(folder: Path, recursive: bool) -> Iterator[tuple[Path, frozenset[str]]]:
-    """Yield the names of the files of a folder, then of those below it."""
+def _walk(root: Path, at: str, recursive: bool) -> Iterator[tuple[str, frozenset[str]]]:
+    """Yield the names of the files of a folder, then of those below it, each with the way there from the root."""
     names, below = set(), []
-    with os.scandir(folder) as entries:
+    with os.scandir(root / at) as entries:
         for entry in entries:
             if is_hidden(entry.name):
                 continue
             if not entry.is_dir():
                 names.add(entry.name)
             elif recursive and not entry.is_symlink():
-                below.append(folder / entry.name)
-    yield folder, frozenset(names)
-    for path in sorted(below):
-        if not is_own_folder(path):
+                below.append(f"{at}{entry.name}/")
+    yield at, frozenset(names)
+    for way in sorted(below):
+        if not is_own_folder(root / way):
             with suppress(PermissionError):
-                yield from _walk(path, recursive)
+                yield from _walk(root, way, recursive)
 
 
 def own_outputs(folder: Path, names: frozenset[str]) -> frozenset[str]:
     """Return which files of a folder ``kdcli predict`` wrote: ``a.depth.png`` beside its ``a.json`` and the like."""
     found: set[str] = set()
     told: dict[str, bool] = {}
+    if not any(name.endswith(".json") for name in names):
+        return frozenset()
     for name in names:
         parts = name.split(".")
         for end in range(1, len(parts) - 1):

@@ -15,7 +15,7 @@ from kdcli.sources.left_out import LeftOut, names
 from kdcli.sources.listing import list_files, read_json
 from kdcli.sources.matching import by_name, match_names
 from kdcli.sources.roles import DEPTH_WORDS, INSTANCE_WORDS, Role, has_word, role_of
-from kdcli.sources.unread import endings_of, may_be_unread, not_read
+from kdcli.sources.unread import endings_of, not_read, unread_of
 from kdcli.types import Finding
 
 What = Literal["depths", "instances"]
@@ -73,8 +73,7 @@ def _maps(what: What, folder: Path, base: Path, images: Sequence[Path], recursiv
     masks: dict[Path, Path] = {}
     if what == "depths":
         found, masks = split_masks(found, folder, left)
-        read = {path.with_suffix("") for path in found}
-        left.unread += [path for path in candidates if may_be_unread(path) and path.with_suffix("") not in read]
+        left.unread += unread_of(candidates, found)
     hidden = {*masks.values(), *left.masks}
     kept = [path for path in kept if path not in hidden]
     groups, maps = by_name(kept, base), one_of_each(by_name(found, folder), left)

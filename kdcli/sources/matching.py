@@ -16,8 +16,12 @@ __all__ = ["by_name", "match_masks", "match_names", "match_times", "natural_key"
 def by_name(files: Sequence[Path], base: Path) -> dict[str, list[Path]]:
     """Group files by their path relative to a folder, without ending."""
     groups: dict[str, list[Path]] = defaultdict(list)
+    parents: dict[Path, str] = {}
     for path in files:
-        groups[path.relative_to(base).with_suffix("").as_posix()].append(path)
+        if (parent := path.parent) not in parents:
+            below = parent.relative_to(base).as_posix()
+            parents[parent] = "" if below == "." else f"{below}/"
+        groups[parents[parent] + path.stem].append(path)
     return groups
 
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from kdcli.errors import DataError
 
+_CONTROL = re.compile(r"[\x00-\x08\x0e-\x19\x1b-\x1f]")
 FOCAL = (1.0, 1e6)
 """Focal lengths in pixels that can be."""
 CENTRE = (-1e6, 1e6)
@@ -67,7 +69,7 @@ def read_lines(path: Path, wanted: str) -> list[str]:
         text = content.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError:
         raise DataError(f"'{path}' is not text in UTF-8; give a file of {wanted}") from None
-    if any(letter < " " and letter not in "\t\n\r\f\v\x1a" for letter in text):
+    if _CONTROL.search(text):
         raise DataError(f"'{path}' is not text; give a file of {wanted}")
     # Not splitlines: it also breaks lines at signs that may stand in a name.
     return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

@@ -60,12 +60,13 @@ _SIDES = frozenset("cid")
 _ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".npy", ".npz"})
 
 
-def _tokens(part: str) -> list[str]:
+@lru_cache(maxsize=1 << 16)  # each name is asked for several times
+def _tokens(part: str) -> tuple[str, ...]:
     """Split one part of a path into words, numbers and what is between them; nothing is lost."""
     found: list[str] = []
     for token in _TOKEN.findall(part):
         found += _CAMEL.findall(token) if token.isascii() and token.isalpha() else [token]
-    return found
+    return tuple(found)
 
 
 def role_of(part: str) -> Role:

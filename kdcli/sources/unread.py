@@ -7,23 +7,26 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from kdcli.images import DEPTH_SUFFIXES
-from kdcli.sources.listing import list_files
+from kdcli.sources.listing import ending_of
 
 _NO_MAPS = frozenset({
     "", ".txt", ".json", ".md", ".csv", ".yaml", ".yml", ".xml", ".toml", ".html", ".pdf", ".log", ".py", ".ini", ".db",
     ".lock", ".mp4", ".avi", ".mov", ".ply", ".pcd", ".obj",
 })  # fmt: skip
+_KNOWN = DEPTH_SUFFIXES | _NO_MAPS
 _LOSSY = frozenset({".jpg", ".jpeg", ".webp"})
 
 
-def unread_in(folder: Path, *, recursive: bool = True) -> list[Path]:
-    """Return the files of a folder of depth maps that may be maps and are not read."""
-    return [path for path in list_files(folder, None, recursive=recursive) if may_be_unread(path)]
+def unread_of(files: Iterable[Path], read: Iterable[Path]) -> list[Path]:
+    """Return which files of a folder of depth maps may be maps that are not read, without those that are read else."""
+    unread = [path for path in files if may_be_unread(path)]
+    names = {path.with_suffix("") for path in read} if unread else set()
+    return [path for path in unread if path.with_suffix("") not in names]
 
 
 def may_be_unread(path: Path) -> bool:
     """Whether a file that should be a depth map has an ending that is not read."""
-    return path.suffix.lower() not in DEPTH_SUFFIXES | _NO_MAPS
+    return ending_of(path.name) not in _KNOWN
 
 
 def endings_of(paths: Iterable[Path]) -> str:

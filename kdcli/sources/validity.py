@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,10 @@ from torch import Tensor
 from kdcli.errors import DataError
 from kdcli.images import opened
 from kdcli.rasters import must_exist, read_array, within_limit
+from kdcli.rasters.arrays import INVERSE_MASKS, MASKS
+from kdcli.sources.roles import Role, has_word, role_of
 
+_DOUBT = frozenset({"confidence", "conf", "occlusion", "occluded", "sky"})
 MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".npy"})
 """Endings of files that are read as masks, lower case; formats that blur numbers are left out."""
 
@@ -40,6 +44,17 @@ def read_mask(path: Path, size: tuple[int, int], depth: Path) -> Tensor:
             "give the mask of this depth map or take it away"
         )
     return torch.from_numpy(np.isfinite(array) & (array != 0))[None]
+
+
+def doubtful_arrays(path: Path) -> list[str]:
+    """Return the arrays of an NPZ that may say where depth is none and that reading it does not take for that."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = [name.removesuffix(".npy") for name in archive.namelist()]
+    except (OSError, ValueError, zipfile.BadZipFile):  # reading it says what is wrong
+        return []
+    known = {*MASKS, *INVERSE_MASKS}
+    return [name for name in names if name not in known and (role_of(name) is Role.MASK or has_word(name, _DOUBT))]
 
 
 def _array(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:

@@ -144,6 +144,14 @@ def test_masks_of_unknown_meaning_are_named(tmp_path: Path, photo: Any, depth16:
     assert message.startswith("2 masks are not used") and "1_invalid.png" in message and "/mask'" in message
 
 
+def test_arrays_that_may_be_masks_are_named(tmp_path: Path, photo: Any) -> None:
+    photo(tmp_path / "a.png")
+    whole = np.full((12, 16), 2.0, np.float32)
+    np.savez(tmp_path / "a_depth.npz", depth=whole, confidence=whole, normals=whole, valid=whole > 0)
+    (message,) = said(f"rgbd:{tmp_path}")
+    assert message.endswith("may be masks and are not used: confidence")
+
+
 def test_a_mask_of_another_size(tmp_path: Path, photo: Any, depth16: Any) -> None:
     pairs(tmp_path, photo, depth16, n=1)
     depth16(tmp_path / "depth" / "0_mask.png", height=6, width=8)

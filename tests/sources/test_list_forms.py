@@ -72,6 +72,16 @@ def test_forms_may_change_from_line_to_line(rooms: Path) -> None:
     assert [round(source[i].depth.mean().item(), 3) for i in range(3)] == [1, 1.001, 1.002]
 
 
+def test_files_of_one_folder_may_lie_below_several_roots(tmp_path: Path, photo: Any, depth16: Any) -> None:
+    for base, i in (("sync", 0), ("official_splits/train", 1)):
+        photo(tmp_path / base / "bed" / f"rgb_{i}.jpg", seed=i)
+    for base, i in (("sync", 1), ("official_splits/test", 0)):
+        depth16(tmp_path / base / "bed" / f"sync_depth_{i}.png", value=1000 + i)
+    (tmp_path / "l.txt").write_text("".join(f"bed/rgb_{i}.jpg bed/sync_depth_{i}.png\n" for i in range(2)))
+    source: Any = load_source(f"nyu:{tmp_path},list=l.txt")
+    assert [round(source[i].depth.mean().item(), 3) for i in range(2)] == [1, 1.001]
+
+
 def test_a_mask_in_the_third_column(rooms: Path) -> None:
     (rooms / "l.txt").write_text("bed/rgb_0.jpg bed/sync_depth_0.png bed/sync_depth_0_mask.npy 500\n")
     report = survey(load_source(f"nyu:{rooms},list=l.txt"))
