@@ -12,14 +12,14 @@ from kdcli.files import is_lfs_pointer
 from kdcli.images import IMAGE_SUFFIXES
 from kdcli.protocols import API_VERSION
 from kdcli.sources.coco import CocoFile
-from kdcli.sources.left_out import LeftOut
 from kdcli.sources.listing import data_files, list_files, natural_key
-from kdcli.sources.maps import Maps, What, about_predictions, find_maps
 from kdcli.sources.matching import by_name
 from kdcli.sources.paired import PairSource
+from kdcli.sources.pairing.left_out import LeftOut
+from kdcli.sources.pairing.maps import Maps, What, about_predictions, find_maps
+from kdcli.sources.pairing.unread import endings_of
 from kdcli.sources.pairs import Pair, Selection
 from kdcli.sources.roles import MASK_WORDS, Role, bare, role_of
-from kdcli.sources.unread import endings_of
 from kdcli.types import Finding
 
 if TYPE_CHECKING:

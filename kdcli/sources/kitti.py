@@ -11,7 +11,6 @@ from kdcli.errors import DataError
 from kdcli.images import IMAGE_SUFFIXES
 from kdcli.protocols import API_VERSION
 from kdcli.sources.cuts import KITTI_BENCHMARK
-from kdcli.sources.left_out import LeftOut
 from kdcli.sources.listing import is_hidden, list_files, natural_key
 from kdcli.sources.lists import (
     LIST_PATTERN,
@@ -25,9 +24,10 @@ from kdcli.sources.lists import (
     require_some,
 )
 from kdcli.sources.matching import by_name
-from kdcli.sources.numbers import check_camera, check_number, number_of, read_lines
 from kdcli.sources.paired import PairSource
+from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairs import Pair, Selection
+from kdcli.sources.texts.numbers import check_camera, check_number, number_of, read_lines
 
 _DATED = re.compile(r"\d{4}_\d{2}_\d{2}")
 _CAMERA = re.compile(r"image_(0[23])")

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from kdcli.errors import ConfigError, DataError
-from kdcli.sources.lines import FORM, Line, read_list
 from kdcli.sources.listing import is_hidden
 from kdcli.sources.pairs import Pair
+from kdcli.sources.texts.lines import FORM, Line, read_list
 from kdcli.types import Finding
 
 LIST_PATTERN = "*_files_with_gt.txt"

@@ -8,9 +8,7 @@ from typing import ClassVar, Literal
 from kdcli.errors import DataError
 from kdcli.images import IMAGE_SUFFIXES
 from kdcli.protocols import API_VERSION
-from kdcli.sources.beside import one_of_each
 from kdcli.sources.cuts import NYU_BORDER
-from kdcli.sources.left_out import LeftOut
 from kdcli.sources.listing import folders_in, list_files, natural_key
 from kdcli.sources.lists import (
     LIST_PATTERN,
@@ -24,8 +22,10 @@ from kdcli.sources.lists import (
 )
 from kdcli.sources.matching import by_name, match_names
 from kdcli.sources.paired import PairSource
+from kdcli.sources.pairing.beside import one_of_each
+from kdcli.sources.pairing.left_out import LeftOut
+from kdcli.sources.pairing.unread import may_be_unread
 from kdcli.sources.pairs import Pair, Selection
-from kdcli.sources.unread import may_be_unread
 
 _TOOLBOX_CAMERA = (518.857901, 519.469611, 325.582449, 253.736166)
 """fx, fy, cx, cy of the colour camera at 640x480, from the data set's own toolbox."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 from kdcli.protocols import API_VERSION
-from kdcli.sources.layouts import TUM_SCALE, find_pairs, why_none
-from kdcli.sources.left_out import LeftOut
 from kdcli.sources.lists import existing_root
 from kdcli.sources.paired import PairSource
+from kdcli.sources.pairing.layouts import TUM_SCALE, find_pairs, why_none
+from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairs import Selection
 
 __all__ = ["TUM_SCALE", "RgbdSource"]

@@ -12,7 +12,7 @@ import pytest
 from kdcli.errors import DataError
 from kdcli.sources import load_source
 from kdcli.sources.checks import survey
-from kdcli.sources.lines import read_list, split_line
+from kdcli.sources.texts.lines import read_list, split_line
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdcli.errors import DataError
-from kdcli.sources.numbers import FOCAL, check_number, number_of, read_lines
 from kdcli.sources.roles import Role, role_of
+from kdcli.sources.texts.numbers import FOCAL, check_number, number_of, read_lines
 
 FORM = "'image depth focal'"
 _QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'|([^\s,;]+)")

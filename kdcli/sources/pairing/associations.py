@@ -7,10 +7,10 @@ from pathlib import Path
 
 from kdcli.errors import DataError
 from kdcli.images import IMAGE_SUFFIXES
-from kdcli.sources.lines import split_words
 from kdcli.sources.lists import Locator
 from kdcli.sources.matching import match_times
-from kdcli.sources.numbers import number_of, read_lines
+from kdcli.sources.texts.lines import split_words
+from kdcli.sources.texts.numbers import number_of, read_lines
 
 _ASSOCIATIONS = ("associations.txt", "association.txt", "associate.txt", "assoc.txt")
 _WITHIN = 0.02

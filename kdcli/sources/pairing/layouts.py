@@ -9,15 +9,15 @@ from pathlib import Path
 
 from kdcli.errors import DataError
 from kdcli.images import DEPTH_SUFFIXES, IMAGE_SUFFIXES
-from kdcli.sources.associations import associated, stamped
-from kdcli.sources.beside import by_ending, one_of_each, split_masks
-from kdcli.sources.left_out import LeftOut
 from kdcli.sources.listing import folders_in, list_files
 from kdcli.sources.matching import by_name, match_names, match_times
-from kdcli.sources.numbers import read_camera
+from kdcli.sources.pairing.associations import associated, stamped
+from kdcli.sources.pairing.beside import by_ending, one_of_each, split_masks
+from kdcli.sources.pairing.left_out import LeftOut
+from kdcli.sources.pairing.unread import endings_of, may_be_unread, not_read, unread_of
 from kdcli.sources.pairs import Pair
 from kdcli.sources.roles import DEPTH_WORDS, WEAK_IMAGES, Role, has_word, role_of
-from kdcli.sources.unread import endings_of, may_be_unread, not_read, unread_of
+from kdcli.sources.texts.numbers import read_camera
 
 TUM_SCALE = 5000.0
 """Units per metre in files of the TUM RGB-D benchmark."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 
-from kdcli.sources.unread import not_read
+from kdcli.sources.pairing.unread import not_read
 from kdcli.types import Finding
 
 _NAMED = 3

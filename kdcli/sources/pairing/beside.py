@@ -8,8 +8,8 @@ from pathlib import Path
 
 from kdcli.errors import DataError
 from kdcli.images import IMAGE_SUFFIXES, opened
-from kdcli.sources.left_out import LeftOut
 from kdcli.sources.matching import by_name, match_masks
+from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.roles import Role, has_word, role_of
 from kdcli.sources.validity import MASK_SUFFIXES
 

@@ -9,13 +9,13 @@ from typing import Literal
 
 from kdcli.errors import DataError
 from kdcli.images import DEPTH_SUFFIXES
-from kdcli.sources.beside import by_ending, one_of_each, split_masks
 from kdcli.sources.instances import INSTANCE_SUFFIXES
-from kdcli.sources.left_out import LeftOut, names
 from kdcli.sources.listing import list_files, read_json
 from kdcli.sources.matching import by_name, match_names
+from kdcli.sources.pairing.beside import by_ending, one_of_each, split_masks
+from kdcli.sources.pairing.left_out import LeftOut, names
+from kdcli.sources.pairing.unread import endings_of, not_read, unread_of
 from kdcli.sources.roles import DEPTH_WORDS, INSTANCE_WORDS, Role, has_word, role_of
-from kdcli.sources.unread import endings_of, not_read, unread_of
 from kdcli.types import Finding
 
 What = Literal["depths", "instances"]
