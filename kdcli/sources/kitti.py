@@ -136,6 +136,11 @@ def _scan(raw: list[Path], annotated: list[Path], root: Path, left: LeftOut) -> 
             lines.append(Line(image=frame.relative_to(base).as_posix(), depth=known, focal=None))
         if lines:
             twins = [paths for paths in by_name(frames, base).values() if len(paths) > 1]
+            for folder in folders:
+                maps = locate(f"{folder.parents[1].name}/proj_depth/groundtruth/image_02/0.png").parent
+                if maps.is_dir():
+                    names = {path.stem for path in list_files(folder, {".png", ".jpg"})}
+                    left.depths += [path for path in list_files(maps, {".png"}) if path.stem not in names]
             left.twins += [(paths[0], other) for paths in twins for other in paths[1:]]
             return lines
     raise DataError(

@@ -34,7 +34,7 @@ def folders_in(folder: Path) -> list[Path]:
     """Return the folders in a folder, also links to some, by name; hidden ones and kdcli's own are left out."""
     try:
         with os.scandir(folder) as entries:
-            names = sorted(entry.name for entry in entries if not is_hidden(entry.name) and entry.is_dir())
+            names = sorted(entry.name for entry in entries if not is_hidden(entry.name) and _is_folder(entry))
     except OSError:  # a folder that we may not read holds nothing for us
         return []
     return [folder / name for name in names if not is_own_folder(folder / name)]
@@ -57,6 +57,13 @@ def list_files(
         if own is not None:
             own += [folder / below / name for name in fitting if name in written]
     return [folder / name for name in sorted(kept, key=natural_key)]  # strings: a set has many files
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a circle, a disk that does not answer
+        return False
 
 
 def ending_of(name: str) -> str:
@@ -86,14 +93,14 @@ def _walk(root: Path, at: str, recursive: bool) -> Iterator[tuple[str, frozenset
         for entry in entries:
             if is_hidden(entry.name):
                 continue
-            if not entry.is_dir():
+            if not _is_folder(entry):
                 names.add(entry.name)
             elif recursive and not entry.is_symlink():
                 below.append(f"{at}{entry.name}/")
     yield at, frozenset(names)
     for way in sorted(below):
         if not is_own_folder(root / way):
-            with suppress(PermissionError):
+            with suppress(OSError):  # a folder that we may not read holds nothing for us
                 yield from _walk(root, way, recursive)
 
 
@@ -119,9 +126,11 @@ def _is_sidecar(path: Path) -> bool:
 
 
 def is_own_folder(folder: Path) -> bool:
-    """Whether a folder is a run, a cache or a mixed set of kdcli, by the manifest in it."""
+    """Whether a folder is a run, a study, a cache or a mixed set of kdcli, by what describes it."""
     manifest = folder / "manifest.json"
     try:
+        if (folder / "study.json").is_file() and (folder / "study.toml").is_file():
+            return True
         if not manifest.is_file():
             return False
         if (folder / "config.toml").is_file():

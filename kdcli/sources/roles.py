@@ -53,6 +53,9 @@ _WEAK = frozenset({
 WEAK_IMAGES = frozenset({"frame", "frames", "left", "outleft", "preview", "tonemap", "final", "clean"})
 """Words that make a folder one of images where no other is."""
 
+WEAK_DEPTHS = frozenset({"gt", "groundtruth", "truth"})
+"""The same for a folder of depth."""
+
 _TOKEN = re.compile(r"\d+(?:\.\d+)+|\d+|[^\W\d_]+|[\W_]+")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _SIDES = frozenset("cid")

@@ -49,6 +49,9 @@ LAYOUTS = {
     "camel": ("{0}/rgbImage{1}.png", "{0}/depthMap{1}.png"),
     "by-ending": ("{0}/{1}.jpg", "{0}/{1}.png"),
     "ground-truth-folder": ("{0}/left/{1}.png", "{0}/ground_truth_depth/{1}.png"),
+    "sun-flat": ("{0}/rgb/{1:06}.jpg", "{0}/gt/{1:06}.png"),
+    "words-behind": ("{0}/rgb_img/{1}_colors.png", "{0}/depth_img/{1}_depth.png"),
+    "capitals": ("{0}/RGB/IMG_{1}.JPG", "{0}/Depth/IMG_{1}_depth.png"),
     "numbers-written-otherwise": ("rgb/{0}-{1}.png", "depth/{0}-{1:03}.png"),
 }  # fmt: skip
 

@@ -78,6 +78,17 @@ def test_hidden_files_are_none(tmp_path: Path, photo: Any, depth16: Any) -> None
     assert [is_hidden(name) for name in names] == [True, True, True, True, False]
 
 
+def test_links_in_a_circle_are_no_folders(tmp_path: Path, photo: Any, depth16: Any) -> None:
+    pairs(tmp_path, photo, depth16)
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    (tmp_path / "rgb" / "up").symlink_to(tmp_path)
+    assert len(load_source(f"rgbd:{tmp_path}")) == 3
+    assert len(load_source(f"folder:{tmp_path},recursive=true")) == 6
+    (tmp_path / "depth").rename(tmp_path / "d")
+    with pytest.raises(DataError, match="3 images such as .* and no depth map"):
+        load_source(f"rgbd:{tmp_path}")
+
+
 def test_hidden_files_in_nyu_and_kitti(tmp_path: Path, photo: Any, depth16: Any) -> None:
     photo(tmp_path / "n" / "attic" / "rgb_0.jpg")
     photo(tmp_path / "n" / ".ipynb_checkpoints" / "rgb_0-checkpoint.jpg")

@@ -47,6 +47,7 @@ FORMS = {
     "absolute": "{1}/bed/rgb_{0}.jpg {1}/bed/sync_depth_{0}.png 518.8",
     "a third file": "bed/rgb_{0}.jpg bed/sync_depth_{0}.png bed/dense/sync_depth_dense_{0}.png 518.8",
     "a comment behind": "bed/rgb_{0}.jpg bed/sync_depth_{0}.png 518.8 # morning",
+    "depth first": "bed/sync_depth_{0}.png bed/rgb_{0}.jpg 518.8",
     "another ending": "bed/rgb_{0}.png bed/sync_depth_{0}.png 518.8",
 }
 

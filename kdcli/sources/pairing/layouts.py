@@ -16,7 +16,7 @@ from kdcli.sources.pairing.beside import by_ending, one_of_each, split_masks
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairing.unread import endings_of, may_be_unread, not_read, unread_of
 from kdcli.sources.pairs import Pair
-from kdcli.sources.roles import DEPTH_WORDS, WEAK_IMAGES, Role, has_word, role_of
+from kdcli.sources.roles import DEPTH_WORDS, WEAK_DEPTHS, WEAK_IMAGES, Role, has_word, role_of
 from kdcli.sources.texts.numbers import read_camera
 
 TUM_SCALE = 5000.0
@@ -39,8 +39,15 @@ class Found:
     scale: float | None = None
 
 
-def find_pairs(folder: Path, root: Path, left: LeftOut, levels: int = _LEVELS) -> list[Pair]:
+def find_pairs(folder: Path, root: Path, left: LeftOut) -> list[Pair]:
     """Return the pairs of a folder by the first layout that it has, else those of its sub-folders."""
+    return _pairs(folder, root, left, _LEVELS, set())
+
+
+def _pairs(folder: Path, root: Path, left: LeftOut, levels: int, seen: set[Path]) -> list[Pair]:
+    if (real := folder.resolve()) in seen:  # links may lead round
+        return []
+    seen.add(real)
     below = folders_in(folder)
     for layout in _LAYOUTS:
         if found := layout(folder, left):
@@ -53,7 +60,7 @@ def find_pairs(folder: Path, root: Path, left: LeftOut, levels: int = _LEVELS) -
                 )
                 for one in found
             ]
-    return [pair for path in below for pair in find_pairs(path, root, left, levels - 1)] if levels else []
+    return [pair for path in below for pair in _pairs(path, root, left, levels - 1, seen)] if levels else []
 
 
 def _associated(folder: Path, left: LeftOut) -> list[Found]:
@@ -96,6 +103,8 @@ def _role_folders(folder: Path) -> list[tuple[list[Path], list[Path]]]:
     depths = [path for path, role in roles.items() if role is Role.DEPTH]
     images = [path for path, role in roles.items() if role is Role.IMAGE]
     images = images or [path for path in below if roles[path] is Role.NONE and has_word(path.name, WEAK_IMAGES)]
+    truth = [path for path in below if roles[path] is Role.NONE and has_word(path.name, WEAK_DEPTHS)]
+    depths = depths or (truth if len(truth) == 1 else [])
     if not images and depths and len(others := [path for path in below if roles[path] is Role.NONE]) == 1:
         images = others if list_files(others[0], IMAGE_SUFFIXES) else []
     if not images or not depths:
@@ -169,7 +178,7 @@ def _side_by_side(folder: Path, left: LeftOut) -> list[Found]:
     ]
     if not depths:
         images, depths = by_ending(files)
-    gone.unread = [path for path in everything if may_be_unread(path) and has_word(path.stem, DEPTH_WORDS)]
+    gone.unread = [path for path in everything if may_be_unread(path) and has_word(path.name, DEPTH_WORDS)]
     found = _matched(images, depths, (folder, folder), masks, gone)
     if not depths:
         maps = [path for path in everything if path.suffix.lower() in DEPTH_SUFFIXES or may_be_unread(path)]

@@ -129,7 +129,7 @@ def _none(what: What, folder: Path, maps: list[Path], unread: list[Path], images
     if not maps and unread:
         return DataError(f"'{folder}': {not_read(unread)}")
     if not maps:
-        held = endings_of(list_files(folder, None, recursive=True)) or "nothing"
+        held = endings_of(list_files(folder, None)) or "no file"
         endings = " ".join(sorted(_ENDINGS[what]))
         return DataError(f"'{folder}' has no {_CALLED[what]} ({endings}); it holds {held}")
     more = f"; {len(unread)} {not_read(unread)}" if unread else ""

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdcli.errors import DataError
-from kdcli.sources.roles import Role, role_of
+from kdcli.sources.roles import Role, has_word, role_of
 from kdcli.sources.texts.numbers import FOCAL, check_number, number_of, read_lines
 
 FORM = "'image depth focal'"
 _QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'|([^\s,;]+)")
 _ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,5}$")
 _SIGNS = re.compile(r"[\s,;]+")
+_MASK_FOLDERS = frozenset({"mask", "masks"})
 _ABSENT = frozenset({"none", "null", "-", ""})
 _COLUMNS = {Role.IMAGE: "image", Role.DEPTH: "depth", Role.MASK: "mask"}
 
@@ -165,12 +166,27 @@ def _made(image: str, depth: str | None, focal: float | None, paths: Sequence[st
     """Return a line; of further paths the first that is called a mask is one."""
     if not image or "\0" in image:
         raise DataError(f"{where} names no image; write lines of {FORM}")
+    if depth and (_role(image), _role(depth)) == (Role.DEPTH, Role.IMAGE):  # some write the depth first
+        image, depth = depth, image
     files = [path for path in paths if _given(path)]
-    masks = [path for path in files if role_of(path.rpartition("/")[2].rpartition(".")[0]) is Role.MASK]
+    masks = [path for path in files if _is_mask(path)]
     return Line(
         image=image, depth=_given(depth), focal=focal, mask=masks[0] if masks else None,
         others=tuple(path for path in files if path not in masks[:1]), number=number,
     )
+
+
+def _role(path: str) -> Role:
+    """Return what a path is called by its name, else by its folder."""
+    folder, _, file = path.rpartition("/")
+    own = role_of(file.rpartition(".")[0])
+    return own if own is not Role.NONE else role_of(folder.rpartition("/")[2])
+
+
+def _is_mask(path: str) -> bool:
+    folder, _, file = path.rpartition("/")
+    # Not any word for masks in the folder: ``valid`` is also a split.
+    return role_of(file.rpartition(".")[0]) is Role.MASK or has_word(folder.rpartition("/")[2], _MASK_FOLDERS)
 
 
 def _given(path: str | None) -> str | None:
