@@ -15,6 +15,7 @@ from pathlib import Path
 _DIGITS = re.compile(r"(\d+)")
 _SYSTEM = frozenset({"__macosx", "@eadir", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information"})
 """What operating systems and network drives leave behind without a dot in front, lower case."""
+_PHOTOS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
 _MANIFEST_BYTES = 1 << 22
 _SIDECAR_BYTES = 1 << 16
 
@@ -108,9 +109,12 @@ def own_outputs(folder: Path, names: frozenset[str]) -> frozenset[str]:
     """Return which files of a folder ``kdcli predict`` wrote: ``a.depth.png`` beside its ``a.json`` and the like."""
     found: set[str] = set()
     told: dict[str, bool] = {}
-    if not any(name.endswith(".json") for name in names):
+    if not any(name.endswith((".json", ".colour.png")) for name in names):
         return frozenset()
     for name in names:
+        if name.endswith(".colour.png") and _beside_photo(name.removesuffix(".colour.png"), names):
+            found |= {name, *(names & {name.replace(".colour.png", end) for end in (".depth.png", ".depth.npy")})}
+            continue
         parts = name.split(".")
         for end in range(1, len(parts) - 1):
             side = ".".join(parts[:end]) + ".json"
@@ -118,6 +122,12 @@ def own_outputs(folder: Path, names: frozenset[str]) -> frozenset[str]:
                 found |= {name, side}
                 break
     return frozenset(found)
+
+
+def _beside_photo(stem: str, names: frozenset[str]) -> bool:
+    """Whether a photograph has both a map and a picture of it beside it, as ``kdcli predict`` calls them."""
+    photo = any(f"{stem}{ending}" in names for ending in _PHOTOS)
+    return photo and (f"{stem}.depth.png" in names or f"{stem}.depth.npy" in names)
 
 
 def _is_sidecar(path: Path) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kdcli.sources.listing import natural_key
-from kdcli.sources.roles import MASK_WORDS, RULES, Rule, bare
+from kdcli.sources.roles import MASK_WORDS, RULES, Role, Rule, bare, role_of
 
 __all__ = ["by_name", "match_masks", "match_names", "match_times", "natural_key"]
 
@@ -39,6 +39,8 @@ def match_names(
     for rule in RULES:
         found |= _unique(open_images, open_depths, depths, rule, also)
         open_images, open_depths = _rest(open_images, open_depths, depths, found)
+        # What is itself called a map (a.disparity beside a.depth) is only an image of depth that is called the same.
+        open_images = [name for name in open_images if role_of(_file(name)) not in (Role.DEPTH, Role.DISPARITY)]
         if not open_images or not open_depths:
             break
     else:
@@ -70,7 +72,7 @@ def _unique(
 
 def _last(rule: Rule) -> Rule:
     """Return the same rule for the last parts of names."""
-    return lambda name, also: rule(name.rpartition("/")[2], also)
+    return lambda name, also: rule(_file(name), also)
 
 
 def _rest(
@@ -78,6 +80,10 @@ def _rest(
 ) -> tuple[list[str], list[str]]:
     taken = set(found.values())
     return [name for name in images if name not in found], [name for name in depths if paths[name] not in taken]
+
+
+def _file(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
 def _folder(name: str) -> str:

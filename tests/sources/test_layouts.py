@@ -50,6 +50,8 @@ LAYOUTS = {
     "by-ending": ("{0}/{1}.jpg", "{0}/{1}.png"),
     "ground-truth-folder": ("{0}/left/{1}.png", "{0}/ground_truth_depth/{1}.png"),
     "sun-flat": ("{0}/rgb/{1:06}.jpg", "{0}/gt/{1:06}.png"),
+    "maps-among-images": ("{0}/train/{1}.png", "{0}/train/depth/{1}.png"),
+    "images-among-maps": ("{0}/rgb/{1}.png", "{0}/{1}.png"),
     "words-behind": ("{0}/rgb_img/{1}_colors.png", "{0}/depth_img/{1}_depth.png"),
     "capitals": ("{0}/RGB/IMG_{1}.JPG", "{0}/Depth/IMG_{1}_depth.png"),
     "numbers-written-otherwise": ("rgb/{0}-{1}.png", "depth/{0}-{1:03}.png"),

@@ -85,7 +85,7 @@ def test_links_in_a_circle_are_no_folders(tmp_path: Path, photo: Any, depth16: A
     assert len(load_source(f"rgbd:{tmp_path}")) == 3
     assert len(load_source(f"folder:{tmp_path},recursive=true")) == 6
     (tmp_path / "depth").rename(tmp_path / "d")
-    with pytest.raises(DataError, match="3 images such as .* and no depth map"):
+    with pytest.raises(DataError, match=r"3 images such as .* and no depth map"):
         load_source(f"rgbd:{tmp_path}")
 
 
@@ -254,6 +254,34 @@ def test_depth_maps_among_the_images_are_named(tmp_path: Path, photo: Any, depth
     photo(tmp_path / "depth_of_field.png", seed=4)
     (message,) = said(f"folder:{tmp_path}")
     assert message.startswith("1 images are called like the depth map") and "a_depth.png" in message
+
+
+def test_disparity_beside_depth_is_neither(tmp_path: Path, photo: Any, depth16: Any) -> None:
+    for i in range(2):
+        photo(tmp_path / f"img_{i}.jpg", seed=i)
+        depth16(tmp_path / f"img_{i}_depth.png")
+        depth16(tmp_path / f"img_{i}_disparity.png", value=9)
+    for spec in (f"rgbd:{tmp_path}", f"folder:{tmp_path},depths=."):
+        source: Any = load_source(spec)
+        found = {pair.id: pair.depth for pair in source.pairs if pair.depth is not None}
+        assert {name: path.name for name, path in found.items()} == {
+            "img_0.jpg": "img_0_depth.png", "img_1.jpg": "img_1_depth.png",
+        }  # fmt: skip
+
+
+def test_disparity_that_somebody_points_at_is_doubted(tmp_path: Path, photo: Any, depth16: Any) -> None:
+    photo(tmp_path / "rgb" / "0.png")
+    depth16(tmp_path / "disparity" / "0.png")
+    (message,) = said(f"folder:{tmp_path}/rgb,depths={tmp_path}/disparity")
+    assert message.startswith("1 maps are called disparity and are read as depth")
+
+
+def test_two_folders_that_could_both_be_meant(tmp_path: Path, photo: Any, depth16: Any) -> None:
+    for name in ("rgb", "depth_raw", "depth_filled"):
+        for i in range(2):
+            (photo if name == "rgb" else depth16)(tmp_path / name / f"{i}.png")
+    with pytest.raises(DataError, match=r"2 images such as .* and 4 depth maps such as .* have no name in common"):
+        load_source(f"rgbd:{tmp_path}")
 
 
 def test_scenes_below_a_layout_are_named(tmp_path: Path, photo: Any, depth16: Any) -> None:

@@ -43,12 +43,12 @@ def one_of_each(groups: dict[str, list[Path]], left: LeftOut) -> dict[str, Path]
     for name, paths in groups.items():
         chosen[name] = paths[-1]
         if len(paths) > 1:
-            chosen[name] = next((path for path in reversed(paths) if not _is_picture(path)), paths[-1])
+            chosen[name] = next((path for path in reversed(paths) if not is_picture(path)), paths[-1])
             left.doubles += [(chosen[name], path) for path in paths if path != chosen[name]]
     return chosen
 
 
-def _is_picture(path: Path) -> bool:
+def is_picture(path: Path) -> bool:
     """Whether a file is a picture of 8 bits rather than numbers, such as a preview of the map beside it."""
     if path.suffix.lower() not in _PICTURES:
         return False
@@ -67,7 +67,7 @@ def by_ending(files: Sequence[Path]) -> tuple[list[Path], list[Path]]:
         maps = [path for path in group if path.suffix.lower() in _NUMBERS]
         pictures = [path for path in group if path.suffix.lower() in IMAGE_SUFFIXES]
         if not maps and len(pictures) > 1:
-            maps = [path for path in pictures if path.suffix.lower() in _PICTURES and not _is_picture(path)]
+            maps = [path for path in pictures if path.suffix.lower() in _PICTURES and not is_picture(path)]
         photos = [path for path in pictures if path not in maps]
         if maps and photos:
             images += photos

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from kdcli.images import DEPTH_SUFFIXES, IMAGE_SUFFIXES
 from kdcli.sources.listing import folders_in, list_files
 from kdcli.sources.matching import by_name, match_names, match_times
 from kdcli.sources.pairing.associations import associated, stamped
-from kdcli.sources.pairing.beside import by_ending, one_of_each, split_masks
+from kdcli.sources.pairing.beside import by_ending, is_picture, one_of_each, split_masks
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairing.unread import endings_of, may_be_unread, not_read, unread_of
 from kdcli.sources.pairs import Pair
@@ -25,6 +25,7 @@ TUM_SCALE = 5000.0
 _COLOUR_FOLDERS = ("rgb", "color", "colour", "image", "images")
 _DEPTH_FOLDERS = ("depth", "depths", "depth_map", "depth_maps")
 _CAMERAS = ("camera-intrinsics.txt", "camera_intrinsics.txt", "intrinsics.txt")
+_STAMP = re.compile(r"\d+\.\d+")
 _LEVELS = 8
 """How deep scenes may lie: TartanAir has four folders above its images, SUN RGB-D up to six."""
 
@@ -107,6 +108,13 @@ def _role_folders(folder: Path) -> list[tuple[list[Path], list[Path]]]:
     depths = depths or (truth if len(truth) == 1 else [])
     if not images and depths and len(others := [path for path in below if roles[path] is Role.NONE]) == 1:
         images = others if list_files(others[0], IMAGE_SUFFIXES) else []
+    # Some keep the maps in a folder among the images, or the images in one among the maps.
+    if depths and not images and list_files(folder, IMAGE_SUFFIXES):
+        images = [folder]
+    if images and not depths and (files := list_files(folder, DEPTH_SUFFIXES)):
+        stems = {path.stem for one in images for path in list_files(one, IMAGE_SUFFIXES)}
+        same = [path for path in files if path.stem in stems]
+        depths = [folder] if same and not is_picture(same[0]) else []
     if not images or not depths:
         return []
     likely = ([colour] if colour else images, [depth] if depth else depths)
@@ -117,10 +125,14 @@ def _of_folders(folder: Path, image_folders: list[Path], depth_folders: list[Pat
     """Pair the files of folders of images and of depth, all that lie below them."""
     single = len(image_folders) == len(depth_folders) == 1
     bases = (image_folders[0], depth_folders[0]) if single else (folder, folder)
-    images = [f for path in image_folders for f in list_files(path, IMAGE_SUFFIXES, recursive=True, own=left.own)]
-    files = [f for path in depth_folders for f in list_files(path, DEPTH_SUFFIXES, recursive=True, own=left.own)]
+    images, files, others = list[Path](), list[Path](), list[Path]()
+    for path in image_folders:
+        images += list_files(path, IMAGE_SUFFIXES, recursive=path != folder, own=left.own)
+    for path in depth_folders:
+        files += list_files(path, DEPTH_SUFFIXES, recursive=path != folder, own=left.own)
+        others += list_files(path, None, recursive=path != folder)
     depths, masks = split_masks(files, bases[1], left)
-    unread = unread_of([f for path in depth_folders for f in list_files(path, None, recursive=True)], depths)
+    unread = unread_of(others, depths)
     left.unread += unread
     left.masks += [path for path in folders_in(folder) if role_of(path.name) is Role.MASK]
     for at, empty, endings in (
@@ -155,11 +167,9 @@ def _matched(
 
 def _times(paths: Sequence[Path]) -> list[float]:
     """Return the time stamps that files are called by, none if one is not."""
-    try:
-        times = [float(path.stem) for path in paths]
-    except ValueError:
-        return []
-    return times if all(map(math.isfinite, times)) else []
+    # A whole number counts frames.
+    stems = [path.stem for path in paths if _STAMP.fullmatch(path.stem)]
+    return [float(stem) for stem in stems] if len(stems) == len(paths) else []
 
 
 def _side_by_side(folder: Path, left: LeftOut) -> list[Found]:
@@ -176,7 +186,9 @@ def _side_by_side(folder: Path, left: LeftOut) -> list[Found]:
         path for path in files
         if path.suffix.lower() in IMAGE_SUFFIXES and path not in taken and not has_word(path.stem, DEPTH_WORDS)
     ]
-    if not depths:
+    if depths:
+        images = [path for path in images if role_of(path.stem) is not Role.DISPARITY]
+    else:
         images, depths = by_ending(files)
     gone.unread = [path for path in everything if may_be_unread(path) and has_word(path.name, DEPTH_WORDS)]
     found = _matched(images, depths, (folder, folder), masks, gone)
@@ -208,8 +220,8 @@ def why_none(location: str, left: LeftOut) -> DataError:
     if left.images and left.depths:
         return DataError(
             f"{where} that belong together: {len(left.images)} images such as '{left.images[0]}' and "
-            f"{len(left.depths)} depth maps such as '{left.depths[0]}' have no name in common; call each depth map as "
-            "its image, or give folder:IMAGES,depths=DEPTHS"
+            f"{len(left.depths)} depth maps such as '{left.depths[0]}' have no name in common that is one map's alone; "
+            "call each depth map as its image, or give folder:IMAGES,depths=DEPTHS"
         )
     if left.own:
         return DataError(

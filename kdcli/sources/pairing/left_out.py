@@ -38,6 +38,8 @@ class LeftOut:
     """What kdcli itself wrote."""
     disparities: list[Path] = field(default_factory=list)
     """Files or folders of disparity, which is not depth."""
+    as_depth: list[Path] = field(default_factory=list)
+    """Maps that are called disparity and are read as depth all the same, since somebody pointed at them."""
     elsewhere: list[Path] = field(default_factory=list)
     """Folders that would have pairs of their own, below one that has."""
     bare: list[tuple[Path, str]] = field(default_factory=list)
@@ -85,6 +87,10 @@ class LeftOut:
         if self.unread:
             message = f"{len(self.unread)} {not_read(self.unread)}"
             found.append(Finding(level="warning", message=message, path=str(self.unread[0])))
+        tell("warning", self.as_depth, lambda a: (
+            f"maps are called disparity and are read as depth: {a}; if they are, convert them: depth in metres is "
+            "focal length * baseline / disparity"
+        ))
         tell("info", self.own, lambda a: f"files were written by kdcli itself and are left out: {a}")
         tell("info", self.elsewhere, lambda a: f"folders below hold pairs of their own, which are not taken: {a}")
         found += [Finding(level="warning", message=f"'{at}' {lack}", path=str(at)) for at, lack in self.bare[:_NAMED]]

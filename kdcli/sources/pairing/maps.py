@@ -83,6 +83,9 @@ def _maps(what: What, folder: Path, base: Path, images: Sequence[Path], recursiv
         raise _none(what, folder, list(maps.values()), left.unread, kept or images)
     used = set(matched.values())
     left.depths += [path for path in maps.values() if path not in used and what == "depths"]
+    if what == "depths":
+        disparity = role_of(folder.name) is Role.DISPARITY
+        left.as_depth += [path for path in matched.values() if disparity or role_of(path.stem) is Role.DISPARITY]
     left.masked[:] = [mask for path, mask in masks.items() if path in used]
     of = {image: path for name, path in matched.items() for image in groups[name]}
     return Maps(images=kept, of=of, masks=masks, predicted=tuple(path for path in predicted if path in used))
