@@ -12,7 +12,7 @@ GOOD = """
 class Thing:
     '''A thing that works.'''
 
-    api_version = 1
+    api_version = 2
 
     def __init__(self, location: str | None = None, *, size: int = 3) -> None:
         self.location, self.size = location, size
@@ -28,7 +28,7 @@ BROKEN = {
     "old": "class Thing:\n    api_version = 0\n",
     "new": "class Thing:\n    api_version = 99\n",
     "nothing": "",
-    "slow": "import time\ntime.sleep(3)\nclass Thing:\n    api_version = 1\n",
+    "slow": "import time\ntime.sleep(3)\nclass Thing:\n    api_version = 2\n",
 }
 """Source of a module by what is wrong with it."""
 

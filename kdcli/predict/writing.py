@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from kdcli import __version__
 from kdcli.colour import colourise, legend, limits_of, with_legend
 from kdcli.files import write_json
 from kdcli.images import UNITS_NOTE, write_depth_npy, write_image, write_units_png
@@ -19,6 +18,7 @@ from kdcli.predict.holding import Held, ends, positive, require_some, spread
 from kdcli.predict.inputs import Frame
 from kdcli.predict.uncertain import ENDINGS, MapFiles, UncertaintyMap, write_map
 from kdcli.types import DepthKind
+from kdcli.version import __version__
 
 Format = Literal["png16", "npy", "both"]
 

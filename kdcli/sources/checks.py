@@ -185,7 +185,8 @@ def _scale(source: OfFiles, known: Tensor, median: float, usual: tuple[float, fl
     likely.sort(key=lambda s: abs(torch.log(torch.tensor(median * used / s / middle)).item()))
     if 8000.0 in likely:
         likely = [8000.0, *(s for s in likely if s != 8000.0)]
-    options = " or ".join(f"scale={s:g} (median {median * used / s:.3g} m)" for s in likely[:3])
+    names = {1000.0: " for millimetres", 100.0: " for centimetres"}
+    options = " or ".join(f"scale={s:g}{names.get(s, '')} (median {median * used / s:.3g} m)" for s in likely[:3])
     remedy = f"it is plausible with {options}" if options else "check the unit of the files and set scale="
     said = f"median depth {median:.4g} m at scale={used:g} is not the usual {usual[0]:g} to {usual[1]:g} m"
     return Finding(level="warning", message=f"{said}; {remedy}", path=path)

@@ -13,9 +13,9 @@ import pytest
 from throwaway import BROKEN, GOOD, broken_ones, distribution, run_kdcli
 from typer.testing import CliRunner, Result
 
-from kdcli import registry
 from kdcli.cli.app import app
 from kdcli.errors import ConfigError, PluginError, WeightsError
+from kdcli.plugins import registry
 from kdcli.scaffold import new_package
 
 EXITS = BROKEN["exits"]
@@ -95,13 +95,13 @@ def test_info_tells_origin_keys_and_text(site: Path, tmp_path: Path) -> None:
 
 
 OFF = """
-from kdcli.types import Needs
+from kdcli.types import ANY_KIND, Needs
 
 class Thing:
-    api_version = 1
-    needs = Needs()
-    min_value = 5.0
-    invariances = frozenset({"none"})
+    api_version = 2
+    needs = Needs(kinds=ANY_KIND)
+    value_at_equality = 5.0
+    invariances = frozenset()
 
     def terms(self, ctx):
         target, valid = ctx.target()
@@ -113,7 +113,7 @@ UNARMED = """
 from kdcli.errors import WeightsError
 
 class Thing:
-    api_version = 1
+    api_version = 2
 
     def __init__(self, location: str | None = None) -> None:
         raise WeightsError("needs a weights file; write it")

@@ -7,8 +7,8 @@ from pathlib import Path
 import onnxruntime
 import torch
 
-from kdcli import registry
 from kdcli.exporters import export
+from kdcli.plugins import registry
 
 
 def check_exports(student: str, folder: Path, *, dynamic: bool = True) -> None:

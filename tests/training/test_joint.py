@@ -13,9 +13,9 @@ import kdcli
 from kdcli.config import RunConfig, StageConfig, load
 from kdcli.errors import ConfigError
 from kdcli.recipes import read
-from kdcli.training.job import Silent
-from kdcli.training.loop import StepLog
-from kdcli.training.parts import Workshop
+from kdcli.training.loop.train import StepLog
+from kdcli.training.run.progress import Silent
+from kdcli.training.run.workshop import Workshop
 from kdcli.transform import JointTransform
 from kdcli.transform import load as load_transform
 from kdcli.weights import load_state
@@ -50,7 +50,7 @@ def test_the_students_losses_reach_the_transformation_only_when_asked(through: b
     teacher = next(iter(shop.teachers(stage).values()))
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     context = task.context(batch, 0, 1)
-    loss = sum(part for _, loss in task.losses.values() for part in loss.terms(context).values())
+    loss = sum(part for used in task.losses for part in used.loss.terms(context).values())
     assert isinstance(loss, torch.Tensor)
     loss.backward()  # type: ignore[no-untyped-call]
     reached = [p for p in joint.network.parameters() if p.grad is not None and bool(p.grad.abs().sum() > 0)]

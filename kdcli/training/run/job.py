@@ -1,0 +1,159 @@
+"""The main job: stages, twin, evaluation, picture, report, export; and how it goes on after an interruption."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kdcli.config import RunConfig, StageConfig
+from kdcli.config.references import trains_student
+from kdcli.errors import ConfigError
+from kdcli.files import sha256_of
+from kdcli.students.files import save_student
+from kdcli.training.batches.feed import RenderCache
+from kdcli.training.loop import train as loop
+from kdcli.training.run.finish import evaluate_run, export_run, picture_of_run, report_of_run
+from kdcli.training.run.folder import RunFolder, new_path
+from kdcli.training.run.preflight import preflight
+from kdcli.training.run.progress import Progress, Silent
+from kdcli.training.run.provenance import begun_from, licensed, provenance
+from kdcli.training.run.results import RUN
+from kdcli.training.run.variant import VariantTraining
+from kdcli.training.run.workshop import Workshop
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """What a finished run comes to."""
+
+    run: Path
+    student: Path
+    steps: int
+    seconds: float
+    eval: Mapping[str, Any]
+    """``student``, ``teacher``, ``twin`` -> result document; empty without evaluation data."""
+    export: Path | None = None
+
+    def document(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {
+            "run": str(self.run),
+            "student": str(self.student),
+            "steps": self.steps,
+            "seconds": round(self.seconds, 1),
+            "eval": dict(self.eval),
+            "export": None if self.export is None else str(self.export),
+        }
+
+
+def distill(
+    config: RunConfig,
+    *,
+    out: Path | None = None,
+    resume: Path | None = None,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+    cache: RenderCache | None = None,
+    measure_teachers: bool = True,
+) -> RunResult:
+    """Distil, evaluate beside teacher and twin, and export.
+
+    With ``resume`` the configuration of that run is used, finished parts are kept, and the stage under way goes on
+    from its last checkpoint. cache: rendered images to share with other runs. measure_teachers: False where the
+    teachers were measured on the same images before.
+
+    Raises:
+        ConfigError, DataError, WeightsError, PluginError: before the first step, wherever possible.
+        TrainingError: the loss is no longer a number. KeyboardInterrupt: asked to stop; the state was saved.
+    """
+    progress = progress or Silent()
+    begin = time.perf_counter()
+    if resume is not None:
+        run = RunFolder.open(resume)
+        config = run.config()
+    shop = Workshop(config=config, device=torch.device(device), cache=cache or RenderCache())
+    # Everything that can be refused is refused before anything is written.
+    student, spec = shop.student()
+    preflight(shop, student)
+    teachers = provenance(shop)
+    if resume is None:
+        run = RunFolder.create(
+            out or new_path(config), config,
+            {"student": spec, "teachers": teachers, "begun_from": begun_from(student), "device": str(shop.device)},
+        )
+    elif (threads := run.manifest().get("threads")) != torch.get_num_threads():
+        now = torch.get_num_threads()
+        progress.note(f"the run was begun on {threads} threads and goes on with {now}: last bits may differ")
+    for row in (*teachers, *begun_from(student)):
+        progress.note(f"{row['spec']}: licence {row['licence']}, trained on {row['training_data']}")
+    with run.locked(), run.ending(progress.note):
+        kept_before = float(run.manifest().get("seconds", 0.0)) if resume is not None else 0.0
+        try:
+            steps = _train(shop, run, spec, teachers, progress)
+        finally:
+            run.update(seconds=kept_before + time.perf_counter() - begin)
+        results = evaluate_run(shop, run, progress, teachers=measure_teachers)
+        picture_of_run(shop, run)
+        exported = export_run(shop, run, progress)
+        seconds = kept_before + time.perf_counter() - begin
+        report_of_run(run, config, results, seconds)
+        shutil.rmtree(run.state.parent, ignore_errors=True)
+        run.update(state="finished", seconds=seconds, eval=results, student_sha256=sha256_of(run.student))
+    return RunResult(run=run.path, student=run.student, steps=steps, seconds=seconds, eval=results, export=exported)
+
+
+def _train(shop: Workshop, run: RunFolder, spec: str, teachers: list[dict[str, Any]], progress: Progress) -> int:
+    """Train what is not there yet: the run itself, then its twin. Return the updates of the run's student."""
+    config = shop.config
+    variants: list[tuple[str, Path, tuple[StageConfig, ...]]] = [(RUN, run.student, config.stages)]
+    if config.twin is not None:
+        variants.append(("twin", run.twin, config.twin.stages(config.stages)))
+    steps = 0
+    for variant, path, stages in variants:
+        counted = sum(
+            loop.total_steps(stage, shop.feed(stage)) for stage in stages if trains_student(config.stages, stage)
+        )
+        if variant == RUN:
+            steps = counted
+        training = VariantTraining(shop=shop, run=run, variant=variant, stages=stages, progress=progress)
+        if path.is_file():
+            progress.note(f"{variant}: finished before, kept")
+            training.restore()
+            continue
+        student, state = training.train()
+        save_student(
+            path,
+            student,
+            spec,
+            {
+                **licensed(teachers, student),
+                "recipe": config.recipe,
+                "seed": config.seed,
+                "variant": variant,
+                "size": list(config.main.size),
+                "training_data": config.main.data,
+                "steps": counted,
+            },
+            state,
+        )
+        run.state.unlink(missing_ok=True)
+    shop.variant = RUN
+    return steps
+
+
+def resumable(path: Path) -> RunConfig:
+    """Return the configuration of a run that is to go on.
+
+    Raises:
+        DataError: no run there. ConfigError: it is finished.
+    """
+    run = RunFolder.open(path)
+    if run.manifest().get("state") == "finished":
+        raise ConfigError(f"run '{path}' is finished; see it with: kdcli runs show '{path}'")
+    return run.config()

@@ -1,0 +1,254 @@
+"""Build what a stage names: its network, teachers, losses, mixers, feed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from kdcli.config import RunConfig, StageConfig, teachers_of
+from kdcli.config.references import STAGE, origin_of
+from kdcli.devices import autocast_dtype
+from kdcli.errors import ConfigError, PluginError
+from kdcli.models import load_teacher
+from kdcli.plugins import registry
+from kdcli.protocols import DepthModel, Loss, Mixer, Source
+from kdcli.sources import load_source
+from kdcli.spec import Spec, parse
+from kdcli.training.batches.feed import Feed, RenderCache
+from kdcli.training.batches.geometry import centre_crop
+from kdcli.training.batches.taught import Taught
+from kdcli.training.batches.teacher_cache import cacheable, open_cache
+from kdcli.training.run.checks import check_parts
+from kdcli.training.run.loss_parts import loss_parts
+from kdcli.training.run.results import RUN, StageResults, frozen_copy
+from kdcli.training.seeds import seed_of, seeded
+from kdcli.training.step.mixing import build_mixers
+from kdcli.training.step.task import DistillTask
+from kdcli.transform import JointTransform, TransformNetwork, load_mixer, statistics_for
+from kdcli.types import Batch, DepthKind
+
+UNBOUNDED = 1000.0
+"""Metres from which a teacher's range counts as no range at all."""
+
+
+@dataclass(kw_only=True)
+class Workshop:
+    """What the stages of a run and its twin share: device, seed, teachers, results and rendered images."""
+
+    config: RunConfig
+    device: torch.device
+    cache: RenderCache = field(default_factory=RenderCache)
+    variant: str = RUN
+    """Whose stages are at work: the run's or its twin's."""
+    results: StageResults = field(default_factory=StageResults)
+    _teachers: dict[str, nn.Module] = field(default_factory=dict)
+    _expected: dict[str | None, nn.Module] = field(default_factory=dict)
+    _sources: dict[str, Source] = field(default_factory=dict)
+    _taught: dict[tuple[object, ...], Taught | None] = field(default_factory=dict)
+
+    def teachers(self, stage: StageConfig) -> dict[str, nn.Module]:
+        """Return the stage's teachers by name, each built once, frozen, in eval mode and on the device.
+
+        What an earlier stage comes to is, before that is trained, its network as it begins.
+        """
+        return {name: self._teacher(spec) for name, spec in teachers_of(stage).items()}
+
+    def _teacher(self, spec: str) -> nn.Module:
+        if spec.startswith(STAGE):
+            name = spec.removeprefix(STAGE)
+            result = self.results.get(self.variant, name)
+            return self._expected_of(name) if result is None else result.model
+        if spec not in self._teachers:
+            self._teachers[spec] = _layout(load_teacher(spec).to(self.device))
+        return self._teachers[spec]
+
+    def _expected_of(self, name: str) -> nn.Module:
+        stage = next(stage for stage in self.config.stages if stage.name == name)
+        origin = origin_of(self.config.stages, stage)
+        if origin not in self._expected:
+            self._expected[origin] = frozen_copy(self.network(stage)[0])
+        return self._expected[origin]
+
+    def source(self, spec: str) -> Source:
+        """Return a source, built once."""
+        if spec not in self._sources:
+            self._sources[spec] = load_source(spec)
+        return self._sources[spec]
+
+    def taught(self, stage: StageConfig) -> Taught | None:
+        """Return the stage's teacher cache, opened but not made; None where it has none. A twin shares the run's.
+
+        Raises:
+            ConfigError, DataError: it does not fit the stage.
+        """
+        named = ("teacher_cache", "teacher_flip", "teacher_storage", "teachers", "data", "size")
+        key = tuple(str(getattr(stage, name)) for name in named)
+        if key not in self._taught:
+            self._taught[key] = open_cache(stage, self.source(stage.data), self.teachers(stage), self.device)
+        return self._taught[key]
+
+    def feed(self, stage: StageConfig, taught: Taught | None = None) -> Feed:
+        """Return the stage's batches; the same order for a run and its twin. taught: what teachers say of them."""
+        return Feed(
+            self.source(stage.data),
+            batch_size=stage.batch_size,
+            size=stage.size,
+            seed=seed_of(self.config.seed, stage.name),
+            device=self.device,
+            workers=stage.workers,
+            cache=self.cache,
+            taught=taught,
+        )
+
+    def first(self, stage: StageConfig) -> Batch:
+        """Return the stage's first batch at the size that its networks see, not augmented."""
+        return centre_crop(next(self.feed(stage).batches(0, 1)), stage.crop)
+
+    def student(self) -> tuple[nn.Module, str]:
+        """Build the run's student with weights that depend on the seed alone; return it with its full spec.
+
+        Raises:
+            ConfigError: the student's depth means something other than the teacher's.
+        """
+        return self.network(self.config.main)
+
+    def network(self, stage: StageConfig) -> tuple[nn.Module, str]:
+        """Build the network that a stage trains as its first stage finds it, and return it with its full spec.
+
+        One that can take on the teacher's depth kind and range does so where its spec does not say otherwise.
+
+        Raises:
+            ConfigError: its depth means something other than the teacher's.
+        """
+        origin = origin_of(self.config.stages, stage)
+        first = self.config.main if origin is None else next(s for s in self.config.stages if s.name == origin)
+        place = ("student",) if origin is None else ("student", origin)
+        teachers = self.teachers(first)
+        spec = self._spec(self.config.student if first.student is None else first.student, teachers)
+        with seeded(seed_of(self.config.seed, *place)):
+            student = registry.build("student", spec)
+        if not isinstance(student, nn.Module) or not isinstance(student, DepthModel):
+            raise PluginError(
+                f"student '{spec}' is no depth model: it lacks depth_kind, depth_range or taps; report it to its author"
+            )
+        kinds = {name: kind_of(teacher) for name, teacher in teachers.items()}
+        if len(set(kinds.values())) > 1:
+            told = ", ".join(f"'{name}' gives {kind}" for name, kind in kinds.items())
+            raise ConfigError(f"teachers of several depth kinds cannot teach one student: {told}; use one kind")
+        if getattr(student, "any_kind", False):
+            student.depth_kind = next(iter(kinds.values()))
+        for name, kind in kinds.items():
+            if kind != kind_of(student):
+                raise ConfigError(
+                    f"student '{spec}' gives {student.depth_kind}, teacher '{name}' {kind}; "
+                    "choose a student of that kind"
+                )
+        return _layout(student.to(self.device)), str(spec)
+
+    def _spec(self, text: str, teachers: Mapping[str, nn.Module]) -> Spec:
+        """Return a student's spec; its range of depth follows a metric teacher's where it does not say otherwise."""
+        plugin, spec = registry.resolve("student", parse(text))
+        factory = registry.load(plugin)
+        keys = inspect.signature(factory).parameters
+        teacher = next(iter(teachers.values()))
+        farthest = float(teacher.depth_range[1])  # type: ignore[index]
+        said = {"max_depth", *getattr(factory, "range_options", ())} & spec.options.keys()
+        # A checkpoint of a network whose last layer is bounded has its range built in.
+        built_in = spec.location is not None and getattr(factory, "bounded", True) and hasattr(factory, "weights")
+        unset = "max_depth" in keys and not said and not built_in
+        if unset and kind_of(teacher) is DepthKind.METRIC and farthest < UNBOUNDED:
+            return replace(spec, options={**spec.options, "max_depth": f"{farthest:g}"})
+        return spec
+
+    def task(self, stage: StageConfig, student: nn.Module, fitted: Path | None) -> DistillTask:
+        """Wire a stage and check that its losses get what they need."""
+        losses = loss_parts(stage, self.config.seed)
+        with seeded(seed_of(self.config.seed, stage.name, "task")):
+            task_loss: Loss | None = registry.build("loss", stage.task_loss) if stage.task_loss else None
+        teachers = self.teachers(stage)
+        mixers = self.mixers(stage, fitted)
+        check_parts(
+            stage, student, teachers, losses, task_loss, self.source(stage.data),
+            dict(zip(stage.mixers, mixers, strict=False)),
+        )
+        full = any(part.loss.needs.precision == "full" for part in losses)
+        made = DistillTask(
+            stage,
+            student,
+            teachers,
+            losses,
+            mixers,
+            task_loss,
+            seed=seed_of(self.config.seed, "step"),
+            device=self.device,
+            amp=None if full else self.amp(stage),
+            cached=tuple(cacheable(stage, teachers)) if stage.teacher_cache != "none" else (),
+        )
+        return made.to(self.device)
+
+    def mixers(self, stage: StageConfig, fitted: Path | None) -> list[Mixer]:
+        """Return the stage's mixers, the transformation network last.
+
+        One that is learned jointly is made anew, unless ``fitted`` is the file that it came to.
+        """
+        mixers = build_mixers(stage.mixers, seed_of(self.config.seed, stage.name))
+        if stage.transform == "joint" and fitted is None:
+            mixers.append(self._joint(stage).to(self.device))
+        elif stage.transform != "none":
+            path = fitted if stage.transform in ("fitted", "joint") else Path(stage.transform)
+            if path is None:
+                raise ConfigError(f"stage '{stage.name}' wants a fitted transformation, but none was fitted")
+            mixers.append(load_mixer(path, probability=stage.transform_share).to(self.device))
+        return mixers
+
+    def _joint(self, stage: StageConfig) -> JointTransform:
+        teachers = self.teachers(stage)
+        if len(teachers) != 1:
+            raise ConfigError(f"stage '{stage.name}' transforms for one teacher, not for {len(teachers)}")
+        teacher = next(iter(teachers.values()))
+        made = JointTransform(
+            transform_network(stage, seed_of(self.config.seed, stage.name, "transform")),
+            probability=stage.transform_share,
+            content=stage.content,
+            statistics=statistics_for(teacher, stage.statistics),
+            lr_scale=(stage.transform_lr or stage.lr) / stage.lr,
+            **probe_options(stage),
+        )
+        made.probe(teacher)  # what does not fit is refused here, not in the first step
+        return made
+
+    def amp(self, stage: StageConfig) -> torch.dtype | None:
+        """Return the autocast type of a stage."""
+        if stage.amp == "off":
+            return None
+        return torch.bfloat16 if stage.amp == "bf16" else autocast_dtype(self.device)
+
+
+def transform_network(stage: StageConfig, seed: int) -> TransformNetwork:
+    """Return the network that a stage fits, or learns jointly, as it begins: the identity."""
+    with seeded(seed):
+        return TransformNetwork(form=stage.network, width=stage.network_width, depth=stage.network_layers)
+
+
+def probe_options(stage: StageConfig) -> dict[str, Any]:
+    """Return how a stage measures feature statistics, as the arguments of ``kdcli.transform.probe_for``."""
+    return {
+        "norm": stage.norm, "layers": stage.statistics_layers, "weights": dict(stage.statistics_weights),
+        "first": stage.statistics_first,
+    }
+
+
+def kind_of(model: nn.Module) -> DepthKind:
+    """Return what a model's numbers mean."""
+    return DepthKind(str(model.depth_kind))
+
+
+def _layout(model: nn.Module) -> nn.Module:
+    """Put convolutions into channels-last order, which both CPUs and GPUs run faster."""
+    return model.to(memory_format=torch.channels_last)
