@@ -28,6 +28,8 @@ _EXIT_CODES = (1, 3, 4)
 
 def own(thing: Any, plugin: Plugin) -> None:
     """Remember which plugin made an object, for as long as the object lives."""
+    if thing is None:
+        return
     key = id(thing)
     try:
         reach: Any = weakref.ref(thing, lambda _: _owners.pop(key, None))
@@ -48,9 +50,10 @@ def owner_of(thing: Any) -> Plugin | None:
 class blame:
     """Turn what comes out of a block into an error that names the plugin at work.
 
-    What kdcli itself raises keeps its class and gets the plugin's name; Ctrl-C and a lack of memory pass as they are;
-    the rest, ``SystemExit`` and other ends of Python among it, becomes a ``PluginError``. Nothing happens to errors of
-    kdcli's own plugins. Never put a ``yield`` inside: closing the generator would look like an error.
+    What kdcli itself raises keeps its class and gets the plugin's name; Ctrl-C, a lack of memory and the death of a
+    process beside this one pass as they are; the rest, ``SystemExit`` and other ends of Python among it, becomes a
+    ``PluginError``. Nothing happens to errors of kdcli's own plugins. Never put a ``yield`` inside: closing the
+    generator would look like an error.
     """
 
     __slots__ = ("_doing", "_thing")
@@ -84,7 +87,7 @@ def judged(error: BaseException, plugin: Plugin, doing: str) -> PluginError | No
     if isinstance(error, KdcliError) and error.exit_code in _EXIT_CODES:
         _sign(error, plugin)
         return None
-    if is_interrupt(error) or is_no_memory(error):
+    if is_interrupt(error) or is_no_memory(error) or is_worker_gone(error):
         return None
     told = PluginError(f"{plugin.label} failed in {doing}: {describe(error)}; report it to its author")
     _signed(told)
@@ -96,6 +99,11 @@ def is_no_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, Exception) and any(sign in describe(error) for sign in NO_MEMORY)
     )
+
+
+def is_worker_gone(error: BaseException) -> bool:
+    """Return whether torch says that a process which reads data has died; it says so wherever the program just is."""
+    return isinstance(error, RuntimeError) and describe(error).startswith("RuntimeError: DataLoader worker (pid")
 
 
 def is_interrupt(error: BaseException) -> bool:

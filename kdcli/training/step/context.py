@@ -15,6 +15,7 @@ from kdcli.cache.resize import resize_known
 from kdcli.errors import ConfigError
 from kdcli.networks.read_out import own_map, read_out_of
 from kdcli.networks.taps import TapReader
+from kdcli.plugins.blame import blame
 from kdcli.protocols import Loss, View
 from kdcli.types import Batch, DepthKind, Prediction
 
@@ -59,9 +60,12 @@ class ModelView:
 
     def call(self, image: Tensor, *, gradient: bool = True) -> Prediction:
         """Run the model on other images."""
-        with torch.set_grad_enabled(gradient and torch.is_grad_enabled()), self._autocast():
-            prediction: Prediction = self.model(image)
-        return prediction
+        with (
+            blame(self.model, "forward"),
+            torch.set_grad_enabled(gradient and torch.is_grad_enabled()),
+            self._autocast(),
+        ):
+            return _prediction(self.model(image))
 
     def subset(self, index: Tensor) -> ModelView:
         """A view on some of the images only."""
@@ -71,16 +75,19 @@ class ModelView:
         )
 
     def _evaluate(self, taps: Sequence[str]) -> Prediction:
-        with torch.set_grad_enabled(self._gradient and torch.is_grad_enabled()), self._autocast():
+        with (
+            blame(self.model, "forward"),
+            torch.set_grad_enabled(self._gradient and torch.is_grad_enabled()),
+            self._autocast(),
+        ):
             from_batch = getattr(self.model, "from_batch", None)
             if from_batch is not None:
-                prediction: Prediction = from_batch(self._batch)
-            elif taps:
-                with TapReader(self.model, taps) as reader:
-                    prediction = self.model(self._batch.image)
-                self._features.update(reader.features)
-            else:
-                prediction = self.model(self._batch.image)
+                return _prediction(from_batch(self._batch))
+            if not taps:
+                return _prediction(self.model(self._batch.image))
+            with TapReader(self.model, taps) as reader:
+                prediction = _prediction(self.model(self._batch.image))
+            self._features.update(reader.features)
         return prediction
 
     @contextmanager
@@ -167,8 +174,16 @@ class Context:
         truth = Prediction(depth=self.batch.depth, kind=prediction.kind, valid=valid)
         size = prediction.depth.shape[-2:]
         target, counted = at_size(truth, (int(size[0]), int(size[1])))
-        error_map: Tensor = self._task.map(prediction.depth.float(), target, counted)  # type: ignore[attr-defined]
+        with blame(self._task, "map"):
+            error_map: Tensor = self._task.map(prediction.depth.float(), target, counted)  # type: ignore[attr-defined]
         return error_map, counted
+
+
+def _prediction(said: Any) -> Prediction:
+    """Return what a model gave, seen to be what the contract says."""
+    if not isinstance(said, Prediction):
+        raise TypeError(f"it gave {type(said).__name__}, not a Prediction")
+    return said
 
 
 def at_size(prediction: Prediction, size: tuple[int, int]) -> tuple[Tensor, Tensor]:

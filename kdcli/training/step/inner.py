@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from kdcli.plugins.blame import blame
 from kdcli.protocols import StepContext
 
 
@@ -22,7 +23,8 @@ class InnerUpdates:
     def begin(self) -> None:
         """Make the optimisers: Adam with the part's ``inner_lr``, once all inner parameters exist."""
         for name, part in self._parts.items():
-            self._optimizers[name] = torch.optim.Adam(part.inner_parameters(), lr=getattr(part, "inner_lr", 1e-3))
+            with blame(part, "inner_parameters"):
+                self._optimizers[name] = torch.optim.Adam(part.inner_parameters(), lr=getattr(part, "inner_lr", 1e-3))
 
     def step(self, name: str, context: StepContext) -> None:
         """Update a part if its time has come; a part without inner parameters, or not begun, is left alone.
@@ -39,7 +41,8 @@ class InnerUpdates:
             return
         own = _of(optimizer)
         for _ in range(getattr(part, "inner_steps", 1)):
-            found = torch.autograd.grad(part.inner_loss(context), own, allow_unused=True)
+            with blame(part, "inner_loss"):
+                found = torch.autograd.grad(part.inner_loss(context), own, allow_unused=True)
             for parameter, gradient in zip(own, found, strict=True):
                 parameter.grad = gradient
             optimizer.step()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kdcli.errors import PluginError
 from kdcli.plugins import registry
+from kdcli.plugins.blame import blame
 from kdcli.protocols import MixContext, Mixer
 from kdcli.training.seeds import seed_of, seeded
 from kdcli.types import Batch
@@ -57,5 +58,8 @@ def mix_step(batch: Batch, *, seed: int, stage: str, step: int, total: int) -> M
 def apply(batch: Batch, mixers: Sequence[Mixer], context: MixContext) -> Batch:
     """Return the batch after all mixers, in order."""
     for mixer in mixers:
-        batch = mixer.mix(batch, context)
+        with blame(mixer, "mix"):
+            batch = mixer.mix(batch, context)
+            if not isinstance(batch, Batch):
+                raise TypeError(f"it gave {type(batch).__name__}, not a Batch")
     return batch

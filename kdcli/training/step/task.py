@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.config import StageConfig
+from kdcli.plugins.blame import blame
 from kdcli.protocols import Loss, Mixer
 from kdcli.training.seeds import seed_of
 from kdcli.training.step.context import Context, ModelView
@@ -94,7 +95,9 @@ class DistillTask(nn.Module):
                 total_loss = total_loss + look.share * weight * value
         for mixer in self.mixers:
             if hasattr(mixer, "terms"):
-                for part, value in mixer.terms(last.context).items():
+                with blame(mixer, "terms"):
+                    added = _scalars(mixer.terms(last.context))
+                for part, value in added.items():
                     terms[f"transform.{part}"] = value
                     total_loss = total_loss + value
         sound = torch.stack([_sound(look.context) for look in looks]).all(dim=0)
@@ -110,7 +113,8 @@ class DistillTask(nn.Module):
             look = self._mix(self._begin(batch, 0, 1, 0))[-1]
             for name, (_, loss) in self.losses.items():
                 if hasattr(loss, "build"):
-                    loss.build(self._for(look.context, look.prefix + name))
+                    with blame(loss, "build"):
+                        loss.build(self._for(look.context, look.prefix + name))
         self.plugins.to(self._device)
         self._inner.begin()
 
@@ -187,7 +191,9 @@ class DistillTask(nn.Module):
         if self.task_loss is not None and look.context.batch.depth is not None:
             yield "task", self.stage.task_weight, self._task(look)
         for name, (weight, loss) in self.losses.items():
-            for part, value in loss.terms(self._for(look.context, look.prefix + name)).items():
+            with blame(loss, "terms"):
+                parts = _scalars(loss.terms(self._for(look.context, look.prefix + name)))
+            for part, value in parts.items():
                 yield name if part == name else f"{name}.{part}", weight, value
 
     def _task(self, look: _Look) -> Tensor:
@@ -195,7 +201,8 @@ class DistillTask(nn.Module):
         weight = counted.to(error_map.dtype)
         for name, (_, loss) in self.losses.items():
             if hasattr(loss, "task_weight"):
-                factor = loss.task_weight(self._for(look.context, look.prefix + name))
+                with blame(loss, "task_weight"):
+                    factor = loss.task_weight(self._for(look.context, look.prefix + name))
                 if factor is not None:
                     weight = weight * factor.detach()
         return (error_map * weight).sum() / (weight > 0).sum().clamp(min=1)
@@ -212,6 +219,15 @@ def _sound(context: Context) -> Tensor:
         elif context.teacher.out.valid is None:
             parts.append(context.teacher.out.depth)
     return torch.stack([torch.isfinite(part.reshape(size, -1)).all(dim=1) for part in parts]).all(dim=0)
+
+
+def _scalars(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a plugin's terms, seen to be what the contract says."""
+    for name, value in terms.items():
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            what = f"a tensor of {value.numel()} numbers" if isinstance(value, Tensor) else type(value).__name__
+            raise TypeError(f"'{name}' is {what}, not a tensor of one number")
+    return dict(terms)
 
 
 def _numbered(mixers: list[Mixer]) -> dict[str, Mixer]:
