@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -77,7 +78,8 @@ def read(act: Callable[[], Any], workers: int, *, owned: bool = True) -> list[Ba
 
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize(
-    "error", [ValueError("no luck"), SystemExit(0), KeyboardInterrupt(), GeneratorExit(), BaseException("mine")], ids=repr
+    "error", [ValueError("no luck"), SystemExit(0), KeyboardInterrupt(), GeneratorExit(), BaseException("mine")],
+    ids=repr,
 )
 def test_an_item_that_ends_python_is_the_sources_fault(error: BaseException, workers: int) -> None:
     with pytest.raises(PluginError, match=f"^{label('source')} failed in item 5: {type(error).__name__}") as caught:
@@ -99,6 +101,14 @@ def test_an_error_of_kdcli_leaves_a_worker_as_one_line(workers: int, owned: bool
     named = f" ({plugin('source').label})" if owned else ""
     assert str(caught.value) == f"frame 5 is torn{named}"
     assert "OwnKind" in str(caught.value.__cause__)
+
+
+def test_no_worker_outlives_an_error() -> None:
+    """They ignore the signals by which Python ends them, so that its own end would wait for them for ever."""
+    with pytest.raises(PluginError) as caught:  # whoever keeps the error keeps all that its frames hold
+        read(throw(ValueError("no luck")), 2)
+    assert caught.value.__cause__ is not None
+    assert multiprocessing.active_children() == []
 
 
 @pytest.mark.parametrize(("owned", "kind"), [(True, PluginError), (False, TrainingError)])

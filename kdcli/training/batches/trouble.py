@@ -25,18 +25,30 @@ def delivered(loader: Iterable[Any], source: Any) -> Iterator[Any]:
         KdcliError: what went wrong in a worker. PluginError, TrainingError: a worker ended before its work was done.
     """
     items = iter(loader)
-    while True:
-        try:
-            item = next(items)
-        except StopIteration:
-            return
-        except RuntimeError as error:
-            if is_worker_gone(error):
-                raise _gone(error, source) from error
-            raise
-        if isinstance(item, Trouble):
-            raise item.kind(item.text) from RuntimeError(item.trace)
-        yield item
+    try:
+        while True:
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                if is_worker_gone(error):
+                    raise _gone(error, source) from error
+                raise
+            if isinstance(item, Trouble):
+                raise item.kind(item.text) from RuntimeError(item.trace)
+            yield item
+    finally:
+        _end(items)
+
+
+def _end(items: Any) -> None:
+    """End the workers now: they heed no signal, and Python waits for them at its end while an error keeps them."""
+    if (shut_down := getattr(items, "_shutdown_workers", None)) is not None:
+        shut_down()
+    for worker in getattr(items, "_workers", ()):
+        if worker.is_alive():
+            worker.kill()
 
 
 def first_trouble(items: Iterable[Any]) -> Trouble | None:
