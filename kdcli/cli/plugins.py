@@ -47,6 +47,8 @@ def list_(session: Session, kind: Kind = None, check: Check = False, timeout: Ti
         found = plugin_status.check(plugins, seconds=timeout, workers=os.cpu_count() or 1)
     else:
         found = plugin_status.glance(plugins)
+    if kind is None:
+        found += plugin_status.unreadable()
     columns = ["kind", "name", "distribution", "version", "status", *(["load"] if check else []), "error"]
     seconds = [("" if s.seconds is None else f"{s.seconds:.2f} s",) if check else () for s in found]
     rows = [(s.kind, s.name, s.distribution, s.version, s.status, *took, s.error or _loser(s.shadowed_by))

@@ -14,6 +14,7 @@ from typing import Any
 from kdcli import interrupts
 from kdcli.errors import KdcliError, PluginError
 from kdcli.plugins.plugin import Plugin
+from kdcli.plugins.words import plain
 
 _owners: dict[int, tuple[Any, Plugin]] = {}
 """id -> a way to the object, which tells that it still is that object, and its plugin."""
@@ -127,10 +128,10 @@ def is_interrupt(error: BaseException) -> bool:
 def describe(error: BaseException) -> str:
     """Return an exception as one short line; also one whose own text cannot be had."""
     try:
-        text = " ".join(str(error).split())
+        text = str(error)
     except Exception:
         text = ""
-    return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__
+    return plain(f"{type(error).__name__}: {text}" if text.strip() else type(error).__name__)
 
 
 def _sign(error: KdcliError, plugin: Plugin) -> None:

@@ -14,7 +14,9 @@ from typing import Any
 
 from kdcli.errors import PluginError
 from kdcli.plugins import memory as plugin_memory
+from kdcli.plugins import registry
 from kdcli.plugins.locate import module_file, module_spec
+from kdcli.plugins.metadata import malformed
 from kdcli.plugins.registry import Plugin, discover, recipe_path
 
 CHECK_SECONDS = 60.0
@@ -26,7 +28,8 @@ class Status:
     """What is known of one plugin.
 
     status: ``ok``; ``unchecked``: third-party code that looks importable but was not tried; ``shadowed``: another
-    plugin has its name; ``broken``, with the first line of the error. seconds: what the import took, where tried.
+    plugin has its name; ``broken``, with the first line of the error; ``unreadable``: metadata of a distribution that
+    does not speak of kdcli. seconds: what the import took, where tried.
     """
 
     kind: str
@@ -47,6 +50,15 @@ class Status:
 def listed(kind: str | None = None) -> list[Plugin]:
     """Return the plugins of one kind, or of all, in the order in which they are shown."""
     return [plugin for plugin in discover() if kind in (None, plugin.kind)]
+
+
+def unreadable() -> list[Status]:
+    """Return what cannot be read of installed distributions: ``broken`` where plugins of ours are concerned."""
+    return [
+        Status(kind="distribution", name=one.distribution, distribution=one.distribution, version=one.version,
+               status="broken" if one.ours else "unreadable", error=one.reason)
+        for one in registry.unreadable()
+    ]
 
 
 def glance(plugins: Iterable[Plugin]) -> list[Status]:
@@ -109,6 +121,8 @@ def static_error(plugin: Plugin) -> str | None:
         return _recipe_error(plugin)
     module, _, attribute = plugin.value.partition(":")
     module, attribute = module.strip(), attribute.partition("[")[0].strip()
+    if (wrong := malformed(plugin.value)) is not None:
+        return f"{wrong}; reinstall or uninstall {plugin.distribution}"
     if module_spec(module) is None:
         return f"ModuleNotFoundError: no module '{module}'; reinstall or uninstall {plugin.distribution}"
     if not attribute:

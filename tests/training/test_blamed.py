@@ -113,7 +113,7 @@ def test_no_worker_outlives_an_error() -> None:
 
 @pytest.mark.parametrize(("owned", "kind"), [(True, PluginError), (False, TrainingError)])
 def test_a_worker_that_ends_is_told_with_its_source(owned: bool, kind: type[KdcliError]) -> None:
-    with pytest.raises(kind, match="process that read 'frames' ended.*workers = 0") as caught:
+    with pytest.raises(kind, match=r"process that read 'frames' ended.*workers = 0") as caught:
         read(lambda: os._exit(0), 1, owned=owned)
     assert (plugin("source").label in str(caught.value)) == owned
 
