@@ -69,9 +69,9 @@ def info(session: Session, name: Name, kind: Kind = None) -> None:
 
 def check(session: Session, name: Name, kind: Kind = None) -> None:
     """Run the conformance kit on a plugin; exit code 3 when it falls short."""
-    from kdcli.testing.by_name import check_by_name
+    from kdcli.testing.isolated import check_isolated
 
-    reports = check_by_name(name, _kind(kind), seed=session.seed)
+    reports = check_isolated(name, _kind(kind), seed=session.seed)
     rows = [(r.kind, check.name, check.outcome, f"{check.seconds:.2f} s", check.detail)
             for r in reports for check in r.checks]
     columns = ("kind", "check", "outcome", "took", "detail")

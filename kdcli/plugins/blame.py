@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dis
+import sys
 import weakref
 from types import TracebackType
 from typing import Any
@@ -18,6 +19,8 @@ from kdcli.plugins.words import plain
 
 _owners: dict[int, tuple[Any, Plugin]] = {}
 """id -> a way to the object, which tells that it still is that object, and its plugin."""
+_loaded: list[Plugin] = []
+"""Third-party plugins in the order in which they were first asked for."""
 
 NO_MEMORY = ("out of memory", "can't allocate memory", "Unable to allocate")
 """How CUDA, the CPU allocator and NumPy say it."""
@@ -46,6 +49,19 @@ def owner_of(thing: Any) -> Plugin | None:
         return thing
     known = _owners.get(id(thing))
     return known[1] if known is not None and known[0]() is thing else None
+
+
+def loaded() -> tuple[Plugin, ...]:
+    """Return the third-party plugins of which modules were imported, each in a package that only plugins bring."""
+    return tuple(_loaded)
+
+
+def note_loading(plugin: Plugin) -> None:
+    """Remember a plugin before its code runs; not where its entry point names a module of somebody else's."""
+    package = plugin.value.partition(":")[0].strip().partition(".")[0]
+    known = any(other.value.partition(":")[0].strip().partition(".")[0] == package for other in _loaded)
+    if not plugin.built_in and plugin not in _loaded and (known or package not in sys.modules):
+        _loaded.append(plugin)
 
 
 class blame:

@@ -11,7 +11,7 @@ from types import TracebackType
 
 from kdcli.errors import PluginError
 from kdcli.plugins import registry
-from kdcli.plugins.blame import describe, is_interrupt, is_no_memory, is_worker_gone
+from kdcli.plugins.blame import describe, is_interrupt, is_no_memory, is_worker_gone, loaded
 
 
 def culprit(error: BaseException) -> PluginError | None:
@@ -21,7 +21,7 @@ def culprit(error: BaseException) -> PluginError | None:
     modules = list(_modules(error.__traceback__))
     if modules and modules[-1].startswith("importlib.metadata"):
         return registry.damage(error)
-    plugins = registry.loaded()
+    plugins = loaded()
     for module in reversed(modules):
         exact = [plugin for plugin in plugins if plugin.value.partition(":")[0].strip() == module]
         near = [plugin for plugin in plugins if _package(plugin.value) == _package(module)]

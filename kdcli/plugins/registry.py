@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 import os
-import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any
 from kdcli.errors import ConfigError, KdcliError, PluginError, nearest
 from kdcli.plugins import memory as plugin_memory
 from kdcli.plugins import metadata
-from kdcli.plugins.blame import blame, is_interrupt, is_no_memory, own
+from kdcli.plugins.blame import blame, is_interrupt, is_no_memory, note_loading, own
 from kdcli.plugins.blame import describe as describe
 from kdcli.plugins.isolate import stdout_to_stderr
 from kdcli.plugins.locate import package_folders
@@ -32,8 +32,6 @@ from kdcli.spec import Spec, bind, parse
 _PREFIX = "kdcli."
 _unreadable: list[metadata.Unreadable] = []
 """Of the last discovery."""
-_loaded: list[Plugin] = []
-"""Third-party plugins in the order in which they were first asked for."""
 
 
 @functools.cache
@@ -150,10 +148,10 @@ def load(plugin: Plugin) -> Any:
 def _load(plugin: Plugin) -> Any:
     if (wrong := metadata.malformed(plugin.value)) is not None:
         raise PluginError(f"{plugin.label} cannot be loaded: {wrong}; reinstall or uninstall {plugin.distribution}")
-    _note_loading(plugin)
+    note_loading(plugin)
     begin = time.perf_counter()
     try:
-        with stdout_to_stderr():
+        with _kept(plugin, "import"), stdout_to_stderr():
             factory = EntryPoint(name=plugin.name, value=plugin.value, group=GROUPS[plugin.kind]).load()
             version = getattr(factory, "api_version", None)
     except BaseException as error:  # a plugin may raise SystemExit or worse at import: it costs only its user
@@ -175,19 +173,6 @@ def _load(plugin: Plugin) -> Any:
             f"update {'kdcli' if version > API_VERSION else plugin.distribution}"
         )
     return factory
-
-
-def loaded() -> tuple[Plugin, ...]:
-    """Return the third-party plugins of which modules were imported, each in a package that only plugins bring."""
-    return tuple(_loaded)
-
-
-def _note_loading(plugin: Plugin) -> None:
-    """Remember a plugin before its code runs; not where its entry point names a module of somebody else's."""
-    package = plugin.value.partition(":")[0].strip().partition(".")[0]
-    known = any(other.value.partition(":")[0].strip().partition(".")[0] == package for other in _loaded)
-    if not plugin.built_in and plugin not in _loaded and (known or package not in sys.modules):
-        _loaded.append(plugin)
 
 
 def damage(error: BaseException) -> PluginError | None:
@@ -218,7 +203,7 @@ def build(kind: str, spec: Spec | str) -> Any:
     factory = load(plugin)
     given = bind(spec, factory)
     try:
-        with stdout_to_stderr(), blame(plugin, f"construction as '{spec}'"):
+        with _kept(plugin, "construction", seeds=False), stdout_to_stderr(), blame(plugin, f"construction as '{spec}'"):
             made = factory(**given)
     except KdcliError:
         raise
@@ -228,6 +213,15 @@ def build(kind: str, spec: Spec | str) -> Any:
         raise PluginError(f"{kind} '{spec}' of {plugin.distribution} failed: {describe(error)}") from error
     own(made, plugin)
     return made
+
+
+def _kept(plugin: Plugin, doing: str, *, seeds: bool = True) -> AbstractContextManager[None]:
+    """Put back what somebody else's plugin changes around it; kdcli's own are trusted."""
+    if plugin.built_in:
+        return nullcontext()
+    from kdcli.plugins.surroundings import kept
+
+    return kept(f"{doing} of {plugin.label}", seeds=seeds)
 
 
 def recipe_path(plugin: Plugin) -> Path:

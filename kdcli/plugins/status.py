@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -102,15 +104,30 @@ def probe(plugin: Plugin, seconds: float) -> tuple[str | None, float]:
         command = [sys.executable, "-P", "-m", "kdcli.plugins.probe", plugin.kind, plugin.address, str(answer)]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.DEVNULL, timeout=seconds, check=False)
+                                  stderr=subprocess.DEVNULL, timeout=seconds, check=False, env=same_path())
         except subprocess.TimeoutExpired:
             return f"takes longer than {seconds:g} s to import", time.perf_counter() - begin
         took = time.perf_counter() - begin
         try:
             document = json.loads(answer.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return f"ends the process with code {done.returncode} when imported", took
+            return f"{ended(done.returncode)} when imported", took
     return document["error"], float(document["seconds"])
+
+
+def ended(code: int) -> str:
+    """Say how a process ended that should not have."""
+    if code >= 0:
+        return f"ends the process with code {code}"
+    try:
+        return f"crashes the process with {signal.Signals(-code).name}"
+    except ValueError:
+        return f"crashes the process with signal {-code}"
+
+
+def same_path() -> dict[str, str]:
+    """Return the environment for another Python that is to find the modules which this one finds."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
 
 
 def static_error(plugin: Plugin) -> str | None:

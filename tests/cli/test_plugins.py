@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from kdcli.cli.app import app
 from kdcli.errors import ConfigError, PluginError, WeightsError
 from kdcli.plugins import registry
+from kdcli.plugins import status as plugin_status
 from kdcli.scaffold import new_package
 
 EXITS = BROKEN["exits"]
@@ -157,6 +158,34 @@ def test_check_of_what_does_not_load_is_a_finding(here: Path) -> None:
     done, (report,) = checked("e")
     assert isinstance(done.exception, PluginError)
     assert [check["name"] for check in report["checks"]] == ["loads"]
+
+
+CRASHES = {"exits": "os._exit(0)", "aborts": "os.abort()"}
+
+
+@pytest.mark.parametrize("name", sorted(CRASHES))
+def test_a_crash_at_import_is_found_by_check_and_list(here: Path, name: str) -> None:
+    source = f"import os\n{CRASHES[name]}\n"
+    distribution(here, "kdbroken-crash", {"losses": {"crash": "kdbroken_crash:Thing"}}, {"kdbroken_crash.py": source})
+    done, (report,) = checked("crash")
+    assert isinstance(done.exception, PluginError)
+    (found,) = report["checks"]
+    how = {"exits": "ends the process with code 0", "aborts": "crashes the process with SIGABRT"}[name]
+    assert found["name"] == "loads"
+    assert found["detail"] == f"loss 'crash' of kdbroken-crash 1.0 {how} when imported"
+    (remembered,) = [s for s in plugin_status.glance(plugin_status.listed("loss")) if s.name == "crash"]
+    assert (remembered.status, remembered.error) == ("broken", f"{how} when imported")
+    (tried,) = plugin_status.check([registry.find("loss", "crash")])
+    assert (tried.status, tried.error) == ("broken", f"{how} when imported")
+
+
+def test_a_crash_in_the_middle_of_a_check_is_a_finding(here: Path) -> None:
+    source = OFF.replace("        target, valid", "        import os; os._exit(0)\n        target, valid")
+    distribution(here, "thirdparty-off", {"losses": {"off": "thirdparty_off:Thing"}}, {"thirdparty_off.py": source})
+    done, (report,) = checked("off")
+    assert isinstance(done.exception, PluginError)
+    assert [check["name"] for check in report["checks"]] == ["survives"]
+    assert "loss 'off' of thirdparty-off 1.0 ends the process with code 0 while" in report["checks"][0]["detail"]
 
 
 def test_check_passes_over_what_needs_weights_but_not_when_it_is_alone(here: Path) -> None:

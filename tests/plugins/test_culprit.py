@@ -32,8 +32,9 @@ class Thing:
     def terms(self, ctx):
         return {{"odd": Odd.apply(ctx.student.out.depth.mean())}}
 """
-RUN = ("distill", "--recipe", "plain", "--teacher", "ground-truth", "--student", "mobilenet,width=0.35", "--loss", "odd=1.0",
-       "--data", "sim:blocks,count=8", "--size", "32x48", "--batch-size", "2", "--steps", "2", "--no-twin")
+RUN = ("distill", "--recipe", "plain", "--teacher", "ground-truth", "--student", "mobilenet,width=0.35",
+       "--loss", "odd=1.0", "--data", "sim:blocks,count=8", "--size", "32x48", "--batch-size", "2",
+       "--steps", "2", "--no-twin")
 
 
 @pytest.mark.parametrize("error", ["SystemExit(0)", "BrokenPipeError()", "KeyboardInterrupt()"])

@@ -16,6 +16,7 @@ from kdcli.config import RunConfig, StageConfig
 from kdcli.errors import ConfigError
 from kdcli.files import sha256_of
 from kdcli.networks.untouched import untouched
+from kdcli.plugins.surroundings import kept_by_plugins
 from kdcli.students.files import save_student
 from kdcli.training.batches.feed import Feed, RenderCache
 from kdcli.training.batches.teacher_cache import make
@@ -184,7 +185,7 @@ def _train_variant(
             run.log_step(log)
             progress.step(log)
 
-        with untouched(shop.teachers(stage)):
+        with untouched(shop.teachers(stage)), kept_by_plugins(f"stage '{stage.name}'"):
             state = loop.train(
                 stage,
                 task,
