@@ -1,4 +1,4 @@
-"""Run the kit on somebody else's plugin in a process of its own, which it may end or crash without taking this one along.
+"""Run the kit on somebody else's plugin in a process of its own, which it may end or crash without this one.
 
 ``python -m kdcli.testing.isolated SPEC KIND SEED ANSWER.json`` is that process.
 """
@@ -18,6 +18,7 @@ from kdcli.errors import DataError, KdcliError, PluginError, SpecError, WeightsE
 from kdcli.files import write_json
 from kdcli.plugins import memory as plugin_memory
 from kdcli.plugins import status as plugin_status
+from kdcli.plugins.blame import describe
 from kdcli.plugins.info import owners
 from kdcli.plugins.registry import Plugin
 from kdcli.testing.report import FAILED, SKIPPED, Check, Report
@@ -38,7 +39,8 @@ def check_isolated(text: str, kind: str | None = None, *, seed: int = 0) -> list
         except (SpecError, DataError, WeightsError) as error:  # it cannot be made from this spec: no failure of its
             if len(found) == 1:
                 raise
-            report = Report(kind=plugin.kind, name=text, checks=(Check(name="made", outcome=SKIPPED, detail=str(error)),))
+            passed_over = Check(name="made", outcome=SKIPPED, detail=str(error))
+            report = Report(kind=plugin.kind, name=text, checks=(passed_over,))
         reports.append(replace(report, name=text))
     return reports
 
@@ -87,7 +89,7 @@ def main(addressed: str, kind: str, seed: int, answer: Path) -> None:
         known = next(c for c in type(error).__mro__ if c.__module__ == errors.__name__)
         document = {"error": [known.__name__, str(error)]}
     except Exception as error:
-        document = {"error": [PluginError.__name__, f"the check of '{addressed}' failed: {type(error).__name__}: {error}"]}
+        document = {"error": [PluginError.__name__, f"the check of '{addressed}' failed: {describe(error)}"]}
     write_json(answer, document)
 
 
