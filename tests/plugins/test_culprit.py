@@ -9,7 +9,7 @@ from throwaway import distribution, run_kdcli
 
 LOSS = """
 import torch
-from kdcli.types import Needs
+from kdcli.types import ANY_KIND, Needs
 
 
 class Odd(torch.autograd.Function):
@@ -24,8 +24,7 @@ class Odd(torch.autograd.Function):
 
 class Thing:
     api_version = {version}
-    needs = Needs()
-    min_value = 0.0
+    needs = Needs(kinds=ANY_KIND)
     value_at_equality = 0.0
     invariances = frozenset()
 

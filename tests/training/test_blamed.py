@@ -18,8 +18,9 @@ from kdcli.plugins.plugin import Plugin
 from kdcli.training.batches.feed import Feed
 from kdcli.training.run.workshop import Workshop
 from kdcli.training.step.context import ModelView
+from kdcli.training.step.parts import LossPart
 from kdcli.training.step.task import DistillTask
-from kdcli.types import Batch, Needs, Sample
+from kdcli.types import ANY_KIND, Batch, Needs, Sample
 
 CPU = torch.device("cpu")
 Resolve = Callable[..., RunConfig]
@@ -121,10 +122,9 @@ def test_a_worker_that_ends_is_told_with_its_source(owned: bool, kind: type[Kdcl
 class OddLoss(nn.Module):
     """A loss that does what it is told to do, where it is told to."""
 
-    api_version: ClassVar[int] = 1
-    needs = Needs()
-    min_value = 0.0
-    invariances: frozenset[str] = frozenset({"none"})
+    api_version: ClassVar[int] = 2
+    needs = Needs(kinds=ANY_KIND)
+    invariances: frozenset[str] = frozenset()
 
     def __init__(self, place: str, act: Callable[[], Any]) -> None:
         super().__init__()
@@ -140,8 +140,8 @@ class OddLoss(nn.Module):
     def terms(self, ctx: Any) -> Any:
         return self._at("terms") or {"x": ctx.student.out.depth.mean()}
 
-    def task_weight(self, ctx: Any) -> Tensor | None:
-        return self._at("task_weight")  # type: ignore[no-any-return]
+    def pixel_weight(self, ctx: Any) -> Tensor | None:
+        return self._at("pixel_weight")  # type: ignore[no-any-return]
 
     def inner_parameters(self) -> Any:
         return self._at("inner_parameters") or self.critic.parameters()
@@ -155,13 +155,14 @@ def run(tiny: Resolve, losses: dict[str, tuple[float, Any]], mixers: list[Any]) 
     shop = Workshop(config=tiny(), device=CPU)
     stage = shop.config.main
     student, _ = shop.student()
-    task_loss = shop.task(stage, student, None).losses["l1"][1]
-    task = DistillTask(stage, student, shop.teachers(stage), losses, mixers, task_loss, seed=1, device=CPU)
+    task_loss = shop.task(stage, student, None).losses[0].loss
+    parts = [LossPart(name=name, weight=weight, loss=loss) for name, (weight, loss) in losses.items()]
+    task = DistillTask(stage, student, shop.teachers(stage), parts, mixers, task_loss, seed=1, device=CPU)
     task.build(shop.first(stage))
     task(next(shop.feed(stage).batches(0, 1)), 0, 6)
 
 
-@pytest.mark.parametrize("place", ["build", "terms", "task_weight", "inner_parameters", "inner_loss"])
+@pytest.mark.parametrize("place", ["build", "terms", "pixel_weight", "inner_parameters", "inner_loss"])
 def test_each_call_into_a_loss_names_it(tiny: Resolve, place: str) -> None:
     loss = OddLoss(place, throw(SystemExit(0)))
     own(loss, plugin("loss"))
