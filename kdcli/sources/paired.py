@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kdcli.errors import ConfigError, DataError
-from kdcli.images import like, read_picture, read_stored
+from kdcli.images import like, read_picture, read_stored, turn
 from kdcli.sources.checks import survey
 from kdcli.sources.cuts import Cut
 from kdcli.sources.instances import read_instances, resize_instances
@@ -67,7 +67,10 @@ class PairSource(OfFiles):
             stored = read_stored(pair.depth)
             depth, valid = stored.metres(self.scale_of(pair))
             if pair.mask is not None:
-                valid = valid & read_mask(pair.mask, (depth.shape[-2], depth.shape[-1]), pair.depth)
+                own = (depth.shape[-2], depth.shape[-1])
+                # A mask is stored like the numbers of its map, which the map's own metadata may have turned.
+                mask = read_mask(pair.mask, own[::-1] if stored.turned >= 5 else own, pair.depth)
+                valid = valid & turn(mask, stored.turned)
                 depth = depth * valid
             if stored.turned == 1:  # else its own metadata turned it
                 depth, valid = (like(one, turned, (height, width)) for one in (depth, valid))

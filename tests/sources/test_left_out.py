@@ -163,6 +163,21 @@ def test_arrays_that_may_be_masks_are_named(tmp_path: Path, photo: Any) -> None:
     assert message.endswith("may be masks and are not used: confidence")
 
 
+def test_a_mask_turns_with_the_photograph(tmp_path: Path, photo: Any, depth16: Any) -> None:
+    photo(tmp_path / "rgb" / "0.jpg")
+    tag = Image.Exif()
+    tag[0x0112] = 6
+    Image.fromarray(np.zeros((12, 16, 3), np.uint8)).save(tmp_path / "rgb" / "0.jpg", exif=tag)
+    depth16(tmp_path / "depth" / "0.png")
+    good = np.ones((12, 16), bool)
+    good[0, :4] = False  # the top left of the stored pixels is the top right of the upright ones
+    np.save(tmp_path / "depth" / "0_mask.npy", good)
+    sample: Any = load_source(f"rgbd:{tmp_path}")[0]
+    assert sample.image.shape[1:] == sample.valid.shape[1:] == (16, 12)
+    assert (~sample.valid[0]).nonzero().tolist() == [[i, 11] for i in range(4)]
+    assert (sample.depth[~sample.valid] == 0).all()
+
+
 def test_a_mask_of_another_size(tmp_path: Path, photo: Any, depth16: Any) -> None:
     pairs(tmp_path, photo, depth16, n=1)
     depth16(tmp_path / "depth" / "0_mask.png", height=6, width=8)

@@ -121,6 +121,7 @@ def test_focal_lengths_that_cannot_be(rooms: Path, focal: str) -> None:
         ("my room/a.jpg d.png large", "names with blanks in quotes"),
         ("image,depth\na.jpg,d.png,5", "line 2 has 3 fields, its first line names 2"),
         ("a\0b.jpg d.png", "is not text"),
+        ("a.jpg d.png\na.jpg " + "d" * 400 + ".png", r"line 2 has a name of 404 letters, 'dddd"),
     ],
 )
 def test_other_forms_name_their_line(tmp_path: Path, text: str, words: str) -> None:

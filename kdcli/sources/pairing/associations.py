@@ -9,7 +9,7 @@ from kdcli.errors import DataError
 from kdcli.images import IMAGE_SUFFIXES
 from kdcli.sources.lists import Locator
 from kdcli.sources.matching import match_times
-from kdcli.sources.texts.lines import split_words
+from kdcli.sources.texts.lines import check_name, split_words
 from kdcli.sources.texts.numbers import number_of, read_lines
 
 _ASSOCIATIONS = ("associations.txt", "association.txt", "associate.txt", "assoc.txt")
@@ -36,6 +36,8 @@ def associated(folder: Path) -> Files:
             if (time := number_of(word)) is not None and not math.isfinite(time):
                 raise DataError(f"'{path}' line {number} has the time {word}; write {form}")
         first, second = words[1], words[3]
+        for word in (first, second):
+            check_name(word, f"'{path}' line {number}")
         if "depth" in first.lower() and "depth" not in second.lower():
             first, second = second, first
         found.append((image_at(first), at(second)))
@@ -69,5 +71,6 @@ def _rows(path: Path) -> list[tuple[int, list[str]]]:
 def _time(path: Path, number: int, words: list[str]) -> float:
     time = number_of(words[0])
     if len(words) == 2 and time is not None and math.isfinite(time):
+        check_name(words[1], f"'{path}' line {number}")
         return time
     raise DataError(f"'{path}' line {number} is '{' '.join(words)[:60]}'; write 'time file'")

@@ -16,7 +16,7 @@ from kdcli.sources.pairing.beside import by_ending, one_of_each, split_masks
 from kdcli.sources.pairing.left_out import LeftOut, names
 from kdcli.sources.pairing.unread import endings_of, not_read, unread_of
 from kdcli.sources.roles import DEPTH_WORDS, INSTANCE_WORDS, Role, has_word, role_of
-from kdcli.types import Finding
+from kdcli.types import DepthKind, Finding
 
 What = Literal["depths", "instances"]
 _WORDS = {"depths": DEPTH_WORDS, "instances": INSTANCE_WORDS}
@@ -114,18 +114,16 @@ def _apart(
 
 
 def about_predictions(predicted: Sequence[Path]) -> list[Finding]:
-    """Say that depth maps are predictions, and what their sidecar says that does not fit how they are read."""
+    """Say that depth maps are predictions, and of what kind where that is no depth in metres."""
     if not predicted:
         return []
     path = predicted[0]
     sidecar = read_json(path.with_name(path.stem.removesuffix(".depth") + ".json"))
-    kind, step = sidecar.get("depth_kind"), sidecar.get("step")
-    said, level = f"{len(predicted)} depth maps are predictions of kdcli, not measurements: {names(predicted)}", "info"
-    if kind != "metric":
-        said, level = f"{said}; they are {str(kind)[:40]}, which has no metres", "warning"
-    elif path.suffix == ".png" and isinstance(step, (int, float)) and step > 0 and abs(step * 1000 - 1) > 1e-6:
-        said = f"{said}; their scale is {1 / step:g}, give scale={1 / step:g}"
-    return [Finding(level="warning" if level == "warning" else "info", message=said, path=str(path))]
+    kind = str(sidecar.get("depth_kind"))[:40]
+    said = f"{len(predicted)} depth maps are predictions of kdcli, not measurements: {names(predicted)}"
+    if kind == DepthKind.METRIC:
+        return [Finding(level="info", message=said, path=str(path))]
+    return [Finding(level="warning", message=f"{said}; they are {kind}, which has no metres", path=str(path))]
 
 
 def _none(what: What, folder: Path, maps: list[Path], unread: list[Path], images: Sequence[Path]) -> DataError:

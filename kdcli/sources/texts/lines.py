@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ _QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'|([^\s,;]+)")
 _ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,5}$")
 _SIGNS = re.compile(r"[\s,;]+")
 _MASK_FOLDERS = frozenset({"mask", "masks"})
+_LONGEST_NAME, _LONGEST_PATH = 255, 4000
 _ABSENT = frozenset({"none", "null", "-", ""})
 _COLUMNS = {Role.IMAGE: "image", Role.DEPTH: "depth", Role.MASK: "mask"}
 
@@ -164,8 +166,10 @@ def _row(fields: Sequence[str], columns: Sequence[str], number: int, where: str)
 
 def _made(image: str, depth: str | None, focal: float | None, paths: Sequence[str], number: int, where: str) -> Line:
     """Return a line; of further paths the first that is called a mask is one."""
-    if not image or "\0" in image:
+    if not image:
         raise DataError(f"{where} names no image; write lines of {FORM}")
+    for path in (image, depth, *paths):
+        check_name(path or "", where)
     if depth and (_role(image), _role(depth)) == (Role.DEPTH, Role.IMAGE):  # some write the depth first
         image, depth = depth, image
     files = [path for path in paths if _given(path)]
@@ -181,6 +185,16 @@ def _role(path: str) -> Role:
     folder, _, file = path.rpartition("/")
     own = role_of(file.rpartition(".")[0])
     return own if own is not Role.NONE else role_of(folder.rpartition("/")[2])
+
+
+def check_name(path: str, where: str) -> None:
+    """Refuse a path that no file can have.
+
+    Raises:
+        DataError: a part of it, or all of it, is too long.
+    """
+    if len(path) > _LONGEST_PATH or any(len(os.fsencode(part)) > _LONGEST_NAME for part in path.split("/")):
+        raise DataError(f"{where} has a name of {len(path)} letters, '{path[:40]}...'; no file is called so")
 
 
 def _is_mask(path: str) -> bool:
