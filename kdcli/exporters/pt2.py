@@ -12,13 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, WeightsError
-from kdcli.exporters.archive import check_archive
 from kdcli.exporters.trace import silence, trace
 from kdcli.files import is_lfs_pointer
+from kdcli.guard.archive import NOTES, read_archive
 from kdcli.protocols import API_VERSION
-
-_NOTES = "kdcli.json"
-"""The extra file in the archive that holds the metadata."""
 
 
 class Pt2Exporter:
@@ -39,7 +36,7 @@ class Pt2Exporter:
         content = io.BytesIO()  # torch's own writer aborts the process when the disk is full
         try:
             with silence():
-                torch.export.save(program, content, extra_files={_NOTES: json.dumps(dict(metadata))})
+                torch.export.save(program, content, extra_files={NOTES.removeprefix("extra/"): json.dumps(dict(metadata))})
         except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
             reason = " ".join(str(error).split())[:160]
             name = type(model).__name__
@@ -65,15 +62,13 @@ class Pt2File:
         """
         if not path.is_file() or is_lfs_pointer(path):
             raise WeightsError(f"'{path}' is no exported file; check the path, or run `git lfs pull` in its repository")
-        check_archive(path)
+        archive, self.metadata = read_archive(path)
         self._path = path
-        notes: dict[str, Any] = {_NOTES: ""}
         try:
             with silence():
-                program = torch.export.load(path, extra_files=notes)
+                program = torch.export.load(archive)
             shape = next(n.meta["val"].shape for n in program.graph.nodes if (n.op, n.name) == ("placeholder", "image"))
             self._module = program.module()
-            self.metadata: dict[str, str] = json.loads(notes[_NOTES] or "{}")
         except Exception as error:  # a damaged archive surfaces in many ways
             reason = " ".join(str(error).split())[:160] or type(error).__name__
             raise WeightsError(f"'{path}' is no exported program to be run ({reason}); export it again") from error
