@@ -69,11 +69,12 @@ class Pt2File:
                 program = torch.export.load(archive)
             shape = next(n.meta["val"].shape for n in program.graph.nodes if (n.op, n.name) == ("placeholder", "image"))
             self._module = program.module()
+            count = len(program.graph_signature.user_outputs)
         except Exception as error:  # a damaged archive surfaces in many ways
             reason = " ".join(str(error).split())[:160] or type(error).__name__
             raise WeightsError(f"'{path}' is no exported program to be run ({reason}); export it again") from error
         self.batch: int | None = shape[0] if isinstance(shape[0], int) else None
-        self.outputs: tuple[str, ...] = tuple(json.loads(self.metadata.get("outputs", '["depth"]')))
+        self.outputs: tuple[str, ...] = _outputs(self.metadata, count, path)
         self.size: tuple[int, int] | None = (shape[2], shape[3]) if isinstance(shape[2], int) else None
 
     def __call__(self, image: Tensor) -> Tensor:
@@ -101,3 +102,19 @@ class Pt2File:
             ) from error
         tensors = given if isinstance(given, tuple | list) else (given,)
         return {name: one.to(image.device) for name, one in zip(self.outputs, tensors, strict=True)}
+
+
+def _outputs(notes: Mapping[str, str], count: int, path: Path) -> tuple[str, ...]:
+    """Return the names of what a program gives, as its metadata says.
+
+    Raises:
+        WeightsError: it gives another number of them, or no depth.
+    """
+    said = notes.get("outputs", '["depth"]')
+    try:
+        names = json.loads(said)
+    except (ValueError, RecursionError):
+        names = None
+    if names not in (["depth"], ["depth", "std", "entropy"]) or len(names) != count:
+        raise WeightsError(f"'{path}' says that its outputs are {said[:60]}, which does not fit it; export it again")
+    return tuple(names)
