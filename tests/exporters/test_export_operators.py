@@ -15,7 +15,7 @@ from kdcli.guard.operators import PURE
 
 LIGHT = ("mobilenet", "fastdepth", "tie-kd,backbone=resnet18,head=response", "timm:resnet18")
 HEAVY = (
-    "guidedepth", "guidedepth,size=small", "midas-small", "tie-kd", "tie-kd,backbone=resnet50", "adabins", "mff", "hu2019",
+    "guidedepth", "guidedepth,size=s", "midas-small", "tie-kd", "tie-kd,backbone=resnet50", "adabins", "mff", "hu2019",
     "fcrn", "bts", "bts,backbone=resnet50", "depthformer,backbone=swin-t", "timm:efficientvit_b0", "timm:convnext_atto",
     "timm:edgenext_xx_small", "timm:focalnet_tiny_srf",
 )  # fmt: skip
