@@ -57,7 +57,7 @@ def _plain(text: str, rule: Rule) -> str | None:
         return None
     try:
         tree = ast.parse(text.strip(), mode="eval").body
-        todo = [(tree, 0)]
+        todo: list[tuple[ast.AST, int]] = [(tree, 0)]
         while todo:
             node, depth = todo.pop()
             children = rule(node)

@@ -25,7 +25,8 @@ def bytes_of(tensor: Any) -> int:
     """
     if tensor.data_type not in _BITS or any(not 0 <= side < 2**48 for side in tensor.dims):
         raise Refused(f"declares '{tensor.name[:60]}' of type {tensor.data_type} and sizes {list(tensor.dims)[:8]}")
-    return -(-math.prod(tensor.dims) * _BITS[tensor.data_type] // 8)
+    count: int = math.prod(tensor.dims)
+    return -(-count * _BITS[tensor.data_type] // 8)
 
 
 def check_tensor(tensor: Any) -> None:
