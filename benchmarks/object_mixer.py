@@ -42,7 +42,7 @@ from kdcli.devices import choose
 from kdcli.mixers.object import ObjectMixer
 from kdcli.sources import load_source
 from kdcli.spec import parse_size
-from kdcli.training.mix_context import mix_step
+from kdcli.training.step.mixing import mix_step
 from kdcli.types import Batch
 
 OBJECTS, MIN_AREA, MAX_AREA = 4, 0.005, 0.5

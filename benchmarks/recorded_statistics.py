@@ -25,8 +25,8 @@ from kdcli.config import RunConfig, StageConfig, load
 from kdcli.devices import choose
 from kdcli.recipes import read
 from kdcli.spec import parse_size
-from kdcli.training.mix_context import apply, mix_step
-from kdcli.training.parts import Workshop, transform_network
+from kdcli.training.run.workshop import Workshop, transform_network
+from kdcli.training.step.mixing import apply, mix_step
 from kdcli.transform import Statistics, batch_norms, fit, probe_for, record
 from kdcli.transform.fit import measure
 from kdcli.transform.recorded import BATCH_NORMS

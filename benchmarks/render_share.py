@@ -16,8 +16,8 @@ from kdcli.config import load
 from kdcli.devices import choose
 from kdcli.recipes import read
 from kdcli.spec import parse_size
-from kdcli.training.feed import Feed, RenderCache
-from kdcli.training.parts import Workshop
+from kdcli.training.batches.feed import Feed, RenderCache
+from kdcli.training.run.workshop import Workshop
 
 
 def median_seconds(job: Callable[[int], object], rounds: int, device: torch.device) -> float:

@@ -26,14 +26,14 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from kdcli import registry
 from kdcli.config import RunConfig, StageConfig
 from kdcli.devices import choose
+from kdcli.maps import at_size
+from kdcli.plugins import registry
 from kdcli.spec import parse_size
-from kdcli.training.context import at_size
-from kdcli.training.mix_context import mix_step
-from kdcli.training.optim import optimizer_of
-from kdcli.training.parts import Workshop
+from kdcli.training.loop.optim import optimizer_of
+from kdcli.training.run.workshop import Workshop
+from kdcli.training.step.mixing import mix_step
 from kdcli.transform import TransformNetwork, save
 
 LOSSES = (("log-l1", 1.0), ("gradient", 0.5))

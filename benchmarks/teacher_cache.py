@@ -20,15 +20,15 @@ from typing import Any
 
 import torch
 
-from kdcli import registry
 from kdcli.config import load
 from kdcli.devices import choose
+from kdcli.plugins import registry
 from kdcli.recipes import read
 from kdcli.spec import parse_size
 from kdcli.students.files import save_student
-from kdcli.training import loop
-from kdcli.training.parts import Workshop
-from kdcli.training.teacher_cache import make
+from kdcli.training.batches.teacher_cache import make
+from kdcli.training.loop import train as loop
+from kdcli.training.run.workshop import Workshop
 
 
 def train(given: argparse.Namespace, teacher: Path, cache: str, folder: Path) -> float:

@@ -19,13 +19,13 @@ from typing import Any
 
 import torch
 
-from kdcli import registry
 from kdcli.config import load
 from kdcli.devices import choose
+from kdcli.plugins import registry
 from kdcli.recipes import read
 from kdcli.spec import parse_size
 from kdcli.students.files import save_student
-from kdcli.training.dry_run import measure
+from kdcli.training.run.dry_run import measure
 
 
 def one(given: argparse.Namespace) -> dict[str, Any]:

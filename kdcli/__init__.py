@@ -9,10 +9,10 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
+from kdcli.version import __version__
+
 # onnxruntime reports to its makers unless this is set before it is imported; kdcli sends nothing anywhere.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-
-__version__ = "0.1.0"
 
 _PUBLIC = {
     "load_model": "kdcli.models",

@@ -15,8 +15,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from kdcli import __version__, plugin_status
-from kdcli.plugin_memory import cache_folder
+from kdcli.plugins import status as plugin_status
+from kdcli.plugins.memory import cache_folder
+from kdcli.version import __version__
 
 OK, WARNING, ERROR = "ok", "warning", "error"
 ESSENTIAL = ("torch", "torchvision", "numpy", "PIL", "safetensors", "timm", "onnx", "onnxscript", "onnxruntime")

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from kdcli import registry
 from kdcli.errors import ConfigError, PluginError
+from kdcli.plugins import registry
 from kdcli.protocols import DepthModel
 from kdcli.students.files import load_student
 from kdcli.teachers.run import find_student

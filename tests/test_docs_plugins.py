@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kdcli import protocols, registry, testing
+from kdcli import protocols, testing
+from kdcli.plugins import registry
 from kdcli.testing.exporters import ExporterChecks
 from kdcli.testing.losses import LossChecks
 from kdcli.testing.make import subject

@@ -23,4 +23,4 @@ def test_one_idea_a_file(file: Path) -> None:
 
 
 def test_files_are_found() -> None:
-    assert Path("kdcli/registry.py") in FILES
+    assert Path("kdcli/plugins/registry.py") in FILES

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 from throwaway import BROKEN, GOOD, distribution
 
-from kdcli import plugin_status, registry
 from kdcli.errors import ConfigError, DataError, PluginError, SpecError
+from kdcli.plugins import registry
+from kdcli.plugins import status as plugin_status
 from kdcli.spec import parse
 
 Install = Callable[..., None]
@@ -60,7 +62,7 @@ def test_discovery_and_glance_import_nothing(tmp_path: Path) -> None:
     distribution(tmp_path, "thirdparty", {"losses": {"x": "thirdparty_pkg.sub:Thing"}},
                  {"thirdparty_pkg/__init__.py": "raise RuntimeError", "thirdparty_pkg/sub.py": GOOD})
     code = (
-        "import sys; from kdcli import plugin_status as s; found = s.glance(s.listed());"
+        "import sys; from kdcli.plugins import status as s; found = s.glance(s.listed());"
         "assert [f.status for f in found if f.name == 'x'] == ['unchecked'], found;"
         "bad = {'torch', 'numpy', 'thirdparty_pkg', 'timm', 'rich'} & set(sys.modules); assert not bad, bad"
     )
@@ -154,10 +156,20 @@ def test_a_broken_plugin_is_one_error_for_its_user(
     assert ("NOISE ON STDOUT" in err and "NOISE ON THE DESCRIPTOR" in err) == (name == "noisy")
 
 
-def test_interruption_is_not_swallowed(install: Install) -> None:
-    install("kdbroken-int", {"losses": {"i": "kdbroken_int:Thing"}}, {"kdbroken_int.py": "raise KeyboardInterrupt"})
-    with pytest.raises(KeyboardInterrupt):
-        registry.build("loss", "i")
+def test_interruption_is_not_swallowed(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C during an import stays Ctrl-C; ``raise KeyboardInterrupt`` in a module is that module's fault."""
+    source = "import signal\nsignal.raise_signal(signal.SIGINT)\n"
+    install("kdbroken-int", {"losses": {"i": "kdbroken_int:Thing"}}, {"kdbroken_int.py": source})
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            registry.build("loss", "i")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert status_of("i").status == "unchecked"  # that the user had enough says nothing of the plugin
+    install("kdbroken-own", {"losses": {"o": "kdbroken_own:Thing"}}, {"kdbroken_own.py": "raise KeyboardInterrupt"})
+    with pytest.raises(PluginError, match=r"loss 'o' of kdbroken-own 1\.0 cannot be loaded: KeyboardInterrupt"):
+        registry.build("loss", "o")
 
 
 def test_a_failed_load_is_remembered_until_the_file_changes(install: Install, tmp_path: Path) -> None:

@@ -17,7 +17,6 @@ import torch
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from kdcli import __version__
 from kdcli.cache.entry import OVERHEAD
 from kdcli.cache.folder import read_manifest, refuse_other
 from kdcli.cache.identity import CacheKey
@@ -27,6 +26,7 @@ from kdcli.errors import ConfigError, DataError
 from kdcli.files import atomic, sha256_of, write_json
 from kdcli.images import opened
 from kdcli.types import DepthKind
+from kdcli.version import __version__
 
 FORMAT = "kdcli.gt-kd/1"
 MANIFEST = "kdcli.json"

@@ -16,12 +16,12 @@ from typing import Any
 
 from torch import Tensor
 
-from kdcli import __version__
 from kdcli.cache.entry import BYTES, OVERHEAD, read_entry, suffix_of, write_entry
 from kdcli.cache.identity import CacheKey
 from kdcli.cache.shown import Shown
 from kdcli.errors import ConfigError, DataError
 from kdcli.files import sha256_of, write_json
+from kdcli.version import __version__
 
 FORMAT = "kdcli.teacher-cache/1"
 

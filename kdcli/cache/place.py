@@ -15,7 +15,7 @@ from kdcli.cache.folder import CacheFolder
 from kdcli.cache.identity import CacheKey
 from kdcli.cache.shown import Shown
 from kdcli.errors import ConfigError
-from kdcli.plugin_memory import cache_folder
+from kdcli.plugins.memory import cache_folder
 from kdcli.spec import parse
 
 AUTHORS = "gt-kd"

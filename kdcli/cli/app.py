@@ -8,7 +8,6 @@ from typing import NoReturn
 
 import typer
 
-from kdcli import __version__
 from kdcli.cli import (
     cache,
     data,
@@ -30,6 +29,7 @@ from kdcli.cli import (
 from kdcli.cli.light import lighten
 from kdcli.cli.ui import complain
 from kdcli.errors import KdcliError
+from kdcli.version import __version__
 
 app = typer.Typer(
     name="kdcli",

@@ -53,7 +53,7 @@ def register(app: typer.Typer) -> None:
         What is there is kept: an interrupted call goes on where it stopped, a changed image is asked for again.
         """
         from kdcli.spec import parse_size
-        from kdcli.training.cache_set import cache_set
+        from kdcli.training.single.cache_set import cache_set
 
         with session.progress() as display:
             bar = display.add_task("teacher maps", total=None, note="")

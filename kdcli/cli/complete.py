@@ -8,14 +8,14 @@ from __future__ import annotations
 
 def plugin_kind(incomplete: str) -> list[str]:
     """Offer the kinds of plugin."""
-    from kdcli import registry
+    from kdcli.plugins import registry
 
     return [kind for kind in registry.GROUPS if kind.startswith(incomplete)]
 
 
 def plugin_name(incomplete: str) -> list[str]:
     """Offer plugins of every kind, those in the shade by their full address."""
-    from kdcli import registry
+    from kdcli.plugins import registry
 
     offered = {p.name if p.shadowed_by is None else p.address for p in registry.discover()}
     return sorted(name for name in offered if name.startswith(incomplete))
@@ -64,6 +64,6 @@ def study(incomplete: str) -> list[str]:
 
 
 def _of(kind: str, incomplete: str) -> list[str]:
-    from kdcli import registry
+    from kdcli.plugins import registry
 
     return [name for name in registry.names(kind) if name.startswith(incomplete)]

@@ -76,7 +76,7 @@ def show(
     else:
         from kdcli.config import load
         from kdcli.recipes import read
-        from kdcli.training.look import augmented
+        from kdcli.training.single.look import augmented
 
         config = load(*read(recipe or "plain"), {"data": spec, "seed": session.seed_given}, set_ or ())
         rows = count  # a small source comes round again, augmented otherwise

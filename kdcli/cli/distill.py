@@ -133,7 +133,7 @@ def distill(
 
 def _run(session: Session, config: Any, out: Path | None, resume: Path | None) -> None:
     from kdcli.cli.show import TrainingProgress, run_table
-    from kdcli.training.job import distill, resumable
+    from kdcli.training.run.job import distill, resumable
 
     config = config if resume is None else resumable(resume)
     with TrainingProgress(session) as progress:

@@ -35,10 +35,10 @@ def export(
     images: Images = None, no_verify: NoVerify = False, uncertainty: Uncertain = False,
 ) -> None:
     """Export a model, run the file, and keep it only if it gives the model's numbers."""
-    from kdcli import registry
     from kdcli.exporters.card import card_of
     from kdcli.exporters.writing import export as write
     from kdcli.models import load_model
+    from kdcli.plugins import registry
     from kdcli.predict import read_some
     from kdcli.spec import parse_size
 

@@ -69,7 +69,7 @@ def register(app: typer.Typer) -> None:
         """Fit a network that carries images into the statistics that a teacher remembers, or record these."""
         from kdcli.config import StageConfig, weights_by_name
         from kdcli.spec import parse_size
-        from kdcli.training import fit_transform as library
+        from kdcli.training.single import fit_transform as library
 
         if (out is None) == (record is None):
             raise ConfigError("give either --out FILE, to fit a transformation, or --record FILE, to record statistics")

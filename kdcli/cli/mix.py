@@ -27,7 +27,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Write a reproducible set of mixed images: PNGs, instance maps and a manifest."""
         from kdcli.spec import parse_size
-        from kdcli.training.mix_set import mix_set
+        from kdcli.training.single.mix_set import mix_set
 
         with session.progress() as display:
             bar = display.add_task("mixing", total=count, note="")

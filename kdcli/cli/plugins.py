@@ -38,7 +38,7 @@ def register(app: typer.Typer) -> None:
 
 def list_(session: Session, kind: Kind = None, check: Check = False, timeout: Timeout = 60.0) -> None:
     """List the installed plugins and their state; without --check nothing of theirs is run."""
-    from kdcli import plugin_status
+    from kdcli.plugins import status as plugin_status
 
     plugins = plugin_status.listed(_kind(kind))
     if timeout <= 0:
@@ -59,7 +59,7 @@ def list_(session: Session, kind: Kind = None, check: Check = False, timeout: Ti
 
 def info(session: Session, name: Name, kind: Kind = None) -> None:
     """Describe a plugin: where it comes from, what it is, and the keys of its spec."""
-    from kdcli.plugin_info import describe_all, lines
+    from kdcli.plugins.info import describe_all, lines
 
     found = describe_all(name, _kind(kind))
     session.result([item.row() for item in found], "\n\n".join(lines(item) for item in found))
@@ -90,7 +90,7 @@ def new(session: Session, kind: NewKind, name: NewName, out: Out = Path()) -> No
 
 
 def _kind(text: str | None) -> str | None:
-    from kdcli.registry import kind_named
+    from kdcli.plugins.registry import kind_named
 
     return None if text is None else kind_named(text)
 

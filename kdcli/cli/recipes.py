@@ -25,7 +25,8 @@ def register(app: typer.Typer) -> None:
 
 def list_(session: Session) -> None:
     """List the recipes."""
-    from kdcli import recipes, registry
+    from kdcli import recipes
+    from kdcli.plugins import registry
 
     rows = [
         (p.name, p.distribution, recipes.about(p))

@@ -26,7 +26,7 @@ def register(app: typer.Typer) -> None:
 
 def list_(session: Session, folder: Folder = Path("runs")) -> None:
     """List the runs below a folder, newest first."""
-    from kdcli.training.runs import list_runs
+    from kdcli.training.run.folder import list_runs
 
     found = list_runs(folder)
     rows = [
@@ -38,7 +38,7 @@ def list_(session: Session, folder: Folder = Path("runs")) -> None:
 
 def show(session: Session, run: Run) -> None:
     """Show a run: its state, teachers, results, and the recipe that repeats it."""
-    from kdcli.training.runs import RunFolder
+    from kdcli.training.run.folder import RunFolder
 
     opened = RunFolder.open(run)
     manifest = opened.manifest()
@@ -51,7 +51,7 @@ def show(session: Session, run: Run) -> None:
 
 def compare(session: Session, runs: Several, plot: Plot = None) -> None:
     """Compare the students of several runs, image by image where they were measured on the same ones."""
-    from kdcli.training.compare import compare_runs, plot_runs
+    from kdcli.training.run.compare import compare_runs, plot_runs
 
     document = compare_runs(runs)
     if plot is not None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
     from kdcli.config import RunConfig
-    from kdcli.training.loop import StepLog
+    from kdcli.training.loop.train import StepLog
 
 PLAIN_EVERY = 10.0
 """Seconds between progress lines where standard error is no terminal."""
@@ -103,7 +103,7 @@ def run_table(session: Session, document: dict[str, Any], config: RunConfig) -> 
 def dry_run(session: Session, config: RunConfig) -> None:
     """Print the resolved recipe with origins, and what one real step costs."""
     from kdcli.config import dump
-    from kdcli.training.dry_run import measure
+    from kdcli.training.run.dry_run import measure
 
     told = measure(config, session.device)
 

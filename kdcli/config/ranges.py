@@ -1,20 +1,60 @@
-"""Whether the keys of a stage that belong together make sense together."""
+"""Whether the values of a stage lie where they can, each and together."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
+from kdcli.config.stage import StageKeys
 from kdcli.errors import ConfigError
-
-if TYPE_CHECKING:
-    from kdcli.config.schema import StageConfig
 
 SMALLEST = 32
 """Pixels that an image has at least on either side."""
 
 
-def check_augmentation(stage: StageConfig) -> None:
+def check_stage(stage: StageKeys) -> None:
+    """Check every key of a stage that can be judged without its plugins.
+
+    Raises:
+        ConfigError: the offending value, in one line.
+    """
+    if (stage.steps is None) == (stage.epochs is None):
+        raise ConfigError(
+            f"stage '{stage.name}' needs either steps or epochs, not both; use --steps N or --epochs N"
+        )
+    for key in ("steps", "epochs", "batch_size", "accumulate", "log_every", "checkpoint_every", "network_width"):
+        value = getattr(stage, key)
+        if value is not None and value < 1:
+            raise ConfigError(f"{key}={value} of stage '{stage.name}' must be at least 1")
+    for key in ("lr", "transform_lr"):
+        if getattr(stage, key) is not None and not 0 < getattr(stage, key) < math.inf:
+            raise ConfigError(f"{key}={getattr(stage, key)} of stage '{stage.name}' must be a number above 0")
+    weights = {f"the weight of loss '{name}'": weight for name, weight in stage.losses}
+    weights |= {f"views.{name}": weight for name, weight in stage.views}
+    weights |= {f"the weight of layer '{name}'": weight for name, weight in stage.statistics_weights}
+    names = ("weight_decay", "clip", "jitter", "content", "task_weight", "workers")
+    network = ("network_layers", "statistics_first")
+    for key, value in (weights | {name: getattr(stage, name) for name in (*names, *network)}).items():
+        if not 0 <= value < math.inf:
+            raise ConfigError(f"{key}={value} of stage '{stage.name}' must be a number that is not negative")
+    teaches = any(weight for _, weight in stage.losses) or (stage.task_loss is not None and stage.task_weight)
+    if stage.train == "student" and not teaches:
+        raise ConfigError(f"stage '{stage.name}' has no loss with a weight above 0; use --loss NAME=WEIGHT")
+    if stage.views and not any(weight for _, weight in stage.views):
+        raise ConfigError(f"views of stage '{stage.name}' have no weight above 0; leave them out")
+    for key in ("ema", "warmup", "transform_share"):
+        if not 0 <= getattr(stage, key) <= 1:
+            raise ConfigError(f"{key}={getattr(stage, key)} of stage '{stage.name}' must lie in 0..1")
+    if min(stage.size) < 32:
+        raise ConfigError(f"size={stage.size[0]}x{stage.size[1]} of stage '{stage.name}' is below 32 pixels")
+    if stage.teacher_cache != "none":
+        _check_cache(stage)
+    if not stage.teachers:
+        raise ConfigError(f"stage '{stage.name}' has no teacher; use --teacher SPEC")
+    check_augmentation(stage)
+    check_schedule(stage)
+
+
+def check_augmentation(stage: StageKeys) -> None:
     """Check what moves images and what changes their looks.
 
     Raises:
@@ -43,7 +83,7 @@ def check_augmentation(stage: StageConfig) -> None:
         )
 
 
-def check_schedule(stage: StageConfig) -> None:
+def check_schedule(stage: StageKeys) -> None:
     """Check what an optimiser and its learning rate are given.
 
     Raises:
@@ -55,3 +95,15 @@ def check_schedule(stage: StageConfig) -> None:
     for key in ("start_factor", "end_factor"):
         if not 0 <= getattr(stage, key) <= 1:
             raise ConfigError(f"{key}={getattr(stage, key)} {where} must lie in 0..1: it is a share of lr")
+
+
+def _check_cache(stage: StageKeys) -> None:
+    """Refuse to keep what a teacher says of images that no two steps show alike."""
+    changed = [f"mixer {mixer}" for mixer in stage.mixers if mixer != "none"]
+    changed += [f"transform {stage.transform}"] if stage.transform != "none" else []
+    changed += ["train=transform"] if stage.train == "transform" else []
+    if changed:
+        raise ConfigError(
+            f"teacher_cache={stage.teacher_cache} of stage '{stage.name}' would keep depth of images that its "
+            f"{changed[0]} changes; leave one of the two out"
+        )

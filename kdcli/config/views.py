@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from kdcli.config.stage import StageKeys
 from kdcli.errors import ConfigError, nearest
-
-if TYPE_CHECKING:
-    from kdcli.config.schema import StageConfig
 
 VIEWS = ("plain", "mixed", "transformed")
 """Points on the way of the images: as they came, after the mixers, after the transformation network."""
 
 
-def views_there(stage: StageConfig) -> tuple[str, ...]:
+def views_there(stage: StageKeys) -> tuple[str, ...]:
     """Return the views of its images that there are in a stage."""
     exist = (True, bool(stage.mixers), stage.transform != "none")
     return tuple(name for name, there in zip(VIEWS, exist, strict=True) if there)
 
 
-def has_views(stage: StageConfig) -> bool:
+def has_views(stage: StageKeys) -> bool:
     """Whether a stage has all images that its losses are taken on."""
     return {name for name, weight in stage.views if weight} <= set(views_there(stage))
 
 
-def check_views(stage: StageConfig) -> None:
+def check_views(stage: StageKeys) -> None:
     """Check that a stage which trains the student has the images that its losses are taken on.
 
     Raises:

@@ -11,10 +11,10 @@ from typing import Any
 
 from torch import nn
 
-from kdcli import __version__
 from kdcli.errors import WeightsError
 from kdcli.students.files import read_card
 from kdcli.teachers.run import find_student
+from kdcli.version import __version__
 
 
 def describe(model: nn.Module, card: Mapping[str, Any] | None = None) -> dict[str, str]:

@@ -12,13 +12,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from kdcli import registry
 from kdcli.errors import ConfigError
 from kdcli.exporters.card import describe
 from kdcli.exporters.parity import TOLERANCE, Drift, compare, images_for
 from kdcli.exporters.quantise import AGREEMENT, quantise
 from kdcli.exporters.trace import WithSpread
 from kdcli.files import atomic, sha256_of
+from kdcli.plugins import registry
 from kdcli.protocols import Exporter
 
 DEFAULT_SIZE = (192, 256)

@@ -11,13 +11,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from kdcli import __version__
 from kdcli.colour import colourise, legend, limits_of, with_legend
 from kdcli.files import write_json
 from kdcli.images import write_depth_npy, write_depth_png, write_image
 from kdcli.predict.inputs import Frame
 from kdcli.predict.uncertain import ENDINGS, MapFiles, UncertaintyMap, write_map
 from kdcli.types import DepthKind
+from kdcli.version import __version__
 
 Format = Literal["png16", "npy", "both"]
 

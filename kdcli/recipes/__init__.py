@@ -5,8 +5,8 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from kdcli import registry
 from kdcli.errors import ConfigError, PluginError
+from kdcli.plugins import registry
 
 
 def read(name: str) -> tuple[str, str]:

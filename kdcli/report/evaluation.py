@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdcli import __version__
 from kdcli.colour import colourise, legend, limits_of, with_legend
 from kdcli.evals import uncertainty
 from kdcli.evals.examples import Example, examine
@@ -21,6 +20,7 @@ from kdcli.evals.results import Result
 from kdcli.evals.sparsification import REMOVED
 from kdcli.report.html import Block, Curves, Facts, Gallery, Picture, Section, Table, Text, write_report
 from kdcli.report.tables import Rows, condition_rows, metric_rows, paired_rows, skipped_rows, uncertainty_rows
+from kdcli.version import __version__
 
 _READING = (
     "Values are means over images with a 95 % bootstrap interval over images in brackets. silog is 100 times the root "

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from string import Template
 
-from kdcli import __version__, registry
 from kdcli.errors import ConfigError
 from kdcli.files import write_text
+from kdcli.plugins import registry
+from kdcli.version import __version__
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")

@@ -19,8 +19,8 @@ def load_source(spec: str | Spec) -> Source:
         returns no source. DataError: files that are missing or broken.
     """
     from kdcli.errors import PluginError
+    from kdcli.plugins.registry import build
     from kdcli.protocols import Source
-    from kdcli.registry import build
 
     source = build("source", spec)
     if not isinstance(source, Source):

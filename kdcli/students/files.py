@@ -9,9 +9,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kdcli import __version__, registry
 from kdcli.errors import WeightsError
+from kdcli.plugins import registry
 from kdcli.types import DepthKind
+from kdcli.version import __version__
 from kdcli.weights import load_into, load_state, read_metadata, save
 
 CARD = "kdcli.student"

@@ -7,9 +7,10 @@ from pathlib import Path
 import torch
 
 from kdcli.study.cells import Job
-from kdcli.training.feed import RenderCache
-from kdcli.training.job import Progress, RunResult, distill
-from kdcli.training.loop import StepLog
+from kdcli.training.batches.feed import RenderCache
+from kdcli.training.loop.train import StepLog
+from kdcli.training.run.job import RunResult, distill
+from kdcli.training.run.progress import Progress
 
 
 def attempt(job: Job, out: Path, device: torch.device | str, progress: Progress, cache: RenderCache) -> RunResult:

@@ -70,7 +70,7 @@ def _job(cells: Sequence[Cell], out: Path, only: Sequence[str]) -> Job:
 
 
 def _state(cell: Cell, out: Path) -> State:
-    from kdcli.training.runs import RunFolder
+    from kdcli.training.run.folder import RunFolder
 
     folder = out / cell.folder
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):

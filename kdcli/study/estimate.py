@@ -43,7 +43,7 @@ def expect(study: Study, out: Path, device: torch.device) -> list[Expected]:
     Raises:
         KdcliError: whatever a run would refuse.
     """
-    from kdcli.training.dry_run import measure
+    from kdcli.training.run.dry_run import measure
 
     measured: dict[str, list[dict[str, Any]]] = {}
     rows = []

@@ -29,9 +29,10 @@ import torch
 from kdcli.errors import TrainingError
 from kdcli.study.attempt import attempt, headline
 from kdcli.study.cells import Job
-from kdcli.training.feed import CACHE_BYTES, RenderCache
-from kdcli.training.job import Progress, RunResult
-from kdcli.training.loop import StepLog, stop_requests
+from kdcli.training.batches.feed import CACHE_BYTES, RenderCache
+from kdcli.training.loop.train import StepLog, stop_requests
+from kdcli.training.run.job import RunResult
+from kdcli.training.run.progress import Progress
 
 TOLD_EVERY = 1.0
 """Seconds between two steps that a process tells of."""

@@ -29,11 +29,12 @@ from kdcli.study.cells import Job, jobs
 from kdcli.study.grid import Study
 from kdcli.study.pool import run_in_processes
 from kdcli.study.teachers import measure_teachers
-from kdcli.training.environment import environment
-from kdcli.training.feed import RenderCache
-from kdcli.training.job import Progress, RunResult, Silent
-from kdcli.training.parts import Workshop
-from kdcli.training.runs import only_one
+from kdcli.training.batches.feed import RenderCache
+from kdcli.training.run.environment import environment
+from kdcli.training.run.folder import only_one
+from kdcli.training.run.job import RunResult
+from kdcli.training.run.progress import Progress, Silent
+from kdcli.training.run.workshop import Workshop
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

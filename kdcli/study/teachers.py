@@ -15,7 +15,7 @@ from kdcli.study.rows import Interval, TeacherRow
 if TYPE_CHECKING:
     import torch
 
-    from kdcli.training.job import Progress
+    from kdcli.training.run.progress import Progress
 
 
 def teacher_key(config: RunConfig) -> str:

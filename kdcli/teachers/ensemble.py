@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from kdcli import registry
 from kdcli.errors import ConfigError, PluginError, SpecError
 from kdcli.networks.read_out import own_map, read_out_of, resize_map
+from kdcli.plugins import registry
 from kdcli.protocols import API_VERSION, DepthModel
 from kdcli.types import Batch, DepthKind, Prediction, Provenance, ReadOut, Tap
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from kdcli import registry, testing
+from kdcli import testing
 from kdcli.errors import DataError, PluginError, SpecError, WeightsError
-from kdcli.plugin_info import owners
+from kdcli.plugins import registry
+from kdcli.plugins.info import owners
 from kdcli.spec import Spec
 from kdcli.testing.report import FAILED, SKIPPED, Check, Report
 

@@ -52,9 +52,9 @@ class LossChecks(LossBench):
         """Expect the declared members."""
         self.it.check_version()
         loss = self.it.build()
-        expect(isinstance(loss, Loss), "lacks one of needs, min_value, invariances, terms(ctx)")
+        expect(isinstance(loss, Loss), "lacks one of needs, value_at_equality, invariances, terms(ctx)")
         expect(isinstance(loss.needs, Needs), f"needs is {type(loss.needs).__name__}, not kdcli.types.Needs")
-        expect(isinstance(loss.min_value, int | float), f"min_value is {loss.min_value!r}, not a number")
+        expect(isinstance(loss.value_at_equality, int | float), f"value_at_equality is {loss.value_at_equality!r}, not a number")
         known = {"scale", "shift", "none"}
         expect(isinstance(loss.invariances, frozenset) and loss.invariances <= known,
                f"invariances is {loss.invariances!r}, not a frozenset of scale, shift, none")
@@ -77,15 +77,15 @@ class LossChecks(LossBench):
         return ", ".join(f"{name} {value.item():.4g}" for name, value in terms.items())
 
     def equality(self) -> str:
-        """Expect ``min_value`` where student and teacher agree, with finite gradients."""
+        """Expect ``value_at_equality`` where student and teacher agree, with finite gradients."""
         loss = self.it.build()
-        if math.isnan(loss.min_value):
-            raise Skip("min_value is declared undefined (nan)")
+        if math.isnan(loss.value_at_equality):
+            raise Skip("value_at_equality is declared undefined (nan)")
         teacher = self.toy(loss, seed=2)
         ctx = self.context(loss, student=copy.deepcopy(teacher), teacher=teacher)
         value = self.total(self.built(loss, ctx), ctx)
-        expect(abs(value.item() - loss.min_value) <= 1e-4 * max(1.0, abs(loss.min_value)),
-               f"is {value.item():.6g} where student == teacher, but min_value is {loss.min_value:g}")
+        expect(abs(value.item() - loss.value_at_equality) <= 1e-4 * max(1.0, abs(loss.value_at_equality)),
+               f"is {value.item():.6g} where student == teacher, but value_at_equality is {loss.value_at_equality:g}")
         gradients_finite(value, ctx)
         return f"{value.item():.4g}"
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from kdcli import registry
+from kdcli.plugins import registry
 from kdcli.protocols import API_VERSION
 from kdcli.spec import parse
 from kdcli.testing.report import expect

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from kdcli import config, registry
+from kdcli import config
+from kdcli.plugins import registry
 from kdcli.spec import bind, parse
 from kdcli.testing.report import Report, Skip, Test, expect, run
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kdcli.errors import ConfigError, PluginError, nearest
-from kdcli.registry import describe
+from kdcli.plugins.registry import describe
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 

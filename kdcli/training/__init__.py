@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 __all__ = ["distill"]
 
 if TYPE_CHECKING:
-    from kdcli.training.job import distill as distill
+    from kdcli.training.run.job import distill as distill
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        return getattr(importlib.import_module("kdcli.training.job"), name)
+        return getattr(importlib.import_module("kdcli.training.run.job"), name)
     raise AttributeError(f"module 'kdcli.training' has no attribute '{name}'")

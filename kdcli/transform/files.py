@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kdcli import __version__
 from kdcli.errors import ConfigError, WeightsError
 from kdcli.files import atomic, is_lfs_pointer
 from kdcli.transform.network import TransformNetwork
+from kdcli.version import __version__
 
 FORMAT = "kdcli.transform/1"
 

@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdcli import __version__
 from kdcli.errors import ConfigError, WeightsError
 from kdcli.networks.taps import INPUT, TapReader, locate
 from kdcli.transform.statistics import BatchNormProbe, Norm, Probe, Target, batch_norms
 from kdcli.types import Batch
+from kdcli.version import __version__
 from kdcli.weights import load_state, read_metadata, save
 
 FORMAT = "kdcli.statistics/1"

@@ -11,10 +11,10 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from kdcli import registry
 from kdcli.cli import evaluate
 from kdcli.errors import ConfigError, DataError, KdcliError, PluginError
 from kdcli.evals.protocol import PROTOCOLS
+from kdcli.plugins import registry
 from kdcli.students.files import save_student
 
 NAMES = {"abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog", "delta1", "delta2", "delta3"}

@@ -95,7 +95,7 @@ def test_flags_and_settings_are_what_a_dry_run_shows(recipe: str, tmp_path: Path
 
 
 def test_an_interrupted_run_goes_on(recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from kdcli.training.runs import RunFolder
+    from kdcli.training.run.folder import RunFolder
 
     logged = RunFolder.log_step
 

@@ -19,8 +19,8 @@ import pytest
 import torch
 from PIL import Image
 
-from kdcli import registry
 from kdcli.cli import app
+from kdcli.plugins import registry
 from kdcli.students.files import save_student
 
 Run = Callable[..., tuple[int, str, str]]

@@ -15,12 +15,12 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
-from kdcli import registry
 from kdcli.cli import fit_transform, mix
 from kdcli.errors import ConfigError, KdcliError, PluginError
+from kdcli.plugins import registry
 from kdcli.students.files import save_student
-from kdcli.training import mix_set
 from kdcli.training.seeds import seeded
+from kdcli.training.single import mix_set
 from kdcli.transform import load
 
 app = typer.Typer()

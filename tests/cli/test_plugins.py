@@ -13,9 +13,9 @@ import pytest
 from throwaway import BROKEN, GOOD, broken_ones, distribution, run_kdcli
 from typer.testing import CliRunner, Result
 
-from kdcli import registry
 from kdcli.cli.app import app
 from kdcli.errors import ConfigError, PluginError, WeightsError
+from kdcli.plugins import registry
 from kdcli.scaffold import new_package
 
 EXITS = BROKEN["exits"]
@@ -100,8 +100,8 @@ from kdcli.types import Needs
 class Thing:
     api_version = 1
     needs = Needs()
-    min_value = 5.0
-    invariances = frozenset({"none"})
+    value_at_equality = 5.0
+    invariances = frozenset()
 
     def terms(self, ctx):
         target, valid = ctx.target()

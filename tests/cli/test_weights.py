@@ -18,8 +18,8 @@ import torch
 from torch import nn
 
 import kdcli
-from kdcli import registry
 from kdcli.cli import app
+from kdcli.plugins import registry
 from kdcli.weights import entries, read_metadata
 
 Run = Callable[..., tuple[int, str, str]]

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from kdcli import registry
 from kdcli.config import RunConfig, dump, load, loss_weights
 from kdcli.errors import ConfigError
+from kdcli.plugins import registry
 from kdcli.recipes import about, read
 
 RECIPE = """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kdcli.config import RunConfig, StageConfig, dump, load
 from kdcli.config.schema import RUN_KEYS
-from kdcli.training.geometry import MOVES
+from kdcli.training.batches.geometry import MOVES
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 

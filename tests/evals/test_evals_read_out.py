@@ -121,7 +121,7 @@ def test_predict_follows_the_read_out_too(tmp_path: Path) -> None:
 
 
 def test_a_run_learns_from_what_the_authors_read_out() -> None:
-    from kdcli.training.context import Context, ModelView
+    from kdcli.training.step.context import Context, ModelView
     from kdcli.types import Batch
 
     batch = Batch(ids=("a",), image=torch.full((1, 3, 8, 8), 0.5), intrinsics=torch.tensor([[100.0, 100.0, 4.0, 4.0]]))

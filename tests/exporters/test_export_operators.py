@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch
 
-from kdcli import registry
+from kdcli.plugins import registry
 from kdcli.exporters.pt2 import Pt2Exporter, Pt2File
 from kdcli.exporters.trace import WithSpread
 from kdcli.guard.operators import PURE

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kdcli import registry
 from kdcli.errors import ConfigError, PluginError, WeightsError
 from kdcli.exporters import export, load_exported
 from kdcli.exporters.onnx import OnnxExporter
 from kdcli.exporters.parity import synthetic
+from kdcli.plugins import registry
 from kdcli.types import DepthKind, Prediction, Provenance
 
 

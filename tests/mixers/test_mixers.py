@@ -4,12 +4,12 @@ import pytest
 import torch
 from mixer_scenes import Step, changed, scenes, step
 
-from kdcli import registry
 from kdcli.errors import ConfigError
 from kdcli.mixers.compose import beta, merge_instances, partners
 from kdcli.mixers.cutmix import CutMix
 from kdcli.mixers.mixup import MixUp
 from kdcli.mixers.object import ObjectMixer
+from kdcli.plugins import registry
 from kdcli.testing import check_mixer
 from kdcli.types import Batch
 

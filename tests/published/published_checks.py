@@ -9,11 +9,11 @@ from unittest.mock import patch
 import onnxruntime
 import torch
 
-from kdcli import registry
 from kdcli.exporters import export
 from kdcli.exporters.trace import trace
 from kdcli.guard.expressions import plain_condition
 from kdcli.guard.operators import PURE
+from kdcli.plugins import registry
 
 
 def check_exports(student: str, folder: Path, *, dynamic: bool = True) -> None:

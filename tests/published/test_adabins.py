@@ -12,12 +12,12 @@ from published_checks import check_exports
 from torch import Tensor
 
 import kdcli
-from kdcli import registry
 from kdcli.errors import ConfigError, SpecError, WeightsError
 from kdcli.exporters import export
 from kdcli.networks.adabins import AdaBinsNet, Layout
 from kdcli.networks.backbone import timm_network
 from kdcli.networks.read_out import own_map, resize_map
+from kdcli.plugins import registry
 from kdcli.published.adabins import AdaBins, AdaBinsTeacher, convert, fitting_size
 from kdcli.published.base import Checkpoint, drawing
 from kdcli.testing import check_student

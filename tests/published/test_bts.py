@@ -13,11 +13,11 @@ from published_checks import check_exports
 from torch import Tensor
 
 import kdcli
-from kdcli import registry
 from kdcli.errors import SpecError, WeightsError
 from kdcli.networks.planar import Guidance
 from kdcli.networks.read_out import own_map
 from kdcli.networks.taps import TapReader
+from kdcli.plugins import registry
 from kdcli.published.base import Checkpoint
 from kdcli.published.bts import FOCAL, Bts
 from kdcli.testing import check_student, check_teacher

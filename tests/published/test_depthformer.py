@@ -13,12 +13,12 @@ from torch import Tensor
 from torch.nn import functional
 
 import kdcli
-from kdcli import registry
 from kdcli.errors import SpecError, WeightsError
 from kdcli.networks.deformable import centres, sample
 from kdcli.networks.depthformer import VARIANTS, Variant
 from kdcli.networks.read_out import own_map, read_out_of, resize_map
 from kdcli.networks.swin import PatchMerging
+from kdcli.plugins import registry
 from kdcli.published.base import Checkpoint, drawing
 from kdcli.published.depthformer import DepthFormer
 from kdcli.testing import check_student, check_teacher

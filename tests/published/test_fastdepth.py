@@ -11,10 +11,10 @@ from published_checks import check_exports
 from torch import Tensor, nn
 
 import kdcli
-from kdcli import registry
 from kdcli.errors import SpecError, WeightsError
 from kdcli.networks.fastdepth import PRUNED, FastDepthNet
 from kdcli.networks.taps import TapReader
+from kdcli.plugins import registry
 from kdcli.testing import check_student, check_teacher
 from kdcli.types import DepthKind
 

@@ -9,8 +9,8 @@ from golden import Golden, count, off
 from published_checks import check_exports
 
 import kdcli
-from kdcli import registry
 from kdcli.errors import WeightsError
+from kdcli.plugins import registry
 from kdcli.testing import check_student
 
 

@@ -12,11 +12,11 @@ from published_checks import check_exports
 from torch import nn
 
 import kdcli
-from kdcli import registry
 from kdcli.errors import WeightsError
 from kdcli.exporters.trace import trace
 from kdcli.networks import ddrnet
 from kdcli.networks.guidedepth import to_depth
+from kdcli.plugins import registry
 from kdcli.testing import check_student, check_teacher
 
 VARIANTS = [("full", "guidedepth", 5_824_513), ("s", "guidedepth_s", 5_723_273)]

@@ -10,9 +10,9 @@ from published_checks import check_exports
 from torch import Tensor
 
 import kdcli
-from kdcli import registry
 from kdcli.errors import WeightsError
 from kdcli.networks.taps import TapReader
+from kdcli.plugins import registry
 from kdcli.published.base import Checkpoint
 from kdcli.published.hu2019 import Hu2019
 from kdcli.testing import check_student

@@ -10,8 +10,8 @@ from published_checks import check_exports
 from torch import nn
 
 import kdcli
-from kdcli import registry
 from kdcli.errors import WeightsError
+from kdcli.plugins import registry
 from kdcli.testing import check_student, check_teacher
 
 VARIANTS = [("resnet34", "hu_mff_resnet34", 21_918_977), ("mobilenet_v2", "hu_mff_mobilenetv2", 1_673_905)]

@@ -11,10 +11,10 @@ from published_checks import check_exports
 from torch import nn
 
 import kdcli
-from kdcli import registry
 from kdcli.errors import WeightsError
 from kdcli.networks import midas
 from kdcli.networks.backbone import timm_network
+from kdcli.plugins import registry
 from kdcli.testing import check_student, check_teacher
 from kdcli.types import DepthKind
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from kdcli import registry
 from kdcli.errors import SpecError
+from kdcli.plugins import registry
 from kdcli.weights import save
 
 PLAIN = ("fastdepth", "guidedepth", "hu2019", "mff", "midas-small", "fcrn", "bts", "adabins", "tie-kd")

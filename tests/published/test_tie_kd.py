@@ -10,10 +10,10 @@ from golden import Golden, count, off
 from published_checks import check_exports
 
 import kdcli
-from kdcli import registry
 from kdcli.errors import SpecError, WeightsError
 from kdcli.networks.read_out import own_map
 from kdcli.networks.taps import TapReader
+from kdcli.plugins import registry
 from kdcli.testing import check_student, check_teacher
 
 DECODER = {"dec1": "decode_head.conv_list.0"}

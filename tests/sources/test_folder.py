@@ -245,7 +245,7 @@ def test_workers_can_have_it(photos: Path) -> None:
 
 
 def test_what_is_no_source_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kdcli.registry.build", lambda kind, spec: [1, 2])
+    monkeypatch.setattr("kdcli.plugins.registry.build", lambda kind, spec: [1, 2])
     with pytest.raises(PluginError, match="list without name, depth_kind, check"):
         load_source("folder:x")
 

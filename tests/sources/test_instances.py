@@ -16,7 +16,7 @@ from kdcli.sources import load_source
 from kdcli.sources.checks import survey
 from kdcli.sources.instances import read_instances, resize_instances
 from kdcli.testing import check_source
-from kdcli.training.mix_set import mix_set
+from kdcli.training.single.mix_set import mix_set
 from kdcli.types import DepthKind
 
 IDS = np.zeros((12, 16), np.uint16)

@@ -255,7 +255,7 @@ def test_a_large_set_is_looked_over_by_sample(root: Path, monkeypatch: pytest.Mo
 
 
 def test_masks_of_objects_survive_a_batch(root: Path) -> None:
-    from kdcli.training.feed import Feed
+    from kdcli.training.batches.feed import Feed
 
     feed = Feed(SceneNetSource(location=str(root)), batch_size=4, size=(57, 76), seed=0, device=torch.device("cpu"))
     batch = next(feed.batches(0, 1))

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from kdcli import registry
 from kdcli.errors import SpecError
 from kdcli.exporters.trace import trace
 from kdcli.networks.taps import TapReader
+from kdcli.plugins import registry
 from kdcli.protocols import DepthModel
 from kdcli.students.mobilenet import VARIANTS, MobileNet
 from kdcli.students.timm_backbone import TimmStudent

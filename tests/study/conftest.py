@@ -17,7 +17,7 @@ from kdcli.study.run import run_study
 @pytest.fixture(scope="session")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The spec of an untrained network, which is all that mechanics need."""
-    from kdcli import registry
+    from kdcli.plugins import registry
     from kdcli.training.seeds import seeded
 
     with seeded(3):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kdcli.training.job import Silent
+from kdcli.training.run.progress import Silent
 
 TINY = """
 [study]

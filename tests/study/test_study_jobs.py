@@ -16,7 +16,7 @@ from kdcli.errors import DataError, WeightsError
 from kdcli.study import Study
 from kdcli.study.pool import _sendable
 from kdcli.study.run import run_study
-from kdcli.training.loop import StepLog
+from kdcli.training.loop.train import StepLog
 
 Resolve = Callable[..., Study]
 

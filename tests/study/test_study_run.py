@@ -19,7 +19,7 @@ from kdcli.study import Study
 from kdcli.study.cells import jobs
 from kdcli.study.run import run_study
 from kdcli.study.table import tabulate
-from kdcli.training.loop import StepLog
+from kdcli.training.loop.train import StepLog
 
 Resolve = Callable[..., Study]
 

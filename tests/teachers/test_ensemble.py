@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import kdcli
-from kdcli import registry
 from kdcli.errors import ConfigError, SpecError
+from kdcli.plugins import registry
 from kdcli.students.files import save_student
 from kdcli.teachers.ensemble import comparable, members_of
 from kdcli.testing import check_teacher, toy_batch

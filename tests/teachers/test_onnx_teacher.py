@@ -16,11 +16,11 @@ from torch.nn import functional
 from typer.testing import CliRunner
 
 import kdcli
-from kdcli import registry
 from kdcli.cli.app import app
 from kdcli.errors import ConfigError, KdcliError, SpecError, WeightsError
 from kdcli.exporters import export
 from kdcli.models import load_teacher
+from kdcli.plugins import registry
 from kdcli.students.files import save_student
 from kdcli.testing import check_teacher, toy_batch
 from kdcli.types import DepthKind

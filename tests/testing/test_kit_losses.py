@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError
-from kdcli.registry import names
+from kdcli.plugins.registry import names
 from kdcli.testing import ConformanceError, check_loss
 from kdcli.testing.losses import LossChecks
 from kdcli.testing.make import subject
 from kdcli.types import DepthKind, Needs
 
-NONE = frozenset({"none"})
+NONE = frozenset()
 
 
 class Good:
@@ -25,7 +25,7 @@ class Good:
 
     api_version = 1
     needs = Needs()
-    min_value = 0.0
+    value_at_equality = 0.0
     invariances = NONE
 
     def terms(self, ctx: Any) -> Mapping[str, Tensor]:
@@ -59,7 +59,7 @@ class Features(Good, nn.Module):
     """An adapter from the student's feature to the teacher's, made once the shapes are known."""
 
     needs = Needs(student_taps=("enc2",), teacher_taps=("enc1",))
-    min_value = float("nan")
+    value_at_equality = float("nan")
 
     def __init__(self) -> None:
         nn.Module.__init__(self)
@@ -114,7 +114,7 @@ class Several(Good):
         depth = ctx.student.out.depth
         return {"x": torch.stack([(depth - view.out.depth).abs().mean() for view in ctx.teachers.values()]).mean()}
 
-    min_value = float("nan")
+    value_at_equality = float("nan")
 
 
 def test_several_teachers_and_a_least_batch_are_respected() -> None:
@@ -141,7 +141,7 @@ class NoGradient(Good):
 
 
 class OffAtEquality(Good):
-    min_value = 1.0
+    value_at_equality = 1.0
 
 
 class SquareRoot(Good):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from kdcli.errors import ConfigError
-from kdcli.registry import names
+from kdcli.plugins.registry import names
 from kdcli.testing import ConformanceError, check_mixer
 from kdcli.types import Batch
 

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from kdcli.registry import names
+from kdcli.plugins.registry import names
 from kdcli.testing import ConformanceError, ToyDepth, check_exporter, check_recipe, check_source
 from kdcli.types import Batch, DepthKind, Finding, Sample
 

@@ -44,7 +44,7 @@ def tiny() -> Callable[..., RunConfig]:
 @pytest.fixture(scope="session")
 def teacher_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A batch-norm network as a teacher's file; untrained, which is all that mechanics need."""
-    from kdcli import registry
+    from kdcli.plugins import registry
     from kdcli.training.seeds import seeded
 
     with seeded(3):

@@ -7,7 +7,7 @@ import torch
 
 from kdcli.config import StageConfig
 from kdcli.sources.sim import SimSource
-from kdcli.training.augment import augment, augment_step
+from kdcli.training.batches.augment import augment, augment_step
 from kdcli.types import Batch
 
 CPU = torch.device("cpu")

@@ -15,15 +15,15 @@ import torch
 from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from kdcli import registry
 from kdcli.config import StageConfig
 from kdcli.evals.alignment import align
 from kdcli.evals.metrics import per_image
 from kdcli.networks.read_out import own_map, resize_map
-from kdcli.training.augment import augment
-from kdcli.training.feed import resize_batch
-from kdcli.training.mix_context import MixStep, apply
-from kdcli.training.step import DistillTask
+from kdcli.plugins import registry
+from kdcli.training.batches.augment import augment
+from kdcli.training.batches.feed import resize_batch
+from kdcli.training.step.mixing import MixStep, apply
+from kdcli.training.step.task import DistillTask
 from kdcli.transform import BatchNormProbe, TransformMixer, TransformNetwork
 from kdcli.types import Batch, DepthKind
 

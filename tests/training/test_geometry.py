@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from kdcli.training.geometry import MOVES, centre_crop, mirror, turn_and_crop
+from kdcli.training.batches.geometry import MOVES, centre_crop, mirror, turn_and_crop
 from kdcli.types import Batch
 
 COUNT, HEIGHT, WIDTH = 6, 48, 80

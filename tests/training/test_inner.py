@@ -15,11 +15,12 @@ from kdcli.config import RunConfig
 from kdcli.errors import ConfigError
 from kdcli.mixers.dfad import Dfad
 from kdcli.protocols import API_VERSION
-from kdcli.training.checks import check_parts
-from kdcli.training.job import Silent, distill, resumable
-from kdcli.training.loop import StepLog
-from kdcli.training.parts import Workshop
-from kdcli.training.step import DistillTask
+from kdcli.training.loop.train import StepLog
+from kdcli.training.run.checks import check_parts
+from kdcli.training.run.job import distill, resumable
+from kdcli.training.run.progress import Silent
+from kdcli.training.run.workshop import Workshop
+from kdcli.training.step.task import DistillTask
 from kdcli.types import Batch, Needs
 from kdcli.weights import load_state
 
@@ -31,8 +32,8 @@ class Critic(nn.Module):
 
     api_version: ClassVar[int] = API_VERSION
     needs = Needs()
-    min_value = 0.0
-    invariances: frozenset[str] = frozenset({"none"})
+    value_at_equality = 0.0
+    invariances: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
         super().__init__()

@@ -18,12 +18,14 @@ import kdcli
 from kdcli.config import RunConfig, dump, load
 from kdcli.errors import ConfigError, DataError, TrainingError, WeightsError
 from kdcli.files import write_text
-from kdcli.training import checkpoint, loop
-from kdcli.training.compare import compare_runs
-from kdcli.training.dry_run import measure
-from kdcli.training.job import Silent, distill, resumable
-from kdcli.training.loop import StepLog
-from kdcli.training.runs import RunFolder, list_runs, new_path
+from kdcli.training.loop import checkpoint
+from kdcli.training.loop import train as loop
+from kdcli.training.loop.train import StepLog
+from kdcli.training.run.compare import compare_runs
+from kdcli.training.run.dry_run import measure
+from kdcli.training.run.folder import RunFolder, list_runs, new_path
+from kdcli.training.run.job import distill, resumable
+from kdcli.training.run.progress import Silent
 from kdcli.weights import load_state
 
 Resolve = Callable[..., RunConfig]
@@ -178,7 +180,8 @@ def test_a_loss_that_is_no_number_names_the_image(
 
     monkeypatch.setattr(SimSource, "batch", poisoned)
     monkeypatch.setattr(
-        "kdcli.training.feed.RenderCache.batch", lambda self, source, i, size, device: source.batch(i, size, device)
+        "kdcli.training.batches.feed.RenderCache.batch",
+        lambda self, source, i, size, device: source.batch(i, size, device),
     )
     with pytest.raises(TrainingError, match=r"blocks/0/5\b"):
         distill(tiny(eval_data="none"), out=tmp_path / "run")

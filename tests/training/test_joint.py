@@ -13,9 +13,9 @@ import kdcli
 from kdcli.config import RunConfig, StageConfig, load
 from kdcli.errors import ConfigError
 from kdcli.recipes import read
-from kdcli.training.job import Silent
-from kdcli.training.loop import StepLog
-from kdcli.training.parts import Workshop
+from kdcli.training.loop.train import StepLog
+from kdcli.training.run.progress import Silent
+from kdcli.training.run.workshop import Workshop
 from kdcli.transform import JointTransform
 from kdcli.transform import load as load_transform
 from kdcli.weights import load_state

@@ -9,8 +9,8 @@ import torch
 
 from kdcli.config import RunConfig, StageConfig
 from kdcli.testing.guards import no_waiting
-from kdcli.training.augment import augment
-from kdcli.training.parts import Workshop
+from kdcli.training.batches.augment import augment
+from kdcli.training.run.workshop import Workshop
 from kdcli.transform import TransformNetwork, save
 from kdcli.types import Batch
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from kdcli.config import StageConfig
-from kdcli.training.optim import Averaged, lr_factor, lr_scales, optimizer_of
+from kdcli.training.loop.optim import Averaged, lr_factor, lr_scales, optimizer_of
 from kdcli.training.seeds import seed_of, seeded
 
 

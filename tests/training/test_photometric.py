@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from kdcli.training.photometric import jitter, tone
+from kdcli.training.batches.photometric import jitter, tone
 
 SAME = (1.0, 1.0)
 

@@ -15,13 +15,14 @@ from torch import Tensor
 from kdcli.config import RunConfig
 from kdcli.students.files import read_card
 from kdcli.students.mobilenet import MobileNet
-from kdcli.training.dry_run import measure
-from kdcli.training.fit_stage import FitFiles, fit_stage
-from kdcli.training.job import Silent, distill, resumable
-from kdcli.training.look import augmented
-from kdcli.training.loop import StepLog
-from kdcli.training.parts import Workshop
-from kdcli.training.step import DistillTask
+from kdcli.training.loop.train import StepLog
+from kdcli.training.run.dry_run import measure
+from kdcli.training.run.fit_stage import FitFiles, fit_stage
+from kdcli.training.run.job import distill, resumable
+from kdcli.training.run.progress import Silent
+from kdcli.training.run.workshop import Workshop
+from kdcli.training.single.look import augmented
+from kdcli.training.step.task import DistillTask
 from kdcli.types import Prediction
 from kdcli.weights import load_state
 

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from kdcli.config import RunConfig
 from kdcli.errors import ConfigError
+from kdcli.maps import at_size
 from kdcli.protocols import API_VERSION
-from kdcli.training import checks
-from kdcli.training.context import ModelView, at_size
-from kdcli.training.optim import optimizer_of
-from kdcli.training.parts import Workshop
-from kdcli.training.step import DistillTask
+from kdcli.training.loop.optim import optimizer_of
+from kdcli.training.run import checks
+from kdcli.training.run.workshop import Workshop
+from kdcli.training.step.context import ModelView
+from kdcli.training.step.task import DistillTask
 from kdcli.types import Batch, DepthKind, Needs, Prediction
 
 CPU = torch.device("cpu")
@@ -25,8 +26,8 @@ class OwnParameters(nn.Module):
     """A loss with a main parameter, an inner network of its own, a weight map and a state."""
 
     api_version: ClassVar[int] = API_VERSION
-    min_value = 0.0
-    invariances: frozenset[str] = frozenset({"none"})
+    value_at_equality = 0.0
+    invariances: frozenset[str] = frozenset()
     inner_steps = 2
 
     def __init__(self, needs: Needs | None = None) -> None:

@@ -17,25 +17,26 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from kdcli import registry
 from kdcli.config import RunConfig, dump, load
 from kdcli.errors import ConfigError, DataError
 from kdcli.files import write_text
 from kdcli.mixers.cutmix import CutMix
 from kdcli.mixers.mixup import MixUp
+from kdcli.plugins import registry
 from kdcli.testing import toys
-from kdcli.training import loop
-from kdcli.training.cache_set import cache_set
-from kdcli.training.context import Context, ModelView
-from kdcli.training.dry_run import measure
-from kdcli.training.job import Silent, distill
-from kdcli.training.loop import StepLog
-from kdcli.training.mix_context import MixStep
-from kdcli.training.parts import Workshop
-from kdcli.training.runs import RunFolder
-from kdcli.training.step import DistillTask
-from kdcli.training.taught import shown_sample
-from kdcli.training.teacher_cache import make, open_cache
+from kdcli.training.batches.taught import shown_sample
+from kdcli.training.batches.teacher_cache import make, open_cache
+from kdcli.training.loop import train as loop
+from kdcli.training.loop.train import StepLog
+from kdcli.training.run.dry_run import measure
+from kdcli.training.run.folder import RunFolder
+from kdcli.training.run.job import distill
+from kdcli.training.run.progress import Silent
+from kdcli.training.run.workshop import Workshop
+from kdcli.training.single.cache_set import cache_set
+from kdcli.training.step.context import Context, ModelView
+from kdcli.training.step.mixing import MixStep
+from kdcli.training.step.task import DistillTask
 from kdcli.types import Batch
 from kdcli.weights import load_state
 

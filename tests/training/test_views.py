@@ -13,9 +13,9 @@ import kdcli
 from kdcli.config import RunConfig, StageConfig, TwinConfig, load
 from kdcli.config.dump import dump
 from kdcli.errors import ConfigError
-from kdcli.training.dry_run import measure
-from kdcli.training.parts import Workshop
-from kdcli.training.step import DistillTask, StepResult
+from kdcli.training.run.dry_run import measure
+from kdcli.training.run.workshop import Workshop
+from kdcli.training.step.task import DistillTask, StepResult
 from kdcli.types import Batch
 
 RECIPE = """

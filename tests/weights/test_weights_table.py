@@ -8,9 +8,9 @@ import torch
 import typer
 from typer.testing import CliRunner
 
-from kdcli import registry
 from kdcli.cli import weights as commands
 from kdcli.errors import WeightsError
+from kdcli.plugins import registry
 from kdcli.weights import entries, entry_of, folders, locate
 from kdcli.weights.table import converted
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import kdcli
-from kdcli import registry
 from kdcli.errors import ConfigError
 from kdcli.evals import Protocol
 from kdcli.exporters.trace import DepthOnly, trace
+from kdcli.plugins import registry
 from kdcli.testing import check_student, check_teacher
 from kdcli.weights import save
 

@@ -10,10 +10,10 @@ from kdcli_pydnet.pydnetpp import PydnetPlus
 from kdcli_pydnet.upydnet import MicroPydnet
 from torch import nn
 
-from kdcli import registry
 from kdcli.errors import SpecError, WeightsError
 from kdcli.files import sha256_of
 from kdcli.networks.taps import TapReader
+from kdcli.plugins import registry
 from kdcli.protocols import DepthModel
 from kdcli.types import DepthKind
 from kdcli.weights import save

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
-from kdcli import registry
+from kdcli.plugins import registry
 from kdcli.types import DepthKind
 
 Array = NDArray[np.float64]

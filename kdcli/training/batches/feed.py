@@ -1,0 +1,252 @@
+"""Batches by step: which images a step sees is a function of (seed, step), so a run can go on at any step.
+
+Simulated sources render on the device, in part from a cache of what was rendered before; file sources are decoded by
+worker processes and copied to the device once.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader, Dataset
+
+from kdcli.errors import DataError
+from kdcli.protocols import Source
+from kdcli.training.seeds import seed_of
+from kdcli.types import Batch, Sample
+
+if TYPE_CHECKING:
+    from kdcli.training.batches.taught import Taught
+
+ENDLESS = 2**31 - 1
+"""Length from which a source counts as endless: no epoch, no permutation, no cache."""
+CACHE_BYTES = 2 * 2**30
+
+
+class Feed:
+    """Batches of one source at one size for one stage."""
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        batch_size: int,
+        size: tuple[int, int],
+        seed: int,
+        device: torch.device,
+        workers: int = 0,
+        cache: RenderCache | None = None,
+        taught: Taught | None = None,
+    ) -> None:
+        if len(source) == 0:
+            raise DataError(f"'{source.name}' has no images; check it with: kdcli data check")
+        self.source, self.size, self.device, self.cache = source, size, device, cache
+        self.batch_size = batch_size
+        self._seed, self._workers, self._taught = seed, workers, taught
+        self._order: tuple[int, list[int]] = (-1, [])
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches that show every image about once."""
+        return max(len(self.source) // self.batch_size, 1)
+
+    def indices(self, step: int) -> list[int]:
+        """Return the image indices of a step."""
+        count, size = len(self.source), self.batch_size
+        if count >= ENDLESS:
+            return list(range(step * size, (step + 1) * size))
+        first = (step % self.steps_per_epoch) * size
+        order = self._permutation(step // self.steps_per_epoch)
+        return [order[(first + i) % count] for i in range(size)]
+
+    def batches(self, start: int, stop: int) -> Iterator[Batch]:
+        """Yield the batches of steps start..stop-1, on the device."""
+        return self.batches_of([self.indices(step) for step in range(start, stop)])
+
+    def batches_of(self, chosen: Sequence[Sequence[int]]) -> Iterator[Batch]:
+        """Yield the batches of lists of image indices, on the device, with what teachers are known to say of them."""
+        if hasattr(self.source, "batch"):
+            for indices in chosen:
+                batch = self.rendered(indices)
+                yield batch if self._taught is None else self._taught.complete(batch, indices, self.source)
+            return
+        loader: DataLoader[Any] = DataLoader(
+            _Sized(self.source, self.size, None if self._taught is None else self._taught.reader),
+            batch_sampler=[list(indices) for indices in chosen],
+            num_workers=self._workers,
+            collate_fn=collate,
+            worker_init_fn=_leave_signals,
+            pin_memory=self.device.type == "cuda",
+        )
+        for indices, batch in zip(chosen, loader, strict=True):
+            whole = batch if self._taught is None else self._taught.complete(batch, indices, self.source)
+            yield whole.to(self.device)
+
+    def rendered(self, indices: Sequence[int]) -> Batch:
+        """Return images of a source that renders, on the device."""
+        if self.cache is not None and len(self.source) < ENDLESS:
+            return self.cache.batch(self.source, list(indices), self.size, self.device)
+        batch: Batch = self.source.batch(list(indices), self.size, self.device)  # type: ignore[attr-defined]
+        return batch
+
+    def _permutation(self, epoch: int) -> list[int]:
+        if self._order[0] != epoch:
+            generator = torch.Generator().manual_seed(seed_of(self._seed, "order", epoch))
+            self._order = (epoch, torch.randperm(len(self.source), generator=generator).tolist())
+        return self._order[1]
+
+
+class RenderCache:
+    """Keeps what a counted simulated source has rendered: 8-bit images, float depth, 16-bit ids, in main memory.
+
+    Image, depth and instances come out the same whether rendered now or before: also a first use is rounded to 8 bit.
+    """
+
+    def __init__(self, limit: int = CACHE_BYTES) -> None:
+        self._limit, self._used = limit, 0
+        self._kept: dict[tuple[str, tuple[int, int]], dict[int, tuple[str, dict[str, Tensor]]]] = {}
+
+    def batch(self, source: Source, indices: Sequence[int], size: tuple[int, int], device: torch.device) -> Batch:
+        """Return a batch, rendering only what is not kept yet."""
+        kept = self._kept.setdefault((repr(source_key(source)), size), {})
+        missing = [i for i in dict.fromkeys(indices) if i not in kept]
+        fresh: dict[int, tuple[str, dict[str, Tensor]]] = {}
+        if missing:
+            rendered: Batch = source.batch(missing, size, device)  # type: ignore[attr-defined]
+            packed = _pack(rendered)
+            for position, index in enumerate(missing):
+                fresh[index] = (rendered.ids[position], {name: value[position] for name, value in packed.items()})
+                self._used += sum(value[position].nbytes for value in packed.values())
+            if self._used <= self._limit:
+                kept.update(fresh)
+        items = [kept[i] if i in kept else fresh[i] for i in indices]
+        stacked = {name: torch.stack([item[1][name] for item in items]).to(device) for name in items[0][1]}
+        return _unpack(tuple(item[0] for item in items), stacked)
+
+
+def _leave_signals(worker: int) -> None:
+    """Let the main process answer Ctrl-C and SIGTERM, which may reach the whole group; workers end when it does."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def source_key(source: Source) -> tuple[object, ...]:
+    """Return what tells two simulated sources apart: name and seed."""
+    return (source.name, getattr(source, "seed", None))
+
+
+def resize_batch(batch: Batch, size: tuple[int, int]) -> Batch:
+    """Bring a batch to H x W: images smoothly, depth, masks and ids by nearest neighbour, intrinsics along."""
+    height, width = batch.image.shape[-2:]
+    if (height, width) == size:
+        return batch
+    image = F.interpolate(batch.image, size=size, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
+    scale = batch.image.new_tensor([size[1] / width, size[0] / height, size[1] / width, size[0] / height])
+    instances = batch.instances
+    return replace(
+        batch,
+        image=image,
+        depth=_nearest(batch.depth, size),
+        valid=_nearest(batch.valid, size),
+        instances=None if instances is None else _nearest(instances[:, None], size)[:, 0],  # type: ignore[index]
+        intrinsics=None if batch.intrinsics is None else batch.intrinsics * scale,
+    )
+
+
+def collate(samples: Sequence[Batch]) -> Batch:
+    """Join batches of one image each; what not all of them have is left out, except depth, which is then marked."""
+    first = samples[0]
+    depth = valid = labelled = None
+    if any(sample.depth is not None for sample in samples):
+        shape = first.image.shape[-2:]
+        blank = first.image.new_zeros(1, 1, *shape)
+        depth = torch.cat([blank if s.depth is None else s.depth for s in samples])
+        valid = torch.cat(
+            [
+                torch.zeros_like(blank, dtype=torch.bool)
+                if s.depth is None
+                else torch.ones_like(s.depth, dtype=torch.bool)
+                if s.valid is None
+                else s.valid
+                for s in samples
+            ]
+        )
+        labelled = torch.tensor([s.depth is not None for s in samples])
+
+    def joined(name: str) -> Tensor | None:
+        parts = [getattr(s, name) for s in samples]
+        return None if any(part is None for part in parts) else torch.cat(parts)
+
+    return Batch(
+        ids=tuple(s.ids[0] for s in samples),
+        image=torch.cat([s.image for s in samples]),
+        depth=depth,
+        valid=valid,
+        labelled=labelled,
+        instances=joined("instances"),
+        intrinsics=joined("intrinsics"),
+        taught=joined("taught"),
+    )
+
+
+def as_batch(sample: Sample) -> Batch:
+    """Return a sample as a batch of one; its depth is brought to the image's size by nearest neighbour."""
+    size = (int(sample.image.shape[-2]), int(sample.image.shape[-1]))
+    return Batch(
+        ids=(sample.id,),
+        image=sample.image[None],
+        depth=None if sample.depth is None else _nearest(sample.depth[None], size),
+        valid=None if sample.valid is None else _nearest(sample.valid[None], size),
+        instances=None if sample.instances is None else sample.instances[None],
+        intrinsics=None if sample.intrinsics is None else sample.intrinsics[None],
+    )
+
+
+class _Sized(Dataset[Batch]):
+    """A source's items as batches of one at the training size, for worker processes."""
+
+    def __init__(self, source: Source, size: tuple[int, int], reader: Callable[[Sample], Tensor] | None = None) -> None:
+        self._source, self._size, self._reader = source, size, reader
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Batch:
+        sample = self._source[index]
+        batch = resize_batch(as_batch(sample), self._size)
+        return batch if self._reader is None else replace(batch, taught=self._reader(sample)[None])
+
+
+def _nearest(tensor: Tensor | None, size: tuple[int, int]) -> Tensor | None:
+    if tensor is None or tuple(tensor.shape[-2:]) == size:
+        return tensor
+    return F.interpolate(tensor.double(), size=size, mode="nearest-exact").to(tensor.dtype)
+
+
+def _pack(batch: Batch) -> dict[str, Tensor]:
+    packed = {"image": (batch.image * 255).round().to(torch.uint8)}
+    for name, kind in (("depth", None), ("valid", None), ("instances", torch.int16), ("intrinsics", None)):
+        value = getattr(batch, name)
+        if value is not None:
+            packed[name] = value if kind is None else value.to(kind)
+    return {name: value.cpu() for name, value in packed.items()}
+
+
+def _unpack(ids: tuple[str, ...], packed: dict[str, Tensor]) -> Batch:
+    instances = packed.get("instances")
+    depth = packed.get("depth")
+    return Batch(
+        ids=ids,
+        image=packed["image"].float() / 255,
+        depth=depth,
+        valid=packed.get("valid"),
+        instances=None if instances is None else instances.long(),
+        intrinsics=packed.get("intrinsics"),
+        labelled=None if depth is None else torch.ones(len(ids), dtype=torch.bool, device=depth.device),
+    )

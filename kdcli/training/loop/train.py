@@ -1,0 +1,177 @@
+"""The training loop of one stage. It does not know that it is distilling."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kdcli.config import StageConfig
+from kdcli.errors import TrainingError
+from kdcli.training.batches.augment import augment_step
+from kdcli.training.batches.feed import Feed
+from kdcli.training.loop import checkpoint
+from kdcli.training.loop.optim import Averaged, lr_factor, lr_scales, optimizer_of
+from kdcli.training.step.task import DistillTask
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM arrived; the state was saved after the step that was under way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepLog:
+    """What is told of a step: the loss, its terms, speed."""
+
+    variant: str
+    stage: str
+    step: int
+    total: int
+    loss: float
+    terms: dict[str, float]
+    lr: float
+    grad_norm: float
+    images_per_second: float
+
+
+Report = Callable[[StepLog], None]
+
+
+def total_steps(stage: StageConfig, feed: Feed) -> int:
+    """Return the number of updates of a stage; an epoch shows every image about once."""
+    if stage.steps is not None:
+        return stage.steps
+    assert stage.epochs is not None
+    return max(stage.epochs * feed.steps_per_epoch // stage.accumulate, 1)
+
+
+def train(
+    stage: StageConfig,
+    task: DistillTask,
+    feed: Feed,
+    *,
+    seed: int,
+    state_file: Path,
+    variant: str,
+    report: Report,
+    resume: dict[str, Any] | None = None,
+) -> dict[str, Tensor]:
+    """Train until the stage's steps are done and return the student's tensors.
+
+    A state is written every ``checkpoint_every`` updates and when the process is asked to stop.
+
+    Raises:
+        TrainingError: the loss is no longer a number; the message names the images. Interrupted: asked to stop.
+    """
+    device = feed.device
+    total = total_steps(stage, feed)
+    optimizer = optimizer_of(stage, task.trained_parameters(), lr_scales(task.plugins))
+    average = Averaged(task.student, stage.ema) if stage.ema else None
+    start = checkpoint.restore(resume, task, optimizer, average) if resume else 0
+    generator = torch.Generator(device=device)
+    watch = _Watch(stage)
+    task.student.train()
+    batches = feed.batches(start * stage.accumulate, total * stage.accumulate)
+    begin, seen = time.perf_counter(), 0
+
+    def save(step: int) -> None:
+        checkpoint.save(
+            state_file, variant=variant, stage=stage.name, step=step, task=task, optimizer=optimizer, average=average
+        )
+
+    with stop_requests() as asked:
+        for step in range(start, total):
+            lr = stage.lr * lr_factor(stage, step, total)
+            for group in optimizer.param_groups:
+                group["lr"] = lr * group.get("lr_scale", 1.0)
+            optimizer.zero_grad(set_to_none=True)
+            for part in range(stage.accumulate):
+                number = step * stage.accumulate + part
+                batch = next(batches)
+                batch = augment_step(batch, stage, generator, seed=seed, step=number)
+                result = task(batch, number, total * stage.accumulate, number // feed.steps_per_epoch)
+                (result.loss / stage.accumulate).backward()
+                watch.see(batch.ids, result.sound, result.loss)
+                seen += len(batch)
+            norm = torch.nn.utils.clip_grad_norm_(list(task.trained_parameters()), stage.clip or float("inf"))
+            done = step + 1
+            told = done % stage.log_every == 0 or done == total or step == start
+            saved = done % stage.checkpoint_every == 0 or asked.is_set()
+            if told or saved or device.type == "cpu":
+                watch.check(done)
+            optimizer.step()
+            if average is not None:
+                average.update(task.student)
+            if told:
+                speed = seen / (time.perf_counter() - begin)
+                report(
+                    StepLog(
+                        variant=variant,
+                        stage=stage.name,
+                        step=done,
+                        total=total,
+                        loss=float(result.loss.detach()),
+                        terms={name: float(value) for name, value in result.terms.items()},
+                        lr=lr,
+                        grad_norm=float(norm),
+                        images_per_second=speed,
+                    )
+                )
+            if saved and done < total:
+                save(done)
+            if asked.is_set():
+                raise Interrupted
+    return checkpoint.student_state(task.student, average)
+
+
+class _Watch:
+    """Finds images that make the loss something other than a number, without asking the device at every step."""
+
+    def __init__(self, stage: StageConfig) -> None:
+        self._stage = stage
+        self._recent: list[tuple[tuple[str, ...], Tensor, Tensor]] = []
+
+    def see(self, ids: tuple[str, ...], sound: Tensor, loss: Tensor) -> None:
+        self._recent.append((ids, sound, torch.isfinite(loss.detach())))
+
+    def check(self, step: int) -> None:
+        """Raise when any step since the last check went wrong."""
+        for ids, sound, finite in self._recent:
+            if not bool(finite & sound.all()):
+                bad = [name for name, good in zip(ids, sound.tolist(), strict=True) if not good] or list(ids)
+                raise TrainingError(
+                    f"the loss of stage '{self._stage.name}' is not a number at step {step}; images: "
+                    f"{', '.join(bad[:4])}{' ...' if len(bad) > 4 else ''}; look at them with 'kdcli data check', "
+                    "or lower --lr"
+                )
+        self._recent.clear()
+
+
+@contextmanager
+def stop_requests() -> Iterator[threading.Event]:
+    """Turn Ctrl-C and SIGTERM into a flag that the loop reads between steps; a second Ctrl-C stops at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,118 @@
+"""One real step of every stage, without writing anything: does it work, what does it cost."""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import sys
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from kdcli.cache import final_depth
+from kdcli.config import RunConfig, StageConfig
+from kdcli.training.batches.augment import augment_step
+from kdcli.training.batches.feed import Feed
+from kdcli.training.batches.taught import Taught
+from kdcli.training.batches.teacher_cache import left
+from kdcli.training.loop import train as loop
+from kdcli.training.run.workshop import Workshop
+from kdcli.types import Batch
+
+
+def measure(config: RunConfig, device: torch.device, repeats: int = 1) -> dict[str, Any]:
+    """Build everything, do a few steps of each student stage and return what they cost.
+
+    The first step warms up; the time of a step is the median of the ``repeats`` that follow.
+
+    Raises:
+        KdcliError: whatever the run itself would refuse.
+    """
+    shop = Workshop(config=config, device=device)
+    student, spec = shop.student()
+    shop.preflight(student)
+    rows, terms = [], {}
+    for stage in config.stages:
+        if stage.train != "student":
+            continue
+        # What an earlier stage fits does not exist yet; it costs a small convolution network more.
+        fitted = stage.transform == "fitted"
+        task = shop.task(_without_transform(stage) if fitted else stage, student, None)
+        feed = shop.feed(stage)
+        cache, asked = shop.taught(stage), 0.0
+        batches = feed.batches(0, 1 + repeats)
+        task.build(shop.first(stage))
+        task.student.train()
+        generator = torch.Generator(device=device)
+        times = []
+        for step, batch in enumerate(batches):
+            if cache is not None:
+                batch, asked = _taught(cache, batch)
+            begin = time.perf_counter()
+            batch = augment_step(batch, stage, generator, seed=config.seed, step=step)
+            result = task(batch, step, 1 + repeats)
+            result.loss.backward()
+            # Reading the terms waits for the device.
+            terms = {name: round(float(value), 5) for name, value in result.terms.items()}
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            times.append(time.perf_counter() - begin)
+        seconds = statistics.median(times[1:])
+        total = loop.total_steps(stage, feed)
+        rows.append(
+            {
+                "stage": stage.name,
+                "steps": total,
+                "steps_per_epoch": feed.steps_per_epoch,
+                "seconds_per_step": seconds,
+                "seconds_per_epoch": seconds * feed.steps_per_epoch,
+                "seconds": seconds * total * stage.accumulate,
+                "memory_mib": _peak_memory(device),
+                "trained_parameters": sum(p.numel() for p in task.trained_parameters()),
+                **({} if cache is None else {"teacher_cache": _cost(cache, stage, feed, asked)}),
+            }
+        )
+    models = {spec: student, **shop.teachers(config.main)}
+    return {
+        "recipe": config.recipe,
+        "stages": rows,
+        "terms": terms,
+        "parameters": {name: sum(p.numel() for p in model.parameters()) for name, model in models.items()},
+    }
+
+
+def _taught(cache: Taught, batch: Batch) -> tuple[Batch, float]:
+    """Return a batch with its teachers' depth, which is kept nowhere, and the seconds that an image took."""
+    begin = time.perf_counter()
+    focal = None if batch.intrinsics is None else batch.intrinsics[:, 0]
+    maps = [
+        final_depth(teacher, batch.image, store.key.size, flip=store.key.flip, focal=focal, ids=batch.ids)
+        for teacher, store in zip(cache.teachers.values(), cache.reader.stores, strict=True)
+    ]
+    taught = torch.stack(maps, dim=1)
+    if taught.device.type == "cuda":
+        torch.cuda.synchronize(taught.device)
+    return replace(batch, taught=taught), (time.perf_counter() - begin) / len(batch)
+
+
+def _cost(cache: Taught, stage: StageConfig, feed: Feed, seconds: float) -> dict[str, Any]:
+    """Return what making the missing maps of a cache takes: most bytes on the disk, and seconds."""
+    stores = [(store, left(store, stage, feed.source)) for store in cache.reader.stores]
+    missing = max(count for _, count in stores)
+    return {
+        "folders": [str(store.path) for store, _ in stores], "images": len(feed.source), "missing": missing,
+        "bytes": sum(store.bytes_for(count) for store, count in stores), "seconds": missing * seconds,
+    }
+
+
+def _without_transform(stage: Any) -> Any:
+    return replace(stage, transform="none")
+
+
+def _peak_memory(device: torch.device) -> float:
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,0 +1,152 @@
+"""What follows training: evaluation beside teacher and twin, a picture, a report, an exported student."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from kdcli.config import RunConfig
+from kdcli.evals import compare, evaluate, examine
+from kdcli.evals.results import write_csv
+from kdcli.files import write_json
+from kdcli.models import load_model
+from kdcli.students.files import read_card
+from kdcli.training.run.folder import RunFolder
+from kdcli.training.run.progress import Progress
+from kdcli.training.run.workshop import Workshop
+from kdcli.training.step.mixing import MixStep, apply
+
+PICTURES = 6
+"""Images shown in a run's picture."""
+
+
+def evaluate_run(shop: Workshop, run: RunFolder, progress: Progress, *, teachers: bool = True) -> dict[str, Any]:
+    """Measure teacher (unless without ``teachers``), student and twin on the same held-out images, and write it down.
+
+    Returns result documents by role; the student's holds the paired comparison with its twin.
+    """
+    config = shop.config
+    if config.eval_data is None:
+        progress.note("no evaluation data: nothing was measured; give --eval-data SPEC")
+        return {}
+    source = shop.source(config.eval_data)
+    progress.note(f"evaluating on {config.eval_data}, protocol {config.protocol}")
+    models = {role: model for role, model in models_of(shop, run).items() if teachers or not role.startswith("teacher")}
+    results = evaluate(
+        models,
+        source,
+        config.protocol,
+        align=config.align,
+        device=shop.device,
+        size=config.evaluated_at,
+        seed=config.seed,
+        spec=config.eval_data,
+        progress=lambda done, total: progress.count("evaluated", done, total),
+    )
+    documents = {name: result.document() for name, result in results.items()}
+    others = sorted(results.keys() - {"student"}, key=lambda name: (name != "twin", name))
+    documents["student"]["paired"] = {
+        name: compare(results["student"], results[name]).document() for name in others
+    }
+    write_json(run.path / "eval" / "results.json", documents)
+    write_csv(run.path / "eval" / "per_image.csv", list(results.values()))
+    return documents
+
+
+def models_of(shop: Workshop, run: RunFolder) -> dict[str, nn.Module]:
+    """Return the models of a run by role: teacher (further ones are counted), student, twin."""
+    models: dict[str, nn.Module] = {
+        "teacher" if i == 1 else f"teacher {i}": teacher
+        for i, teacher in enumerate(shop.teachers(shop.config.main).values(), start=1)
+    }
+    models["student"] = load_model(run.student, shop.device)
+    if run.twin.is_file():
+        models["twin"] = load_model(run.twin, shop.device)
+    return models
+
+
+def examples_of(shop: Workshop, run: RunFolder, count: int = PICTURES) -> list[Any]:
+    """Return held-out images with ground truth and each model's aligned depth."""
+    config = shop.config
+    assert config.eval_data is not None
+    source = shop.source(config.eval_data)
+    number = min(len(source), 10**6)
+    chosen = sorted({round(i * (number - 1) / max(count - 1, 1)) for i in range(count)})
+    examples = examine(
+        models_of(shop, run),
+        source,
+        chosen,
+        config.protocol,
+        align=config.align,
+        device=shop.device,
+        size=config.evaluated_at,
+    )
+    # Without ground truth there is nothing to align to and nothing to compare with.
+    return [example for example in examples if example.valid.any()]
+
+
+def picture_of_run(shop: Workshop, run: RunFolder) -> None:
+    """Draw what the training images became, and what teacher, student and twin say of held-out ones."""
+    from kdcli.report.picture import comparison, contact_sheet
+
+    examples = examples_of(shop, run) if shop.config.eval_data is not None else []
+    if examples:
+        comparison(run.path / "picture.png", examples, unit="m")
+    stage = shop.config.main
+    batch = shop.first(stage)
+    rows: dict[str, Tensor] = {"source": batch.image[:PICTURES].cpu()}
+    mixers = shop.mixers(stage, run.transform)
+    if mixers:
+        generator = torch.Generator(device=shop.device).manual_seed(shop.config.seed)
+        batch = apply(batch, mixers, MixStep(step=0, stage=stage.name, progress=0.0, generator=generator))
+        rows["as teacher and student see it"] = batch.image[:PICTURES].float().clamp(0, 1).cpu()
+    contact_sheet(run.path / "images.png", rows)
+
+
+def export_run(shop: Workshop, run: RunFolder, progress: Progress) -> Path | None:
+    """Export the student and prove on held-out images that the file gives the same numbers."""
+    from kdcli.exporters import export
+
+    form = shop.config.export
+    if form is None:
+        return None
+    images = _held_out_images(shop)
+    path = run.path / f"student.{form}"
+    told = export(load_model(run.student), form, path, images=images, card=read_card(run.student))
+    worst = told.worst
+    drift = "not compared" if worst is None else f"largest relative difference {worst.relative:.1e}"
+    progress.note(f"exported {path.name}: {told.bytes / 2**20:.1f} MiB, {drift}")
+    run.update(export={"file": path.name, "sha256": told.sha256, "notes": list(told.notes), "parity": drift})
+    return path
+
+
+def _held_out_images(shop: Workshop) -> Tensor:
+    config = shop.config
+    source = shop.source(config.eval_data or config.main.data)
+    height, width = config.main.size
+    count = min(len(source), 4)
+    if hasattr(source, "batch"):
+        image: Tensor = source.batch(list(range(count)), (height, width), torch.device("cpu")).image
+        return image
+    images = [source[i].image[None] for i in range(count)]
+    return torch.cat([F.interpolate(i, size=(height, width), mode="bilinear", antialias=True) for i in images]).clamp(
+        0, 1
+    )
+
+
+def report_of_run(run: RunFolder, config: RunConfig, documents: dict[str, Any], seconds: float) -> None:
+    """Write the run's one-file report."""
+    from kdcli.report.run_report import write_run_report
+
+    write_run_report(
+        run.path,
+        run.manifest(),
+        documents,
+        run.metrics(),
+        twin_label=config.twin.label if config.twin else None,
+        seconds=seconds,
+    )

@@ -1,0 +1,134 @@
+"""The stage that fits a transformation network to the teacher's statistics, and the pictures that show what came of it.
+
+::
+
+    NAME.safetensors   the network
+    NAME-layers.png    distance of every layer's statistics before and after (needs matplotlib)
+    NAME-images.png    images before and after, with the teacher's depth of both
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from kdcli.config import StageConfig
+from kdcli.errors import ConfigError
+from kdcli.report.layer_plot import NEEDS, available, plot_layers
+from kdcli.report.transform_picture import before_and_after
+from kdcli.training.batches.augment import augment
+from kdcli.training.loop.train import total_steps
+from kdcli.training.run.workshop import Workshop, probe_options, provenance, transform_network
+from kdcli.training.seeds import seed_of
+from kdcli.training.step.mixing import MixStep, apply
+from kdcli.training.step.task import DistillTask
+from kdcli.transform import JointTransform, fit, save, statistics_for
+from kdcli.types import Batch
+
+SHOWN = 6
+"""Images in the picture."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitFiles:
+    """Where the files of a fit go."""
+
+    network: Path
+    plot: Path
+    picture: Path
+
+    @classmethod
+    def beside(cls, network: Path, plot: Path | None = None, picture: Path | None = None) -> FitFiles:
+        """Return the files of a network, the pictures named after it where they are not given."""
+        return cls(
+            network=network,
+            plot=plot or network.with_name(f"{network.stem}-layers.png"),
+            picture=picture or network.with_name(f"{network.stem}-images.png"),
+        )
+
+    def document(self) -> dict[str, Any]:
+        """Return the names of the pictures that were drawn, None for one that was not."""
+        found = {"plot": self.plot, "picture": self.picture}
+        return {key: str(path) if path.is_file() else None for key, path in found.items()}
+
+
+def fit_stage(
+    shop: Workshop, stage: StageConfig, files: FitFiles, told: Callable[[str, int, int], None]
+) -> list[str]:
+    """Fit on the stage's mixed images and write network and pictures; a function of the seed alone.
+
+    Returns what is to be said of it. The network is written last: where it is, the stage is done.
+
+    Raises:
+        ConfigError: several teachers, or one without statistics. PluginError: the teacher changed.
+    """
+    teachers = shop.teachers(stage)
+    if len(teachers) != 1:
+        raise ConfigError(f"stage '{stage.name}' fits a transformation to one teacher, not to {len(teachers)}")
+    teacher = next(iter(teachers.values()))
+    seed = seed_of(shop.config.seed, stage.name)
+    network = transform_network(stage, seed).to(shop.device)
+    feed = shop.feed(stage)
+    steps = total_steps(stage, feed)
+    mixers = shop.mixers(stage, None)
+    generator = torch.Generator(device=shop.device)
+
+    def batch_at(step: int) -> Batch:
+        batch = next(feed.batches(step, step + 1))
+        generator.manual_seed(seed_of(seed, step))
+        batch = augment(batch, stage, generator)
+        return apply(
+            batch, mixers, MixStep(step=step, stage=stage.name, progress=step / steps, generator=generator)
+        )
+
+    result = fit(
+        network,
+        teacher,
+        batch_at,
+        steps=steps,
+        lr=stage.transform_lr or stage.lr,
+        content=stage.content,
+        statistics=statistics_for(teacher, stage.statistics),
+        **probe_options(stage),
+        on_step=lambda step, _: told("fitted", step + 1, steps),
+    )
+    notes = _draw(files, network, teacher, batch_at(steps + 1), result.document()["layers"])
+    save(
+        network,
+        files.network,
+        {
+            "teachers": provenance(teachers), "data": stage.data, "seed": shop.config.seed,
+            "statistics": stage.statistics, "norm": stage.norm, **result.document(),
+        },
+    )
+    return notes
+
+
+@torch.no_grad()
+def _draw(
+    files: FitFiles, network: nn.Module, teacher: nn.Module, batch: Batch, layers: list[dict[str, Any]]
+) -> list[str]:
+    """Draw what a fit came to, on images on which no gradient was taken; return what was left out."""
+    image = batch.image[:SHOWN]
+    moved = network(image)
+    before_and_after(files.picture, image, moved, teacher(image), teacher(moved))
+    if available():
+        plot_layers(files.plot, layers, title="feature statistics before and after the transformation")
+        return []
+    files.plot.unlink(missing_ok=True)  # one of an earlier fit would show something else
+    return [f"the plot of the layers was left out: it {NEEDS}"]
+
+
+def keep_joint(shop: Workshop, stage: StageConfig, task: DistillTask, path: Path) -> None:
+    """Write the transformation network that a stage learned together with its student."""
+    network = next(mixer.network for mixer in task.mixers if isinstance(mixer, JointTransform))
+    facts = {
+        "teachers": provenance(shop.teachers(stage)), "data": stage.data, "seed": shop.config.seed,
+        "statistics": stage.statistics, "joint": True,
+    }
+    save(network, path, facts)
