@@ -23,6 +23,7 @@ from kdcli.cli import (
     predict,
     recipes,
     runs,
+    streams,
     study,
     weights,
 )
@@ -72,6 +73,7 @@ def main() -> NoReturn:
     """Run the command line and exit with the documented code."""
     debug = "--debug" in sys.argv[1:]
     interrupt.install()
+    streams.install()
     try:
         app(standalone_mode=True)
     except KdcliError as error:
