@@ -93,6 +93,18 @@ def write_json(path: Path, document: Any) -> None:
     write_text(path, json.dumps(document, indent=2, default=str, allow_nan=False) + "\n")
 
 
+@contextmanager
+def openable(path: Path) -> Iterator[Path]:
+    """Yield a path of the same file for libraries that open nothing whose name is no UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with path.open("rb") as stream:  # Linux alone has such names
+            yield Path(f"/proc/self/fd/{stream.fileno()}")
+    else:
+        yield path
+
+
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file as hexadecimal."""
     with path.open("rb") as stream:

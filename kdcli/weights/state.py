@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kdcli.errors import WeightsError
-from kdcli.files import atomic
+from kdcli.files import atomic, openable
 from kdcli.weights.sort import broken, protocol_of, sort_of
 
 if TYPE_CHECKING:
@@ -54,7 +54,8 @@ def load_state(path: Path | str) -> dict[str, Tensor]:
         from safetensors.torch import load_file
 
         try:
-            document: Any = load_file(path, device="cpu")
+            with openable(path) as opened:
+                document: Any = load_file(opened, device="cpu")
         except Exception as error:  # the reader's own error classes differ by version; all mean the same to the user
             raise broken(path, error) from error
     else:
