@@ -73,15 +73,36 @@ def _about(error: OSError, path: Path) -> OSError:
     return OSError(number, os.strerror(number), str(path))
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write text atomically as UTF-8 with plain newlines."""
+def write_text(path: Path, text: str, *, names: bool = False) -> None:
+    """Write text atomically as UTF-8 with plain newlines.
+
+    names: what is no UTF-8 in the name of a file is written byte by byte, for ``read_text``; it is escaped otherwise.
+    """
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        errors = "surrogateescape" if names else "backslashreplace"
+        temporary.write_text(text, encoding="utf-8", errors=errors, newline="\n")
+
+
+def read_text(path: Path) -> str:
+    """Read UTF-8; other bytes are taken as those of a name that is none, as Python has it in paths."""
+    return path.read_text(encoding="utf-8", errors="surrogateescape")
 
 
 def write_json(path: Path, document: Any) -> None:
     """Write a JSON document atomically; not-a-number is refused, as other readers do."""
     write_text(path, json.dumps(document, indent=2, default=str, allow_nan=False) + "\n")
+
+
+@contextmanager
+def openable(path: Path) -> Iterator[Path]:
+    """Yield a path of the same file for libraries that open nothing whose name is no UTF-8."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        with path.open("rb") as stream:  # Linux alone has such names
+            yield Path(f"/proc/self/fd/{stream.fileno()}")
+    else:
+        yield path
 
 
 def sha256_of(path: Path) -> str:

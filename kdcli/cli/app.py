@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import typer
 
-from kdcli.cli import interrupt
+from kdcli.cli import interrupt, streams
 from kdcli.cli.lazy import LazyGroup
 from kdcli.cli.ui import complain
 from kdcli.errors import KdcliError
@@ -48,6 +48,7 @@ def main() -> NoReturn:
     """Run the command line and exit with the documented code."""
     debug = "--debug" in sys.argv[1:]
     interrupt.install()
+    streams.install()
     try:
         app(standalone_mode=True)
     except KdcliError as error:

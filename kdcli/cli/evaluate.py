@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kdcli.cli.complete import source as source_name
-from kdcli.cli.ui import Session, command
+from kdcli.cli.ui import Session, command, say
 
 if TYPE_CHECKING:
     from torch import nn
@@ -121,7 +121,7 @@ def _show(session: Session, results: list[Result]) -> None:
     shown = [(columns, rows) for columns, rows in parts if rows]
     for i, (columns, rows) in enumerate(shown):
         if i:
-            typer.echo()
+            say()
         session.table(columns, rows)
     if len({result.protocol.hash for result in results}) > 1:
         session.note("note: the models were aligned or read out differently, as their depth kinds and authors want; "

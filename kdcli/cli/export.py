@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kdcli.cli.ui import Session, command
+from kdcli.cli.ui import Session, command, say
 
 if TYPE_CHECKING:
     from kdcli.exporters import ExportReport
@@ -60,11 +60,11 @@ def _document(model: str, report: ExportReport) -> dict[str, object]:
 
 def _show(report: ExportReport) -> None:
     taken = "images of any size" if report.size is None else f"images of {report.size[0]}x{report.size[1]}"
-    typer.echo(f"{report.path}: {report.bytes / 1e6:.1f} MB, {taken}, {report.seconds:.1f} s")
+    say(f"{report.path}: {report.bytes / 1e6:.1f} MB, {taken}, {report.seconds:.1f} s")
     for note in report.notes:
-        typer.echo(f"note: {note}")
+        say(f"note: {note}")
     if not report.drift:
-        typer.echo("not verified")
+        say("not verified")
     for drift in report.drift:
         agreement = f", {drift.agreement:.1%} within 1.25" if report.int8 else ""
-        typer.echo(f"difference to the model at {drift}{agreement}")
+        say(f"difference to the model at {drift}{agreement}")

@@ -38,11 +38,12 @@ def list_(session: Session, folder: Folder = Path("runs")) -> None:
 
 def show(session: Session, run: Run) -> None:
     """Show a run: its state, teachers, results, and the recipe that repeats it."""
+    from kdcli.files import read_text
     from kdcli.training.run.folder import RunFolder
 
     opened = RunFolder.open(run)
     manifest = opened.manifest()
-    text = (opened.path / "config.toml").read_text(encoding="utf-8")
+    text = read_text(opened.path / "config.toml")
     rows = [(key, value) for key, value in manifest.items() if not isinstance(value, dict | list)]
     rows += [(f"teacher {t['spec']}", f"{t['licence']}, sha256 {t['sha256']}") for t in manifest.get("teachers", [])]
     rows += [(f"delta1 {name}", f"{r['metrics']['delta1']:.4f}") for name, r in manifest.get("eval", {}).items()]

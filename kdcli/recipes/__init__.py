@@ -6,6 +6,7 @@ import tomllib
 from pathlib import Path
 
 from kdcli.errors import ConfigError, PluginError
+from kdcli.files import read_text
 from kdcli.plugins import registry
 
 
@@ -18,8 +19,8 @@ def read(name: str) -> tuple[str, str]:
     if name.endswith(".toml") or "/" in name or "\\" in name:
         path = Path(name)
         try:
-            return name, path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+            return name, read_text(path)
+        except OSError as error:
             why = type(error).__name__
             raise ConfigError(f"recipe '{name}' cannot be read ({why}); see: kdcli recipes list") from None
     plugin = registry.find("recipe", name)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kdcli.files import read_text
 from kdcli.report.html import Curves, Facts, Picture, Section, Table, Text, write_report
 
 SHOWN = ("delta1", "delta2", "delta3", "abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog")
@@ -44,7 +45,7 @@ def write_run_report(
         sections.append(Section(title="Pictures", blocks=pictures))
     if metrics:
         sections.append(Section(title="Training", blocks=[_losses(metrics), _speed(metrics)]))
-    config = (folder / "config.toml").read_text(encoding="utf-8")
+    config = read_text(folder / "config.toml")
     sections.append(_origin(manifest, seconds, config))
     write_report(folder / "report.html", f"kdcli run {folder.name}", sections)
 

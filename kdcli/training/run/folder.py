@@ -29,7 +29,8 @@ from typing import Any
 
 from kdcli.config import RunConfig, dump, load
 from kdcli.errors import ConfigError, DataError
-from kdcli.files import umask, write_json, write_text
+from kdcli.files import read_text, umask, write_json, write_text
+from kdcli.text import block
 from kdcli.training.loop.train import StepLog
 from kdcli.training.run.environment import environment
 
@@ -80,7 +81,7 @@ class RunFolder:
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
         try:
-            write_text(draft / "config.toml", dump(config))
+            write_text(draft / "config.toml", dump(config), names=True)
             cls(draft).write_manifest(
                 {**environment(), "recipe": config.recipe, "seed": config.seed, **facts, "state": "running"}
             )
@@ -106,7 +107,7 @@ class RunFolder:
 
     def config(self) -> RunConfig:
         """Read the resolved configuration back."""
-        text = (self.path / "config.toml").read_text(encoding="utf-8")
+        text = read_text(self.path / "config.toml")
         return load(str(self.manifest().get("recipe", "resumed")), text)
 
     def manifest(self) -> dict[str, Any]:
@@ -150,10 +151,10 @@ class RunFolder:
             stream.write(json.dumps(row) + "\n")
 
     def note(self, message: str) -> None:
-        """Append a line to log.txt."""
+        """Append a line to log.txt; controls in it are escaped."""
         stamp = datetime.datetime.now(datetime.UTC).strftime("%H:%M:%S")
         with (self.path / "log.txt").open("a", encoding="utf-8") as stream:
-            stream.write(f"{stamp} {message}\n")
+            stream.write(f"{stamp} {block(message)}\n")
 
     def metrics(self) -> list[dict[str, Any]]:
         """Read metrics.jsonl; a last line cut short by a crash is left out."""
