@@ -47,8 +47,8 @@ NEEDED = {
     "study --help": {"study"}, "doctor --help": {"doctor"}, "plugins list --help": {"plugins"},
 }
 """Call -> the modules of commands that it may import."""
-COMMON = {"app", "complete", "interrupt", "lazy", "light", "ui"}
-BELOW = {"kdcli.errors", "kdcli.interrupts", "kdcli.version"}
+COMMON = {"app", "complete", "interrupt", "lazy", "light", "streams", "ui"}
+BELOW = {"kdcli.errors", "kdcli.interrupts", "kdcli.text", "kdcli.version"}
 
 
 @pytest.mark.parametrize("words", sorted(NEEDED))
