@@ -11,6 +11,7 @@ from torch import nn
 from kdcli.config import StageConfig
 from kdcli.config.references import STAGE, origin_of
 from kdcli.networks.untouched import untouched
+from kdcli.plugins.surroundings import kept_by_plugins
 from kdcli.students.files import save_student
 from kdcli.training.batches.feed import Feed
 from kdcli.training.batches.teacher_cache import make
@@ -116,7 +117,7 @@ class VariantTraining:
             run.log_step(log)
             self.progress.step(log)
 
-        with untouched(shop.teachers(stage)):
+        with untouched(shop.teachers(stage)), kept_by_plugins(f"stage '{stage.name}'"):
             state = loop.train(
                 stage, task, feed, seed=shop.config.seed, state_file=run.state, variant=self.variant, report=report,
                 resume=resume,
