@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import grimp
 from rooms_drawing import PAD, WIDE, Drawing, Room, width_of
-from rooms_layout import Layout, floors, reduced
+from rooms_layout import Edges, Layout
 
 ROOT = Path(__file__).resolve().parents[1]
 OUT = ROOT / "docs" / "images" / "rooms.svg"
@@ -64,7 +64,7 @@ class House:
         for module in sorted(self._graph.find_children(package)):
             name = module.rpartition(".")[2]
             if not name.startswith("__"):
-                folder = bool(self._graph.find_children(module))
+                folder = ROOT.joinpath(*module.split(".")).is_dir()
                 found[name] = Room(label=name + ("/" if folder else ".py"), plugins=module in self._holding)
         return found
 
@@ -77,6 +77,40 @@ class House:
             if room in found:
                 found[room] |= {other for other in others if other in found and other != room}
         return found
+
+
+def reduced(edges: Edges) -> dict[str, list[str]]:
+    """Return the edges without those that follow from others, in order of names."""
+    beyond: dict[str, set[str]] = {}
+
+    def reach(name: str) -> set[str]:
+        if name not in beyond:
+            below = set(edges.get(name, ()))
+            beyond[name] = below.union(*(reach(other) for other in below))
+        return beyond[name]
+
+    return {
+        name: sorted(other for other in below if not any(other in reach(between) for between in below))
+        for name, below in sorted((name, set(below)) for name, below in edges.items())
+    }
+
+
+def floors(edges: Edges, names: Iterable[str], most: int = 5) -> list[list[str]]:
+    """Return rows of at most so many rooms, each below all that import it; those with the most below them first."""
+    height: dict[str, int] = {}
+
+    def high(name: str) -> int:
+        if name not in height:
+            height[name] = 1 + max((high(other) for other in edges.get(name, ())), default=-1)
+        return height[name]
+
+    waiting = sorted(names, key=lambda name: (-high(name), name))
+    rows: list[list[str]] = []
+    while waiting:
+        imported = {other for name in waiting for other in edges.get(name, ())}
+        rows.append([name for name in waiting if name not in imported][:most])
+        waiting = [name for name in waiting if name not in rows[-1]]
+    return rows
 
 
 def room_of(module: str, package: str) -> str:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from rooms_layout import Layout
 
 WIDE, HIGH, PAD, TITLE, TOP = 860, 24, 14, 22, 64
-"""Width of the picture, height of a room, space around and inside, heights of an open package's title and of the
-legend."""
+"""Width of the picture (more where a row needs it), height of a room, space around and inside, heights of an open
+package's title and of the legend."""
 LETTER = 7.7
 """Width of a letter at 13 pixels, generously."""
 LINES = ("#2f6db3", "#b0532a", "#3f8042", "#8448a0", "#94720f", "#1f8585", "#b03560", "#5b6675", "#6d5ae0", "#1c2733")
@@ -35,17 +35,17 @@ class Drawing:
         self._bands: list[str] = []
         self._lines: list[str] = []
         self._boxes: list[str] = []
-        self._bottom = TOP
+        self._wide, self._bottom = WIDE, TOP
 
     def svg(self) -> str:
         """Return the document."""
-        high = self._bottom + PAD
+        wide, high = self._wide, self._bottom + PAD
         head = (
-            f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDE}" height="{high}" viewBox="0 0 {WIDE} {high}" '
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" viewBox="0 0 {wide} {high}" '
             'role="img" font-family="ui-sans-serif, system-ui, \'Segoe UI\', Helvetica, Arial, sans-serif" '
             f'font-size="13" fill="{TEXT}">'
         )
-        paper = f'<rect width="{WIDE}" height="{high}" rx="8" fill="{PAPER}"/>'
+        paper = f'<rect width="{wide}" height="{high}" rx="8" fill="{PAPER}"/>'
         title = "<title>The rooms of kdcli and what they import</title>"
         return "\n".join([head, title, paper, *_legend(), *self._bands, *self._lines, *self._boxes, "</svg>\n"])
 
@@ -53,6 +53,7 @@ class Drawing:
         self, layout: Layout, rooms: Mapping[str, Room], *, inner: Mapping[str, tuple[Layout, Mapping[str, Room]]]
     ) -> None:
         """Draw a house. inner: layouts and rooms of the packages that are shown open."""
+        self._wide = layout.wide + 2 * PAD
         self._bottom = self._floors(layout, rooms, PAD, TOP, inner, bands=True)
 
     def _floors(
@@ -65,7 +66,7 @@ class Drawing:
             own = [name for name, at in row if layout.is_room((name, at))]
             high = max(_height(*inner[name]) if name in inner else HIGH for name in own)
             if bands:
-                self._bands.append(_box(PAD // 2, top - 5, WIDE - PAD, high + 10, BAND, BAND))
+                self._bands.append(_box(PAD // 2, top - 5, self._wide - PAD, high + 10, BAND, BAND))
             for node in row:
                 middle = left + layout.middle[node]
                 if not layout.is_room(node):

@@ -25,42 +25,11 @@ Node = tuple[str, int]
 Edges = Mapping[str, Iterable[str]]
 
 
-def reduced(edges: Edges) -> dict[str, list[str]]:
-    """Return the edges without those that follow from others, in order of names."""
-    beyond: dict[str, set[str]] = {}
-
-    def reach(name: str) -> set[str]:
-        if name not in beyond:
-            below = set(edges.get(name, ()))
-            beyond[name] = below.union(*(reach(other) for other in below))
-        return beyond[name]
-
-    return {
-        name: sorted(other for other in below if not any(other in reach(between) for between in below))
-        for name, below in sorted((name, set(below)) for name, below in edges.items())
-    }
-
-
-def floors(edges: Edges, names: Iterable[str]) -> list[list[str]]:
-    """Return rows in which every room stands right above the highest that it imports, or at the bottom."""
-    height: dict[str, int] = {}
-
-    def high(name: str) -> int:
-        if name not in height:
-            height[name] = 1 + max((high(other) for other in edges.get(name, ())), default=-1)
-        return height[name]
-
-    rows: dict[int, list[str]] = {}
-    for name in sorted(names):
-        rows.setdefault(high(name), []).append(name)
-    return [rows[level] for level in sorted(rows, reverse=True)]
-
-
 class Layout:
     """Rows of nodes from left to right with their middles, and the links between neighbouring rows."""
 
     def __init__(self, rows: Sequence[Sequence[str]], edges: Edges, widths: Mapping[str, int], wide: int) -> None:
-        """rows: rooms from top to bottom. widths: of the rooms. wide: of the picture; 0: what it needs."""
+        """rows: rooms from top to bottom. widths: of the rooms. wide: of the picture, at least."""
         self.row_of = {name: number for number, row in enumerate(rows) for name in row}
         self.links: list[list[tuple[Node, Node]]] = [[] for _ in rows]
         """By the upper row: from a room or a line to a line or a room."""
@@ -68,7 +37,7 @@ class Layout:
         self._widths = widths
         self._lead(edges)
         self._sort()
-        self.wide = wide or max(self._offsets(row)[-1] + self._ends(row) for row in self.rows)
+        self.wide = max(wide, *(self._offsets(row)[-1] + self._ends(row) for row in self.rows))
         self.middle = self._place()
 
     def is_room(self, node: Node) -> bool:
