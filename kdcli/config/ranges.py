@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from kdcli.config.sizes import check_sizes
 from kdcli.config.stage import StageKeys
 from kdcli.errors import ConfigError
 
@@ -46,6 +47,7 @@ def check_stage(stage: StageKeys) -> None:
             raise ConfigError(f"{key}={getattr(stage, key)} of stage '{stage.name}' must lie in 0..1")
     if min(stage.size) < 32:
         raise ConfigError(f"size={stage.size[0]}x{stage.size[1]} of stage '{stage.name}' is below 32 pixels")
+    check_sizes(stage)
     if stage.teacher_cache != "none":
         _check_cache(stage)
     if not stage.teachers:

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from kdcli.config import StageConfig
+from kdcli.config.sizes import check_steps
 from kdcli.errors import TrainingError
 from kdcli.training.batches.augment import augment_step
 from kdcli.training.batches.feed import Feed
@@ -47,11 +48,17 @@ Report = Callable[[StepLog], None]
 
 
 def total_steps(stage: StageConfig, feed: Feed) -> int:
-    """Return the number of updates of a stage; an epoch shows every image about once."""
+    """Return the number of updates of a stage; an epoch shows every image about once.
+
+    Raises:
+        ConfigError: more than any run does.
+    """
     if stage.steps is not None:
         return stage.steps
     assert stage.epochs is not None
-    return max(stage.epochs * feed.steps_per_epoch // stage.accumulate, 1)
+    steps = max(stage.epochs * feed.steps_per_epoch // stage.accumulate, 1)
+    check_steps(steps, f"epochs={stage.epochs} of stage '{stage.name}'")
+    return steps
 
 
 def train(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ import torch
 from torch import nn
 
 from kdcli.config import RunConfig, StageConfig
-from kdcli.errors import ConfigError
+from kdcli.errors import ConfigError, WeightsError
 from kdcli.files import sha256_of
 from kdcli.networks.untouched import untouched
 from kdcli.students.files import save_student
@@ -143,8 +142,8 @@ def _train(shop: Workshop, run: RunFolder, spec: str, teachers: list[dict[str, A
             },
             state,
         )
-        run.state.unlink(missing_ok=True)
-    shutil.rmtree(run.state.parent, ignore_errors=True)
+        run.drop_state()
+    run.drop_state()
     return steps
 
 
@@ -152,10 +151,12 @@ def _train_variant(
     shop: Workshop, run: RunFolder, variant: str, stages: tuple[StageConfig, ...], progress: Progress
 ) -> tuple[nn.Module, dict[str, torch.Tensor]]:
     student, _ = shop.student()
+    names = [stage.name for stage in stages]
     resume = checkpoint.read(run.state) if run.state.is_file() else None
     if resume is not None and resume["variant"] != variant:
         resume = None
-    names = [stage.name for stage in stages]
+    if resume is not None and resume["stage"] not in names:
+        raise WeightsError(f"checkpoint '{run.state}' is of a stage '{resume['stage']}', not of this run; delete it")
     first = names.index(resume["stage"]) if resume is not None else 0
     state: dict[str, torch.Tensor] = {}
     for stage in stages[first:]:
