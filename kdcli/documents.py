@@ -110,7 +110,7 @@ def parse_toml(text: str, where: str, advice: str = "", *, error: type[KdcliErro
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as trouble:
         _refuse(f"{where} is not TOML: {_why(trouble, 'TOML')}", advice, error)
-    if wrong := unsound(document):
+    if wrong := unsound(document, infinite=True):
         _refuse(f"{where}: {wrong}", advice, error)
     return document
 
@@ -123,7 +123,7 @@ def literal(text: str) -> Any:
         document = tomllib.loads(f"value = {text}")
     except (ValueError, RecursionError):
         return text
-    return text if document.keys() != {"value"} or unsound(document) else document["value"]
+    return text if document.keys() != {"value"} or unsound(document, infinite=True) else document["value"]
 
 
 def unsound(document: Any, *, infinite: bool = False) -> str:

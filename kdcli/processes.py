@@ -88,23 +88,29 @@ def running(pid: int) -> bool:
     except (ProcessLookupError, OverflowError):
         return False
     except OSError:
-        return True
-    return True
+        pass
+    return _stat(pid)[:1] != ["Z"]  # ended, only its parent has not asked for its exit code
 
 
 def started(pid: int) -> str:
     """Return when the process of an id began; empty where that cannot be told."""
-    try:
-        # The name of a program, in brackets, may hold anything; the 22nd field is the 20th behind it.
-        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[19].decode()
-    except (OSError, IndexError, ValueError):
-        pass
+    if len(told := _stat(pid)) > 19:
+        return told[19]
     if sys.platform == "darwin":
         with contextlib.suppress(OSError, subprocess.SubprocessError):
             told = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, timeout=5,
                                   check=False)  # fmt: skip
             return " ".join(told.stdout.split())
     return ""
+
+
+def _stat(pid: int) -> list[str]:
+    """Return what Linux tells of a process, from its state on; empty elsewhere."""
+    try:
+        # The name of the program, in brackets before it, may hold anything.
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].decode("ascii").split()
+    except (OSError, ValueError):
+        return []
 
 
 def short(*words: str) -> str:
