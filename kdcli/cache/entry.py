@@ -8,7 +8,6 @@ most 0.05 %. In all of them 0 means unknown.
 from __future__ import annotations
 
 import json
-import math
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +19,6 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from kdcli.documents import parse_json
 from kdcli.errors import DataError
 from kdcli.files import atomic
 from kdcli.images import opened
@@ -35,7 +33,6 @@ OVERHEAD = 4096
 """Most bytes that a file takes beside its pixels."""
 _SUFFIXES = {"png16": ".png", "float16": ".safetensors", "float32": ".safetensors"}
 _NOTE = "kdcli"
-_SAID = {"key": str, "image": str, "crc": int, "step?": str}
 
 
 def suffix_of(storage: Storage) -> str:
@@ -91,21 +88,11 @@ def read_entry(path: Path, storage: Storage, facts: Mapping[str, str], size: tup
     if values.shape != size:
         raise DataError(f"'{path}' is {values.shape[0]}x{values.shape[1]}, not {size[0]}x{size[1]}; delete it")
     if storage == "png16":
-        return torch.from_numpy((values.astype(np.float64) * _step(path, told)).astype(np.float32))
+        return torch.from_numpy((values.astype(np.float64) * float(told["step"])).astype(np.float32))
     grid = torch.from_numpy(values.astype(np.float32))
     if not bool(torch.isfinite(grid).all()):
         raise DataError(f"'{path}' holds something other than numbers; delete it")
     return grid
-
-
-def _step(path: Path, told: Mapping[str, Any]) -> float:
-    try:
-        step = float(told["step"])
-    except (KeyError, ValueError):
-        step = math.nan
-    if not 0 < step < math.inf:
-        raise DataError(f"'{path}' does not say what its numbers mean; delete it")
-    return step
 
 
 def _read_png(path: Path) -> tuple[NDArray[Any], dict[str, Any]]:
@@ -127,9 +114,12 @@ def _read_tensor(path: Path) -> tuple[NDArray[Any], dict[str, Any]]:
 
 
 def _note(path: Path, text: Any) -> dict[str, Any]:
-    if not isinstance(text, str):
+    try:
+        found = json.loads(str(text))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
         raise DataError(f"'{path}' does not say what it is of; it is no map of a teacher cache, delete it")
-    found: dict[str, Any] = parse_json(text, _SAID, f"what '{path}' says it is of", "delete that file")
     return found
 
 

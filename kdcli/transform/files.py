@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kdcli.documents import parse_json
 from kdcli.errors import ConfigError, WeightsError
 from kdcli.files import atomic, is_lfs_pointer
 from kdcli.transform.network import TransformNetwork
@@ -60,15 +59,10 @@ def load(path: Path) -> tuple[TransformNetwork, dict[str, Any]]:
         found = header.get("format", "no format in its header")
         raise WeightsError(f"'{path}' is not a transformation network ({found}); make one with kdcli fit-transform")
     try:
-        network = TransformNetwork(**_table(header["architecture"], path))
+        network = TransformNetwork(**json.loads(header["architecture"]))
         network.load_state_dict(tensors)
-        provenance = _table(header["provenance"], path)
+        provenance = json.loads(header["provenance"])
     except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
         reason = " ".join(str(error).split())[:160]
         raise WeightsError(f"'{path}' does not hold the network of its header ({reason}); make it again") from None
     return network.eval(), provenance
-
-
-def _table(text: str, path: Path) -> dict[str, Any]:
-    document: dict[str, Any] = parse_json(text, dict, f"the header of '{path}'", "make it again", error=WeightsError)
-    return document
