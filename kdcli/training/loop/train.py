@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kdcli import interrupts
 from kdcli.config import StageConfig
 from kdcli.config.sizes import check_steps
 from kdcli.errors import TrainingError
@@ -26,7 +27,7 @@ from kdcli.training.step.task import DistillTask
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM arrived; the state was saved after the step that was under way."""
+    """Ctrl-C, SIGTERM or SIGHUP arrived; the state was saved after the step that was under way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,18 +166,19 @@ class _Watch:
 
 @contextmanager
 def stop_requests() -> Iterator[threading.Event]:
-    """Turn Ctrl-C and SIGTERM into a flag that the loop reads between steps; a second Ctrl-C stops at once."""
+    """Turn Ctrl-C, SIGTERM and SIGHUP into a flag that the loop reads between steps; a second Ctrl-C stops at once."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
 
     def ask(number: int, frame: FrameType | None) -> None:
+        interrupts.note(number)
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, ask) for number in interrupts.requests()}
     try:
         yield asked
     finally:
