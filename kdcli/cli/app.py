@@ -86,6 +86,9 @@ def _run(debug: bool) -> int:
     try:
         app(standalone_mode=True)
     except SystemExit as end:
+        if interrupt.unanswered():  # Typer heard it, which ends with the right code, but without a word
+            interrupt.answered()
+            return _told("interrupted", interrupt.CODE)
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KdcliError as error:
         if debug:

@@ -37,8 +37,15 @@ def install() -> None:
         signal.signal(number, _asked)
 
 
+def unanswered() -> bool:
+    """Return whether a signal came that nobody has said to have heard."""
+    return _waiting
+
+
 def answered() -> None:
     """Say that the exception has arrived and need not be raised again; a further signal ends the process at once."""
+    global _waiting
+    _waiting = False
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, 0)
     over(CODE)
@@ -53,7 +60,7 @@ def over(code: int) -> None:
             signal.signal(number, _after)
 
 
-_code = CODE
+_code, _waiting = CODE, False
 
 
 def _before(number: int, frame: FrameType | None) -> NoReturn:
@@ -63,6 +70,8 @@ def _before(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _asked(number: int, frame: FrameType | None) -> NoReturn:
+    global _waiting
+    _waiting = True
     interrupts.note(number)
     _be_silent_about_it()
     _once_more()
