@@ -101,20 +101,19 @@ def _take(folder: Path) -> Callable[[], None]:
         _held.add(handle)
         try:
             mine = _lock(handle)
-            if mine is None:
-                _let_go(handle)
-                return _take_by_file(folder, path)
             if mine and _is(handle, path):
                 _refuse_foreign(_owner(handle), folder, path)
                 os.ftruncate(handle, 0)
                 os.lseek(handle, 0, os.SEEK_SET)
                 os.write(handle, _record())
                 return lambda: _release(handle, path)
-            owner = None if mine else _owner(handle)
+            owner = _owner(handle)
         except BaseException:
             _let_go(handle)
             raise
         _let_go(handle)
+        if mine is None:
+            return _take_by_file(folder, path)
         if not mine and path.exists():
             raise Busy(_busy(owner, folder))
         # Its owner has just put it away: look again.
