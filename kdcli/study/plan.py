@@ -103,6 +103,8 @@ def plan(
         raise ConfigError(f"{where} comes to {runs:,} runs, beyond {MOST_CELLS:,}; use fewer seeds, counts or arms")
     make = _maker(document, arms, source, where)
     cells = [make(arm, n, seed) for seed in chosen for arm in arms for n in arm.counts or (None,)]
+    if not isinstance(head.get("contrasts", []), list):
+        raise ConfigError(f'contrasts of {where} are no list of pairs; write for example [["mixed@500", "plain@3000"]]')
     contrasts = tuple(_contrast(pair, arms, where) for pair in head.get("contrasts", []))
     return Study(
         name=text_in(head.get("name", Path(source).stem), "name", where),
@@ -189,8 +191,8 @@ def _metrics(head: Mapping[str, Any], where: str) -> tuple[str, ...]:
 
     given = head.get("metrics", head.get("metric", ["delta1"]))
     given = [given] if isinstance(given, str) else given
-    if not given:
-        raise ConfigError(f"{where} has no metrics; write for example metrics = [\"delta1\"]")
+    if not given or not isinstance(given, list):
+        raise ConfigError(f"{where} has no list of metrics; write for example metrics = [\"delta1\"]")
     return tuple(one_of(name, NAMES, f"metrics of {where}", "metric") for name in given)
 
 
