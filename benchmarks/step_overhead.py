@@ -28,11 +28,11 @@ from torch.utils._pytree import tree_leaves
 
 from kdcli.config import RunConfig, StageConfig
 from kdcli.devices import choose
+from kdcli.maps import at_size
 from kdcli.plugins import registry
 from kdcli.spec import parse_size
 from kdcli.training.loop.optim import optimizer_of
 from kdcli.training.run.workshop import Workshop
-from kdcli.training.step.context import at_size
 from kdcli.training.step.mixing import mix_step
 from kdcli.transform import TransformNetwork, save
 

@@ -76,9 +76,9 @@ def _about(error: OSError, path: Path) -> OSError:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write text atomically as UTF-8 with plain newlines."""
+    """Write text atomically as UTF-8 with plain newlines; bytes of names that are not UTF-8 as ``\\udcff``."""
     with atomic(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace", newline="\n")
 
 
 def write_json(path: Path, document: Any) -> None:

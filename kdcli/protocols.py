@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, overload, runtime_checkable
 
 if TYPE_CHECKING:
     import torch
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from kdcli.types import Batch, DepthKind, Finding, Needs, Prediction, Provenance, Sample, Tap
 
-API_VERSION = 1
+API_VERSION = 2
 """The version of this contract. A plugin states the one it was written for as ``api_version``."""
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -85,14 +85,31 @@ class View(Protocol):
         """The bare model."""
 
     @property
+    def batch(self) -> Batch:
+        """The images that it looks at."""
+
+    @property
     def out(self) -> Prediction:
         """The prediction for the batch; for a teacher without gradient."""
 
     def feat(self, tap: str) -> Tensor:
-        """The inner feature at a tap, B x C x h x w; ``module:path`` addresses any submodule."""
+        """The inner feature at a tap, B x C x h x w; ``module:path`` addresses what leaves any submodule,
+        ``input:path`` what enters it."""
 
-    def call(self, image: Tensor, *, gradient: bool = True) -> Prediction:
-        """Run the model on other images, by default with the graph to the image kept."""
+    @overload
+    def call(self, image: Tensor, *, gradient: bool = ..., statistics: bool = ...) -> Prediction: ...
+
+    @overload
+    def call(
+        self, image: Tensor, *, gradient: bool = ..., taps: Sequence[str], statistics: bool = ...
+    ) -> tuple[Prediction, dict[str, Tensor]]: ...
+
+    def call(self, image: Tensor, *, gradient: bool = True, taps: Any = None, statistics: bool = False) -> Any:
+        """Run the model on other images, by default with the graph to the image kept.
+
+        With ``taps`` it returns the prediction and the features by name. ``statistics=True`` lets these images move
+        the running statistics of a model that trains; otherwise only the batch itself does.
+        """
 
     def subset(self, index: Tensor) -> View:
         """A view on some of the images only; the others are not evaluated."""
@@ -103,7 +120,11 @@ class MixContext(Protocol):
 
     @property
     def step(self) -> int:
-        """The step within the stage."""
+        """Updates of the stage that are done."""
+
+    @property
+    def batch_number(self) -> int:
+        """Batches of the stage that are done: ``accumulate`` of them make an update."""
 
     @property
     def epoch(self) -> int:
@@ -119,7 +140,10 @@ class MixContext(Protocol):
 
     @property
     def generator(self) -> torch.Generator:
-        """Random numbers of this step, on the batch's device: a function of (seed, stage, step) alone."""
+        """Random numbers of this batch, on its device: a function of (seed, stage, batch number) alone."""
+
+    def note(self, name: str, value: Tensor) -> None:
+        """Tell what was chosen: training logs single numbers, ``kdcli mix`` writes tensors into its manifest."""
 
 
 class StepContext(MixContext, Protocol):
@@ -135,51 +159,78 @@ class StepContext(MixContext, Protocol):
 
     @property
     def teachers(self) -> Mapping[str, View]:
-        """The teachers by spec, in order."""
+        """The teachers by name, in order: those that the loss's ``teacher=NAME`` names, or all."""
 
     @property
     def state(self) -> MutableMapping[str, Any]:
-        """Small store of the plugin that asks, saved in the checkpoint."""
+        """Small store of the plugin that asks, saved in the checkpoint.
+
+        It takes None, truth values, numbers, texts, bytes, tensors without gradient, and lists, tuples and dicts of
+        these; anything else is refused at once.
+        """
 
     @property
     def teacher(self) -> View:
         """The only teacher; an error when there are several."""
 
     def target(self, teacher: View | None = None) -> tuple[Tensor, Tensor]:
-        """A teacher's depth (the only one's) at the student's resolution and where it is valid; B x 1 x h x w each."""
+        """A teacher's depth (the only one's) at the student's resolution and where it is valid; B x 1 x h x w each.
+
+        Of ``view.subset(index)`` it is the depth of those images, read with their own cameras.
+        """
+
+    def truth(self) -> tuple[Tensor, Tensor]:
+        """The data's own depth in metres at the student's resolution and where it is known; B x 1 x h x w each.
+
+        All invalid where there are no labels; never an error.
+        """
 
     def task_map(self, prediction: Prediction) -> tuple[Tensor, Tensor]:
-        """The task loss against ground truth as a per-pixel map, and where it counts; B x 1 x h x w each."""
+        """The task loss against the data's depth as a per-pixel map, and where it counts; B x 1 x h x w each.
+
+        All invalid where there are no labels; an error only in a stage without a task loss (``needs.task_map``).
+        """
+
+    def note(self, name: str, value: Tensor | float) -> None:
+        """Log a single number under the plugin's name, beside the terms; it is not summed and costs no waiting."""
 
 
 @runtime_checkable
 class Loss(Protocol):
     """Named terms of one step. A loss with parameters of its own is also an ``nn.Module``.
 
-    Optional members, used where present: ``task_weight(ctx) -> Tensor | None`` (a detached B x 1 x h x w factor on
-    the task-loss map), ``build(ctx)`` (create own modules once shapes are known), ``inner_parameters()`` with
-    ``inner_loss(ctx)`` (an update of its own before the main one, see the protocol of inner updates), ``map(prediction,
-    target, valid)`` (a per-pixel map; makes the loss usable as task loss).
+    Optional members, used where present: ``pixel_weight(ctx) -> Tensor | None`` (a detached B x 1 x h x w factor on
+    the task-loss map), ``build(ctx)`` (create own modules once shapes are known; without gradient, under a seed of the
+    run), ``inner_parameters()`` with ``inner_loss(ctx)`` (an update of its own before the main one, see
+    the protocol of inner updates), ``after_step(ctx)`` (called without gradient when the main update is done: a bank, an average),
+    ``map(prediction, target, valid)`` (a per-pixel map; makes the loss usable as task loss), ``exempt`` (names of
+    checks of the kit that do not apply, each with its reason).
+
+    The keys ``teacher`` and ``as`` of every loss's spec belong to kdcli: ``teacher=NAME`` chooses among the stage's
+    teachers (``A|B``: several), ``as=NAME`` names the loss. What a loss has learned and kept goes on into later stages
+    that have a loss of the same name.
     """
 
     needs: Needs
-    min_value: float
+    """``kinds`` has to be stated."""
+    value_at_equality: float
     """Value at student == teacher; NaN where it is not defined."""
     invariances: frozenset[str]
-    """Of ``scale`` (student's depth times a factor per image), ``shift`` (plus an offset), ``none``."""
+    """Of ``scale`` (student's depth times a factor per image) and ``shift`` (plus an offset); empty for none."""
 
     def terms(self, ctx: StepContext) -> Mapping[str, Tensor]:
         """Return unweighted scalars by name; they are summed, weighted by the recipe, and logged."""
 
 
 class InnerUpdate(Protocol):
-    """What a loss or a mixer adds that trains parameters of its own, with an optimiser of its own (Adam).
+    """What a loss or a mixer adds that trains parameters of its own, with an optimiser of its own.
 
     Gradients are taken towards these parameters alone: nothing of an inner update lands in the student, in a teacher or
     in the main backward pass, and the main optimiser leaves them alone. The plugin is an ``nn.Module``, so that
     parameters and optimiser state are moved and saved along.
 
-    Optional members: ``inner_lr`` (learning rate, 1e-3 where it is not said), ``inner_steps`` (updates at a time, 1),
+    Optional members: ``inner_optimizer(parameters) -> torch.optim.Optimizer`` (Adam where it is not given),
+    ``inner_lr`` (Adam's learning rate, 1e-3 where it is not said), ``inner_steps`` (updates at a time, 1),
     ``inner_every`` (N: at every N-th batch, first when N batches have gone before; 1).
     """
 
@@ -200,8 +251,8 @@ class Mixer(Protocol):
 
     A mixer with parameters of its own is also an ``nn.Module``; it is built under a seed of the run and may make layers
     that depend on the size of the images in its first ``mix``. Optional members, used where present: an inner update
-    (see ``InnerUpdate``), ``needs`` (a ``Needs``, of which ``input_gradient`` counts), ``terms(ctx)`` (named terms that
-    are added to the student's).
+    (see ``InnerUpdate``), ``after_step(ctx)`` and ``exempt`` as of a loss, ``needs`` (a ``Needs``, of which
+    ``input_gradient`` counts), ``terms(ctx)`` (named terms that are added to the student's).
     """
 
     def mix(self, batch: Batch, ctx: MixContext) -> Batch:

@@ -167,22 +167,42 @@ class Finding:
     path: str | None = None
 
 
+ANY_KIND: frozenset[DepthKind] = frozenset(DepthKind)
+"""Of a loss that makes sense of whatever a teacher's numbers mean."""
+
+POSITIVE_DEPTH: frozenset[DepthKind] = frozenset({DepthKind.METRIC, DepthKind.SCALE_INVARIANT})
+"""Kinds whose numbers are positive and whose zero means the camera: ratios and logarithms of them make sense."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Needs:
-    """What a loss needs, checked when a run is configured, before the first step.
+    """What a loss or a mixer needs, checked when a run is configured, before the first step."""
 
-    outputs: fields of a prediction beside depth (``probs`` ...). student_taps, teacher_taps: names of inner features.
-    """
-
+    kinds: frozenset[DepthKind] = frozenset()
+    """Depth kinds of the target that the loss is meaningful for; others are refused. A loss must state them:
+    ``ANY_KIND``, ``POSITIVE_DEPTH`` or a set of its own."""
     outputs: frozenset[str] = frozenset()
+    """Fields of the student's prediction beside depth: ``probs``, ``aux`` ..."""
+    teacher_outputs: frozenset[str] = frozenset()
+    """Fields of every teacher's prediction beside depth; a teacher whose depth is kept in a cache is run for them."""
     student_taps: tuple[str, ...] = ()
+    """Names of the student's inner features, ``module:PATH`` or ``input:PATH``."""
     teacher_taps: tuple[str, ...] = ()
+    """The same of every teacher."""
     ground_truth: bool = False
+    """``ctx.truth()``: sources without depth are refused."""
+    task_map: bool = False
+    """``ctx.task_map()``: stages without a task loss are refused."""
     teachers: tuple[int, int | None] = (1, 1)
     """Fewest and most teachers; None = no upper limit."""
-    input_gradient: str = "none"
-    """``none``, ``teacher`` or ``both``: whose gradient with respect to the image is taken."""
+    input_gradient: Literal["none", "teacher", "both"] = "none"
+    """Whose gradient with respect to the image is taken."""
+    double_backward: bool = False
+    """Whether a gradient of the student is differentiated again; students that have none are refused by the name of
+    the layer."""
+    precision: Literal["any", "full"] = "any"
+    """``full``: student and teachers run without autocast."""
     batch_norm: bool = False
+    """Whether batch-norm statistics of the teacher are looked at."""
     min_batch: int = 1
-    kinds: frozenset[DepthKind] = frozenset(DepthKind)
-    """Depth kinds of the target that the loss is meaningful for; others are refused."""
+    """Fewest images of a batch; above 1 for a loss that compares images with one another."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -54,7 +55,7 @@ def test_every_built_in_loads() -> None:
         if plugin.kind == "recipe":
             assert registry.recipe_path(plugin).suffix == ".toml"
         else:
-            assert registry.load(plugin).api_version == 1
+            assert registry.load(plugin).api_version == 2
 
 
 def test_discovery_and_glance_import_nothing(tmp_path: Path) -> None:
@@ -155,10 +156,20 @@ def test_a_broken_plugin_is_one_error_for_its_user(
     assert ("NOISE ON STDOUT" in err and "NOISE ON THE DESCRIPTOR" in err) == (name == "noisy")
 
 
-def test_interruption_is_not_swallowed(install: Install) -> None:
-    install("kdbroken-int", {"losses": {"i": "kdbroken_int:Thing"}}, {"kdbroken_int.py": "raise KeyboardInterrupt"})
-    with pytest.raises(KeyboardInterrupt):
-        registry.build("loss", "i")
+def test_interruption_is_not_swallowed(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C during an import stays Ctrl-C; ``raise KeyboardInterrupt`` in a module is that module's fault."""
+    source = "import signal\nsignal.raise_signal(signal.SIGINT)\n"
+    install("kdbroken-int", {"losses": {"i": "kdbroken_int:Thing"}}, {"kdbroken_int.py": source})
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            registry.build("loss", "i")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert status_of("i").status == "unchecked"  # that the user had enough says nothing of the plugin
+    install("kdbroken-own", {"losses": {"o": "kdbroken_own:Thing"}}, {"kdbroken_own.py": "raise KeyboardInterrupt"})
+    with pytest.raises(PluginError, match=r"loss 'o' of kdbroken-own 1\.0 cannot be loaded: KeyboardInterrupt"):
+        registry.build("loss", "o")
 
 
 def test_a_failed_load_is_remembered_until_the_file_changes(install: Install, tmp_path: Path) -> None:
@@ -209,7 +220,7 @@ def test_a_cache_that_cannot_be_written_costs_nothing(
     ],
 )
 def test_what_a_constructor_raises(install: Install, body: str, error: type[Exception]) -> None:
-    source = f"class Thing:\n    api_version = 1\n    def __init__(self):\n        {body}\n"
+    source = f"class Thing:\n    api_version = 2\n    def __init__(self):\n        {body}\n"
     install("kdbroken-init", {"losses": {"init": "kdbroken_init:Thing"}}, {"kdbroken_init.py": source})
     with pytest.raises(error):
         registry.build("loss", "init")

@@ -9,31 +9,15 @@ from typing import NoReturn
 
 import typer
 
-from kdcli.cli import (
-    cache,
-    data,
-    distill,
-    doctor,
-    evaluate,
-    explain,
-    export,
-    fit_transform,
-    interrupt,
-    mix,
-    plugins,
-    predict,
-    recipes,
-    runs,
-    study,
-    weights,
-)
-from kdcli.cli.light import lighten
+from kdcli.cli import interrupt
+from kdcli.cli.lazy import LazyGroup
 from kdcli.cli.ui import complain
 from kdcli.errors import KdcliError
 from kdcli.version import __version__
 
 app = typer.Typer(
     name="kdcli",
+    cls=LazyGroup,
     help="Distil a large monocular depth network into a small one, also without the target's images.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -55,14 +39,6 @@ def root(
     ),
 ) -> None:
     """Distil a large monocular depth network into a small one, also without the target's images."""
-
-
-for _module in (
-    mix, fit_transform, cache, distill, study, evaluate, export, predict, explain, plugins, data, weights, recipes,
-    runs, doctor,
-):  # fmt: skip
-    _module.register(app)
-lighten(app)
 
 
 _NO_MEMORY = ("out of memory", "can't allocate memory", "Unable to allocate")

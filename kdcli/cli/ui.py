@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kdcli.cli import interrupt
+from kdcli.errors import KdcliError
 
 if TYPE_CHECKING:
     import torch
@@ -145,7 +146,7 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
                 device_name=shared["device"], seed_given=shared["seed"], json=shared["json"], quiet=shared["quiet"]
             )
             try:
-                function(session, **options)
+                _run(function, session, options)
             except KeyboardInterrupt:  # Typer would end with the right code, but without a word
                 interrupt.answered()
                 if shared["debug"]:
@@ -167,6 +168,21 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
         return function
 
     return register
+
+
+def _run(function: Callable[..., None], session: Session, options: dict[str, Any]) -> None:
+    """Run a command; an error that came through a plugin's code names it, also one that means to end Python."""
+    try:
+        function(session, **options)
+    except KdcliError:
+        raise
+    except BaseException as error:
+        from kdcli.plugins.culprit import culprit
+
+        told = culprit(error)
+        if told is None:
+            raise
+        raise told from error
 
 
 def complain(message: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from typing import Any
 
@@ -33,12 +34,13 @@ def _line(key: str, value: Any, origin: str) -> list[str]:
 def _toml(value: Any, key: str = "") -> str:
     if key in ("size", "crop", "eval_size") and isinstance(value, tuple):
         return f'"{value[0]}x{value[1]}"'
-    if key in ("losses", "views", "statistics_weights"):
+    if key in ("losses", "looks", "statistics_weights"):
         return "{}" if not value else "{ " + ", ".join(f"{_toml(name)} = {weight!r}" for name, weight in value) + " }"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+        # JSON's escapes are TOML's, which has one more character that must not stand as it is.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     return repr(value)

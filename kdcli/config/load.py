@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from typing import Any
 
+from kdcli.config.looks import check_looks
+from kdcli.config.references import check_references, replaced_teachers, teachers_of
 from kdcli.config.schema import RUN_KEYS, RunConfig, StageConfig, TwinConfig
 from kdcli.config.values import convert, keys, known_only
-from kdcli.config.views import check_views
 from kdcli.documents import literal, parse_toml
 from kdcli.errors import ConfigError, nearest
 from kdcli.spec import parse
 
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,59}")
 _MAIN_FLAGS = ("steps", "epochs", "lr")  # flags that mean the main stage alone
 
 
@@ -78,13 +81,17 @@ def _apply_flags(stages: list[dict[str, Any]], given: dict[str, Any], origins: d
         # A file or ``none`` takes the place of whatever the recipe would fit.
         stages = [stage for stage in stages if stage.get("train", "student") == "student"]
     students = [stage for stage in stages if stage.get("train", "student") == "student"]
+    # Losses of a stage that trains something else (an auxiliary teacher, an alignment) are part of the method.
+    own = [stage for stage in students if stage.get("student") is None and "student" not in stage.get("freeze", ())]
     for stage in stages:
         main = stage is students[-1]
         for key, value in given.items():
             if key in _MAIN_FLAGS and not main:
                 continue
-            if key == "losses" and stage not in students:
+            if key == "losses" and stage not in own:
                 continue
+            if key == "teachers":
+                value = replaced_teachers(stage.get("teachers", ("demo",)), given["teachers"])
             stage[key], origins[f"{stage['name']}.{key}"] = value, "flag"
             if key in ("steps", "epochs"):
                 stage["epochs" if key == "steps" else "steps"] = None
@@ -100,8 +107,8 @@ def _apply_setting(run: dict[str, Any], stages: list[dict[str, Any]], setting: s
     where, _, name = key.strip().replace("-", "_").rpartition(".")
     known = [f.name for f in fields(StageConfig)]
     entry = ""
-    if where == "views" or where.endswith(".views"):  # one entry of that table
-        where, name, entry = where.removesuffix("views").removesuffix("."), "views", name
+    if where == "looks" or where.endswith(".looks"):  # one entry of that table
+        where, name, entry = where.removesuffix("looks").removesuffix("."), "looks", name
     if name in RUN_KEYS and where in ("", "run"):
         run[name], origins[f"run.{name}"] = convert(name, literal(text), RunConfig, f"--set {key}"), "--set"
         return
@@ -125,15 +132,40 @@ def _apply_setting(run: dict[str, Any], stages: list[dict[str, Any]], setting: s
             stage["epochs" if name == "steps" else "steps"] = None
 
 
+def _texts_of(value: Any) -> list[str]:
+    """Return the texts in a configuration, at any depth."""
+    if isinstance(value, str):
+        return [value]
+    if is_dataclass(value):
+        value = [getattr(value, f.name) for f in fields(value)]
+    elif isinstance(value, Mapping):
+        value = [*value, *value.values()]
+    return [text for item in value for text in _texts_of(item)] if isinstance(value, list | tuple) else []
+
+
 def _check(config: RunConfig) -> None:
     names = [stage.name for stage in config.stages]
     if len(set(names)) != len(names):
         raise ConfigError(f"stages need different names, not {', '.join(names)}")
+    for name in names:  # also of files
+        if not _NAME.fullmatch(name):
+            raise ConfigError(f"stage name {name[:60]!r} must be letters, digits, '.', '-' and '_', at most 60")
+    for text in _texts_of(config):
+        if any("\ud800" <= letter <= "\udfff" for letter in text):
+            raise ConfigError(
+                f"{text!r} holds bytes that are not UTF-8, which the recipe of a run cannot hold; give that file or "
+                "folder another name, or a link to it"
+            )
+    check_references(config.stages)
+    if config.twin is not None:
+        twin = {stage.name: stage for stage in config.twin.stages(config.stages)}
+        check_references([twin.get(stage.name, stage) for stage in config.stages])
     fitted = False
     for stage in config.stages:
         fitted = fitted or stage.train == "transform"
         if stage.train == "student" and stage.transform == "fitted" and not fitted:
             raise ConfigError(f"stage '{stage.name}' wants a fitted transformation, but no earlier stage fits one")
-        check_views(stage)
-        for text in (config.student, stage.data, *stage.teachers, *stage.mixers, *(name for name, _ in stage.losses)):
+        check_looks(stage)
+        specs = [config.student, stage.data, *teachers_of(stage).values(), *stage.mixers]
+        for text in (*specs, *(name for name, _ in stage.losses), *([stage.student] if stage.student else [])):
             parse(text)

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from kdcli.errors import ConfigError
-from kdcli.losses.base import SEVERAL, DepthLoss, full_precision, masked_mean, prepare
+from kdcli.losses.base import SEVERAL, DepthLoss, prepare
 from kdcli.losses.structure import neighbour_differences
-from kdcli.types import Needs
+from kdcli.maps import full_precision, masked_mean
+from kdcli.types import ANY_KIND, Needs
 
 if TYPE_CHECKING:
     from kdcli.protocols import StepContext
@@ -29,7 +30,7 @@ class AffineInvariant(DepthLoss):
     """
 
     name: ClassVar[str] = "affine-invariant"
-    needs = Needs(teachers=SEVERAL)
+    needs = Needs(kinds=ANY_KIND, teachers=SEVERAL)
     invariances = frozenset({"scale", "shift"})
 
     def __init__(

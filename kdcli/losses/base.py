@@ -7,29 +7,23 @@ and makes invalid pixels harmless before the formula sees them.
 
 from __future__ import annotations
 
-import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
 
 from kdcli.errors import ConfigError
+from kdcli.maps import full_precision, masked_mean, widen
 from kdcli.protocols import API_VERSION
-from kdcli.types import DepthKind, Needs
+from kdcli.types import POSITIVE_DEPTH, Needs
 
 if TYPE_CHECKING:
     from kdcli.protocols import StepContext
 
-POSITIVE_DEPTH = frozenset({DepthKind.METRIC, DepthKind.SCALE_INVARIANT})
-"""Kinds whose numbers are positive and whose zero means the camera: ratios and logarithms of them make sense."""
-
 SEVERAL = (1, None)
 """How many teachers the built-in losses take: each of several is a target of its own."""
-
-NO_INVARIANCE = frozenset({"none"})
 
 
 class DepthLoss(ABC):
@@ -42,8 +36,8 @@ class DepthLoss(ABC):
     api_version: ClassVar[int] = API_VERSION
     name: ClassVar[str]
     needs: Needs = Needs(kinds=POSITIVE_DEPTH, teachers=SEVERAL)
-    min_value: float = 0.0
-    invariances: frozenset[str] = NO_INVARIANCE
+    value_at_equality: float = 0.0
+    invariances: frozenset[str] = frozenset()
 
     def terms(self, ctx: StepContext) -> Mapping[str, Tensor]:
         """Return the loss between the student's depth and the target's under the loss's name; of several, the mean."""
@@ -101,28 +95,3 @@ def prepare(prediction: Tensor, target: Tensor, valid: Tensor) -> tuple[Tensor, 
     prediction, target = widen(prediction), widen(target.detach())
     valid = valid & torch.isfinite(target)
     return torch.where(valid, prediction, 1.0), torch.where(valid, target, 1.0).to(prediction.dtype), valid
-
-
-def widen(values: Tensor) -> Tensor:
-    """Return float32 for narrower floats; float32 and float64 as they are."""
-    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
-
-
-def full_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Return a context in which autocast is off on the device."""
-    if torch.amp.is_autocast_available(device.type):
-        return torch.autocast(device.type, enabled=False)
-    return contextlib.nullcontext()
-
-
-def masked_mean(values: Tensor, valid: Tensor, dim: tuple[int, ...] | None = None) -> Tensor:
-    """Return the mean over valid entries, over everything or over some dimensions; 0 where none is valid."""
-    total = torch.where(valid, values, 0.0).sum(dim) if dim else torch.where(valid, values, 0.0).sum()
-    count = valid.sum(dim) if dim else valid.sum()
-    return total / count.clamp_min(1).to(values.dtype)
-
-
-def safe_sqrt(values: Tensor, smallest: float = 1e-14) -> Tensor:
-    """Return the square root, and 0 with a zero gradient below ``smallest``, where the true gradient is infinite."""
-    positive = values > smallest
-    return torch.where(positive, torch.where(positive, values, 1.0).sqrt(), 0.0)

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from kdcli.errors import ConfigError
-from kdcli.losses.base import DepthLoss, full_precision, prepare
+from kdcli.losses.base import DepthLoss, prepare
 from kdcli.losses.pointwise import L1
 from kdcli.losses.structure import Border, Gradient, Normals
+from kdcli.maps import full_precision
 
 if TYPE_CHECKING:
     from kdcli.protocols import StepContext
@@ -56,7 +57,7 @@ class Hu(DepthLoss):
             "normal": Normals(border=border),
         }
         self.parts = {name: (weight, parts[name]) for name, weight in weights.items() if weight}
-        self.min_value = sum(weight * part.min_value for weight, part in self.parts.values())
+        self.value_at_equality = sum(weight * part.value_at_equality for weight, part in self.parts.values())
 
     def terms(self, ctx: StepContext) -> Mapping[str, Tensor]:
         """Return the weighted terms by name; of several teachers, the means."""

@@ -27,7 +27,7 @@ class L1(PointwiseLoss):
             raise ConfigError(f"l1: alpha={alpha} must be above 0")
         self.form, self.alpha = form, alpha
         self.offset = math.log(alpha) if zero_floor else 0.0
-        self.min_value = 0.0 if form == "plain" or zero_floor else math.log(alpha)
+        self.value_at_equality = 0.0 if form == "plain" or zero_floor else math.log(alpha)
 
     def pixel(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Return |e|, or ln(|e| + alpha)."""

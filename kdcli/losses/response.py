@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from kdcli.errors import ConfigError
-from kdcli.losses.base import SEVERAL, DepthLoss, masked_mean
+from kdcli.losses.base import SEVERAL, DepthLoss
 from kdcli.losses.dpm_kl import Form, check_form
 from kdcli.losses.silog import SiLog
 from kdcli.losses.tie_kd import METRIC, as_published
+from kdcli.maps import masked_mean
 from kdcli.types import Needs
 
 SSIM_WEIGHT = 1.5

@@ -7,7 +7,8 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from kdcli.errors import ConfigError
-from kdcli.losses.base import NO_INVARIANCE, DepthLoss, masked_mean, safe_sqrt
+from kdcli.losses.base import DepthLoss
+from kdcli.maps import masked_mean, safe_sqrt
 
 
 class SiLog(DepthLoss):
@@ -38,7 +39,7 @@ class SiLog(DepthLoss):
         if variance_focus == 1 and per == "image":
             self.invariances = frozenset({"scale"})
         else:
-            self.invariances = NO_INVARIANCE
+            self.invariances = frozenset()
 
     def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Return the loss; images without a valid pixel do not count."""

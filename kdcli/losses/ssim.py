@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from kdcli.errors import ConfigError
 from kdcli.losses.base import SEVERAL, PointwiseLoss
-from kdcli.types import Needs
+from kdcli.types import ANY_KIND, Needs
 
 
 class Ssim(PointwiseLoss):
@@ -25,7 +25,7 @@ class Ssim(PointwiseLoss):
     """
 
     name: ClassVar[str] = "ssim"
-    needs = Needs(teachers=SEVERAL)
+    needs = Needs(kinds=ANY_KIND, teachers=SEVERAL)
 
     def __init__(
         self,

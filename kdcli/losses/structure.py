@@ -10,8 +10,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from kdcli.errors import ConfigError
-from kdcli.losses.base import SEVERAL, DepthLoss, PointwiseLoss, masked_mean
-from kdcli.types import Needs
+from kdcli.losses.base import SEVERAL, DepthLoss, PointwiseLoss
+from kdcli.maps import masked_mean
+from kdcli.types import ANY_KIND, Needs
 
 Border = Literal["replicate", "zero"]
 
@@ -44,11 +45,11 @@ class Gradient(DepthLoss):
             raise ConfigError(f"gradient: alpha={alpha} and floor={floor} must be above 0")
         self.form, self.scales, self.alpha, self.floor, self.border = form, scales, alpha, floor, border
         self.offset = 2 * math.log(alpha) if zero_floor else 0.0
-        self.min_value = 2 * math.log(alpha) if form == "hu" and not zero_floor else 0.0
+        self.value_at_equality = 2 * math.log(alpha) if form == "hu" and not zero_floor else 0.0
         if form == "log":
             self.invariances = frozenset({"scale"})
         elif form == "linear":
-            self.needs = Needs(teachers=SEVERAL)
+            self.needs = Needs(kinds=ANY_KIND, teachers=SEVERAL)
 
     def value(self, prediction: Tensor, target: Tensor, valid: Tensor) -> Tensor:
         """Return the loss over the pixels whose neighbours are valid too."""

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from kdcli.errors import ConfigError
-from kdcli.losses.base import NO_INVARIANCE, SEVERAL, full_precision, widen
+from kdcli.losses.base import SEVERAL
 from kdcli.losses.dpm import Dpm, Grid, check_sigma
 from kdcli.losses.dpm_kl import Form, Map, check_form, dpm_kl
 from kdcli.losses.ssim import Ssim
+from kdcli.maps import full_precision, widen
 from kdcli.protocols import API_VERSION
 from kdcli.types import DepthKind, Needs
 
@@ -32,8 +33,8 @@ class _OfBins:
 
     api_version: ClassVar[int] = API_VERSION
     name: ClassVar[str]
-    min_value: float = 0.0
-    invariances: frozenset[str] = NO_INVARIANCE
+    value_at_equality: float = 0.0
+    invariances: frozenset[str] = frozenset()
 
     def __init__(self, form: Form, sky: int | None) -> None:
         check_form(self.name, form)
@@ -91,7 +92,7 @@ class TieKdDpm(_OfBins):
         self.sigma = sigma
         self._grid: Grid | None = None
         # A map is compared with a single number per pixel: a student is never equal to its own map.
-        self.min_value = float("nan")
+        self.value_at_equality = float("nan")
 
     def build(self, ctx: StepContext) -> None:
         """Look at the student's bins, once: they are read on the host."""
@@ -163,7 +164,7 @@ class TieKd(_OfBins):
         self.alpha = alpha
         self._dpm = TieKdDpm(form=form, dpm=dpm, sigma=sigma, sky=sky)
         self._depth = TieKdDepth(form=form, data_range=data_range, sky=sky)
-        self.min_value = float("nan")
+        self.value_at_equality = float("nan")
 
     def build(self, ctx: StepContext) -> None:
         """Look at the student's bins, once."""

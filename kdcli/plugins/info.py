@@ -164,7 +164,7 @@ def _description(factory: Any) -> str:
 def _facts(factory: Any) -> dict[str, str]:
     """Return what a class declares before it is made; a function declares only its version."""
     facts = {"api_version": str(factory.api_version)}
-    for name in ("depth_kind", "depth_range", "min_value", "invariances", "needs", "suffix"):
+    for name in ("depth_kind", "depth_range", "value_at_equality", "invariances", "needs", "suffix"):
         value = inspect.getattr_static(factory, name, None)
         if value is not None and not callable(value) and not hasattr(value, "__get__"):
             text = ", ".join(sorted(map(str, value))) if isinstance(value, frozenset) else str(value)

@@ -21,6 +21,7 @@ from pathlib import Path
 
 import torch
 
+from kdcli.config.sizes import check_workers
 from kdcli.drafts import clean
 from kdcli.errors import TrainingError
 from kdcli.files import write_json, write_text
@@ -33,6 +34,7 @@ from kdcli.study.teachers import measure_teachers
 from kdcli.training.batches.feed import RenderCache
 from kdcli.training.run.environment import environment
 from kdcli.training.run.job import RunResult
+from kdcli.training.run.preflight import preflight
 from kdcli.training.run.progress import Progress, Silent
 from kdcli.training.run.workshop import Workshop
 
@@ -67,6 +69,7 @@ def run_study(
         KeyboardInterrupt: asked to stop; the same call goes on.
     """
     progress = progress or Silent()
+    check_workers(processes, f"--jobs {processes}")
     wanted = [job for job in jobs(study, out) if job.wanted]
     todo = [job for job in wanted if job.state != "finished"]
     _refuse_early(todo, torch.device(device))
@@ -114,7 +117,7 @@ def _refuse_early(todo: Sequence[Job], device: torch.device) -> None:
         if (job.cell.arm, job.cell.count) not in seen:
             seen.add((job.cell.arm, job.cell.count))
             shop = Workshop(config=job.cell.config, device=device)
-            shop.preflight(shop.student()[0])
+            preflight(shop, shop.student()[0])
 
 
 def _write_down(study: Study, out: Path) -> None:

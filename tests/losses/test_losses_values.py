@@ -10,11 +10,12 @@ from torch import Tensor
 
 from kdcli.errors import ConfigError
 from kdcli.losses.affine_invariant import AffineInvariant, least_squares, normalise
-from kdcli.losses.base import DepthLoss, masked_mean, safe_sqrt
+from kdcli.losses.base import DepthLoss
 from kdcli.losses.pointwise import L1, BerHu, LogL1
 from kdcli.losses.silog import SiLog
 from kdcli.losses.ssim import Ssim
 from kdcli.losses.structure import Gradient, Normals, erode, sobel
+from kdcli.maps import masked_mean, safe_sqrt
 from kdcli.types import DepthKind
 
 EVERY: list[DepthLoss] = [

@@ -241,6 +241,7 @@ def test_run_paths_do_not_collide(tiny: Resolve, tmp_path: Path, monkeypatch: py
 def test_a_metrics_line_cut_short_is_left_out(tiny: Resolve, tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path / "run", tiny(), {})
     log = StepLog(
+        notes={},
         variant="student",
         stage="train",
         step=1,

@@ -34,7 +34,7 @@ class SimSource:
     the source, without it it is endless. Noise has neither depth nor instances.
     """
 
-    api_version: ClassVar[int] = 1
+    api_version: ClassVar[int] = 2
 
     def __init__(
         self, location: str | None = None, *, count: int | None = None, seed: int = 0, size: str | None = None

@@ -16,13 +16,14 @@ from kdcli.files import atomic
 from kdcli.training.loop.optim import Averaged
 from kdcli.training.step.task import DistillTask
 
-FORMAT = 1
+FORMAT = 2
 _ANEW = "delete it to start that stage anew"
-_SHAPE = {
+STATE = {
     "variant": str, "stage": str, "step": int, "student": Each(Any), "plugins": Each(Any), "plugin_states": Each(Any),
     "inner": Each(Any), "optimizer": {"state": Each(Any), "param_groups": [Each(Any)]},
     "average": ({"state": Each(Any), "steps": int}, None),
 }
+"""Shape of the state of a stage under way."""
 
 
 def save(
@@ -37,25 +38,29 @@ def save(
 ) -> None:
     """Write the state after ``step`` updates of a stage."""
     state: dict[str, Any] = {
-        "format": FORMAT,
         "variant": variant,
         "stage": stage,
         "step": step,
         "student": task.student.state_dict(),
         "plugins": task.plugins.state_dict(),
-        "plugin_states": task.states,
+        "plugin_states": task.kept_states(),
         "inner": task.inner_state(),
         "optimizer": optimizer.state_dict(),
         "average": None if average is None else {"state": average.state, "steps": average.steps},
     }
+    write(path, state)
+
+
+def write(path: Path, state: dict[str, Any]) -> None:
+    """Write a state; a crash leaves the one before."""
     with atomic(path) as temporary:
         # By way of memory: torch's own writer aborts the process when the disk is full.
         content = io.BytesIO()
-        torch.save(state, content)
+        torch.save({"format": FORMAT, **state}, content)
         temporary.write_bytes(content.getbuffer())
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, shape: Any = STATE) -> dict[str, Any]:
     """Read a state; tensors on the CPU, no code is run.
 
     Raises:
@@ -70,7 +75,7 @@ def read(path: Path) -> dict[str, Any]:
         raise WeightsError(f"checkpoint '{path}' is broken ({type(error).__name__}); {_ANEW}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise WeightsError(f"checkpoint '{path}' is not of format {FORMAT}; it was written by another version of kdcli")
-    if wrong := misfit(state, _SHAPE) or ("" if state["step"] >= 0 else "step is negative"):
+    if wrong := misfit(state, shape) or ("" if state.get("step", 0) >= 0 else "step is negative"):
         raise WeightsError(f"checkpoint '{path}' is broken: {wrong}; {_ANEW}")
     return {**state, "file": str(path)}
 
@@ -112,8 +117,7 @@ def _restore(
 ) -> int:
     task.student.load_state_dict(state["student"])
     task.plugins.load_state_dict(state["plugins"])
-    for name, kept in state["plugin_states"].items():
-        task.states[name] = kept
+    task.load_states(state["plugin_states"])
     task.load_inner_state(state["inner"])
     optimizer.load_state_dict(state["optimizer"])
     if average is not None and state["average"] is not None:

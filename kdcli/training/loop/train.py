@@ -40,6 +40,8 @@ class StepLog:
     total: int
     loss: float
     terms: dict[str, float]
+    notes: dict[str, float]
+    """What plugins told beside their terms."""
     lr: float
     grad_norm: float
     images_per_second: float
@@ -87,9 +89,9 @@ def train(
     start = checkpoint.restore(resume, task, optimizer, average) if resume else 0
     generator = torch.Generator(device=device)
     watch = _Watch(stage)
-    task.student.train()
+    task.begin_training()
     batches = feed.batches(start * stage.accumulate, total * stage.accumulate)
-    begin, seen = time.perf_counter(), 0
+    begin, seen, learned = time.perf_counter(), 0, start > 0
 
     def save(step: int) -> None:
         checkpoint.save(
@@ -107,7 +109,9 @@ def train(
                 batch = next(batches)
                 batch = augment_step(batch, stage, generator, seed=seed, step=number)
                 result = task(batch, number, total * stage.accumulate, number // feed.steps_per_epoch)
-                (result.loss / stage.accumulate).backward()
+                if result.loss.requires_grad:  # a batch without labels may have nothing to teach
+                    (result.loss / stage.accumulate).backward()
+                    learned = True
                 watch.see(batch.ids, result.sound, result.loss)
                 seen += len(batch)
             norm = torch.nn.utils.clip_grad_norm_(list(task.trained_parameters()), stage.clip or float("inf"))
@@ -117,6 +121,7 @@ def train(
             if told or saved or device.type == "cpu":
                 watch.check(done)
             optimizer.step()
+            task.after_step()
             if average is not None:
                 average.update(task.student)
             if told:
@@ -129,6 +134,7 @@ def train(
                         total=total,
                         loss=float(result.loss.detach()),
                         terms={name: float(value) for name, value in result.terms.items()},
+                        notes={name: float(value) for name, value in result.notes.items()},
                         lr=lr,
                         grad_norm=float(norm),
                         images_per_second=speed,
@@ -138,6 +144,12 @@ def train(
                 save(done)
             if asked.is_set():
                 raise Interrupted
+    task.end_training()
+    if not learned:
+        raise TrainingError(
+            f"stage '{stage.name}' learned nothing in {total} steps: no batch of '{stage.data}' had anything to teach; "
+            f"see: kdcli data check '{stage.data}'"
+        )
     return checkpoint.student_state(task.student, average)
 
 

@@ -8,6 +8,7 @@
     checkpoints/     state.pt of the stage under way
     transform.safetensors, student.safetensors, student.onnx
     transform-layers.png, transform-images.png
+    stages/          networks that earlier stages trained for later ones, as students' files
     twin/            the run without the method: student.safetensors
     eval/            results.json, per_image.csv
     report.html  picture.png  log.txt
@@ -34,6 +35,7 @@ from kdcli.training.loop.train import StepLog
 from kdcli.training.run import metrics
 from kdcli.training.run.environment import environment
 from kdcli.training.run.manifest import read_manifest
+from kdcli.training.run.results import RUN, file_of
 
 RUNS = Path("runs")
 
@@ -53,6 +55,10 @@ class RunFolder:
     def twin(self) -> Path:
         """The finished twin."""
         return self.path / "twin" / "student.safetensors"
+
+    def stage(self, name: str) -> Path:
+        """What a stage came to that trained another network than the run's student."""
+        return self.path / "stages" / f"{name}.safetensors"
 
     @property
     def transform(self) -> Path:
@@ -137,7 +143,7 @@ class RunFolder:
     def note(self, message: str) -> None:
         """Append a line to log.txt."""
         stamp = datetime.datetime.now(datetime.UTC).strftime("%H:%M:%S")
-        with (self.path / "log.txt").open("a", encoding="utf-8") as stream:
+        with (self.path / "log.txt").open("a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(f"{stamp} {message}\n")
 
     def metrics(self) -> list[dict[str, Any]]:
@@ -163,9 +169,11 @@ class RunFolder:
             clean(self.path)
             yield
 
-    def drop_state(self) -> None:
-        """Remove the checkpoint, which a finished stage has no use for."""
-        self.state.unlink(missing_ok=True)
+    def drop_states(self, config: RunConfig) -> None:
+        """Remove the checkpoint and what stages kept for later ones: a finished run has no use for them."""
+        kept = [file_of(self.state.parent, variant, stage.name) for variant in (RUN, "twin") for stage in config.stages]
+        for path in (self.state, *kept):
+            path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.state.parent.rmdir()  # somebody else's files in it stay
 

@@ -25,6 +25,7 @@ def append(path: Path, log: StepLog) -> None:
         "step": log.step,
         "loss": log.loss,
         **{f"term/{name}": value for name, value in log.terms.items()},
+        **{f"note/{name}": value for name, value in log.notes.items()},
         "lr": log.lr,
         "grad_norm": log.grad_norm,
         "images_per_second": round(log.images_per_second, 2),

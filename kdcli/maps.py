@@ -1,0 +1,64 @@
+"""What losses do with maps of B x 1 x h x w: means over what is valid, sizes, precision. For authors of plugins too."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import AbstractContextManager
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from kdcli.types import Prediction
+
+__all__ = ["at_size", "full_precision", "masked_mean", "nearest", "safe_sqrt", "widen"]
+
+
+def masked_mean(values: Tensor, valid: Tensor, dim: tuple[int, ...] | None = None) -> Tensor:
+    """Return the mean over valid entries, over everything or over some dimensions; 0 where none is valid."""
+    total = torch.where(valid, values, 0.0).sum(dim) if dim else torch.where(valid, values, 0.0).sum()
+    count = valid.sum(dim) if dim else valid.sum()
+    return total / count.clamp_min(1).to(values.dtype)
+
+
+def widen(values: Tensor) -> Tensor:
+    """Return float32 for narrower floats; float32 and float64 as they are."""
+    return values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Return a context in which autocast is off on the device."""
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return contextlib.nullcontext()
+
+
+def safe_sqrt(values: Tensor, smallest: float = 1e-14) -> Tensor:
+    """Return the square root, and 0 with a zero gradient below ``smallest``, where the true gradient is infinite."""
+    positive = values > smallest
+    return torch.where(positive, torch.where(positive, values, 1.0).sqrt(), 0.0)
+
+
+def nearest(values: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bring B x C x H x W of any type to h x w by nearest neighbour; the type stays."""
+    if tuple(values.shape[-2:]) == size:
+        return values
+    return F.interpolate(values.double(), size=size, mode="nearest-exact").to(values.dtype)
+
+
+def at_size(prediction: Prediction, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Bring a prediction to h x w in its own output space, with where it is valid; float32, float64 stays.
+
+    A map with holes is resized by nearest neighbour, so that a hole never bleeds into what was measured.
+    """
+    depth, valid = widen(prediction.depth), prediction.valid
+    if tuple(depth.shape[-2:]) != size:
+        if valid is None:
+            depth = F.interpolate(depth, size=size, mode="bilinear", align_corners=False, antialias=True)
+        else:
+            depth = F.interpolate(depth, size=size, mode="nearest-exact")
+            valid = F.interpolate(valid.to(depth.dtype), size=size, mode="nearest-exact") > 0.5
+    good = torch.isfinite(depth)
+    if not prediction.kind.is_disparity:
+        good = good & (depth > 0)
+    return depth, good if valid is None else good & valid

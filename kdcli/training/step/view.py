@@ -1,0 +1,119 @@
+"""A lazy look at one model on one batch; see ``kdcli.protocols.View``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, overload
+
+import torch
+from torch import Tensor, nn
+
+from kdcli.networks.norms import statistics_kept
+from kdcli.networks.taps import TapReader
+from kdcli.plugins.blame import blame
+from kdcli.types import Batch, Prediction
+
+
+class ModelView:
+    """One model on one batch, evaluated when first touched.
+
+    A teacher's view runs without gradient and never trains it. ``taps`` are read along in the same pass. ``taught`` is
+    its depth from a cache, B x 1 x H x W with 0 where unknown; ``out`` and ``feat`` evaluate the model all the same.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        batch: Batch,
+        *,
+        gradient: bool,
+        taps: Sequence[str] = (),
+        amp: torch.dtype | None = None,
+        taught: Tensor | None = None,
+    ) -> None:
+        self.model, self.batch, self.taught = model, batch, taught
+        self._gradient, self._taps, self._amp = gradient, tuple(taps), amp
+        self._out: Prediction | None = None
+        self._features: dict[str, Tensor] = {}
+
+    @property
+    def evaluated(self) -> bool:
+        """Whether somebody has asked for the prediction or a feature."""
+        return self._out is not None
+
+    @property
+    def out(self) -> Prediction:
+        """The prediction for the batch."""
+        if self._out is None:
+            self._out = self._evaluate(self._taps)
+        return self._out
+
+    def feat(self, tap: str) -> Tensor:
+        """The inner feature at a tap; one that no loss announced costs another pass."""
+        if self._out is None and tap not in self._taps:
+            self._taps = (*self._taps, tap)
+        _ = self.out
+        if tap not in self._features:
+            self._out = self._evaluate((*self._taps, tap))
+        return self._features[tap]
+
+    @overload
+    def call(self, image: Tensor, *, gradient: bool = ..., statistics: bool = ...) -> Prediction: ...
+
+    @overload
+    def call(
+        self, image: Tensor, *, gradient: bool = ..., taps: Sequence[str], statistics: bool = ...
+    ) -> tuple[Prediction, dict[str, Tensor]]: ...
+
+    def call(
+        self, image: Tensor, *, gradient: bool = True, taps: Sequence[str] | None = None, statistics: bool = False
+    ) -> Prediction | tuple[Prediction, dict[str, Tensor]]:
+        """Run the model on other images.
+
+        taps: features to return beside the prediction, by name. statistics: whether running statistics of a model
+        that trains may move; by default only the batch itself moves them.
+        """
+        with blame(self.model, "forward"), self._running(gradient), ExitStack() as stack:
+            if not statistics:
+                stack.enter_context(statistics_kept(self.model))
+            if taps is None:
+                return _prediction(self.model(image))
+            reader = stack.enter_context(TapReader(self.model, taps))
+            prediction = _prediction(self.model(image))
+            return prediction, dict(reader.features)
+
+    def subset(self, index: Tensor) -> ModelView:
+        """A view on some of the images only; ``index`` is a 1-D int64 tensor."""
+        return ModelView(
+            self.model, self.batch.select(index), gradient=self._gradient, taps=self._taps, amp=self._amp,
+            taught=None if self.taught is None else self.taught[index],
+        )
+
+    def _evaluate(self, taps: Sequence[str]) -> Prediction:
+        with blame(self.model, "forward"), self._running(self._gradient):
+            from_batch = getattr(self.model, "from_batch", None)
+            if from_batch is not None:
+                return _prediction(from_batch(self.batch))
+            if not taps:
+                return _prediction(self.model(self.batch.image))
+            with TapReader(self.model, taps) as reader:
+                prediction = _prediction(self.model(self.batch.image))
+            self._features.update(reader.features)
+        return prediction
+
+    @contextmanager
+    def _running(self, gradient: bool) -> Iterator[None]:
+        with torch.set_grad_enabled(gradient and torch.is_grad_enabled()):
+            if self._amp is None:
+                yield
+            else:
+                with torch.autocast(self.batch.image.device.type, dtype=self._amp):
+                    yield
+
+
+def _prediction(said: Any) -> Prediction:
+    """Return what a model gave, seen to be what the contract says."""
+    if not isinstance(said, Prediction):
+        raise TypeError(f"it gave {type(said).__name__}, not a Prediction")
+    return said
