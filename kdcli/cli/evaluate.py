@@ -48,6 +48,7 @@ def evaluate(
     uncertainty: Uncertain = False,
 ) -> None:  # fmt: skip
     """Measure models on the same images under a named protocol; every number comes with its interval."""
+    from kdcli.config.sizes import check_batch
     from kdcli.evals import evaluate as measure
     from kdcli.evals.results import documents, require_measured, write_csv
     from kdcli.files import require_writable
@@ -55,6 +56,7 @@ def evaluate(
     from kdcli.spec import parse_size
 
     resolution = None if size is None else parse_size(size)
+    check_batch(batch_size, resolution, f"--batch-size {batch_size}")
     for path in (csv, report):
         if path is not None:
             require_writable(path)  # before the work whose result it is to hold

@@ -6,6 +6,7 @@ document and nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import json
@@ -152,8 +153,9 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
                 interrupt.answered()
                 if shared["debug"]:
                     raise
-                complain("interrupted")
-                raise typer.Exit(130) from None
+                with contextlib.suppress(OSError):  # nobody may be there to read it
+                    complain("interrupted")
+                raise typer.Exit(interrupt.CODE) from None
             except BrokenPipeError:
                 # The reader of our output went away (``kdcli ... | head``): not an error of ours. What is still in the
                 # buffer goes nowhere.

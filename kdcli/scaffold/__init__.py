@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from dataclasses import dataclass
 from keyword import iskeyword
 from pathlib import Path
 from string import Template
 
+from kdcli.drafts import whole_folder
 from kdcli.errors import ConfigError
 from kdcli.files import write_text
 from kdcli.plugins import registry
@@ -52,16 +51,12 @@ def new_package(kind: str, name: str, out: Path) -> Package:
         "module": distribution.replace("-", "_"), "title": _title(kind, name),
         "test": name.replace("-", "_"), "version": __version__,
     }
-    out.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{distribution}.", dir=out))
     try:
-        for path, text in _files(kind, values).items():
-            write_text(scratch / path, text)
-        scratch.chmod(0o755)
-        scratch.rename(folder)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
+        with whole_folder(folder) as draft:
+            for path, text in _files(kind, values).items():
+                write_text(draft / path, text)
+    except FileExistsError:
+        raise ConfigError(f"'{folder}' exists; choose another name or --out, or remove it") from None
     written = tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
     return Package(kind=kind, name=name, distribution=distribution, folder=folder, files=written)
 

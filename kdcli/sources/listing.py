@@ -118,7 +118,7 @@ def own_outputs(folder: Path, names: frozenset[str]) -> frozenset[str]:
         parts = name.split(".")
         for end in range(1, len(parts) - 1):
             side = ".".join(parts[:end]) + ".json"
-            if side in names and told.setdefault(side, _is_sidecar(folder / side)):
+            if side in names and told.setdefault(side, is_sidecar(folder / side)):
                 found |= {name, side}
                 break
     return frozenset(found)
@@ -130,7 +130,8 @@ def _beside_photo(stem: str, names: frozenset[str]) -> bool:
     return photo and (f"{stem}.depth.png" in names or f"{stem}.depth.npy" in names)
 
 
-def _is_sidecar(path: Path) -> bool:
+def is_sidecar(path: Path) -> bool:
+    """Whether a file is what ``kdcli predict`` writes beside its maps to say what they are."""
     document = read_json(path)
     return {"kdcli", "depth_kind", "name"} <= document.keys()
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
+from kdcli import interrupts
 from kdcli.errors import DataError, KdcliError
 from kdcli.plugins.blame import blame, owner_of
 from kdcli.protocols import Source
@@ -135,8 +136,8 @@ class RenderCache:
 
 
 def _leave_signals(worker: int) -> None:
-    """Let the main process answer Ctrl-C and SIGTERM, which may reach the whole group; workers end when it does."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    """Let the main process answer signals, which may reach the whole group; workers end when it does."""
+    for number in interrupts.requests():
         signal.signal(number, signal.SIG_IGN)
 
 
