@@ -21,6 +21,7 @@ from kdcli.training.batches.augment import augment_step
 from kdcli.training.batches.feed import Feed
 from kdcli.training.loop import checkpoint
 from kdcli.training.loop.optim import Averaged, lr_factor, lr_scales, optimizer_of
+from kdcli.training.seeds import global_random_kept
 from kdcli.training.step.task import DistillTask
 
 
@@ -90,7 +91,7 @@ def train(
             state_file, variant=variant, stage=stage.name, step=step, task=task, optimizer=optimizer, average=average
         )
 
-    with stop_requests() as asked:
+    with stop_requests() as asked, global_random_kept(device):
         for step in range(start, total):
             lr = stage.lr * lr_factor(stage, step, total)
             for group in optimizer.param_groups:

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.config import StageConfig
+from kdcli.networks.norms import statistics_kept
 from kdcli.plugins.blame import blame
 from kdcli.protocols import Loss, Mixer
-from kdcli.training.seeds import seed_of, seeded
+from kdcli.training.seeds import reseed, seed_of, seeded
 from kdcli.training.step.context import Context
 from kdcli.training.step.freezing import Frozen
 from kdcli.training.step.inner import InnerUpdates
@@ -93,9 +94,11 @@ class DistillTask(nn.Module):
     def forward(self, batch: Batch, number: int, total: int, epoch: int = 0) -> StepResult:
         """Compute the loss of one batch; B x 3 x H x W on the task's device.
 
-        number, total: of this batch and of all batches of the stage; several may make an update.
+        number, total: of this batch and of all batches of the stage; several may make an update. Global random numbers
+        (dropout) are put to a start that depends on the number alone, so that a run repeats and goes on.
         """
         begun = self._begin(batch, number, total, epoch)
+        reseed(seed_of(self._seed, self.stage.name, number, "global"), self._device)
         for name, mixer in _numbered(self.mixers).items():
             with blame(mixer, "inner_loss"):
                 self._inner.step(name, self._for(begun, name))
@@ -149,9 +152,10 @@ class DistillTask(nn.Module):
         """Let plugins create their own modules from one probe batch, and give inner parameters their optimisers.
 
         Each is asked under a seed of the run that depends on its name: neither on its neighbours nor on what was
-        drawn before.
+        drawn before. The student is in the mode of training whatever it did before, and its running statistics stay.
         """
-        with torch.no_grad():
+        self.train()
+        with torch.no_grad(), statistics_kept(self.student):
             with seeded(seed_of(self._seed, self.stage.name, "build")):
                 look = self._mix(self._begin(batch, 0, 1, 0))[-1]
             for part in self.losses:
