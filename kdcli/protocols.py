@@ -202,9 +202,9 @@ class Loss(Protocol):
     Optional members, used where present: ``pixel_weight(ctx) -> Tensor | None`` (a detached B x 1 x h x w factor on
     the task-loss map), ``build(ctx)`` (create own modules once shapes are known; without gradient, under a seed of the
     run), ``inner_parameters()`` with ``inner_loss(ctx)`` (an update of its own before the main one, see
-    ``InnerUpdate``), ``after_step(ctx)`` (called without gradient when the main update is done: a bank, an average),
-    ``map(prediction, target, valid)`` (a per-pixel map; makes the loss usable as task loss), ``exempt`` (names of
-    checks of the kit that do not apply, each with its reason).
+    the protocol of inner updates), ``after_step(ctx)`` (called without gradient when the main update is done: a bank,
+    an average), ``map(prediction, target, valid)`` (a per-pixel map; makes the loss usable as task loss), ``exempt``
+    (names of checks of the kit that do not apply, each with its reason).
 
     The keys ``teacher`` and ``as`` of every loss's spec belong to kdcli: ``teacher=NAME`` chooses among the stage's
     teachers (``A|B``: several), ``as=NAME`` names the loss. What a loss has learned and kept goes on into later stages

@@ -20,7 +20,7 @@ from PIL import Image, PngImagePlugin
 from torch import Tensor
 
 from kdcli.errors import DataError
-from kdcli.files import atomic
+from kdcli.files import atomic, openable
 from kdcli.images import opened
 from kdcli.rasters import must_exist
 
@@ -66,10 +66,11 @@ def write_entry(path: Path, map_HW: Tensor, storage: Storage, facts: Mapping[str
                 f"the map of '{facts.get('id')}' reaches {float(grid.abs().max()):.4g}, which float16 does not hold; "
                 "use teacher_storage=float32"
             )
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
+    content = save({"map": kept}, metadata={_NOTE: json.dumps({**facts, "crc": _crc(kept.numpy())})})
     with atomic(path) as temporary:
-        save_file({"map": kept}, temporary, metadata={_NOTE: json.dumps({**facts, "crc": _crc(kept.numpy())})})
+        temporary.write_bytes(content)
 
 
 def read_entry(path: Path, storage: Storage, facts: Mapping[str, str], size: tuple[int, int]) -> Tensor:
@@ -107,7 +108,7 @@ def _read_tensor(path: Path) -> tuple[NDArray[Any], dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, "pt") as file:
+        with openable(path) as opened, safe_open(opened, "pt") as file:
             return file.get_tensor("map").numpy(), _note(path, (file.metadata() or {}).get(_NOTE))
     except (SafetensorError, OSError) as error:
         raise DataError(f"'{path}' is truncated or broken ({' '.join(str(error).split())[:80]}); delete it") from None

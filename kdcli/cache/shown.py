@@ -25,7 +25,7 @@ class Shown:
         named = f"{self.size[0]}x{self.size[1]} {self.pixels}"
         if focal and self.focal is not None:
             named += f" {self.focal:.7g}"
-        return hashlib.sha256(named.encode()).hexdigest()[:40]
+        return hashlib.sha256(named.encode("utf-8", "surrogatepass")).hexdigest()[:40]
 
 
 def shown(name: str, image_3HW: Tensor, focal: float | None = None) -> Shown:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kdcli.cli import complete
-from kdcli.cli.ui import Session, command
+from kdcli.cli.ui import Session, command, say
+from kdcli.text import line
 
 if TYPE_CHECKING:
     from kdcli.protocols import Source
@@ -117,6 +118,6 @@ def _print(session: Session, spec: str, source: Source, report: Survey) -> None:
         rows.append(("objects", f"{mean:.3g} an image, at most {most:.0f}; {without:.1%} of the images have none"))
     session.table(("", spec), rows)
     for finding in report.findings:  # not in the table: paths are long and must not be folded
-        typer.echo(f"{finding.level}: {finding.message}")
+        say(line(f"{finding.level}: {finding.message}"))
     if not report.findings:
-        typer.echo("nothing is wrong with it")
+        say("nothing is wrong with it")

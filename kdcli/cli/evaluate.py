@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kdcli.cli.complete import source as source_name
-from kdcli.cli.ui import Session, command
+from kdcli.cli.ui import Session, command, say
 
 if TYPE_CHECKING:
     from torch import nn
@@ -48,6 +48,7 @@ def evaluate(
     uncertainty: Uncertain = False,
 ) -> None:  # fmt: skip
     """Measure models on the same images under a named protocol; every number comes with its interval."""
+    from kdcli.config.sizes import check_batch
     from kdcli.evals import evaluate as measure
     from kdcli.evals.results import documents, require_measured, write_csv
     from kdcli.files import require_writable
@@ -55,6 +56,7 @@ def evaluate(
     from kdcli.spec import parse_size
 
     resolution = None if size is None else parse_size(size)
+    check_batch(batch_size, resolution, f"--batch-size {batch_size}")
     for path in (csv, report):
         if path is not None:
             require_writable(path)  # before the work whose result it is to hold
@@ -121,7 +123,7 @@ def _show(session: Session, results: list[Result]) -> None:
     shown = [(columns, rows) for columns, rows in parts if rows]
     for i, (columns, rows) in enumerate(shown):
         if i:
-            typer.echo()
+            say()
         session.table(columns, rows)
     if len({result.protocol.hash for result in results}) > 1:
         session.note("note: the models were aligned or read out differently, as their depth kinds and authors want; "

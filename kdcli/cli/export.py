@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kdcli.cli.ui import Session, command
+from kdcli.cli.ui import Session, command, say
 
 if TYPE_CHECKING:
     from kdcli.exporters import ExportReport
@@ -35,6 +35,7 @@ def export(
     images: Images = None, no_verify: NoVerify = False, uncertainty: Uncertain = False,
 ) -> None:
     """Export a model, run the file, and keep it only if it gives the model's numbers."""
+    from kdcli.errors import ConfigError
     from kdcli.exporters.card import card_of
     from kdcli.exporters.writing import export as write
     from kdcli.models import load_model
@@ -42,6 +43,8 @@ def export(
     from kdcli.predict import read_some
     from kdcli.spec import parse_size
 
+    if out.exists() and Path(model).exists() and out.samefile(model):
+        raise ConfigError(f"--out '{out}' is the model itself; give another file")
     registry.load(registry.find("exporter", format))  # a wrong format is answered before anything is loaded
     chosen = parse_size(size) if size not in (None, "dynamic") else size
     pictures = read_some(images, 16) if images else None
@@ -60,11 +63,11 @@ def _document(model: str, report: ExportReport) -> dict[str, object]:
 
 def _show(report: ExportReport) -> None:
     taken = "images of any size" if report.size is None else f"images of {report.size[0]}x{report.size[1]}"
-    typer.echo(f"{report.path}: {report.bytes / 1e6:.1f} MB, {taken}, {report.seconds:.1f} s")
+    say(f"{report.path}: {report.bytes / 1e6:.1f} MB, {taken}, {report.seconds:.1f} s")
     for note in report.notes:
-        typer.echo(f"note: {note}")
+        say(f"note: {note}")
     if not report.drift:
-        typer.echo("not verified")
+        say("not verified")
     for drift in report.drift:
         agreement = f", {drift.agreement:.1%} within 1.25" if report.int8 else ""
-        typer.echo(f"difference to the model at {drift}{agreement}")
+        say(f"difference to the model at {drift}{agreement}")

@@ -8,9 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import typer
-
-from kdcli.cli.ui import Session
+from kdcli.cli.ui import Session, say
+from kdcli.text import CELL, block, line
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -46,7 +45,7 @@ class TrainingProgress:
     def note(self, message: str) -> None:
         """Say what begins or ended."""
         if self._bars is not None:
-            self._bars.console.print(message, markup=False)
+            self._bars.console.print(block(message), markup=False)
         else:
             self._session.note(message)
 
@@ -61,6 +60,7 @@ class TrainingProgress:
         self._show(what, done, total, "")
 
     def _show(self, what: str, done: int, total: int, note: str) -> None:
+        what, note = line(what, CELL), line(note, CELL)
         if self._bars is not None:
             task = self._tasks.pop(what, None)
             if task is None:
@@ -91,13 +91,13 @@ def run_table(session: Session, document: dict[str, Any], config: RunConfig) -> 
         session.table(["model", *shown, "images"], rows, title=title)
         for pair in first.get("paired", {}).values():
             if pair["against"] == "twin":
-                typer.echo(_gain(pair))
-    typer.echo(f"\nrun      {document['run']}  ({document['seconds']:.0f} s)")
-    typer.echo(f"student  {document['student']}")
+                say(_gain(pair))
+    say(f"\nrun      {document['run']}  ({document['seconds']:.0f} s)")
+    say(f"student  {document['student']}")
     if document.get("export"):
-        typer.echo(f"export   {document['export']}  (parity checked)")
+        say(f"export   {document['export']}  (parity checked)")
     made = [name for name in ("report.html", "picture.png", "images.png") if Path(document["run"], name).is_file()]
-    typer.echo(f"report   {document['run']}/{', '.join(made)}")
+    say(f"report   {document['run']}/{', '.join(made)}")
 
 
 def dry_run(session: Session, config: RunConfig) -> None:
@@ -108,9 +108,9 @@ def dry_run(session: Session, config: RunConfig) -> None:
     told = measure(config, session.device)
 
     def human() -> None:
-        typer.echo(dump(config))
+        say(dump(config))
         for row in told["stages"]:
-            typer.echo(
+            say(
                 f"{row['stage']}: {row['steps']} steps, {row['seconds_per_step'] * 1000:.0f} ms a step, about "
                 f"{row['seconds'] / 60:.1f} min; {row['trained_parameters']:,} trained parameters, "
                 f"{row['memory_mib']:.0f} MiB at the peak; an epoch is {row['steps_per_epoch']} steps, "
@@ -118,14 +118,14 @@ def dry_run(session: Session, config: RunConfig) -> None:
             )
             if "teacher_cache" in row:
                 cache = row["teacher_cache"]
-                typer.echo(
+                say(
                     f"{row['stage']}: teacher cache of {cache['images']} images, {cache['missing']} to be asked for, "
                     f"about {cache['seconds'] / 60:.1f} min, at most {cache['bytes'] / 1e9:.3g} GB in "
                     f"{', '.join(cache['folders'])}"
                 )
         for name, count in told["parameters"].items():
-            typer.echo(f"{name}: {count:,} parameters")
-        typer.echo(f"terms at the first step: {told['terms']}")
+            say(f"{name}: {count:,} parameters")
+        say(f"terms at the first step: {told['terms']}")
 
     session.result(told, human)
 

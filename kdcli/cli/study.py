@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kdcli.cli import complete
-from kdcli.cli.ui import Session, command
+from kdcli.cli.ui import Session, command, say
 
 Name = Annotated[
     str, typer.Argument(help="Study: one that ships with kdcli by name, or a TOML file.", autocompletion=complete.study)
@@ -73,11 +73,11 @@ def study(
     def human() -> None:
         session.table(*main_rows(table), title=f"{table.study}: {table.eval_data}")
         if table.contrasts:
-            typer.echo("")
+            say()
             session.table(*contrast_rows(table))
         for note in notes(table, outcome.failed):
-            typer.echo(f"\n{note}")
-        typer.echo(f"\nran {outcome.ran}, kept {outcome.kept}; {folder}/{', '.join(files)}")
+            say(f"\n{note}")
+        say(f"\nran {outcome.ran}, kept {outcome.kept}; {folder}/{', '.join(files)}")
 
     document = {**table.document(), "out": str(folder), "ran": outcome.ran, "kept": outcome.kept,
                 "failed": list(outcome.failed)}  # fmt: skip
@@ -98,7 +98,7 @@ def _expected(session: Session, planned: Any, folder: Path) -> None:
         minutes = ["" if row.seconds is None else f"{row.seconds / 60:.1f} min" for row in rows]
         shown = [(r.title, r.state, took, folder / r.run) for r, took in zip(rows, minutes, strict=True)]
         session.table(("cell", "state", "steps take", "run"), shown)
-        typer.echo(
+        say(
             f"\n{len(rows)} runs, about {total / 60:.0f} min for the steps of the students; fitting, rendering and "
             "evaluation come on top"
         )

@@ -6,6 +6,7 @@ document and nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import json
@@ -19,6 +20,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kdcli.cli import interrupt
+from kdcli.cli.streams import whole
+from kdcli.errors import KdcliError
+from kdcli.text import CELL, block, line
 
 if TYPE_CHECKING:
     import torch
@@ -75,51 +79,51 @@ class Session:
         """A rich console on standard error; silent with ``--quiet``."""
         from rich.console import Console
 
-        return Console(stderr=True, quiet=self.quiet, highlight=False, soft_wrap=True)
+        return Console(file=whole(sys.stderr), quiet=self.quiet, highlight=False, soft_wrap=True)
 
     def note(self, message: str) -> None:
         """Say something on standard error, unless ``--quiet``."""
         if not self.quiet:
-            print(message, file=sys.stderr, flush=True)
+            print(block(message), file=sys.stderr, flush=True)
 
     def result(self, document: Any, human: Callable[[], None] | str | None = None) -> None:
         """Give the result: as JSON with ``--json``, otherwise for people."""
         if self.json:
             print(json.dumps(document, indent=2, default=str, allow_nan=False), flush=True)
         elif isinstance(human, str):
-            print(human, flush=True)
+            say(human)
         elif human is not None:
             human()
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
         """Print a table on standard output: rich on a terminal, plain columns elsewhere, with one line a row."""
-        texts = [["" if cell is None else str(cell) for cell in row] for row in rows]
+        texts = [["" if cell is None else line(cell, CELL) for cell in row] for row in rows]
         if not sys.stdout.isatty():
             lines = [list(columns), *texts]
-            widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-            aligned = ("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
-            print("\n".join([*([title] if title else []), *aligned]), flush=True)
+            widths = [max(len(cells[i]) for cells in lines) for i in range(len(columns))]
+            aligned = ("  ".join(map(str.ljust, cells, widths)).rstrip() for cells in lines)
+            say("\n".join([*([line(title)] if title else []), *aligned]))
             return
         from rich.console import Console
         from rich.table import Table
 
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        table = Table(title=title and line(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
         for column in columns:
             table.add_column(column, overflow="fold")
         for text in texts:
             table.add_row(*text)
-        Console(highlight=False, markup=False).print(table)
+        Console(file=whole(sys.stdout), highlight=False, markup=False).print(table)
 
     def progress(self) -> AbstractContextManager[Progress]:
         """Return a rich progress display on standard error; nothing is drawn when that is no terminal."""
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         return Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=self.console,
             transient=True,
             disable=self.quiet or not sys.stderr.isatty(),
@@ -144,13 +148,14 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
                 device_name=shared["device"], seed_given=shared["seed"], json=shared["json"], quiet=shared["quiet"]
             )
             try:
-                function(session, **options)
+                _run(function, session, options)
             except KeyboardInterrupt:  # Typer would end with the right code, but without a word
                 interrupt.answered()
                 if shared["debug"]:
                     raise
-                complain("interrupted")
-                raise typer.Exit(130) from None
+                with contextlib.suppress(OSError):  # nobody may be there to read it
+                    complain("interrupted")
+                raise typer.Exit(interrupt.CODE) from None
             except BrokenPipeError:
                 # The reader of our output went away (``kdcli ... | head``): not an error of ours. What is still in the
                 # buffer goes nowhere.
@@ -167,6 +172,26 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
     return register
 
 
+def _run(function: Callable[..., None], session: Session, options: dict[str, Any]) -> None:
+    """Run a command; an error that came through a plugin's code names it, also one that means to end Python."""
+    try:
+        function(session, **options)
+    except KdcliError:
+        raise
+    except BaseException as error:
+        from kdcli.plugins.culprit import culprit
+
+        told = culprit(error)
+        if told is None:
+            raise
+        raise told from error
+
+
+def say(text: str = "") -> None:
+    """Print a part of the result on standard output."""
+    print(block(text), flush=True)
+
+
 def complain(message: str) -> None:
     """Print one error line on standard error."""
-    print(f"kdcli: {message}", file=sys.stderr, flush=True)
+    print(f"kdcli: {line(message)}", file=sys.stderr, flush=True)

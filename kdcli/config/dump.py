@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
 from typing import Any
 
@@ -38,7 +39,12 @@ def _toml(value: Any, key: str = "") -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+        return quoted(value)
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     return repr(value)
+
+
+def quoted(text: str) -> str:
+    """Return a text as a string of TOML, which escapes as JSON does but for one control more."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
@@ -11,6 +10,7 @@ from kdcli.config.looks import check_looks
 from kdcli.config.references import check_references, replaced_teachers, teachers_of
 from kdcli.config.schema import RUN_KEYS, RunConfig, StageConfig, TwinConfig
 from kdcli.config.values import convert, keys, known_only
+from kdcli.documents import literal, parse_toml
 from kdcli.errors import ConfigError, nearest
 from kdcli.spec import parse
 
@@ -27,13 +27,15 @@ def load(
     Raises:
         ConfigError: TOML that does not parse, unknown keys, values of the wrong type or range.
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"recipe '{recipe}' is not TOML: {error}") from None
+    document = parse_toml(text, f"recipe '{recipe}'", error=ConfigError)
     known_only(document, ("run", "defaults", "stage", "twin"), f"recipe '{recipe}'")
+    for key in ("run", "defaults", "twin"):
+        if not isinstance(document.get(key, {}), dict):
+            raise ConfigError(f"recipe '{recipe}': '{key}' is no table; begin it with [{key}]")
     if not document.get("stage"):
         raise ConfigError(f"recipe '{recipe}' has no [[stage]]")
+    if not isinstance(document["stage"], list) or not all(isinstance(table, dict) for table in document["stage"]):
+        raise ConfigError(f"recipe '{recipe}': 'stage' is no list of tables; begin each with [[stage]]")
     origins: dict[str, str] = {}
     run = keys(document.get("run", {}), RUN_KEYS, RunConfig, f"[run] of '{recipe}'")
     origins |= {f"run.{key}": "recipe" for key in run}
@@ -106,7 +108,7 @@ def _apply_setting(run: dict[str, Any], stages: list[dict[str, Any]], setting: s
     if where == "looks" or where.endswith(".looks"):  # one entry of that table
         where, name, entry = where.removesuffix("looks").removesuffix("."), "looks", name
     if name in RUN_KEYS and where in ("", "run"):
-        run[name], origins[f"run.{name}"] = convert(name, _literal(text), RunConfig, f"--set {key}"), "--set"
+        run[name], origins[f"run.{name}"] = convert(name, literal(text), RunConfig, f"--set {key}"), "--set"
         return
     if name not in known:
         everything = [*known, *RUN_KEYS]
@@ -120,19 +122,12 @@ def _apply_setting(run: dict[str, Any], stages: list[dict[str, Any]], setting: s
             f"--set '{key}': there is no stage '{where}'.{nearest(where, names)} Stages: {', '.join(names)}"
         )
     for stage in chosen:
-        given = _literal(text)
+        given = literal(text)
         whole = {**dict(stage.get(name, ())), entry: given} if entry else given
         value = convert(name, whole, StageConfig, f"--set {key}")
         stage[name], origins[f"{stage['name']}.{name}"] = value, "--set"
         if name in ("steps", "epochs"):
             stage["epochs" if name == "steps" else "steps"] = None
-
-
-def _literal(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
 
 
 def _check(config: RunConfig) -> None:

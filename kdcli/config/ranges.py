@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import re
 
+from kdcli.config.sizes import check_sizes
 from kdcli.config.stage import StageKeys
 from kdcli.errors import ConfigError
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_\-]*")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,59}")  # also of files
 
 SMALLEST = 32
 """Pixels that an image has at least on either side."""
@@ -21,7 +22,7 @@ def check_stage(stage: StageKeys) -> None:
         ConfigError: the offending value, in one line.
     """
     if not _NAME.fullmatch(stage.name):
-        raise ConfigError(f"stage name '{stage.name}' must be made of letters, digits, '-' and '_'")
+        raise ConfigError(f"stage name {stage.name[:60]!r} must be letters, digits, '.', '-' and '_', at most 60")
     if (stage.steps is None) == (stage.epochs is None):
         raise ConfigError(
             f"stage '{stage.name}' needs either steps or epochs, not both; use --steps N or --epochs N"
@@ -51,6 +52,7 @@ def check_stage(stage: StageKeys) -> None:
             raise ConfigError(f"{key}={getattr(stage, key)} of stage '{stage.name}' must lie in 0..1")
     if min(stage.size) < 32:
         raise ConfigError(f"size={stage.size[0]}x{stage.size[1]} of stage '{stage.name}' is below 32 pixels")
+    check_sizes(stage)
     if stage.teacher_cache != "none":
         _check_cache(stage)
     if not stage.teachers:

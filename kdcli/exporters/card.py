@@ -14,6 +14,7 @@ from torch import nn
 from kdcli.errors import WeightsError
 from kdcli.students.files import read_card
 from kdcli.teachers.run import find_student
+from kdcli.text import block
 from kdcli.version import __version__
 
 
@@ -41,7 +42,8 @@ def describe(model: nn.Module, card: Mapping[str, Any] | None = None) -> dict[st
         "sha256": fingerprint(model),
         "image": "B x 3 x H x W float32, RGB in 0..1",
     }
-    return {key: value if isinstance(value, str) else json.dumps(value, default=str) for key, value in facts.items()}
+    texts = {key: v if isinstance(v, str) else json.dumps(v, default=str) for key, v in facts.items()}
+    return {key: block(text) for key, text in texts.items()}  # formats hold UTF-8, which a path need not be
 
 
 def card_of(text: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdcli.errors import WeightsError
+from kdcli.guard.metadata import range_of, value_of
 from kdcli.types import DepthKind, Prediction, Provenance, Tap
 
 
@@ -27,17 +27,15 @@ class ExportedModel(nn.Module):
         self._batch: int | None = getattr(call, "batch", None)
         self._size: tuple[int, int] | None = getattr(call, "size", None)
         self._outputs: tuple[str, ...] = getattr(call, "outputs", ("depth",))
-        self.card: dict[str, Any] = {key: _value(text) for key, text in metadata.items()}
+        self.card: dict[str, Any] = {key: value_of(text) for key, text in metadata.items()}
         self.taps: Mapping[str, Tap] = {}
-        try:
-            self.depth_kind = DepthKind(metadata["depth_kind"])
-            low, high = json.loads(metadata["depth_range"])
-        except (KeyError, ValueError, TypeError) as error:
+        kind, bounds = metadata.get("depth_kind"), range_of(metadata.get("depth_range"))
+        if kind not in list(DepthKind) or bounds is None:
             raise WeightsError(
                 f"'{path}' does not say what its numbers mean (depth_kind, depth_range in its metadata); "
                 "only files written by `kdcli export` can be opened"
-            ) from error
-        self.depth_range = (float(low), float(high))
+            )
+        self.depth_kind, self.depth_range = DepthKind(kind), bounds
         self.provenance = Provenance(
             name=path.name, weights=str(path), sha256=metadata.get("sha256"),
             licence=metadata.get("licence", "unknown"), training_data=metadata.get("training_data", "unknown"),
@@ -75,10 +73,3 @@ def load_exported(path: Path) -> ExportedModel:
         pt2 = Pt2File(path)
         return ExportedModel(pt2, path=path, metadata=pt2.metadata)
     raise WeightsError(f"'{path}' is neither .onnx nor .pt2; give a file written by `kdcli export`")
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

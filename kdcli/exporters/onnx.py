@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, WeightsError
 from kdcli.exporters.trace import outputs_of, silence, trace
+from kdcli.guard.onnx_open import open_onnx
 from kdcli.protocols import API_VERSION
 
 LIMIT = 1_900_000_000
@@ -71,18 +72,9 @@ class OnnxFile:
         """Open the file.
 
         Raises:
-            WeightsError: it is no ONNX file, or not one of image in and depth out.
+            WeightsError: it is no ONNX file, does more than compute, or is not one of image in and depth out.
         """
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        options.intra_op_num_threads = torch.get_num_threads()
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime has a class of error for each way of being broken
-            reason = " ".join(str(error).split())[-160:]
-            raise WeightsError(f"'{path}' is no ONNX file that can be run ({reason}); export it again") from error
+        self._session = open_onnx(path)
         names = [i.name for i in self._session.get_inputs()], [o.name for o in self._session.get_outputs()]
         self.outputs: tuple[str, ...] = tuple(names[1])
         if names[0] != ["image"] or self.outputs[:1] != ("depth",):

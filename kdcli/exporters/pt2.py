@@ -6,19 +6,16 @@ import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, WeightsError
-from kdcli.exporters.archive import check_archive
 from kdcli.exporters.trace import silence, trace
 from kdcli.files import is_lfs_pointer
+from kdcli.guard.archive import NOTES, read_archive
 from kdcli.protocols import API_VERSION
-
-_NOTES = "kdcli.json"
-"""The extra file in the archive that holds the metadata."""
 
 
 class Pt2Exporter:
@@ -39,7 +36,7 @@ class Pt2Exporter:
         content = io.BytesIO()  # torch's own writer aborts the process when the disk is full
         try:
             with silence():
-                torch.export.save(program, content, extra_files={_NOTES: json.dumps(dict(metadata))})
+                torch.export.save(program, content, extra_files={NOTES.removeprefix("extra/"): json.dumps(dict(metadata))})
         except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
             reason = " ".join(str(error).split())[:160]
             name = type(model).__name__
@@ -65,20 +62,19 @@ class Pt2File:
         """
         if not path.is_file() or is_lfs_pointer(path):
             raise WeightsError(f"'{path}' is no exported file; check the path, or run `git lfs pull` in its repository")
-        check_archive(path)
+        archive, self.metadata = read_archive(path)
         self._path = path
-        notes: dict[str, Any] = {_NOTES: ""}
         try:
             with silence():
-                program = torch.export.load(path, extra_files=notes)
+                program = torch.export.load(archive)
             shape = next(n.meta["val"].shape for n in program.graph.nodes if (n.op, n.name) == ("placeholder", "image"))
             self._module = program.module()
-            self.metadata: dict[str, str] = json.loads(notes[_NOTES] or "{}")
+            count = len(program.graph_signature.user_outputs)
         except Exception as error:  # a damaged archive surfaces in many ways
             reason = " ".join(str(error).split())[:160] or type(error).__name__
             raise WeightsError(f"'{path}' is no exported program to be run ({reason}); export it again") from error
         self.batch: int | None = shape[0] if isinstance(shape[0], int) else None
-        self.outputs: tuple[str, ...] = tuple(json.loads(self.metadata.get("outputs", '["depth"]')))
+        self.outputs: tuple[str, ...] = _outputs(self.metadata, count, path)
         self.size: tuple[int, int] | None = (shape[2], shape[3]) if isinstance(shape[2], int) else None
 
     def __call__(self, image: Tensor) -> Tensor:
@@ -106,3 +102,19 @@ class Pt2File:
             ) from error
         tensors = given if isinstance(given, tuple | list) else (given,)
         return {name: one.to(image.device) for name, one in zip(self.outputs, tensors, strict=True)}
+
+
+def _outputs(notes: Mapping[str, str], count: int, path: Path) -> tuple[str, ...]:
+    """Return the names of what a program gives, as its metadata says.
+
+    Raises:
+        WeightsError: it gives another number of them, or no depth.
+    """
+    said = notes.get("outputs", '["depth"]')
+    try:
+        names = json.loads(said)
+    except (ValueError, RecursionError):
+        names = None
+    if names not in (["depth"], ["depth", "std", "entropy"]) or len(names) != count:
+        raise WeightsError(f"'{path}' says that its outputs are {said[:60]}, which does not fit it; export it again")
+    return tuple(names)

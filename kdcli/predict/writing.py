@@ -12,11 +12,13 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from kdcli.colour import colourise, legend, limits_of, with_legend
+from kdcli.errors import DataError
 from kdcli.files import write_json
 from kdcli.images import UNITS_NOTE, write_depth_npy, write_image, write_units_png
 from kdcli.predict.holding import Held, ends, positive, require_some, spread
 from kdcli.predict.inputs import Frame
 from kdcli.predict.uncertain import ENDINGS, MapFiles, UncertaintyMap, write_map
+from kdcli.sources.listing import is_sidecar
 from kdcli.types import DepthKind
 from kdcli.version import __version__
 
@@ -58,10 +60,16 @@ class Said:
 
 @contextmanager
 def whole(base: Path) -> Iterator[None]:
-    """Leave all files of a picture or none, whatever stops the writing."""
+    """Leave all files of a picture or none, whatever stops the writing.
+
+    Raises:
+        DataError: a file is in the way that no earlier call wrote, such as the true depth beside a photograph.
+    """
     endings = (".depth.png", ".depth.npy", ".colour.png", ".json", *ENDINGS)
     files = [base.with_name(base.name + end) for end in endings]
-    before = {path for path in files if path.exists()}
+    before = [path for path in files if path.exists()]
+    if before and not is_sidecar(base.with_name(f"{base.name}.json")):
+        raise DataError(f"'{before[0]}' is there and was not written by kdcli predict; use another --out, or move it")
     try:
         yield
     except BaseException:

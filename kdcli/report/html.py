@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdcli.files import write_text
+from kdcli.text import block as plain
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -153,7 +154,7 @@ def _figure(content: str, caption: str) -> str:
 
 
 def _escape(value: object) -> str:
-    return html.escape("" if value is None else str(value), quote=True)
+    return html.escape("" if value is None else plain(value), quote=True)
 
 
 _STYLE = """

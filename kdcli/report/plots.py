@@ -6,6 +6,8 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 
+from kdcli.text import block as plain
+
 _COLOURS = ("#3b7dd8", "#e07b39", "#3a9d5d", "#b5489a", "#8a8a2c", "#c0392b")
 _WIDTH, _HEIGHT = 720, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 24, 44
@@ -63,4 +65,4 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="currentColor">{html.escape(text)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="currentColor">{html.escape(plain(text))}</text>'

@@ -8,12 +8,12 @@ from kdcli.images import is_upright, turn_camera
 
 if TYPE_CHECKING:
     from kdcli.images import Picture, StoredDepth
-    from kdcli.sources.pairs import Pair, PairSource
+    from kdcli.sources.pairs import OfFiles, Pair
 
 Camera = tuple[float, float, float, float]
 
 
-def camera_of(source: PairSource, pair: Pair, picture: Picture, depth: StoredDepth | None) -> Camera | None:
+def camera_of(source: OfFiles, pair: Pair, picture: Picture, depth: StoredDepth | None) -> Camera | None:
     """Return fx, fy, cx, cy of a picture as it is read, upright, or None where unknown.
 
     A camera is taken to be that of the pixels of the file, as depth is; where the depth is already upright, the camera

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from kdcli.errors import DataError
 from kdcli.images import Form, depth_form, turned_by
-from kdcli.sources.pairs import Pair, PairSource
+from kdcli.sources.pairs import OfFiles, Pair
 from kdcli.types import Finding
 
 NEAREST, FURTHEST = 0.01, 200.0
@@ -58,7 +58,7 @@ class Look:
         return self.form.bits == 8 and not self.given
 
 
-def look(source: PairSource, pair: Pair, depth: Tensor | None, known: Tensor | None) -> Look:
+def look(source: OfFiles, pair: Pair, depth: Tensor | None, known: Tensor | None) -> Look:
     """Return what one item that could be read is like; depth: 1 x h x w, known: its valid numbers, metres."""
     turned, form = 1, _FLOATS
     with suppress(DataError):

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
+from kdcli.config.dump import quoted
 from kdcli.config.schema import RUN_KEYS, RunConfig, StageConfig
 from kdcli.config.values import convert
 from kdcli.errors import ConfigError, nearest
@@ -48,7 +49,7 @@ def flags_and_settings(table: Mapping[str, Any], where: str) -> tuple[dict[str, 
 
 def _toml(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{json.dumps(name)} = {_toml(item)}" for name, item in value.items()) + " }"
+        return "{ " + ", ".join(f"{_toml(name)} = {_toml(item)}" for name, item in value.items()) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(_toml, value)) + "]"
-    return repr(value) if isinstance(value, float) else json.dumps(value)
+    return quoted(value) if isinstance(value, str) else repr(value) if isinstance(value, float) else json.dumps(value)

@@ -69,9 +69,9 @@ def teacher_rows(study: Study, out: Path) -> tuple[TeacherRow, ...]:
             continue
         for spec, result in read_documents(out / "teachers" / key).items():
             metrics = {
-                name: Interval(value=result["metrics"][name], low=low, high=high)
+                name: Interval(value=result["metrics"].get(name), low=low, high=high)
                 for name in study.metrics
-                for low, high in [result["ci95"][name]]
+                for low, high in [result["ci95"].get(name, (None, None))]
             }
             rows.append(TeacherRow(spec=spec, arms=tuple(arms), images=result["n"], metrics=metrics))
     return tuple(rows)

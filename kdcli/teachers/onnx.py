@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
@@ -13,6 +12,7 @@ from torch.nn import functional
 
 from kdcli.errors import ConfigError, SpecError, WeightsError
 from kdcli.files import is_lfs_pointer, sha256_of
+from kdcli.guard.metadata import range_of
 from kdcli.protocols import API_VERSION
 from kdcli.spec import parse_size
 from kdcli.teachers.onnx_session import OnnxSession
@@ -142,10 +142,7 @@ def _range(said: Mapping[str, str], max_depth: float | None, path: Path) -> tupl
     Raises:
         SpecError: nothing would be left.
     """
-    try:
-        low, high = (float(bound) for bound in json.loads(said["depth_range"]))
-    except (KeyError, ValueError, TypeError):
-        low, high = 0.0, _FAR
+    low, high = range_of(said.get("depth_range")) or (0.0, _FAR)
     high = high if max_depth is None else max_depth
     if not low < high < float("inf"):
         raise SpecError(f"max_depth={high:g} does not fit '{path}', whose depth begins at {low:g}; give a larger one")

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from kdcli.errors import ConfigError, SpecError, WeightsError, nearest
+from kdcli.guard.onnx_open import open_onnx
 
 _TYPES = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "tensor(uint8)": torch.uint8}
 
@@ -34,7 +35,7 @@ class OnnxSession:
                 no such output, or the layout does not fit.
         """
         self._path, self._asked = path, (output, layout)
-        self._sessions: dict[str, Any] = {"cpu": _open(path, "CPUExecutionProvider")}
+        self._sessions: dict[str, Any] = {"cpu": open_onnx(path)}
         session = self._sessions["cpu"]
         inputs, outputs = session.get_inputs(), session.get_outputs()
         if len(inputs) != 1:
@@ -111,7 +112,7 @@ class OnnxSession:
 
             there = "CUDAExecutionProvider" in onnxruntime.get_available_providers()
             provider = ("CUDAExecutionProvider", {"device_id": device.index or 0})
-            self._sessions[key] = _open(self._path, provider) if there else self._sessions["cpu"]
+            self._sessions[key] = open_onnx(self._path, provider) if there else self._sessions["cpu"]
         return self._sessions[key]
 
     def _check(self, shape: Sequence[Any]) -> None:
@@ -131,25 +132,6 @@ class OnnxSession:
 
 def _again(path: Path, output: str | None, layout: str | None) -> OnnxSession:
     return OnnxSession(path, output=output, layout=layout)
-
-
-def _open(path: Path, provider: Any) -> Any:
-    """Return onnxruntime's session.
-
-    Raises:
-        WeightsError: the file cannot be run.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = torch.get_num_threads()
-    providers = [provider] if provider == "CPUExecutionProvider" else [provider, "CPUExecutionProvider"]
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=providers)
-    except Exception as error:  # as many classes of error as ways of being broken
-        reason = " ".join(str(error).split())[-160:]
-        raise WeightsError(f"'{path}' is no ONNX file that can be run ({reason}); get or export it again") from error
 
 
 def _chosen(outputs: Sequence[Any], asked: str | None, path: Path) -> str:

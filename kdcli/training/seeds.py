@@ -12,7 +12,7 @@ import torch
 def seed_of(seed: int, *place: str | int) -> int:
     """Return a 63-bit seed for a place, for example ``seed_of(0, "distill", step)``."""
     text = "/".join(str(part) for part in (seed, *place))
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") >> 1
 
 
 def reseed(seed: int, device: torch.device) -> None:

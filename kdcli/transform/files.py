@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kdcli.errors import ConfigError, WeightsError
-from kdcli.files import atomic, is_lfs_pointer
+from kdcli.files import atomic, is_lfs_pointer, openable
 from kdcli.transform.network import TransformNetwork
 from kdcli.version import __version__
 
@@ -49,7 +49,7 @@ def load(path: Path) -> tuple[TransformNetwork, dict[str, Any]]:
     if is_lfs_pointer(path):
         raise WeightsError(f"'{path}' is a Git LFS pointer, not the file itself; run git lfs pull")
     try:
-        with safe_open(path, framework="pt", device="cpu") as stream:
+        with openable(path) as opened, safe_open(opened, framework="pt", device="cpu") as stream:
             header = stream.metadata() or {}
             tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a dict
     except (SafetensorError, OSError) as error:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kdcli.errors import WeightsError
-from kdcli.files import atomic
+from kdcli.files import atomic, openable
+from kdcli.text import block
 from kdcli.weights.sort import broken, protocol_of, sort_of
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ def load_state(path: Path | str) -> dict[str, Tensor]:
         from safetensors.torch import load_file
 
         try:
-            document: Any = load_file(path, device="cpu")
+            with openable(path) as opened:
+                document: Any = load_file(opened, device="cpu")
         except Exception as error:  # the reader's own error classes differ by version; all mean the same to the user
             raise broken(path, error) from error
     else:
@@ -113,7 +115,7 @@ def save(path: Path | str, state: Mapping[str, Tensor], metadata: Mapping[str, A
     from safetensors.torch import save as to_bytes
 
     own = {key: tensor.detach().to("cpu", copy=True).contiguous() for key, tensor in state.items()}
-    texts = {key: v if isinstance(v, str) else json.dumps(v, default=str) for key, v in metadata.items()}
+    texts = {key: block(v if isinstance(v, str) else json.dumps(v, default=str)) for key, v in metadata.items()}
     with atomic(Path(path)) as temporary:
         # Written by Python, whose errors say what is wrong with the disk.
         temporary.write_bytes(_ordered(to_bytes(own, metadata={"format": "pt", **texts})))

@@ -48,7 +48,7 @@ def test_what_moves_is_told() -> None:
 
 
 def test_the_published_example_resolves() -> None:
-    example = PAGE.split("```toml\n")[1].split("```")[0]
+    example = PAGE.split("\n## As published")[1].split("```toml\n")[1].split("```")[0]
     stage = '[[stage]]\nname = "s"\nlosses = { l1 = 1.0 }\n'
     config = load("example", example + stage)
     assert config.main.seen == (352, 704) and config.evaluated_at is None and config.main.epochs == 24

@@ -12,6 +12,7 @@ import torch
 from kdcli.cache import Store, key_of, open_store, room_for
 from kdcli.config import StageConfig, teachers_of
 from kdcli.config.references import STAGE
+from kdcli.drafts import clean
 from kdcli.errors import ConfigError, DataError
 from kdcli.protocols import Source
 from kdcli.training.batches.feed import ENDLESS, Feed
@@ -94,6 +95,9 @@ def make(cache: Taught, stage: StageConfig, feed: Feed, told: Told, *, everythin
     if not everything and not all(store.writable for store in stores):
         chosen = []  # maps of somebody else are read, and checked, as they are needed
     if chosen:
+        for store in stores:
+            if store.writable and store.path.is_dir():
+                clean(store.path)
         _note(cache, stage, rows)  # before the first map, so that an interrupted folder is known for what it is
     try:
         for indices, batch in zip(chosen, feed.batches_of(chosen), strict=True):

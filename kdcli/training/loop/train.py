@@ -15,7 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kdcli import interrupts
 from kdcli.config import StageConfig
+from kdcli.config.sizes import check_steps
 from kdcli.errors import TrainingError
 from kdcli.training.batches.augment import augment_step
 from kdcli.training.batches.feed import Feed
@@ -26,7 +28,7 @@ from kdcli.training.step.task import DistillTask
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM arrived; the state was saved after the step that was under way."""
+    """Ctrl-C, SIGTERM or SIGHUP arrived; the state was saved after the step that was under way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +52,17 @@ Report = Callable[[StepLog], None]
 
 
 def total_steps(stage: StageConfig, feed: Feed) -> int:
-    """Return the number of updates of a stage; an epoch shows every image about once."""
+    """Return the number of updates of a stage; an epoch shows every image about once.
+
+    Raises:
+        ConfigError: more than any run does.
+    """
     if stage.steps is not None:
         return stage.steps
     assert stage.epochs is not None
-    return max(stage.epochs * feed.steps_per_epoch // stage.accumulate, 1)
+    steps = max(stage.epochs * feed.steps_per_epoch // stage.accumulate, 1)
+    check_steps(steps, f"epochs={stage.epochs} of stage '{stage.name}'")
+    return steps
 
 
 def train(
@@ -171,18 +179,19 @@ class _Watch:
 
 @contextmanager
 def stop_requests() -> Iterator[threading.Event]:
-    """Turn Ctrl-C and SIGTERM into a flag that the loop reads between steps; a second Ctrl-C stops at once."""
+    """Turn Ctrl-C, SIGTERM and SIGHUP into a flag that the loop reads between steps; a second Ctrl-C stops at once."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
 
     def ask(number: int, frame: FrameType | None) -> None:
+        interrupts.note(number)
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, ask) for number in interrupts.requests()}
     try:
         yield asked
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -103,7 +102,7 @@ def distill(
         exported = export_run(shop, run, progress)
         seconds = kept_before + time.perf_counter() - begin
         report_of_run(run, config, results, seconds)
-        shutil.rmtree(run.state.parent, ignore_errors=True)
+        run.drop_states(config)
         run.update(state="finished", seconds=seconds, eval=results, student_sha256=sha256_of(run.student))
     return RunResult(run=run.path, student=run.student, steps=steps, seconds=seconds, eval=results, export=exported)
 

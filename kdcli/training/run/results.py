@@ -15,10 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdcli.errors import ConfigError
+from kdcli.documents import Each
+from kdcli.errors import ConfigError, WeightsError
 from kdcli.training.loop import checkpoint
 from kdcli.training.step.task import DistillTask
 
+_SHAPE = {"student": Each(Any), "modules": Each(Each(Any)), "states": Each(Each(Any))}
 RUN = "student"
 """The variant whose results a twin uses where it has none of its own."""
 
@@ -58,7 +60,7 @@ class StageResults:
             model=frozen_copy(task.student), modules=copy.deepcopy(modules), states=copy.deepcopy(states)
         )
         document = {"student": result.model.state_dict(), "modules": modules, "states": states}
-        checkpoint.write(_file(folder, variant, stage), document)
+        checkpoint.write(file_of(folder, variant, stage), document)
         self._found[variant, stage] = result
 
     def restore(self, variant: str, stage: str, student: nn.Module, folder: Path) -> bool:
@@ -67,11 +69,17 @@ class StageResults:
         Raises:
             WeightsError: the file is damaged.
         """
-        path = _file(folder, variant, stage)
+        path = file_of(folder, variant, stage)
         if not path.is_file():
             return False
-        document = checkpoint.read(path)
-        student.load_state_dict(document["student"])
+        document = checkpoint.read(path, _SHAPE)
+        try:
+            student.load_state_dict(document["student"])
+        except (RuntimeError, TypeError, AttributeError) as error:  # missing names, other shapes
+            detail = " ".join(str(error).split())[:160]
+            raise WeightsError(
+                f"'{path}' does not fit stage '{stage}' ({detail}); delete it to do that stage anew"
+            ) from None
         self._found[variant, stage] = StageResult(
             model=frozen_copy(student), modules=document["modules"], states=document["states"]
         )
@@ -119,5 +127,6 @@ def _load(module: nn.Module, tensors: Mapping[str, Tensor], name: str, before: s
         ) from None
 
 
-def _file(folder: Path, variant: str, stage: str) -> Path:
+def file_of(folder: Path, variant: str, stage: str) -> Path:
+    """Return where a stage's result is kept until the run is finished."""
     return folder / f"{variant}.{stage}.pt"

@@ -10,7 +10,9 @@ from torch import nn
 
 from kdcli.config import StageConfig
 from kdcli.config.references import STAGE, origin_of
+from kdcli.errors import WeightsError
 from kdcli.networks.untouched import untouched
+from kdcli.plugins.surroundings import kept_by_plugins
 from kdcli.students.files import save_student
 from kdcli.training.batches.feed import Feed
 from kdcli.training.batches.teacher_cache import make
@@ -71,9 +73,19 @@ class VariantTraining:
         return self.run.state.parent
 
     def _begun(self) -> dict[str, Any] | None:
-        """Return the state of the stage under way, if it is one of this variant."""
+        """Return the state of the stage under way, if it is one of this variant.
+
+        Raises:
+            WeightsError: it is damaged, or of a stage that there is not.
+        """
         state = checkpoint.read(self.run.state) if self.run.state.is_file() else None
-        return state if state is not None and state["variant"] == self.variant else None
+        if state is None or state["variant"] != self.variant:
+            return None
+        if state["stage"] not in [stage.name for stage in self.stages]:
+            raise WeightsError(
+                f"checkpoint '{self.run.state}' is of a stage '{state['stage']}', not of this run; delete it"
+            )
+        return state
 
     def _network(self, stage: StageConfig) -> tuple[nn.Module, str]:
         """Return the network that a stage trains, as the stages before left it."""
@@ -116,7 +128,7 @@ class VariantTraining:
             run.log_step(log)
             self.progress.step(log)
 
-        with untouched(shop.teachers(stage)):
+        with untouched(shop.teachers(stage)), kept_by_plugins(f"stage '{stage.name}'"):
             state = loop.train(
                 stage, task, feed, seed=shop.config.seed, state_file=run.state, variant=self.variant, report=report,
                 resume=resume,

@@ -14,6 +14,7 @@ from kdcli.cache.resize import resize_known
 from kdcli.errors import ConfigError
 from kdcli.maps import at_size, nearest
 from kdcli.networks.read_out import own_map, read_out_of
+from kdcli.plugins.blame import blame
 from kdcli.protocols import Loss, View
 from kdcli.training.step.view import ModelView
 from kdcli.types import Batch, DepthKind, Prediction
@@ -127,7 +128,8 @@ class Context:
             raise ConfigError(f"stage '{self.stage}' has no task loss; set task_loss, or take this loss out")
         size = (int(prediction.depth.shape[-2]), int(prediction.depth.shape[-1]))
         target, counted = self._truth(size)
-        error_map: Tensor = self._task.map(prediction.depth.float(), target, counted)  # type: ignore[attr-defined]
+        with blame(self._task, "map"):
+            error_map: Tensor = self._task.map(prediction.depth.float(), target, counted)  # type: ignore[attr-defined]
         return error_map, counted
 
     def _size(self) -> tuple[int, int]:

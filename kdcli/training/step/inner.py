@@ -59,7 +59,8 @@ class InnerUpdates:
             return
         own = _of(optimizer)
         for _ in range(getattr(part, "inner_steps", 1)):
-            found = torch.autograd.grad(part.inner_loss(context), own, allow_unused=True)
+            with blame(part, "inner_loss"):
+                found = torch.autograd.grad(part.inner_loss(context), own, allow_unused=True)
             for parameter, gradient in zip(own, found, strict=True):
                 parameter.grad = gradient
             optimizer.step()

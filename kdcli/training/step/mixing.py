@@ -64,5 +64,13 @@ def apply(batch: Batch, mixers: Sequence[Mixer], context: MixContext) -> Batch:
     """Return the batch after all mixers, in order."""
     for mixer in mixers:
         with blame(mixer, "mix"):
-            batch = mixer.mix(batch, context)
+            batch = mixed_by(mixer, batch, context)
     return batch
+
+
+def mixed_by(mixer: Mixer, batch: Batch, context: MixContext) -> Batch:
+    """Return what one mixer made of a batch, seen to be what the contract says."""
+    mixed = mixer.mix(batch, context)
+    if not isinstance(mixed, Batch):
+        raise TypeError(f"it gave {type(mixed).__name__}, not a Batch")
+    return mixed

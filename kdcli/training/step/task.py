@@ -20,6 +20,7 @@ from kdcli.training.seeds import reseed, seed_of, seeded
 from kdcli.training.step.context import Context
 from kdcli.training.step.freezing import Frozen
 from kdcli.training.step.inner import InnerUpdates
+from kdcli.training.step.mixing import mixed_by
 from kdcli.training.step.parts import LossPart, key_of, modules_of
 from kdcli.training.step.state import PluginState
 from kdcli.training.step.view import ModelView
@@ -99,14 +100,12 @@ class DistillTask(nn.Module):
         """
         begun = self._begin(batch, number, total, epoch)
         reseed(seed_of(self._seed, self.stage.name, number, "global"), self._device)
-        for name, mixer in _numbered(self.mixers).items():
-            with blame(mixer, "inner_loss"):
-                self._inner.step(name, self._for(begun, name))
+        for name in _numbered(self.mixers):
+            self._inner.step(name, self._for(begun, name))
         looks = self._mix(begun)
         last = looks[-1]
         for part in self.losses:
-            with blame(part.loss, "inner_loss"):
-                self._inner.step(part.name, self._of(last, part))
+            self._inner.step(part.name, self._of(last, part))
         terms: dict[str, Tensor] = {}
         total_loss = torch.zeros((), device=self._device)
         for look in looks:
@@ -116,7 +115,7 @@ class DistillTask(nn.Module):
         for name, mixer in _numbered(self.mixers).items():
             if hasattr(mixer, "terms"):
                 with blame(mixer, "terms"):
-                    added = mixer.terms(self._for(last.context, name))
+                    added = _scalars(mixer.terms(self._for(last.context, name)))
                 for term, value in added.items():
                     terms[f"transform.{term}"] = value
                     total_loss = total_loss + value
@@ -247,7 +246,7 @@ class DistillTask(nn.Module):
 
     def _mixed_by(self, number: int, mixer: Mixer, batch: Batch, begun: Context) -> Batch:
         with blame(mixer, "mix"):
-            return mixer.mix(batch, self._for(begun, f"mixer{number}"))
+            return mixed_by(mixer, batch, self._for(begun, f"mixer{number}"))
 
     def _wrap(self, batch: Batch, *, number: int, epoch: int, progress: float) -> Context:
         """Return lazy views of all models on a batch."""
@@ -298,7 +297,7 @@ class DistillTask(nn.Module):
             yield "task", self.stage.task_weight, self._task(look)
         for part in self.losses:
             with blame(part.loss, "terms"):
-                found = part.loss.terms(self._of(look, part))
+                found = _scalars(part.loss.terms(self._of(look, part)))
             if not self._checked:
                 part.check_terms(found)
             for term, value in found.items():
@@ -329,6 +328,15 @@ def _sound(context: Context) -> Tensor:
         elif teacher.evaluated and teacher.out.valid is None:
             parts.append(teacher.out.depth)
     return torch.stack([torch.isfinite(part.reshape(size, -1)).all(dim=1) for part in parts]).all(dim=0)
+
+
+def _scalars(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a plugin's terms, seen to be what the contract says."""
+    for name, value in terms.items():
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            what = f"a tensor of {value.numel()} numbers" if isinstance(value, Tensor) else type(value).__name__
+            raise TypeError(f"'{name}' is {what}, not a tensor of one number")
+    return dict(terms)
 
 
 def _sees(part: LossPart, teacher: str) -> bool:

@@ -1,0 +1,43 @@
+"""The one place where onnxruntime is given a file: bytes that were inspected, nothing of its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kdcli.errors import WeightsError
+from kdcli.guard.onnx_file import read_onnx
+from kdcli.guard.words import Refused
+
+
+def open_onnx(path: Path, provider: Any = "CPUExecutionProvider") -> Any:
+    """Return onnxruntime's session of a file, on the CPU or on another provider with the CPU behind it.
+
+    Raises:
+        WeightsError: the file does more than compute, declares what it does not hold, or cannot be run.
+    """
+    import onnxruntime
+
+    try:
+        inspected = read_onnx(path)
+    except Refused as refused:
+        advice = "" if ";" in str(refused) else "; get or export it again"
+        raise WeightsError(f"'{path}' {refused}{advice}") from refused
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = torch.get_num_threads()
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    values = []
+    if inspected.beside:
+        values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensor) for tensor in inspected.beside.values()]
+        options.add_external_initializers(list(inspected.beside), values)
+    providers = [provider] if provider == "CPUExecutionProvider" else [provider, "CPUExecutionProvider"]
+    try:
+        session = onnxruntime.InferenceSession(inspected.data, options, providers=providers)
+    except Exception as error:  # as many classes of error as ways of being broken
+        reason = " ".join(str(error).split())[-160:]
+        raise WeightsError(f"'{path}' is no ONNX file that can be run ({reason}); get or export it again") from error
+    session.kept = values  # onnxruntime reads them where they are, for as long as it runs
+    return session

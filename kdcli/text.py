@@ -1,0 +1,48 @@
+"""Text of files, plugins and their errors, made fit for a terminal or a line of a log.
+
+A name can hold what moves the cursor, renames the window, turns the direction of writing or ends the line. All of that
+is shown as an escape such as ``\\x1b``; letters of every language stay as they are.
+"""
+
+from __future__ import annotations
+
+import re
+
+LONG = 2000
+"""Characters of a line of words."""
+
+CELL = 400
+"""Characters of one field among others."""
+
+_UNFIT = (
+    "\x00-\x1f\x7f-\x9f"  # controls, escape sequences among them
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # direction of writing
+    "\u2028\u2029\ufeff\ufff9-\ufffb\u2060-\u2064\U000e0000-\U000e007f"  # ends of lines, and what is not seen
+    "\ud800-\udfff"  # bytes of a name that is not UTF-8
+)
+_ANY = re.compile(f"[{_UNFIT}]")
+_BUT_LAYOUT = re.compile(f"(?![\n\t])[{_UNFIT}]")
+
+
+def line(text: object, most: int = LONG) -> str:
+    """Return a text as one line without controls, its middle left out where it is longer than ``most``."""
+    whole = str(text)
+    if len(whole) > 8 * most:
+        whole = whole[: 4 * most] + whole[-4 * most :]
+    shown = _ANY.sub(_escaped, re.sub(r"[ \t\r\n\v\f]*[\t\r\n\v\f][ \t\r\n\v\f]*", " ", whole).strip())
+    if len(shown) <= most:
+        return shown
+    end = most // 4  # what to do is said at the end
+    return f"{shown[: most - end - 3]} … {shown[-end:]}"
+
+
+def block(text: object) -> str:
+    """Return a text without controls but tabs and ends of lines."""
+    return _BUT_LAYOUT.sub(_escaped, str(text).replace("\r\n", "\n"))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if 0xDC80 <= code <= 0xDCFF:
+        code -= 0xDC00  # the byte itself
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
