@@ -23,14 +23,20 @@ SPEED = "images_per_second"
 
 
 class StopAt(Silent):
-    """Asks the process to stop once a step is logged, as Ctrl-C does."""
+    """Asks the process to stop once a step is logged, as Ctrl-C does; or lets it die there, with nothing saved."""
 
-    def __init__(self, variant: str, stage: str, step: int) -> None:
-        self._place = (variant, stage, step)
+    def __init__(self, variant: str, stage: str, step: int, *, dies: bool = False) -> None:
+        self._place, self._dies = (variant, stage, step), dies
 
     def step(self, log: StepLog) -> None:
         if (log.variant, log.stage, log.step) == self._place:
+            if self._dies:
+                raise Died
             os.kill(os.getpid(), signal.SIGINT)
+
+
+class Died(Exception):
+    """Stands for whatever ends a process without a word."""
 
 
 @dataclass(kw_only=True)
@@ -57,16 +63,16 @@ class Prototype:
         """Run it from beginning to end."""
         return distill(self.config(*settings, **flags), out=self.folder / name).run
 
-    def stopped(self, variant: str, stage: str, step: int) -> Path:
-        """Run it until it is asked to stop after a step, and leave it there.
+    def stopped(self, variant: str, stage: str, step: int, *, dies: bool = False) -> Path:
+        """Run it until it is asked to stop after a step, or dies there, and leave it.
 
         Raises:
             AssertionError: nothing stopped it.
         """
-        out = self.folder / f"{variant}-{stage}-{step}"
+        out = self.folder / f"{variant}-{stage}-{step}-{dies}"
         try:
-            distill(self.config(), out=out, progress=StopAt(variant, stage, step))
-        except KeyboardInterrupt:
+            distill(self.config(), out=out, progress=StopAt(variant, stage, step, dies=dies))
+        except (KeyboardInterrupt, Died):
             return out
         raise AssertionError(f"{out.name} ran to its end")
 

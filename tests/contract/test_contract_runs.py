@@ -11,6 +11,7 @@ from contract_site import PACKAGES, plugins_of
 
 from kdcli import testing
 from kdcli.plugins import registry
+from kdcli.training.loop import checkpoint
 from kdcli.training.run.dry_run import measure
 from kdcli.training.run.folder import RunFolder
 
@@ -52,12 +53,15 @@ def test_two_runs_are_one_and_another_seed_is_another(prototype: Prototype) -> N
 
 
 @pytest.mark.parametrize(("prototype", "variant", "stage"), [*STAGES, *TWINS], indirect=["prototype"])
-@pytest.mark.parametrize("step", [1, 3])
+@pytest.mark.parametrize(("step", "dies"), [(1, True), (3, False)], ids=["dies", "asked"])
 def test_stopped_in_any_stage_it_goes_on_to_the_same_bits(
-    prototype: Prototype, variant: str, stage: str, step: int
+    prototype: Prototype, variant: str, stage: str, step: int, dies: bool
 ) -> None:
-    run = prototype.stopped(variant, stage, step)
-    assert RunFolder(run).manifest()["state"] == "interrupted"
+    run = prototype.stopped(variant, stage, step, dies=dies)
+    if not dies:
+        assert RunFolder(run).manifest()["state"] == "interrupted"
+        begun = checkpoint.read(RunFolder(run).state)
+        assert (begun["variant"], begun["stage"], begun["step"]) == (variant, stage, step)
     go_on(run)
     assert not differing(prototype.whole, run)
 

@@ -14,7 +14,7 @@ from kdcli.types import POSITIVE_DEPTH, Needs
 
 
 class InputGradients:
-    """Mean over images of the norm of the difference; of the sum of the logarithms of depth, so that no label is needed."""
+    """Mean over images of the norm of the difference; of the mean logarithm of depth, so that no label is needed."""
 
     api_version: ClassVar[int] = API_VERSION
     needs = Needs(kinds=POSITIVE_DEPTH, input_gradient="both", double_backward=True, precision="full")

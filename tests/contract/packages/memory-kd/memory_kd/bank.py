@@ -43,7 +43,7 @@ class Bank:
         kept = ctx.state.get("ring")
         ring = theirs if kept is None else torch.cat([kept.to(theirs), theirs])
         ctx.state["ring"] = ring[-self.places :].clone()
-        ctx.state["steps"] = ctx.state.get("steps", []) + [ctx.step]
+        ctx.state["steps"] = [*ctx.state.get("steps", []), ctx.step]
         ctx.note("filled", min(len(ring), self.places) / self.places)
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
-from toy_networks.student import Tiny
 
 from kdcli.types import Provenance, ReadOut
+from toy_networks.student import Tiny
 
 
 class TinyTeacher(Tiny):
