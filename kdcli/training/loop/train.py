@@ -92,7 +92,9 @@ def train(
     watch = _Watch(stage)
     task.begin_training()
     batches = feed.batches(start * stage.accumulate, total * stage.accumulate)
-    begin, seen, learned = time.perf_counter(), 0, start > 0
+    # An optimiser remembers whether it has seen a gradient; where only inner updates learn it has none to see.
+    learned = next(task.trained_parameters(), None) is None or bool(optimizer.state)
+    begin, seen = time.perf_counter(), 0
 
     def save(step: int) -> None:
         checkpoint.save(
@@ -118,7 +120,7 @@ def train(
             norm = torch.nn.utils.clip_grad_norm_(list(task.trained_parameters()), stage.clip or float("inf"))
             done = step + 1
             told = done % stage.log_every == 0 or done == total or step == start
-            saved = done % stage.checkpoint_every == 0 or asked.is_set()
+            saved = done % stage.checkpoint_every == 0
             if told or saved or device.type == "cpu":
                 watch.check(done)
             optimizer.step()
@@ -141,9 +143,12 @@ def train(
                         images_per_second=speed,
                     )
                 )
-            if saved and done < total:
+            stopping = asked.is_set()
+            if stopping:
+                watch.check(done)
+            if stopping or (saved and done < total):
                 save(done)
-            if asked.is_set():
+            if stopping:
                 raise Interrupted
     task.end_training()
     if not learned:
