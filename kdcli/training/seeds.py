@@ -21,7 +21,7 @@ def reseed(seed: int, device: torch.device) -> None:
     Asks for no other device, as ``torch.manual_seed`` does at a hundred times the cost.
     """
     torch.default_generator.manual_seed(seed)
-    if device.type == "cuda" and torch.cuda.is_initialized():
+    if device.type == "cuda" and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         index = torch.cuda.current_device() if device.index is None else device.index
         torch.cuda.default_generators[index].manual_seed(seed)
     elif device.type == "mps":
