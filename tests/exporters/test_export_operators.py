@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch
 
-from kdcli.plugins import registry
 from kdcli.exporters.pt2 import Pt2Exporter, Pt2File
 from kdcli.exporters.trace import WithSpread
 from kdcli.guard.operators import PURE
+from kdcli.plugins import registry
 
 LIGHT = ("mobilenet", "fastdepth", "tie-kd,backbone=resnet18,head=response", "timm:resnet18")
 HEAVY = ("guidedepth,size=s", "depthformer,backbone=swin-t", "timm:efficientvit_b0")
@@ -69,8 +68,10 @@ def test_every_operator_of_the_list_is_there_and_has_no_effect() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "from_file", "save", "set_", "resize_", "as_strided", "record_stream", "_print", "warn", "format", "as_tensor", "Int",
-        "_cuda_getCurrentRawStream", "open", "dequantize", "to_sparse", "_thnn_fused_lstm_cell", "empty", "rand", "item",
+        "from_file", "save", "set_", "resize_", "as_strided", "record_stream", "_print", "warn", "format",
+        "as_tensor", "Int",
+        "_cuda_getCurrentRawStream", "open", "dequantize", "to_sparse", "_thnn_fused_lstm_cell", "empty",
+        "rand", "item",
     ],
 )  # fmt: skip
 def test_operators_with_effects_or_raw_memory_are_not_on_it(name: str) -> None:
