@@ -15,18 +15,20 @@ from kdcli.version import __version__
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _PUBLIC = {
+    "build": "kdcli.plugins.registry",
     "load_model": "kdcli.models",
     "load_source": "kdcli.sources",
     "distill": "kdcli.training",
     "evaluate": "kdcli.evals",
     "export": "kdcli.exporters",
 }
-__all__ = ["__version__", "distill", "evaluate", "export", "load_model", "load_source"]
+__all__ = ["__version__", "build", "distill", "evaluate", "export", "load_model", "load_source"]
 
 if TYPE_CHECKING:
     from kdcli.evals import evaluate as evaluate
     from kdcli.exporters import export as export
     from kdcli.models import load_model as load_model
+    from kdcli.plugins.registry import build as build
     from kdcli.sources import load_source as load_source
     from kdcli.training import distill as distill
 

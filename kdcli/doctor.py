@@ -187,3 +187,6 @@ def _plugins() -> Iterator[Finding]:
         return
     yield Finding(name="plugins", status=WARNING if bad else OK, value=f"{value}; {third} by others",
                   hint="see: kdcli plugins list --check" if bad else "")
+    for state in plugin_status.unreadable():
+        yield Finding(name=f"distribution {state.distribution}", status=WARNING, value=state.error or "",
+                      hint=f"pip install --force-reinstall {state.distribution}")

@@ -6,22 +6,22 @@ import errno
 import hashlib
 import json
 import os
-import secrets
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from kdcli.drafts import draft_of
 
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it on success, remove it on any failure.
 
-    The temporary keeps the suffix, since many writers choose the format by it.
+    The temporary is a draft, see ``kdcli.drafts``: what a killed process leaves of one is known for what it is.
     """
     # Its name is known before it exists, so that it is removed whenever an interruption comes.
-    temporary = path.with_name(f".{path.stem}.{secrets.token_hex(4)}{path.suffix}")
+    temporary = draft_of(path)
     try:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -59,12 +59,14 @@ def require_writable(path: Path) -> None:
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     folder = next(parent for parent in path.absolute().parents if parent.exists())
+    draft = draft_of(folder / path.name)
     try:
-        handle, name = tempfile.mkstemp(prefix=f".{path.stem}.", dir=folder)
+        os.close(os.open(draft, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
     except OSError as error:
         raise _about(error, path) from None
-    os.close(handle)
-    Path(name).unlink()
+    finally:
+        with suppress(OSError):
+            draft.unlink()
 
 
 def _about(error: OSError, path: Path) -> OSError:
@@ -76,16 +78,13 @@ def _about(error: OSError, path: Path) -> OSError:
 def write_text(path: Path, text: str, *, names: bool = False) -> None:
     """Write text atomically as UTF-8 with plain newlines.
 
-    names: what is no UTF-8 in the name of a file is written byte by byte, for ``read_text``; it is escaped otherwise.
+    names: what is no UTF-8 in the name of a file is written byte by byte, as ``kdcli.documents.read_text`` reads it
+    back; it is escaped otherwise.
     """
     with atomic(path) as temporary:
         errors = "surrogateescape" if names else "backslashreplace"
         temporary.write_text(text, encoding="utf-8", errors=errors, newline="\n")
 
-
-def read_text(path: Path) -> str:
-    """Read UTF-8; other bytes are taken as those of a name that is none, as Python has it in paths."""
-    return path.read_text(encoding="utf-8", errors="surrogateescape")
 
 
 def write_json(path: Path, document: Any) -> None:

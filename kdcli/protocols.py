@@ -142,6 +142,9 @@ class MixContext(Protocol):
     def generator(self) -> torch.Generator:
         """Random numbers of this batch, on its device: a function of (seed, stage, batch number) alone."""
 
+    def note(self, name: str, value: Tensor) -> None:
+        """Tell what was chosen: training logs single numbers, ``kdcli mix`` writes tensors into its manifest."""
+
 
 class StepContext(MixContext, Protocol):
     """All that a loss is given in one step."""
@@ -199,9 +202,9 @@ class Loss(Protocol):
     Optional members, used where present: ``pixel_weight(ctx) -> Tensor | None`` (a detached B x 1 x h x w factor on
     the task-loss map), ``build(ctx)`` (create own modules once shapes are known; without gradient, under a seed of the
     run), ``inner_parameters()`` with ``inner_loss(ctx)`` (an update of its own before the main one, see
-    ``InnerUpdate``), ``after_step(ctx)`` (called without gradient when the main update is done: a bank, an average),
-    ``map(prediction, target, valid)`` (a per-pixel map; makes the loss usable as task loss), ``exempt`` (names of
-    checks of the kit that do not apply, each with its reason).
+    the protocol of inner updates), ``after_step(ctx)`` (called without gradient when the main update is done: a bank,
+    an average), ``map(prediction, target, valid)`` (a per-pixel map; makes the loss usable as task loss), ``exempt``
+    (names of checks of the kit that do not apply, each with its reason).
 
     The keys ``teacher`` and ``as`` of every loss's spec belong to kdcli: ``teacher=NAME`` chooses among the stage's
     teachers (``A|B``: several), ``as=NAME`` names the loss. What a loss has learned and kept goes on into later stages
@@ -226,9 +229,9 @@ class InnerUpdate(Protocol):
     in the main backward pass, and the main optimiser leaves them alone. The plugin is an ``nn.Module``, so that
     parameters and optimiser state are moved and saved along.
 
-    Optional members: ``inner_optimizer(parameters) -> torch.optim.Optimizer`` (Adam where it is not given), ``inner_lr``
-    (Adam's learning rate, 1e-3 where it is not said), ``inner_steps`` (updates at a time, 1), ``inner_every`` (N: at
-    every N-th batch, first when N batches have gone before; 1).
+    Optional members: ``inner_optimizer(parameters) -> torch.optim.Optimizer`` (Adam where it is not given),
+    ``inner_lr`` (Adam's learning rate, 1e-3 where it is not said), ``inner_steps`` (updates at a time, 1),
+    ``inner_every`` (N: at every N-th batch, first when N batches have gone before; 1).
     """
 
     def inner_parameters(self) -> Iterable[nn.Parameter]:

@@ -19,6 +19,9 @@ from kdcli.errors import SpecError, nearest
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
 _OPTION = re.compile(r"([A-Za-z_][A-Za-z0-9_\-]*)=(.*)", re.DOTALL)
+MOST_SIDE = 16384
+"""Pixels a side that images are brought to at most: twice what cameras of 100 megapixels give."""
+_GREATEST = 2**63 - 1
 _TRUE, _FALSE = frozenset({"true", "yes", "on", "1"}), frozenset({"false", "no", "off", "0"})
 
 
@@ -127,9 +130,14 @@ def convert(text: str, kind: Any, where: str) -> Any:
         raise SpecError(f"'{where}={text}' is not true or false")
     if kind in (int, float):
         try:
-            return kind(text)
+            value = kind(text)
         except ValueError:
-            raise SpecError(f"'{where}={text}' is not {'a whole' if kind is int else 'a'} number") from None
+            raise SpecError(
+                f"'{where}={text[:80]}' is not {'a whole' if kind is int else 'a'} number"
+            ) from None
+        if kind is int and abs(value) > _GREATEST:
+            raise SpecError(f"'{where}={text[:80]}' has more than 64 bits; write a smaller number")
+        return value
     return text
 
 
@@ -140,9 +148,12 @@ def parse_size(text: str) -> tuple[int, int]:
         SpecError: not two positive whole numbers.
     """
     match = re.fullmatch(r"(\d+)[xX](\d+)", text)
-    if match is None or not int(match[1]) or not int(match[2]):
-        raise SpecError(f"size '{text}' is not HxW in pixels; write for example 96x128")
-    return int(match[1]), int(match[2])
+    sides = () if match is None or len(text) > 40 else (int(match[1]), int(match[2]))
+    if not all(sides) or not sides:
+        raise SpecError(f"size '{text[:80]}' is not HxW in pixels; write for example 96x128")
+    if max(sides) > MOST_SIDE:
+        raise SpecError(f"size '{text}' is beyond {MOST_SIDE} pixels a side; write for example 96x128")
+    return sides[0], sides[1]
 
 
 def keys(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:

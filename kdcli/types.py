@@ -178,7 +178,7 @@ POSITIVE_DEPTH: frozenset[DepthKind] = frozenset({DepthKind.METRIC, DepthKind.SC
 class Needs:
     """What a loss or a mixer needs, checked when a run is configured, before the first step."""
 
-    kinds: frozenset[DepthKind] | None = None
+    kinds: frozenset[DepthKind] = frozenset()
     """Depth kinds of the target that the loss is meaningful for; others are refused. A loss must state them:
     ``ANY_KIND``, ``POSITIVE_DEPTH`` or a set of its own."""
     outputs: frozenset[str] = frozenset()

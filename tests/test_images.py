@@ -12,9 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from kdcli import rasters
 from kdcli.errors import ConfigError, DataError
 from kdcli.images import image_size, read_depth, read_image, read_stored, write_depth_npy, write_depth_png, write_image
+from kdcli.rasters import guards
 
 
 def picture(height: int = 6, width: int = 9) -> torch.Tensor:
@@ -228,7 +228,7 @@ def test_a_huge_picture_is_refused_before_it_is_decoded(tmp_path: Path, side: in
 
 
 def test_a_huge_array_is_refused_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rasters, "PIXEL_LIMIT", 100)
+    monkeypatch.setattr(guards, "PIXEL_LIMIT", 100)
     np.save(tmp_path / "a.npy", np.ones((20, 20), np.float32))
     np.savez_compressed(tmp_path / "a.npz", depth=np.ones((20, 20), np.float64))
     for name in ("a.npy", "a.npz"):

@@ -55,7 +55,7 @@ def test_every_built_in_loads() -> None:
         if plugin.kind == "recipe":
             assert registry.recipe_path(plugin).suffix == ".toml"
         else:
-            assert registry.load(plugin).api_version == 1
+            assert registry.load(plugin).api_version == 2
 
 
 def test_discovery_and_glance_import_nothing(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ def test_a_cache_that_cannot_be_written_costs_nothing(
     ],
 )
 def test_what_a_constructor_raises(install: Install, body: str, error: type[Exception]) -> None:
-    source = f"class Thing:\n    api_version = 1\n    def __init__(self):\n        {body}\n"
+    source = f"class Thing:\n    api_version = 2\n    def __init__(self):\n        {body}\n"
     install("kdbroken-init", {"losses": {"init": "kdbroken_init:Thing"}}, {"kdbroken_init.py": source})
     with pytest.raises(error):
         registry.build("loss", "init")

@@ -25,6 +25,7 @@ from kdcli.cache.shown import Shown
 from kdcli.errors import ConfigError, DataError
 from kdcli.files import atomic, sha256_of, write_json
 from kdcli.images import opened
+from kdcli.locks import for_a_moment
 from kdcli.types import DepthKind
 from kdcli.version import __version__
 
@@ -59,8 +60,10 @@ class GtKdFolder:
         document = None if self.foreign else read_manifest(path, MANIFEST, FORMAT)
         made_at = key.size
         if document is not None:
+            if "size" not in document["key"] or "max_depth" not in document:
+                raise DataError(f"'{path / MANIFEST}' is damaged: it tells no size or no max_depth; delete it")
             height, width = document["key"]["size"]
-            made_at = (int(height), int(width))
+            made_at = (height, width)
             refuse_other(path, replace(key, size=made_at), document)
         self.writable = not self.foreign and made_at == key.size
         self._digest = None if self.foreign else replace(key, size=made_at).digest
@@ -163,11 +166,18 @@ class GtKdFolder:
         return dict(known) if known.get("count") == count else {"count": count, "done": 0, "sha256": ""}
 
     def note(self, data: str, row: dict[str, Any]) -> None:
-        """Write down how far a source is done."""
+        """Write down how far a source is done.
+
+        Raises:
+            ConfigError: by now the folder is of another key, which another process began at the same time.
+        """
         if self.writable:
-            document = self._manifest()
-            document["sources"][data] = row
-            write_json(self.path / MANIFEST, document)
+            self.path.mkdir(parents=True, exist_ok=True)
+            with for_a_moment(self.path):
+                document = self._manifest()
+                refuse_other(self.path, self.key, document)
+                document["sources"][data] = row
+                write_json(self.path / MANIFEST, document)
 
     def bytes_for(self, count: int) -> int:
         """Return the most bytes that the maps of so many images take."""

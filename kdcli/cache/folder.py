@@ -5,12 +5,12 @@
     manifest.json                       what the maps are of, and for each source how far it is done
     maps/3f/3f09...e1.png               one map (.safetensors for float16 and float32)
 
-Several processes may fill one folder at a time: a map is renamed into place whole, and two of the same image are equal.
+Several processes may fill one folder at a time: a map is renamed into place whole, two of the same image are equal, and
+the manifest is read and written by one process at a time.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,20 @@ from torch import Tensor
 from kdcli.cache.entry import BYTES, OVERHEAD, read_entry, suffix_of, write_entry
 from kdcli.cache.identity import CacheKey
 from kdcli.cache.shown import Shown
-from kdcli.errors import ConfigError, DataError
+from kdcli.documents import Each, read_json
+from kdcli.errors import ConfigError
 from kdcli.files import sha256_of, write_json
+from kdcli.locks import for_a_moment
 from kdcli.version import __version__
 
 FORMAT = "kdcli.teacher-cache/1"
+MANIFEST = {
+    "format": str,
+    "key": {"size?": [int, int], "spec?": str},
+    "sources": Each({"count": int, "done": int, "sha256": str}),
+    "max_depth?": float,
+}
+"""Of either layout; the rest of a key is compared, not read."""
 
 
 class CacheFolder:
@@ -75,10 +84,17 @@ class CacheFolder:
         return dict(known) if known.get("count") == count else {"count": count, "done": 0, "sha256": ""}
 
     def note(self, data: str, row: dict[str, Any]) -> None:
-        """Write down how far a source is done."""
-        document = self._manifest()
-        document["sources"][data] = row
-        write_json(self.path / "manifest.json", document)
+        """Write down how far a source is done.
+
+        Raises:
+            ConfigError: by now the folder is of another key, which another process began at the same time.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with for_a_moment(self.path):
+            document = self._manifest()
+            refuse_other(self.path, self.key, document)
+            document["sources"][data] = row
+            write_json(self.path / "manifest.json", document)
 
     def bytes_for(self, count: int) -> int:
         """Return the most bytes that the maps of so many images take."""
@@ -116,14 +132,9 @@ def read_manifest(folder: Path, name: str, form: str) -> dict[str, Any] | None:
         if folder.exists() and (not folder.is_dir() or any(not p.name.startswith(".") for p in folder.iterdir())):
             raise ConfigError(f"'{folder}' holds something that is no teacher cache ('{name}' is missing); use another")
         return None
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        known = document["format"], document["key"], document["sources"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise DataError(f"'{path}' is damaged; delete it and the maps beside it, they will be made again") from None
-    if known[0] != form or not isinstance(known[1], dict) or not isinstance(known[2], dict):
-        raise ConfigError(f"'{path}' is of format {known[0]}, not {form}; use another folder")
-    found: dict[str, Any] = document
+    found: dict[str, Any] = read_json(path, MANIFEST, "delete it and the maps beside it, they will be made again")
+    if found["format"] != form:
+        raise ConfigError(f"'{path}' is of format {found['format']}, not {form}; use another folder")
     return found
 
 

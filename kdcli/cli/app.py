@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import NoReturn
 
 import typer
 
-from kdcli.cli import (
-    cache,
-    data,
-    distill,
-    doctor,
-    evaluate,
-    explain,
-    export,
-    fit_transform,
-    interrupt,
-    mix,
-    plugins,
-    predict,
-    recipes,
-    runs,
-    streams,
-    study,
-    weights,
-)
-from kdcli.cli.light import lighten
+from kdcli.cli import interrupt, streams
+from kdcli.cli.lazy import LazyGroup
 from kdcli.cli.ui import complain
 from kdcli.errors import KdcliError
 from kdcli.version import __version__
 
 app = typer.Typer(
     name="kdcli",
+    cls=LazyGroup,
     help="Distil a large monocular depth network into a small one, also without the target's images.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -57,53 +41,60 @@ def root(
     """Distil a large monocular depth network into a small one, also without the target's images."""
 
 
-for _module in (
-    mix, fit_transform, cache, distill, study, evaluate, export, predict, explain, plugins, data, weights, recipes,
-    runs, doctor,
-):  # fmt: skip
-    _module.register(app)
-lighten(app)
-
-
 _NO_MEMORY = ("out of memory", "can't allocate memory", "Unable to allocate")
 """How CUDA, the CPU allocator and NumPy say it."""
 
 
 def main() -> NoReturn:
     """Run the command line and exit with the documented code."""
-    debug = "--debug" in sys.argv[1:]
     interrupt.install()
     streams.install()
     try:
+        code = _run("--debug" in sys.argv[1:])
+    except KeyboardInterrupt:  # once more, while the first one was being answered
+        interrupt.answered()
+        code = interrupt.CODE
+    interrupt.over(code)
+    sys.exit(code)
+
+
+def _run(debug: bool) -> int:
+    """Run the command line and return the exit code; whatever goes wrong is told in one line."""
+    try:
         app(standalone_mode=True)
+    except SystemExit as end:
+        if interrupt.unanswered():  # Typer heard it, which ends with the right code, but without a word
+            interrupt.answered()
+            return _told("interrupted", interrupt.CODE)
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KdcliError as error:
         if debug:
             raise
-        complain(str(error))
-        sys.exit(error.exit_code)
+        return _told(str(error), error.exit_code)
     except KeyboardInterrupt:
         interrupt.answered()
-        complain("interrupted")
-        sys.exit(130)
+        return _told("interrupted", interrupt.CODE)
     except BrokenPipeError:
         # The reader of our output went away (``kdcli ... | head``): not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        return 0
     except OSError as error:
         if debug:
             raise
         where = f" '{error.filename}'" if error.filename else ""
-        complain(f"{error.strerror or error}{where}; check that the path exists, is writable and the disk is not full")
-        sys.exit(1)
+        why = error.strerror or error
+        return _told(f"{why}{where}; check that the path exists, is writable and the disk is not full", 1)
     except Exception as error:
         if debug:
             raise
         if isinstance(error, MemoryError) or any(sign in str(error) for sign in _NO_MEMORY):
-            complain("out of memory; use a smaller --size or --batch-size, or a machine with more of it")
-            sys.exit(1)
-        complain(
-            f"unexpected {type(error).__name__}: {' '.join(str(error).split())[:300]}; "
-            "run again with --debug and report it"
-        )
-        sys.exit(1)
-    sys.exit(0)
+            return _told("out of memory; use a smaller --size or --batch-size, or a machine with more of it", 1)
+        text = " ".join(str(error).split())[:300]
+        return _told(f"unexpected {type(error).__name__}: {text}; run again with --debug and report it", 1)
+    return 0
+
+
+def _told(message: str, code: int) -> int:
+    with contextlib.suppress(OSError):  # nobody may be there to read it
+        complain(message)
+    return code

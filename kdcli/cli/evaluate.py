@@ -48,13 +48,15 @@ def evaluate(
     uncertainty: Uncertain = False,
 ) -> None:  # fmt: skip
     """Measure models on the same images under a named protocol; every number comes with its interval."""
+    from kdcli.config.sizes import check_batch
     from kdcli.evals import evaluate as measure
-    from kdcli.evals.results import documents, write_csv
+    from kdcli.evals.results import documents, require_measured, write_csv
     from kdcli.files import require_writable
     from kdcli.sources import load_source
     from kdcli.spec import parse_size
 
     resolution = None if size is None else parse_size(size)
+    check_batch(batch_size, resolution, f"--batch-size {batch_size}")
     for path in (csv, report):
         if path is not None:
             require_writable(path)  # before the work whose result it is to hold
@@ -78,6 +80,7 @@ def evaluate(
     for written in (csv, report):
         if written is not None:
             session.note(f"wrote {written}")
+    require_measured(results)
 
 
 def _load(models: Sequence[str], session: Session) -> dict[str, nn.Module]:

@@ -14,6 +14,7 @@ from kdcli.errors import ConfigError, DataError, WeightsError
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from kdcli.images import Picture
     from kdcli.predict.beliefs import Beliefs
 
 
@@ -58,7 +59,7 @@ def explain(
 ) -> None:  # fmt: skip
     """Draw what a student with depth bins believes at pixels, beside its teacher's depth probability map."""
     from kdcli.files import require_writable
-    from kdcli.images import read_image
+    from kdcli.images import read_picture
     from kdcli.models import load_model
     from kdcli.predict.beliefs import examine
     from kdcli.report import beliefs
@@ -69,8 +70,9 @@ def explain(
         raise ConfigError(f"'{out}' does not end like a figure; write for example --out {out.stem or 'figure'}.png")
     beliefs.require()
     require_writable(out)
-    picture = read_image(image)
-    known = None if truth is None else _truth(truth, truth_scale, (picture.shape[-2], picture.shape[-1]))
+    shown = read_picture(image)
+    picture = shown.image
+    known = None if truth is None else _truth(truth, truth_scale, shown)
     network = load_model(model, session.device)
     name, network_of_teacher = _teacher(session, network, teacher)
     found = examine(
@@ -99,10 +101,14 @@ def _called(model: str) -> str:
     return path.absolute().parent.name if path.name == "student.safetensors" else path.stem or model
 
 
-def _truth(path: Path, scale: float | None, size: tuple[int, int]) -> Tensor:
-    from kdcli.images import read_depth
+def _truth(path: Path, scale: float | None, shown: Picture) -> Tensor:
+    from kdcli.images import like, read_stored
 
-    depth, valid = read_depth(path, scale=scale)
+    size = (int(shown.image.shape[-2]), int(shown.image.shape[-1]))
+    stored = read_stored(path)
+    depth, valid = stored.metres(scale)
+    if stored.turned == 1:  # as in a source: it lies like the pixels of the photograph's file
+        depth, valid = (like(one, shown.turned, size) for one in (depth, valid))
     if tuple(depth.shape[-2:]) != size:
         shapes = ["x".join(map(str, one)) for one in (depth.shape[-2:], size)]
         raise DataError(f"'{path}' has {shapes[0]} pixels, the picture {shapes[1]}; give ground truth of its size")

@@ -35,6 +35,7 @@ def export(
     images: Images = None, no_verify: NoVerify = False, uncertainty: Uncertain = False,
 ) -> None:
     """Export a model, run the file, and keep it only if it gives the model's numbers."""
+    from kdcli.errors import ConfigError
     from kdcli.exporters.card import card_of
     from kdcli.exporters.writing import export as write
     from kdcli.models import load_model
@@ -42,6 +43,8 @@ def export(
     from kdcli.predict import read_some
     from kdcli.spec import parse_size
 
+    if out.exists() and Path(model).exists() and out.samefile(model):
+        raise ConfigError(f"--out '{out}' is the model itself; give another file")
     registry.load(registry.find("exporter", format))  # a wrong format is answered before anything is loaded
     chosen = parse_size(size) if size not in (None, "dynamic") else size
     pictures = read_some(images, 16) if images else None

@@ -47,6 +47,8 @@ def list_(session: Session, kind: Kind = None, check: Check = False, timeout: Ti
         found = plugin_status.check(plugins, seconds=timeout, workers=os.cpu_count() or 1)
     else:
         found = plugin_status.glance(plugins)
+    if kind is None:
+        found += plugin_status.unreadable()
     columns = ["kind", "name", "distribution", "version", "status", *(["load"] if check else []), "error"]
     seconds = [("" if s.seconds is None else f"{s.seconds:.2f} s",) if check else () for s in found]
     rows = [(s.kind, s.name, s.distribution, s.version, s.status, *took, s.error or _loser(s.shadowed_by))
@@ -67,9 +69,9 @@ def info(session: Session, name: Name, kind: Kind = None) -> None:
 
 def check(session: Session, name: Name, kind: Kind = None) -> None:
     """Run the conformance kit on a plugin; exit code 3 when it falls short."""
-    from kdcli.testing.by_name import check_by_name
+    from kdcli.testing.isolated import check_isolated
 
-    reports = check_by_name(name, _kind(kind), seed=session.seed)
+    reports = check_isolated(name, _kind(kind), seed=session.seed)
     rows = [(r.kind, check.name, check.outcome, f"{check.seconds:.2f} s", check.detail)
             for r in reports for check in r.checks]
     columns = ("kind", "check", "outcome", "took", "detail")

@@ -36,6 +36,9 @@ Uncertain = Annotated[bool, typer.Option(
 )]
 
 
+_NAMED = 5
+
+
 def register(app: typer.Typer) -> None:
     """Add the command."""
     command(app, "predict")(predict)
@@ -66,6 +69,11 @@ def predict(
     told = {"predicted": [asdict(one) for one in done], "skipped": [asdict(one) for one in skipped]}
     kind = f"{done[0].depth_kind} depth" + (f" in {done[0].unit}" if done[0].unit else "")
     session.result({"model": model, "out": out, **told}, f"{out}: {len(done)} pictures, {kind}")
+    told_less = [(one.name, losses) for one in done if (losses := one.all_losses)]
+    for name, losses in told_less[:_NAMED]:
+        session.note(f"warning: '{name}': {losses}")
+    if len(told_less) > _NAMED:
+        session.note(f"warning: {len(told_less) - _NAMED} more pictures hold less than predicted; their JSON says what")
     if skipped:
         more = f" and {len(skipped) - 1} more" if len(skipped) > 1 else ""
         raise DataError(f"{len(skipped)} of {len(skipped) + len(done)} inputs were skipped: {skipped[0].reason}{more}")

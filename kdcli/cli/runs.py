@@ -30,24 +30,37 @@ def list_(session: Session, folder: Folder = Path("runs")) -> None:
 
     found = list_runs(folder)
     rows = [
-        (r["run"], r["state"], r["recipe"], r["student"], ", ".join(f"{k} {v:.3f}" for k, v in r["delta1"].items()))
+        (
+            r["run"], r["state"], r["recipe"], r["student"],
+            ", ".join(f"{k} {v:.3f}" for k, v in r["delta1"].items() if v is not None),
+        )
         for r in found
-    ]
+    ]  # fmt: skip
+    for run in found:
+        if "error" in run:
+            session.note(f"note: {run['error']}")
     session.result(found, lambda: session.table(("run", "state", "recipe", "student", "delta1"), rows))
 
 
 def show(session: Session, run: Run) -> None:
     """Show a run: its state, teachers, results, and the recipe that repeats it."""
-    from kdcli.files import read_text
     from kdcli.training.run.folder import RunFolder
 
     opened = RunFolder.open(run)
     manifest = opened.manifest()
-    text = read_text(opened.path / "config.toml")
+    text = opened.text()
     rows = [(key, value) for key, value in manifest.items() if not isinstance(value, dict | list)]
-    rows += [(f"teacher {t['spec']}", f"{t['licence']}, sha256 {t['sha256']}") for t in manifest.get("teachers", [])]
-    rows += [(f"delta1 {name}", f"{r['metrics']['delta1']:.4f}") for name, r in manifest.get("eval", {}).items()]
+    rows += [
+        (f"teacher {t['spec']}", f"{t.get('licence')}, sha256 {t.get('sha256')}") for t in manifest.get("teachers", [])
+    ]
+    rows += [(f"delta1 {name}", _number(r["metrics"], "delta1")) for name, r in manifest.get("eval", {}).items()]
     session.result({**manifest, "config": text}, lambda: session.table(("key", "value"), rows, title=str(run)))
+
+
+def _number(metrics: dict[str, float | None], name: str) -> str:
+    """Return a metric as text; empty where nothing was measured."""
+    value = metrics.get(name)
+    return "" if value is None else f"{value:.4f}"
 
 
 def compare(session: Session, runs: Several, plot: Plot = None) -> None:
@@ -64,7 +77,7 @@ def compare(session: Session, runs: Several, plot: Plot = None) -> None:
             r["recipe"],
             r["student"],
             r["protocol"],
-            *(f"{r['metrics'][m]:.4f}" for m in shown),
+            *(_number(r["metrics"], m) for m in shown),
             r["delta1_against_first"],
         )
         for r in document

@@ -6,6 +6,7 @@ document and nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import json
@@ -20,6 +21,7 @@ import typer
 
 from kdcli.cli import interrupt
 from kdcli.cli.streams import whole
+from kdcli.errors import KdcliError
 from kdcli.text import CELL, block, line
 
 if TYPE_CHECKING:
@@ -146,13 +148,14 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
                 device_name=shared["device"], seed_given=shared["seed"], json=shared["json"], quiet=shared["quiet"]
             )
             try:
-                function(session, **options)
+                _run(function, session, options)
             except KeyboardInterrupt:  # Typer would end with the right code, but without a word
                 interrupt.answered()
                 if shared["debug"]:
                     raise
-                complain("interrupted")
-                raise typer.Exit(130) from None
+                with contextlib.suppress(OSError):  # nobody may be there to read it
+                    complain("interrupted")
+                raise typer.Exit(interrupt.CODE) from None
             except BrokenPipeError:
                 # The reader of our output went away (``kdcli ... | head``): not an error of ours. What is still in the
                 # buffer goes nowhere.
@@ -167,6 +170,21 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
         return function
 
     return register
+
+
+def _run(function: Callable[..., None], session: Session, options: dict[str, Any]) -> None:
+    """Run a command; an error that came through a plugin's code names it, also one that means to end Python."""
+    try:
+        function(session, **options)
+    except KdcliError:
+        raise
+    except BaseException as error:
+        from kdcli.plugins.culprit import culprit
+
+        told = culprit(error)
+        if told is None:
+            raise
+        raise told from error
 
 
 def say(text: str = "") -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from kdcli.config.dump import dump
 from kdcli.config.load import load
+from kdcli.config.looks import check_looks
+from kdcli.config.references import outside_teachers, teachers_of
 from kdcli.config.schema import RunConfig, StageConfig, TwinConfig
 from kdcli.config.values import loss_weights, weights_by_name
-from kdcli.config.views import check_views
 
 __all__ = [
-    "RunConfig", "StageConfig", "TwinConfig", "check_views", "dump", "load", "loss_weights", "weights_by_name",
+    "RunConfig", "StageConfig", "TwinConfig", "check_looks", "dump", "load", "loss_weights",
+    "outside_teachers", "teachers_of", "weights_by_name",
 ]

@@ -34,7 +34,7 @@ def _line(key: str, value: Any, origin: str) -> list[str]:
 def _toml(value: Any, key: str = "") -> str:
     if key in ("size", "crop", "eval_size") and isinstance(value, tuple):
         return f'"{value[0]}x{value[1]}"'
-    if key in ("losses", "views", "statistics_weights"):
+    if key in ("losses", "looks", "statistics_weights"):
         return "{}" if not value else "{ " + ", ".join(f"{_toml(name)} = {weight!r}" for name, weight in value) + " }"
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any
 
+from kdcli.config.looks import check_looks
+from kdcli.config.references import check_references, replaced_teachers, teachers_of
 from kdcli.config.schema import RUN_KEYS, RunConfig, StageConfig, TwinConfig
 from kdcli.config.values import convert, keys, known_only
-from kdcli.config.views import check_views
+from kdcli.documents import literal, parse_toml
 from kdcli.errors import ConfigError, nearest
 from kdcli.spec import parse
 
@@ -26,13 +27,15 @@ def load(
     Raises:
         ConfigError: TOML that does not parse, unknown keys, values of the wrong type or range.
     """
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"recipe '{recipe}' is not TOML: {error}") from None
+    document = parse_toml(text, f"recipe '{recipe}'", error=ConfigError)
     known_only(document, ("run", "defaults", "stage", "twin"), f"recipe '{recipe}'")
+    for key in ("run", "defaults", "twin"):
+        if not isinstance(document.get(key, {}), dict):
+            raise ConfigError(f"recipe '{recipe}': '{key}' is no table; begin it with [{key}]")
     if not document.get("stage"):
         raise ConfigError(f"recipe '{recipe}' has no [[stage]]")
+    if not isinstance(document["stage"], list) or not all(isinstance(table, dict) for table in document["stage"]):
+        raise ConfigError(f"recipe '{recipe}': 'stage' is no list of tables; begin each with [[stage]]")
     origins: dict[str, str] = {}
     run = keys(document.get("run", {}), RUN_KEYS, RunConfig, f"[run] of '{recipe}'")
     origins |= {f"run.{key}": "recipe" for key in run}
@@ -76,13 +79,17 @@ def _apply_flags(stages: list[dict[str, Any]], given: dict[str, Any], origins: d
         # A file or ``none`` takes the place of whatever the recipe would fit.
         stages = [stage for stage in stages if stage.get("train", "student") == "student"]
     students = [stage for stage in stages if stage.get("train", "student") == "student"]
+    # Losses of a stage that trains something else (an auxiliary teacher, an alignment) are part of the method.
+    own = [stage for stage in students if stage.get("student") is None and "student" not in stage.get("freeze", ())]
     for stage in stages:
         main = stage is students[-1]
         for key, value in given.items():
             if key in _MAIN_FLAGS and not main:
                 continue
-            if key == "losses" and stage not in students:
+            if key == "losses" and stage not in own:
                 continue
+            if key == "teachers":
+                value = replaced_teachers(stage.get("teachers", ("demo",)), given["teachers"])
             stage[key], origins[f"{stage['name']}.{key}"] = value, "flag"
             if key in ("steps", "epochs"):
                 stage["epochs" if key == "steps" else "steps"] = None
@@ -98,10 +105,10 @@ def _apply_setting(run: dict[str, Any], stages: list[dict[str, Any]], setting: s
     where, _, name = key.strip().replace("-", "_").rpartition(".")
     known = [f.name for f in fields(StageConfig)]
     entry = ""
-    if where == "views" or where.endswith(".views"):  # one entry of that table
-        where, name, entry = where.removesuffix("views").removesuffix("."), "views", name
+    if where == "looks" or where.endswith(".looks"):  # one entry of that table
+        where, name, entry = where.removesuffix("looks").removesuffix("."), "looks", name
     if name in RUN_KEYS and where in ("", "run"):
-        run[name], origins[f"run.{name}"] = convert(name, _literal(text), RunConfig, f"--set {key}"), "--set"
+        run[name], origins[f"run.{name}"] = convert(name, literal(text), RunConfig, f"--set {key}"), "--set"
         return
     if name not in known:
         everything = [*known, *RUN_KEYS]
@@ -115,7 +122,7 @@ def _apply_setting(run: dict[str, Any], stages: list[dict[str, Any]], setting: s
             f"--set '{key}': there is no stage '{where}'.{nearest(where, names)} Stages: {', '.join(names)}"
         )
     for stage in chosen:
-        given = _literal(text)
+        given = literal(text)
         whole = {**dict(stage.get(name, ())), entry: given} if entry else given
         value = convert(name, whole, StageConfig, f"--set {key}")
         stage[name], origins[f"{stage['name']}.{name}"] = value, "--set"
@@ -123,22 +130,20 @@ def _apply_setting(run: dict[str, Any], stages: list[dict[str, Any]], setting: s
             stage["epochs" if name == "steps" else "steps"] = None
 
 
-def _literal(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
 def _check(config: RunConfig) -> None:
     names = [stage.name for stage in config.stages]
     if len(set(names)) != len(names):
         raise ConfigError(f"stages need different names, not {', '.join(names)}")
+    check_references(config.stages)
+    if config.twin is not None:
+        twin = {stage.name: stage for stage in config.twin.stages(config.stages)}
+        check_references([twin.get(stage.name, stage) for stage in config.stages])
     fitted = False
     for stage in config.stages:
         fitted = fitted or stage.train == "transform"
         if stage.train == "student" and stage.transform == "fitted" and not fitted:
             raise ConfigError(f"stage '{stage.name}' wants a fitted transformation, but no earlier stage fits one")
-        check_views(stage)
-        for text in (config.student, stage.data, *stage.teachers, *stage.mixers, *(name for name, _ in stage.losses)):
+        check_looks(stage)
+        specs = [config.student, stage.data, *teachers_of(stage).values(), *stage.mixers]
+        for text in (*specs, *(name for name, _ in stage.losses), *([stage.student] if stage.student else [])):
             parse(text)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 
+from kdcli.config.sizes import check_sizes
 from kdcli.config.stage import StageKeys
 from kdcli.errors import ConfigError
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,59}")  # also of files
 
 SMALLEST = 32
 """Pixels that an image has at least on either side."""
@@ -17,6 +21,8 @@ def check_stage(stage: StageKeys) -> None:
     Raises:
         ConfigError: the offending value, in one line.
     """
+    if not _NAME.fullmatch(stage.name):
+        raise ConfigError(f"stage name {stage.name[:60]!r} must be letters, digits, '.', '-' and '_', at most 60")
     if (stage.steps is None) == (stage.epochs is None):
         raise ConfigError(
             f"stage '{stage.name}' needs either steps or epochs, not both; use --steps N or --epochs N"
@@ -29,7 +35,7 @@ def check_stage(stage: StageKeys) -> None:
         if getattr(stage, key) is not None and not 0 < getattr(stage, key) < math.inf:
             raise ConfigError(f"{key}={getattr(stage, key)} of stage '{stage.name}' must be a number above 0")
     weights = {f"the weight of loss '{name}'": weight for name, weight in stage.losses}
-    weights |= {f"views.{name}": weight for name, weight in stage.views}
+    weights |= {f"looks.{name}": weight for name, weight in stage.looks}
     weights |= {f"the weight of layer '{name}'": weight for name, weight in stage.statistics_weights}
     names = ("weight_decay", "clip", "jitter", "content", "task_weight", "workers")
     network = ("network_layers", "statistics_first")
@@ -39,13 +45,14 @@ def check_stage(stage: StageKeys) -> None:
     teaches = any(weight for _, weight in stage.losses) or (stage.task_loss is not None and stage.task_weight)
     if stage.train == "student" and not teaches:
         raise ConfigError(f"stage '{stage.name}' has no loss with a weight above 0; use --loss NAME=WEIGHT")
-    if stage.views and not any(weight for _, weight in stage.views):
-        raise ConfigError(f"views of stage '{stage.name}' have no weight above 0; leave them out")
+    if stage.looks and not any(weight for _, weight in stage.looks):
+        raise ConfigError(f"looks of stage '{stage.name}' have no weight above 0; leave them out")
     for key in ("ema", "warmup", "transform_share"):
         if not 0 <= getattr(stage, key) <= 1:
             raise ConfigError(f"{key}={getattr(stage, key)} of stage '{stage.name}' must lie in 0..1")
     if min(stage.size) < 32:
         raise ConfigError(f"size={stage.size[0]}x{stage.size[1]} of stage '{stage.name}' is below 32 pixels")
+    check_sizes(stage)
     if stage.teacher_cache != "none":
         _check_cache(stage)
     if not stage.teachers:

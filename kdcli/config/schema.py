@@ -6,9 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
+from kdcli.config.looks import has_looks
 from kdcli.config.ranges import check_stage
+from kdcli.config.references import origin_of, trains_student
 from kdcli.config.stage import StageKeys
-from kdcli.config.views import has_views
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,19 +34,27 @@ class TwinConfig:
     transform: str | None = None
     losses: tuple[tuple[str, float], ...] | None = None
     teachers: tuple[str, ...] | None = None
-    views: tuple[tuple[str, float], ...] | None = None
+    looks: tuple[tuple[str, float], ...] | None = None
     """Where they are not said they are those of the stage, if the twin has all of these images, else the final ones."""
 
     def stages(self, stages: Iterable[StageConfig]) -> tuple[StageConfig, ...]:
-        """Return the twin's stages: the student's, with the differing keys replaced."""
+        """Return the twin's stages: those that train the run's student, with the differing keys replaced.
+
+        What other stages came to (an auxiliary teacher) is the run's. One that trains losses alone is left out where
+        the twin has losses of its own.
+        """
+        known = tuple(stages)
         changes: dict[str, Any] = {
             f.name: getattr(self, f.name)
             for f in fields(self)
             if f.name != "label" and getattr(self, f.name) is not None
         }
-        made = [replace(stage, **changes) for stage in stages if stage.train == "student"]
+        made = [
+            replace(stage, **changes) for stage in known
+            if trains_student(known, stage) or (self.losses is None and _trains_losses(known, stage))
+        ]
         return tuple(
-            stage if self.views is not None or has_views(stage) else replace(stage, views=()) for stage in made
+            stage if self.looks is not None or has_looks(stage) else replace(stage, looks=()) for stage in made
         )
 
 
@@ -85,3 +94,7 @@ class RunConfig:
 
 RUN_KEYS = ("about", "student", "seed", "eval_data", "protocol", "align", "eval_size", "export")
 """Keys of ``[run]`` in a recipe."""
+
+
+def _trains_losses(stages: tuple[StageConfig, ...], stage: StageConfig) -> bool:
+    return stage.train == "student" and origin_of(stages, stage) is None and "student" in stage.freeze

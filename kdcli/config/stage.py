@@ -14,9 +14,18 @@ class StageKeys:
     train: Literal["student", "transform"] = "student"
     """``student``, or ``transform``: fit the transformation network to the teacher's statistics."""
     data: str = "sim:blocks"
+    student: str | None = None
+    """What is trained: the run's student (none), ``stage:NAME`` (the network of an earlier stage, from there on) or a
+    spec (a network of this stage alone: an assistant, an auxiliary teacher). The last stage trains the run's."""
+    freeze: tuple[str, ...] = ()
+    """What stays as it is: ``student``, ``student.PATH`` (parts of it, ``*`` for several), or the name of a loss that
+    learned in an earlier stage."""
     teachers: tuple[str, ...] = ("demo",)
+    """Specs, ``NAME=SPEC`` to give one a name, ``stage:NAME`` for what an earlier stage came to."""
     losses: tuple[tuple[str, float], ...] = (("log-l1", 1.0),)
-    """Distillation terms: loss spec and weight."""
+    """Distillation terms: loss spec and weight. ``teacher=NAME`` in a spec chooses among the teachers, ``as=NAME``
+    names the loss; ``LOSS:TERM`` gives one of its terms a weight of its own. Losses of the same name go on with what
+    they learned in earlier stages."""
     task_loss: str | None = None
     """A loss against ground truth where an image has it; needs a loss with a per-pixel map."""
     task_weight: float = 1.0
@@ -28,7 +37,7 @@ class StageKeys:
     """Whether kept depth is the mean of an image's and its mirror image's; ``auto``: as the teacher's ``read_out``."""
     teacher_storage: Literal["auto", "png16", "float16", "float32"] = "auto"
     """How depth is kept; ``auto``: ``png16`` for depth, ``float16`` for numbers of unknown offset."""
-    views: tuple[tuple[str, float], ...] = ()
+    looks: tuple[tuple[str, float], ...] = ()
     """Images that the student's losses are taken on, each with its weight: of ``plain`` (as they came), ``mixed``
     (after the mixers) and ``transformed`` (after the transformation network). Empty: the final images, weight 1."""
     transform: str = "none"

@@ -10,6 +10,9 @@ from typing import Any, Literal
 from kdcli.errors import ConfigError, nearest
 from kdcli.spec import parse_size
 
+RENAMED = {"views": "looks"}
+"""Keys of earlier versions."""
+
 _SORTS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
@@ -20,6 +23,8 @@ def known_only(table: Mapping[str, Any], known: Iterable[str], where: str) -> No
         ConfigError: an unknown key; the message names the nearest.
     """
     for key in table:
+        if key in RENAMED and key not in known:
+            raise ConfigError(f"{where} has a key of an earlier version: '{key}' is now '{RENAMED[key]}'")
         if key.replace("-", "_") not in known:
             raise ConfigError(f"{where} has an unknown key '{key}'.{nearest(key, known)}")
 
@@ -58,10 +63,10 @@ def convert(key: str, value: Any, owner: type, where: str) -> Any:
         if isinstance(value, Mapping) and all(isinstance(w, int | float) for w in value.values()):
             return tuple((name, float(weight)) for name, weight in value.items())
         raise ConfigError(f"{where} must be a table of loss = weight, not {value!r}")
-    if key == "views":
+    if key == "looks":
         if isinstance(value, Mapping) and all(_is_number(w) for w in value.values()):
             return tuple((name, float(weight)) for name, weight in value.items())
-        raise ConfigError(f"{where} must be a table of view = weight, for example {{ plain = 0.5 }}, not {value!r}")
+        raise ConfigError(f"{where} must be a table of look = weight, for example {{ plain = 0.5 }}, not {value!r}")
     if key == "statistics_weights":
         if isinstance(value, Mapping) and all(isinstance(w, int | float) for w in value.values()):
             return tuple((name, float(weight)) for name, weight in value.items())
@@ -73,11 +78,15 @@ def convert(key: str, value: Any, owner: type, where: str) -> Any:
         raise ConfigError(f"{where} must be a list of layers, not {value!r}; write [\"*layer4*\", \"first:3\"]")
     if key in ("eval_data", "export", "task_loss") and value == "none":
         return None  # for the other keys "none" is a value of its own
-    if key in ("teachers", "mixers"):
+    if key == "student" and owner is not None and value in (None, "none"):
+        return None
+    if key in ("teachers", "mixers", "freeze"):
+        if key == "teachers" and isinstance(value, Mapping):
+            value = [f"{name}={spec}" for name, spec in value.items()]
         value = [value] if isinstance(value, str) else value
         if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
             return tuple(value)
-        raise ConfigError(f"{where} must be a list of specs, not {value!r}")
+        raise ConfigError(f"{where} must be a list of {'names' if key == 'freeze' else 'specs'}, not {value!r}")
     if key == "teacher_flip" and isinstance(value, bool):
         value = str(value).lower()
     return _check_type(value, kind, where)

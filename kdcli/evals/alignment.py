@@ -25,6 +25,9 @@ AUTOMATIC: dict[DepthKind, Alignment] = {
 }
 """What a depth kind needs at least."""
 
+UNKNOWNS: dict[Alignment, int] = {"none": 0, "median": 1, "scale-shift": 2}
+"""Numbers that an alignment fits to each image; with no more pixels than that it meets them all, whatever is there."""
+
 MODES = ("auto", "none", "median", "scale-shift")
 
 

@@ -23,6 +23,8 @@ class Constant(nn.Module):
 
     depth_kind = DepthKind.METRIC
     depth_range = (0.0, float("inf"))
+    unknowns = 1
+    """Numbers that it takes from each image's ground truth."""
     taps: MappingProxyType[str, Tap] = MappingProxyType({})
 
     def from_batch(self, batch: Batch) -> Prediction:

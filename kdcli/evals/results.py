@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kdcli.errors import DataError
 from kdcli.evals import intervals
 from kdcli.evals.metrics import NAMES
 from kdcli.evals.protocol import Protocol
@@ -151,6 +152,21 @@ def documents(results: Sequence[Result]) -> dict[str, Any] | list[dict[str, Any]
         {**one.document(), "paired": {two.model: compare(one, two).document() for two in results if two is not one}}
         for one in results
     ]
+
+
+def require_measured(results: Iterable[Result]) -> None:
+    """Refuse results without numbers: a model of which no image could be measured.
+
+    Raises:
+        DataError: there is one; the message names it and the first reason.
+    """
+    empty = [result for result in results if not result.n]
+    if not empty:
+        return
+    first = empty[0]
+    why = f"; '{first.skipped[0].id}': {first.skipped[0].reason}" if first.skipped else ""
+    more = f" (nor of {len(empty) - 1} more models)" if len(empty) > 1 else ""
+    raise DataError(f"none of the {len(first.skipped)} images could be measured of model '{first.model}'{more}{why}")
 
 
 def write_csv(path: Path, results: Sequence[Result] | Mapping[str, Result]) -> None:

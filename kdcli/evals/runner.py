@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, DataError, PluginError
-from kdcli.evals.alignment import resolve
+from kdcli.evals.alignment import UNKNOWNS, resolve
 from kdcli.evals.batches import Prepared, batches, positions, prepare
 from kdcli.evals.metrics import NAMES, per_image
 from kdcli.evals.predict import Raw, depth_of, place, raw_prediction, spread_of
@@ -60,8 +60,9 @@ def evaluate(
     where they are wrong (``Result.uncertainty``). Models are moved to the device; their training mode is what it was
     afterwards.
 
-    Images without ground truth, without a pixel that counts, or with a prediction that is not finite are in no metric;
-    they are in ``Result.skipped`` with the reason.
+    Images without ground truth, without a pixel that counts, with no more pixels than the alignment has unknowns, or
+    with a prediction that is not finite are in no metric; they are in ``Result.skipped`` with the reason. A model may
+    so end with no image at all, which ``require_measured`` refuses.
 
     Raises:
         ConfigError: an unknown protocol or alignment, one that does not fit a model's depth kind, an endless source.
@@ -147,6 +148,8 @@ def _measure(
     depth = place(depth_of(raw, prepared, mode, rules), prepared, rules)
     values, pixels = per_image(depth, prepared.depth, counted, delta_inclusive=rules.delta_inclusive)
     sure = _sureness(raw, prepared, mode, rules)
+    fitted = _fitted(raw, prepared).cpu()
+    unknowns = UNKNOWNS[mode] + int(getattr(model, "unknowns", 0))
     values, pixels, broken = values.cpu(), pixels.cpu(), broken.cpu()
     for row, (index, image_id) in enumerate(zip(indices, prepared.batch.ids, strict=True)):
         bad = [metric for metric, value in zip(NAMES, values[row].tolist(), strict=True) if not math.isfinite(value)]
@@ -154,6 +157,9 @@ def _measure(
             reason = "the model has no opinion on any pixel that counts"
         elif broken[row]:
             reason = f"the prediction is not finite at {int(broken[row])} of {int(pixels[row])} pixels that count"
+        elif int(fitted[row]) <= unknowns and unknowns:
+            how = f"alignment '{mode}'" if UNKNOWNS[mode] else f"model '{name}'"
+            reason = f"{how} fits {unknowns} numbers to {int(fitted[row])} pixels, which leaves nothing to measure"
         elif bad:
             reason = f"{', '.join(bad)} is not finite"
         else:
@@ -162,6 +168,13 @@ def _measure(
                 tally.sure[index] = (sure[0][row], sure[1][row])
             continue
         tally.skipped[index] = Skipped(id=image_id, reason=reason)
+
+
+def _fitted(raw: Raw, prepared: Prepared) -> Tensor:
+    """Return how many pixels of each image an alignment is fitted to, B."""
+    valid = prepared.batch.valid
+    assert valid is not None
+    return (valid if raw.opinion is None else valid & raw.opinion).flatten(1).sum(1)
 
 
 def _sureness(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) -> tuple[Tensor, Tensor] | None:

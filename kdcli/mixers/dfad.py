@@ -89,7 +89,7 @@ class Dfad(nn.Module):
     def inner_loss(self, ctx: StepContext) -> Tensor:
         """Return -ln(L + 1) on new images, L the mean over the teachers; its graph leads to the generator."""
         image = self._draw(self._for(ctx.batch.image), ctx.batch, ctx)
-        depth = ctx.student.call(image).depth.float()
+        depth = ctx.student.call(image, statistics=True).depth.float()
         gaps = []
         for view in ctx.teachers.values():
             said = view.call(image)

@@ -17,8 +17,9 @@ from kdcli.errors import SpecError
 Answer = tuple[Tensor, Tensor | None, Tensor | None]
 """Depth B x 1 x h x w in metres, probs B x K x h x w and centers (K,), the latter two of heads over bins."""
 
-
 Spacing = Literal["log", "even"]
+MOST_BINS = 4096
+"""At 240 x 320 pixels that many probabilities are already 1.2 GiB an image."""
 
 
 class DirectHead(nn.Module):
@@ -77,10 +78,9 @@ def bin_centers(min_depth: float, max_depth: float, bins: int, spacing: Spacing)
     """Return the middles of bins that fill a range, K in float64 metres, even in depth or in its logarithm.
 
     Raises:
-        SpecError: fewer than two bins, or an unknown spacing.
+        SpecError: fewer than two bins, far too many, or an unknown spacing.
     """
-    if bins < 2:
-        raise SpecError(f"bins={bins} is too few for a distribution; use 2 or more, for example 64")
+    check_bins(bins)
     if spacing not in ("log", "even"):
         raise SpecError(f"spacing={spacing} is unknown; use log or even")
     log = spacing == "log"
@@ -88,6 +88,18 @@ def bin_centers(min_depth: float, max_depth: float, bins: int, spacing: Spacing)
     edges = torch.linspace(low, high, bins + 1, dtype=torch.float64)
     middles = (edges[1:] + edges[:-1]) / 2
     return middles.exp() if log else middles
+
+
+def check_bins(bins: int) -> None:
+    """Refuse a number of bins that is no distribution, or that no image leaves room for.
+
+    Raises:
+        SpecError: not 2 <= bins <= MOST_BINS.
+    """
+    if bins < 2:
+        raise SpecError(f"bins={bins} is too few for a distribution; use 2 or more, for example 64")
+    if bins > MOST_BINS:
+        raise SpecError(f"bins={bins} is beyond {MOST_BINS}; use fewer, for example 64")
 
 
 def check_range(min_depth: float, max_depth: float) -> None:

@@ -15,7 +15,10 @@ def statistics_kept(model: nn.Module) -> Iterator[None]:
     Norms still take the statistics of the batch, so that the numbers are those of training. Their own switch is used,
     not a momentum of 0: that would let a batch which is not finite into the statistics.
     """
-    tracking = [module for module in model.modules() if module.training and getattr(module, "track_running_stats", 0)]
+    tracking = [
+        module for module in model.modules()
+        if module.training and getattr(module, "track_running_stats", False)
+    ]
     for module in tracking:
         module.track_running_stats = False  # type: ignore[assignment]
     try:

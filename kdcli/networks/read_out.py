@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from kdcli.maps import widen
 from kdcli.types import Prediction, ReadOut
 from kdcli.uncertainty import Spread, spread_of
 
@@ -31,7 +32,7 @@ def own_map(prediction: Prediction, read: ReadOut, focal: Tensor | None = None) 
         focal: B focal lengths in pixels of the images as the network saw them; None where they are not known: the map
             then stays that of the focal length which the network is meant for.
     """
-    values = _for_camera(prediction.depth.float(), read, focal)
+    values = _for_camera(widen(prediction.depth), read, focal)
     return values if read.clip is None else values.clamp(*read.clip)
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dis
+import sys
 import weakref
 from types import TracebackType
 from typing import Any
@@ -14,9 +15,12 @@ from typing import Any
 from kdcli import interrupts
 from kdcli.errors import KdcliError, PluginError
 from kdcli.plugins.plugin import Plugin
+from kdcli.plugins.words import plain
 
 _owners: dict[int, tuple[Any, Plugin]] = {}
 """id -> a way to the object, which tells that it still is that object, and its plugin."""
+_loaded: list[Plugin] = []
+"""Third-party plugins in the order in which they were first asked for."""
 
 NO_MEMORY = ("out of memory", "can't allocate memory", "Unable to allocate")
 """How CUDA, the CPU allocator and NumPy say it."""
@@ -28,6 +32,8 @@ _EXIT_CODES = (1, 3, 4)
 
 def own(thing: Any, plugin: Plugin) -> None:
     """Remember which plugin made an object, for as long as the object lives."""
+    if thing is None:
+        return
     key = id(thing)
     try:
         reach: Any = weakref.ref(thing, lambda _: _owners.pop(key, None))
@@ -45,12 +51,26 @@ def owner_of(thing: Any) -> Plugin | None:
     return known[1] if known is not None and known[0]() is thing else None
 
 
+def loaded() -> tuple[Plugin, ...]:
+    """Return the third-party plugins of which modules were imported, each in a package that only plugins bring."""
+    return tuple(_loaded)
+
+
+def note_loading(plugin: Plugin) -> None:
+    """Remember a plugin before its code runs; not where its entry point names a module of somebody else's."""
+    package = plugin.value.partition(":")[0].strip().partition(".")[0]
+    known = any(other.value.partition(":")[0].strip().partition(".")[0] == package for other in _loaded)
+    if not plugin.built_in and plugin not in _loaded and (known or package not in sys.modules):
+        _loaded.append(plugin)
+
+
 class blame:
     """Turn what comes out of a block into an error that names the plugin at work.
 
-    What kdcli itself raises keeps its class and gets the plugin's name; Ctrl-C and a lack of memory pass as they are;
-    the rest, ``SystemExit`` and other ends of Python among it, becomes a ``PluginError``. Nothing happens to errors of
-    kdcli's own plugins. Never put a ``yield`` inside: closing the generator would look like an error.
+    What kdcli itself raises keeps its class and gets the plugin's name; Ctrl-C, a lack of memory and the death of a
+    process beside this one pass as they are; the rest, ``SystemExit`` and other ends of Python among it, becomes a
+    ``PluginError``. Nothing happens to errors of kdcli's own plugins. Never put a ``yield`` inside: closing the
+    generator would look like an error.
     """
 
     __slots__ = ("_doing", "_thing")
@@ -84,7 +104,7 @@ def judged(error: BaseException, plugin: Plugin, doing: str) -> PluginError | No
     if isinstance(error, KdcliError) and error.exit_code in _EXIT_CODES:
         _sign(error, plugin)
         return None
-    if is_interrupt(error) or is_no_memory(error):
+    if is_interrupt(error) or is_no_memory(error) or is_worker_gone(error):
         return None
     told = PluginError(f"{plugin.label} failed in {doing}: {describe(error)}; report it to its author")
     _signed(told)
@@ -96,6 +116,11 @@ def is_no_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, Exception) and any(sign in describe(error) for sign in NO_MEMORY)
     )
+
+
+def is_worker_gone(error: BaseException) -> bool:
+    """Return whether torch says that a process which reads data has died; it says so wherever the program just is."""
+    return isinstance(error, RuntimeError) and describe(error).startswith("RuntimeError: DataLoader worker (pid")
 
 
 def is_interrupt(error: BaseException) -> bool:
@@ -119,10 +144,10 @@ def is_interrupt(error: BaseException) -> bool:
 def describe(error: BaseException) -> str:
     """Return an exception as one short line; also one whose own text cannot be had."""
     try:
-        text = " ".join(str(error).split())
+        text = str(error)
     except Exception:
         text = ""
-    return f"{type(error).__name__}: {text}"[:300] if text else type(error).__name__
+    return plain(f"{type(error).__name__}: {text}" if text.strip() else type(error).__name__)
 
 
 def _sign(error: KdcliError, plugin: Plugin) -> None:

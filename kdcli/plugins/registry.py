@@ -1,34 +1,38 @@
 """Plugins: discover from metadata, load one at a time, isolate whatever goes wrong.
 
-Entry points are read with the standard library's ``importlib.metadata`` and only here. Discovery imports nothing.
-Loading catches everything that a module can do at import short of Ctrl-C, sends what it prints to standard error, and
-turns it into one ``PluginError`` for the one who asked for that plugin. A failure is remembered, so that listings can
-show it at no cost.
+Discovery reads metadata and imports nothing. Loading catches everything that a module can do at import short of Ctrl-C,
+sends what it prints to standard error, and turns it into one ``PluginError`` for the one who asked for that plugin. A
+failure is remembered, so that listings can show it at no cost.
 """
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
-import re
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from importlib.metadata import Distribution, EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 from kdcli.errors import ConfigError, KdcliError, PluginError, nearest
 from kdcli.plugins import memory as plugin_memory
-from kdcli.plugins.blame import blame, is_interrupt, is_no_memory, own
+from kdcli.plugins import metadata
+from kdcli.plugins.blame import blame, is_interrupt, is_no_memory, note_loading, own
 from kdcli.plugins.blame import describe as describe
 from kdcli.plugins.isolate import stdout_to_stderr
 from kdcli.plugins.locate import package_folders
 from kdcli.plugins.plugin import BUILT_IN
 from kdcli.plugins.plugin import GROUPS as GROUPS
 from kdcli.plugins.plugin import Plugin as Plugin
+from kdcli.plugins.versions import advice, supported
 from kdcli.protocols import API_VERSION
 from kdcli.spec import Spec, bind, parse
+
+_PREFIX = "kdcli."
+_unreadable: list[metadata.Unreadable] = []
+"""Of the last discovery."""
 
 
 @functools.cache
@@ -38,23 +42,21 @@ def discover() -> tuple[Plugin, ...]:
     ``KDCLI_PLUGINS`` restricts third-party distributions to a comma-separated list; empty means built-ins only.
     """
     allowed = os.environ.get("KDCLI_PLUGINS")
-    names = None if allowed is None else {_normal(name) for name in allowed.split(",") if name.strip()}
-    points = entry_points()
-    owners: dict[int, tuple[str, str]] = {}
+    names = None if allowed is None else {metadata.normal(name) for name in allowed.split(",") if name.strip()}
+    reading = metadata.read(_PREFIX)
+    _unreadable[:] = [
+        one for one in reading.unreadable if names is None or one.distribution in names or one.distribution == BUILT_IN
+    ]
+    kinds = {group: kind for kind, group in GROUPS.items()}
     found: dict[tuple[str, str, str], Plugin] = {}
-    for kind, group in GROUPS.items():
-        for point in points.select(group=group):
-            owner = owners.get(id(point.dist))
-            if owner is None:
-                owner = owners[id(point.dist)] = _name_and_version(point.dist)
-            distribution, version = owner
-            if names is not None and distribution != BUILT_IN and distribution not in names:
-                continue
-            # The first distribution of a name on sys.path is the one that imports: keep it.
-            found.setdefault(
-                (kind, point.name, distribution),
-                Plugin(kind=kind, name=point.name, distribution=distribution, version=version, value=point.value),
-            )
+    for point in reading.points:
+        kind, distribution = kinds.get(point.group), point.distribution
+        if kind is None or (names is not None and distribution != BUILT_IN and distribution not in names):
+            continue
+        found.setdefault(
+            (kind, point.name, distribution),
+            Plugin(kind=kind, name=point.name, distribution=distribution, version=point.version, value=point.value),
+        )
     ordered = sorted(found.values(), key=lambda p: (list(GROUPS).index(p.kind), p.name, not p.built_in, p.distribution))
     winners: dict[tuple[str, str], Plugin] = {}
     listed = []
@@ -62,6 +64,12 @@ def discover() -> tuple[Plugin, ...]:
         winner = winners.setdefault((item.kind, item.name), item)
         listed.append(item if winner is item else replace(item, shadowed_by=winner.address))
     return tuple(listed)
+
+
+def unreadable() -> tuple[metadata.Unreadable, ...]:
+    """Return the distributions of which something could not be read, so that plugins may be missing."""
+    discover()
+    return tuple(_unreadable)
 
 
 def names(kind: str) -> list[str]:
@@ -94,7 +102,7 @@ def find(kind: str, name: str) -> Plugin:
             return plugin
     owner, colon, own_name = name.partition(":")
     for plugin in plugins:
-        if colon and plugin.distribution == _normal(owner) and _dashed(plugin.name) == _dashed(own_name):
+        if colon and plugin.distribution == metadata.normal(owner) and _dashed(plugin.name) == _dashed(own_name):
             return plugin
     known = [*names(kind), *(plugin.address for plugin in plugins if colon)]
     raise PluginError(f"there is no {kind} '{name}'.{nearest(name, known)} See: kdcli plugins list")
@@ -107,7 +115,7 @@ def resolve(kind: str, spec: Spec) -> tuple[Plugin, Spec]:
     a plugin as well, the location has to name a plugin of that distribution; otherwise it is a location.
     """
     if spec.location is not None:
-        owned = {_dashed(p.name) for p in discover() if p.kind == kind and p.distribution == _normal(spec.name)}
+        owned = {_dashed(p.name) for p in discover() if p.kind == kind and p.distribution == metadata.normal(spec.name)}
         taken = {_dashed(name) for name in names(kind)}
         name, colon, location = spec.location.partition(":")
         if _dashed(name) in owned or (owned and _dashed(spec.name) not in taken):
@@ -139,14 +147,19 @@ def load(plugin: Plugin) -> Any:
 
 
 def _load(plugin: Plugin) -> Any:
+    if (wrong := metadata.malformed(plugin.value)) is not None:
+        raise PluginError(f"{plugin.label} cannot be loaded: {wrong}; reinstall or uninstall {plugin.distribution}")
+    note_loading(plugin)
     begin = time.perf_counter()
     try:
-        with stdout_to_stderr():
+        with _kept(plugin, "import"), stdout_to_stderr():
             factory = EntryPoint(name=plugin.name, value=plugin.value, group=GROUPS[plugin.kind]).load()
             version = getattr(factory, "api_version", None)
     except BaseException as error:  # a plugin may raise SystemExit or worse at import: it costs only its user
         if is_interrupt(error):
             raise
+        if plugin.built_in and (damaged := damage(error)) is not None:
+            raise damaged from error
         reason = f"cannot be loaded: {describe(error)}; update or uninstall that package"
         raise PluginError(f"{plugin.label} {reason}") from error
     took = time.perf_counter() - begin
@@ -155,12 +168,31 @@ def _load(plugin: Plugin) -> Any:
             f"{plugin.label} is not a plugin: '{plugin.value}' is {type(factory).__name__}, not a class or "
             f"function with api_version (loaded in {took:.1f} s); report it to its author"
         )
-    if version != API_VERSION:
+    if not supported(plugin.kind, version):
+        todo = advice(plugin.kind, factory) if version == 1 else ""
+        update = f"update {'kdcli' if version > API_VERSION else plugin.distribution}"
         raise PluginError(
             f"{plugin.label} was written for contract {version}, this kdcli speaks {API_VERSION}; "
-            f"update {'kdcli' if version > API_VERSION else plugin.distribution}"
+            + (f"{update}, or as its author: {todo}" if todo else update)
         )
     return factory
+
+
+def damage(error: BaseException) -> PluginError | None:
+    """Return what to say of an error of ``importlib.metadata``: one damaged distribution stops all who ask it.
+
+    PyTorch does at its import. None where all can be read, or the error has nothing to do with it.
+    """
+    trace, modules = error.__traceback__, []
+    while trace is not None:
+        modules.append(str(trace.tb_frame.f_globals.get("__name__", "")))
+        trace = trace.tb_next
+    bad = unreadable()
+    if not bad or not modules or not modules[-1].startswith("importlib.metadata"):
+        return None
+    return PluginError(
+        f"{bad[0].distribution} {bad[0].version} is damaged, and PyTorch cannot be imported beside it: {bad[0].reason}"
+    )
 
 
 def build(kind: str, spec: Spec | str) -> Any:
@@ -174,7 +206,7 @@ def build(kind: str, spec: Spec | str) -> Any:
     factory = load(plugin)
     given = bind(spec, factory)
     try:
-        with stdout_to_stderr(), blame(plugin, f"construction as '{spec}'"):
+        with _kept(plugin, "construction", seeds=False), stdout_to_stderr(), blame(plugin, f"construction as '{spec}'"):
             made = factory(**given)
     except KdcliError:
         raise
@@ -184,6 +216,15 @@ def build(kind: str, spec: Spec | str) -> Any:
         raise PluginError(f"{kind} '{spec}' of {plugin.distribution} failed: {describe(error)}") from error
     own(made, plugin)
     return made
+
+
+def _kept(plugin: Plugin, doing: str, *, seeds: bool = True) -> AbstractContextManager[None]:
+    """Put back what somebody else's plugin changes around it; kdcli's own are trusted."""
+    if plugin.built_in:
+        return nullcontext()
+    from kdcli.plugins.surroundings import kept
+
+    return kept(f"{doing} of {plugin.label}", seeds=seeds)
 
 
 def recipe_path(plugin: Plugin) -> Path:
@@ -202,18 +243,5 @@ def recipe_path(plugin: Plugin) -> Path:
     )
 
 
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def _dashed(name: str) -> str:
     return name.replace("_", "-")
-
-
-def _name_and_version(distribution: Distribution | None) -> tuple[str, str]:
-    """Return a distribution's normal name and version; metadata may be missing or damaged."""
-    name = version = None
-    if distribution is not None:
-        with contextlib.suppress(Exception):
-            name, version = distribution.name, distribution.version
-    return _normal(name or "unknown"), version or "0"

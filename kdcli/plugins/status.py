@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -14,7 +16,9 @@ from typing import Any
 
 from kdcli.errors import PluginError
 from kdcli.plugins import memory as plugin_memory
+from kdcli.plugins import registry
 from kdcli.plugins.locate import module_file, module_spec
+from kdcli.plugins.metadata import malformed
 from kdcli.plugins.registry import Plugin, discover, recipe_path
 
 CHECK_SECONDS = 60.0
@@ -26,7 +30,8 @@ class Status:
     """What is known of one plugin.
 
     status: ``ok``; ``unchecked``: third-party code that looks importable but was not tried; ``shadowed``: another
-    plugin has its name; ``broken``, with the first line of the error. seconds: what the import took, where tried.
+    plugin has its name; ``broken``, with the first line of the error; ``unreadable``: metadata of a distribution that
+    does not speak of kdcli. seconds: what the import took, where tried.
     """
 
     kind: str
@@ -47,6 +52,15 @@ class Status:
 def listed(kind: str | None = None) -> list[Plugin]:
     """Return the plugins of one kind, or of all, in the order in which they are shown."""
     return [plugin for plugin in discover() if kind in (None, plugin.kind)]
+
+
+def unreadable() -> list[Status]:
+    """Return what cannot be read of installed distributions: ``broken`` where plugins of ours are concerned."""
+    return [
+        Status(kind="distribution", name=one.distribution, distribution=one.distribution, version=one.version,
+               status="broken" if one.ours else "unreadable", error=one.reason)
+        for one in registry.unreadable()
+    ]
 
 
 def glance(plugins: Iterable[Plugin]) -> list[Status]:
@@ -90,15 +104,30 @@ def probe(plugin: Plugin, seconds: float) -> tuple[str | None, float]:
         command = [sys.executable, "-P", "-m", "kdcli.plugins.probe", plugin.kind, plugin.address, str(answer)]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                  stderr=subprocess.DEVNULL, timeout=seconds, check=False)
+                                  stderr=subprocess.DEVNULL, timeout=seconds, check=False, env=same_path())
         except subprocess.TimeoutExpired:
             return f"takes longer than {seconds:g} s to import", time.perf_counter() - begin
         took = time.perf_counter() - begin
         try:
             document = json.loads(answer.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            return f"ends the process with code {done.returncode} when imported", took
+            return f"{ended(done.returncode)} when imported", took
     return document["error"], float(document["seconds"])
+
+
+def ended(code: int) -> str:
+    """Say how a process ended that should not have."""
+    if code >= 0:
+        return f"ends the process with code {code}"
+    try:
+        return f"crashes the process with {signal.Signals(-code).name}"
+    except ValueError:
+        return f"crashes the process with signal {-code}"
+
+
+def same_path() -> dict[str, str]:
+    """Return the environment for another Python that is to find the modules which this one finds."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)}
 
 
 def static_error(plugin: Plugin) -> str | None:
@@ -109,6 +138,8 @@ def static_error(plugin: Plugin) -> str | None:
         return _recipe_error(plugin)
     module, _, attribute = plugin.value.partition(":")
     module, attribute = module.strip(), attribute.partition("[")[0].strip()
+    if (wrong := malformed(plugin.value)) is not None:
+        return f"{wrong}; reinstall or uninstall {plugin.distribution}"
     if module_spec(module) is None:
         return f"ModuleNotFoundError: no module '{module}'; reinstall or uninstall {plugin.distribution}"
     if not attribute:

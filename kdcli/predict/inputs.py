@@ -14,7 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from kdcli.errors import ConfigError, DataError
-from kdcli.images import IMAGE_SUFFIXES, read_image
+from kdcli.images import IMAGE_SUFFIXES, read_image, read_picture
+from kdcli.sources.listing import list_files
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v"})
 """Endings of files that are taken for videos, lower case."""
@@ -35,16 +36,22 @@ class Input:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One picture: 3 x H x W in 0..1, its output name, and which clip it belongs to (None for photographs)."""
+    """One picture: 3 x H x W in 0..1, upright, its output name, and which clip it belongs to (None for photographs).
+
+    turned: the orientation that its metadata names.
+    """
 
     image: Tensor
     name: str
     path: Path
     clip: str | None = None
+    turned: int = 1
 
 
 def find_inputs(paths: Sequence[Path]) -> list[Input]:
     """Expand folders, recursively and sorted, and give everything an output name of its own.
+
+    Of a folder, hidden files and what an earlier call of ``kdcli predict`` wrote into it are left out.
 
     Raises:
         DataError: something does not exist, or a folder has neither images nor videos.
@@ -54,9 +61,11 @@ def find_inputs(paths: Sequence[Path]) -> list[Input]:
     for path in paths:
         if path.is_dir():
             known = IMAGE_SUFFIXES | VIDEO_SUFFIXES
-            inside = sorted(p for p in path.rglob("*") if p.suffix.lower() in known and p.is_file())
+            own: list[Path] = []
+            inside = sorted(p for p in list_files(path, known, recursive=True, own=own) if p.is_file())
             if not inside:
-                raise DataError(f"'{path}' has no images; wanted are files ending in {', '.join(sorted(known))}")
+                but = f" but what kdcli itself wrote, such as '{own[0]}'" if own else ""
+                raise DataError(f"'{path}' has no images{but}; wanted are files ending in {', '.join(sorted(known))}")
             found += [(p, p.relative_to(path)) for p in inside]
         elif path.exists():
             found.append((path, Path(path.name)))
@@ -85,7 +94,8 @@ def frames(item: Input) -> Iterator[Frame]:
         DataError: it cannot be read.
     """
     if not item.is_video:
-        yield Frame(image=read_image(item.path), name=item.name, path=item.path)
+        picture = read_picture(item.path)
+        yield Frame(image=picture.image, name=item.name, path=item.path, turned=picture.turned)
         return
     # An optional package without types; ``find_inputs`` has said so if it is missing.
     av: Any = importlib.import_module("av")

@@ -44,7 +44,8 @@ def predict(
 ) -> tuple[list[Predicted], list[Skipped]]:
     """Predict depth for images, folders and videos; every picture gets raw depth, a colour map and a JSON sidecar.
 
-    An input that cannot be read is skipped and reported; nothing is written for it.
+    An input that cannot be read, or of which the prediction holds no number, is skipped and reported; nothing is
+    written for it.
 
     Args:
         model: a depth model on ``device``.
@@ -84,8 +85,12 @@ def predict(
                 said = _look(model, frame.image, device, size, focal, uncertainty)
                 shared = dict(clips.get(frame.clip, {}) if frame.clip else {})
                 shared["depth"] = limits or shared.get("depth")
-                with whole(out / frame.name):
-                    done.append(write(model, frame, said, out, format, cmap, shared))
+                try:
+                    with whole(out / frame.name):
+                        done.append(write(model, frame, said, out, format, cmap, shared))
+                except DataError as error:  # of this frame; the next may be well
+                    skipped.append(Skipped(input=item.path, reason=f"'{frame.name}': {error}"))
+                    continue
                 if frame.clip and done[-1].limits:
                     maps = done[-1].uncertainty or {}
                     own = {name: one.limits for name, one in maps.items()} | {"depth": done[-1].limits}
@@ -121,7 +126,9 @@ def _look(
     prediction = model(picture_B3HW)
     spread = _spread(prediction, read, seen, own) if uncertainty else None
     depth = resize_map(own_map(prediction, read, seen), own, read.resize)
-    valid = None if prediction.valid is None else _at_size(prediction.valid, own)
+    valid = torch.ones_like(depth, dtype=torch.bool)
+    if prediction.valid is not None:
+        valid &= _at_size(prediction.valid, own)
     if read.flip:
         mirrored = model(picture_B3HW.flip(-1))
         other = resize_map(own_map(mirrored, read, seen), own, read.resize).flip(-1)
@@ -129,12 +136,12 @@ def _look(
             back = _spread(mirrored, read, seen, own).map(lambda one: one.flip(-1))
             spread = both_views(spread, back, depth, other)
         depth = (depth + other) / 2
-        if valid is not None and mirrored.valid is not None:
+        if mirrored.valid is not None:
             valid &= _at_size(mirrored.valid, own).flip(-1)
-    known = torch.isfinite(depth) if valid is None else torch.isfinite(depth) & valid
+    known = torch.isfinite(depth) & valid
     maps = {} if spread is None else {"std": spread.std, "entropy": spread.entropy}
     return Said(
-        depth=depth[0, 0].cpu(), valid=known[0, 0].cpu(),
+        depth=depth[0, 0].cpu(), valid=known[0, 0].cpu(), not_finite=int((valid & ~known).sum()),
         maps={name: one[0, 0].cpu() for name, one in maps.items() if one is not None},
     )
 

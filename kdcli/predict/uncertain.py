@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from kdcli.colour import colourise, legend, limits_of, with_legend
-from kdcli.images import write_depth_npy, write_depth_png, write_image
+from kdcli.images import write_depth_npy, write_image, write_units_png
+from kdcli.predict.holding import ends, from_zero
 
 COLOURS = "magma"
 MEANING = {
@@ -27,17 +28,36 @@ _ENTROPY_STEP = 1 / 65000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MapFiles:
-    """What was written of one map; files are None where not asked for. ``value = stored * step + offset``."""
+    """What was written of one map; files are None where not asked for. ``value = stored * step + offset``.
+
+    minimum, maximum: of what is in the PNG, in the NPY where that is alone; None where it holds no value. predicted:
+    least and greatest value that the model gave. not_finite: pixels where it gave none, no value in the files.
+    saturated, not_positive: pixels that the PNG holds as its last step, or not at all.
+    """
 
     unit: str
-    minimum: float
-    maximum: float
+    minimum: float | None
+    maximum: float | None
+    predicted: tuple[float | None, float | None]
+    not_finite: int = 0
+    saturated: int = 0
+    not_positive: int = 0
     png: Path | None = None
     step: float | None = None
     offset: float | None = None
     npy: Path | None = None
     colour: Path | None = None
     limits: tuple[float, float] | None = None
+
+    @property
+    def losses(self) -> str:
+        """What of the map is not in the files as the model gave it, in words; empty where all is."""
+        counts = (
+            (self.not_finite, "not finite"),
+            (self.saturated, f"saturated at {self.maximum:.5g} {self.unit}".rstrip() if self.saturated else ""),
+            (self.not_positive, "at or below 0"),
+        )
+        return ", ".join(f"{count} pixels {what}" for count, what in counts if count)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,27 +72,27 @@ class UncertaintyMap(MapFiles):
 
 
 def write_map(
-    base: Path, name: str, values_HW: Tensor, valid_HW: Tensor, *, unit: str, png: bool, npy: bool, coloured: bool,
+    base: Path, name: str, values_HW: Tensor, shown_HW: Tensor, *, unit: str, png: bool, npy: bool, coloured: bool,
     step: float | None, limits: tuple[float, float] | None,
 ) -> UncertaintyMap:
     """Write one map.
 
-    base: path and name without ending. name: a key of ``MEANING``. unit: of depth. step: of a whole number in a 16-bit
-    PNG, None: the map's own range is spread over the 16 bits. limits: of the colours, where earlier ones set them.
+    base: path and name without ending. name: a key of ``MEANING``. shown: where there is depth. unit: of depth. step:
+    of a whole number in a 16-bit PNG, None: the map's own range is spread over the 16 bits. limits: of the colours,
+    where earlier ones set them.
     """
-    known = values_HW[valid_HW]
-    low, high = (float(known.min()), float(known.max())) if known.numel() else (0.0, 0.0)
+    valid_HW = shown_HW & torch.isfinite(values_HW)
+    low, high = ends(values_HW, valid_HW)
     facts: dict[str, Any] = {
         "meaning": MEANING[name], "unit": _UNITS.get(name, unit), "minimum": low, "maximum": high,
+        "predicted": (low, high), "not_finite": int((shown_HW & ~valid_HW).sum()),
     }
     # Not Path.with_suffix: names may hold dots of their own.
     if png:
         facts["png"] = base.with_name(f"{base.name}.{name}.png")
-        step = _ENTROPY_STEP if name == "entropy" else max(high, 1e-9) / 65533 if step is None else step
-        # One is added, since 0 stands for no value and a deviation may be 0.
-        stored = (values_HW.double() / step).clamp(0, 65533) + 1
-        write_depth_png(facts["png"], stored, scale=1.0, valid=valid_HW)
-        facts |= {"step": step, "offset": -step}
+        held = from_zero(values_HW, valid_HW, _ENTROPY_STEP if name == "entropy" else step)
+        write_units_png(facts["png"], held.units)
+        facts |= held.facts()
     if npy:
         facts["npy"] = base.with_name(f"{base.name}.{name}.npy")
         write_depth_npy(facts["npy"], values_HW.where(valid_HW, values_HW.new_full((), torch.nan)))

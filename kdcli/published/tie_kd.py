@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from kdcli.errors import SpecError, WeightsError
-from kdcli.networks.heads import check_range
+from kdcli.networks.heads import check_bins, check_range
 from kdcli.networks.normalise import Normalise
 from kdcli.networks.tie_kd import LAYOUTS, RESPONSE_BINS, TieKdNet
 from kdcli.published.base import Checkpoint, Published, drawing
@@ -73,8 +73,7 @@ class TieKd(Published):
         if not dpm and bins is not None:
             raise SpecError(f"bins={bins} belongs to head=dpm, a response head has none; leave it out")
         count = chosen.pop("bins", count)
-        if count < 2:
-            raise SpecError(f"bins={count} is too few for a distribution; use 2 or more, for example 257")
+        check_bins(count)
         self.normalise = Normalise()
         with drawing(read):
             self.network = TieKdNet(chosen["backbone"], chosen["head"], bins=count, min_depth=min_depth, max_depth=far,

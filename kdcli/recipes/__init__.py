@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
+from kdcli.documents import parse_toml, read_text
 from kdcli.errors import ConfigError, PluginError
-from kdcli.files import read_text
 from kdcli.plugins import registry
 
 
@@ -17,20 +16,20 @@ def read(name: str) -> tuple[str, str]:
         ConfigError: no such file. PluginError: no recipe of that name.
     """
     if name.endswith(".toml") or "/" in name or "\\" in name:
-        path = Path(name)
-        try:
-            return name, read_text(path)
-        except OSError as error:
-            why = type(error).__name__
-            raise ConfigError(f"recipe '{name}' cannot be read ({why}); see: kdcli recipes list") from None
+        advice = "give a recipe as a TOML file; see: kdcli recipes list"
+        return name, read_text(Path(name), advice, error=ConfigError, names=True)
     plugin = registry.find("recipe", name)
-    return plugin.name, registry.recipe_path(plugin).read_text(encoding="utf-8")
+    return plugin.name, _text(plugin)
 
 
 def about(plugin: registry.Plugin) -> str:
     """Return a recipe's one-line description, or what is wrong with it."""
     try:
-        document = tomllib.loads(registry.recipe_path(plugin).read_text(encoding="utf-8"))
-    except (PluginError, tomllib.TOMLDecodeError, OSError) as error:
+        run = parse_toml(_text(plugin), f"recipe '{plugin.name}'", error=PluginError).get("run", {})
+    except PluginError as error:
         return f"broken: {error}"
-    return str(document.get("run", {}).get("about", ""))
+    return str(run.get("about", "")) if isinstance(run, dict) else "broken: 'run' is no table"
+
+
+def _text(plugin: registry.Plugin) -> str:
+    return read_text(registry.recipe_path(plugin), f"reinstall '{plugin.distribution}'", error=PluginError)

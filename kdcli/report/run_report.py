@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kdcli.files import read_text
+from kdcli.documents import read_text
 from kdcli.report.html import Curves, Facts, Picture, Section, Table, Text, write_report
 
 SHOWN = ("delta1", "delta2", "delta3", "abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog")
@@ -45,7 +45,7 @@ def write_run_report(
         sections.append(Section(title="Pictures", blocks=pictures))
     if metrics:
         sections.append(Section(title="Training", blocks=[_losses(metrics), _speed(metrics)]))
-    config = read_text(folder / "config.toml")
+    config = read_text(folder / "config.toml", "the run is damaged: start another", names=True)
     sections.append(_origin(manifest, seconds, config))
     write_report(folder / "report.html", f"kdcli run {folder.name}", sections)
 
@@ -96,7 +96,8 @@ def _losses(metrics: Sequence[Mapping[str, Any]]) -> Curves:
 def _speed(metrics: Sequence[Mapping[str, Any]]) -> Facts:
     last: dict[str, Any] = {}
     for row in metrics:
-        last[f"{row['variant']} {row['stage']}"] = f"{row['step']} steps, {row['images_per_second']:.1f} images/s"
+        speed = row.get("images_per_second") or 0.0
+        last[f"{row['variant']} {row['stage']}"] = f"{row['step']} steps, {speed:.1f} images/s"
     return Facts(values=last)
 
 
@@ -108,7 +109,8 @@ def _origin(manifest: Mapping[str, Any], seconds: float, config: str) -> Section
     for role, key in (("teacher", "teachers"), ("student begun from", "begun_from")):
         for origin in manifest.get(key, []):
             facts[f"{role} {origin['spec']}"] = (
-                f"licence {origin['licence']}, trained on {origin['training_data']}, sha256 {origin['sha256']}"
+                f"licence {origin.get('licence')}, trained on {origin.get('training_data')}, "
+                f"sha256 {origin.get('sha256')}"
             )
     facts["seconds"] = f"{seconds:.0f}"
     facts["command"] = " ".join(str(part) for part in manifest.get("argv", []))

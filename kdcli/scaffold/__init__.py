@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from dataclasses import dataclass
+from keyword import iskeyword
 from pathlib import Path
 from string import Template
 
+from kdcli.drafts import whole_folder
 from kdcli.errors import ConfigError
 from kdcli.files import write_text
 from kdcli.plugins import registry
+from kdcli.plugins.words import plain
 from kdcli.version import __version__
 
 _TEMPLATES = Path(__file__).parent / "templates"
 _NAME = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+_LONGEST = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +37,9 @@ def new_package(kind: str, name: str, out: Path) -> Package:
     Raises:
         ConfigError: a name that is none, that one of kdcli's own plugins has, or a folder that exists.
     """
-    if not _NAME.fullmatch(name):
-        raise ConfigError(f"'{name}' is no plugin name; use small letters, digits and single hyphens, like my-{kind}")
+    if len(name) > _LONGEST or not _NAME.fullmatch(name):
+        raise ConfigError(f"'{plain(name, 80)}' is no plugin name; use up to {_LONGEST} small letters, digits and "
+                          f"single hyphens, like my-{kind}")
     if any(p.built_in and p.kind == kind and p.name == name for p in registry.discover()):
         raise ConfigError(f"kdcli has a {kind} '{name}' of its own, which would win; choose another name")
     distribution = name if name.startswith("kdcli-") else f"kdcli-{name}"
@@ -45,21 +48,25 @@ def new_package(kind: str, name: str, out: Path) -> Package:
         raise ConfigError(f"'{folder}' exists; choose another name or --out, or remove it")
     values = {
         "name": name, "kind": kind, "group": registry.GROUPS[kind], "distribution": distribution,
-        "module": distribution.replace("-", "_"), "title": "".join(part.capitalize() for part in name.split("-")),
+        "module": distribution.replace("-", "_"), "title": _title(kind, name),
         "test": name.replace("-", "_"), "version": __version__,
     }
-    out.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{distribution}.", dir=out))
     try:
-        for path, text in _files(kind, values).items():
-            write_text(scratch / path, text)
-        scratch.chmod(0o755)
-        scratch.rename(folder)
-    except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise
+        with whole_folder(folder) as draft:
+            for path, text in _files(kind, values).items():
+                write_text(draft / path, text)
+    except FileExistsError:
+        raise ConfigError(f"'{folder}' exists; choose another name or --out, or remove it") from None
     written = tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
     return Package(kind=kind, name=name, distribution=distribution, folder=folder, files=written)
+
+
+def _title(kind: str, name: str) -> str:
+    """Return the name of the class; not one that Python or the template itself uses for something else."""
+    title = "".join(part.capitalize() for part in name.split("-"))
+    template = _TEMPLATES / f"{kind}.py.tmpl"
+    taken = set(re.findall(r"\w+", template.read_text(encoding="utf-8"))) if template.is_file() else set()
+    return f"{title}{kind.capitalize()}" if iskeyword(title) or title in taken else title
 
 
 def _files(kind: str, values: dict[str, str]) -> dict[str, str]:

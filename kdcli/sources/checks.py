@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from kdcli.errors import DataError, KdcliError
-from kdcli.images import read_stored
-from kdcli.sources.pairs import Pair, PairSource
+from kdcli.images import depth_form, read_stored
+from kdcli.sources.pairs import OfFiles, Pair
 from kdcli.sources.path_checks import LISTED, about_paths
+from kdcli.sources.validity import doubtful_arrays
+from kdcli.sources.value_checks import Look, about_values, all_shallow, look
 from kdcli.types import Finding
 
 if TYPE_CHECKING:
@@ -60,8 +62,8 @@ def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, 
     large sets. Other sources are asked for their own findings. tick(done, total) is called after each item.
     """
     pairs: Sequence[Pair] = ()
-    if isinstance(source, PairSource):
-        pairs = source.pairs if limit is None else source.pairs[:: -(-len(source) // _LOOKED)]
+    if isinstance(source, OfFiles):
+        pairs = source.pairs if limit is None else source.pairs[:: -(-len(source.pairs) // _LOOKED)]
         findings = [*source.remarks(), *about_paths(pairs)]
     else:
         findings = list(source.check())
@@ -73,9 +75,10 @@ def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, 
     holes: list[float] = []
     empty: list[Finding] = []
     objects: list[int] = []
+    looks: list[Look] = []
     for done in range(total):
         index = done * n // total
-        where = str(source.pairs[index].depth) if isinstance(source, PairSource) else None
+        where = str(source.pairs[index].depth) if isinstance(source, OfFiles) else None
         try:
             sample = source[index]
         except KdcliError as error:
@@ -87,6 +90,8 @@ def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, 
             if sample.instances is not None:
                 objects.append(int((torch.unique(sample.instances) > 0).sum()))
             known = _values(sample)
+            if isinstance(source, OfFiles):
+                looks.append(look(source, source.pairs[index], sample.depth, known))
             if known is not None:
                 values.append(known)
                 holes.append(1 - known.numel() / max(1, sample.depth.numel() if sample.depth is not None else 1))
@@ -95,9 +100,9 @@ def survey(source: Source, *, limit: int | None = SAMPLED, tick: Callable[[int, 
                     empty.append(Finding(level="warning", message=message, path=where))
         if tick is not None:
             tick(done + 1, total)
-    depth, about = _depth(source, values, holes, empty)
-    findings += about
-    if isinstance(source, PairSource):
+    depth, about = _depth(source, values, holes, empty, doubt=not all_shallow(looks))
+    findings += [*about, *about_values(looks, doubted=depth is not None and not _usual(source, depth["median"]))]
+    if isinstance(source, OfFiles):
         findings += _notes(pairs, sizes)
     summary, about = _objects(pairs, objects)
     return Survey(
@@ -131,7 +136,7 @@ def _values(sample: Sample) -> Tensor | None:
 
 def _named(source: Source, index: int, message: str) -> str | None:
     """Return the file that an error is about."""
-    if not isinstance(source, PairSource):
+    if not isinstance(source, OfFiles):
         return None
     pair = source.pairs[index]
     paths = [str(path) for path in (pair.image, pair.depth, pair.instances) if path is not None]
@@ -139,7 +144,7 @@ def _named(source: Source, index: int, message: str) -> str | None:
 
 
 def _depth(
-    source: Source, values: list[Tensor], holes: list[float], empty: list[Finding]
+    source: Source, values: list[Tensor], holes: list[float], empty: list[Finding], *, doubt: bool = True
 ) -> tuple[dict[str, float] | None, list[Finding]]:
     """Return the depth summary, and what is suspicious about the numbers."""
     if not values:
@@ -157,13 +162,17 @@ def _depth(
     if missing > _MOST_HOLES:
         message = f"{missing:.1%} of the depth pixels have no value; check that this is the depth of these images"
         findings.append(Finding(level="warning", message=message))
-    lowest, highest = source.usual_median if isinstance(source, PairSource) else (0.0, float("inf"))
-    if isinstance(source, PairSource) and not lowest <= median <= highest:
-        findings.append(_scale(source, known, median, (lowest, highest)))
+    if isinstance(source, OfFiles) and not _usual(source, median) and doubt:
+        findings.append(_scale(source, known, median, source.usual_median))
     return {"min": low, "median": median, "max": high, "holes": missing}, findings
 
 
-def _scale(source: PairSource, known: Tensor, median: float, usual: tuple[float, float]) -> Finding:
+def _usual(source: Source, median: float) -> bool:
+    lowest, highest = source.usual_median if isinstance(source, OfFiles) else (0.0, float("inf"))
+    return lowest <= median <= highest
+
+
+def _scale(source: OfFiles, known: Tensor, median: float, usual: tuple[float, float]) -> Finding:
     """Say that the depth is probably read at the wrong scale, and at which it would be plausible."""
     path, used = _units(source)
     stored = known * used
@@ -176,19 +185,20 @@ def _scale(source: PairSource, known: Tensor, median: float, usual: tuple[float,
     likely.sort(key=lambda s: abs(torch.log(torch.tensor(median * used / s / middle)).item()))
     if 8000.0 in likely:
         likely = [8000.0, *(s for s in likely if s != 8000.0)]
-    options = " or ".join(f"scale={s:g} (median {median * used / s:.3g} m)" for s in likely[:3])
+    names = {1000.0: " for millimetres", 100.0: " for centimetres"}
+    options = " or ".join(f"scale={s:g}{names.get(s, '')} (median {median * used / s:.3g} m)" for s in likely[:3])
     remedy = f"it is plausible with {options}" if options else "check the unit of the files and set scale="
     said = f"median depth {median:.4g} m at scale={used:g} is not the usual {usual[0]:g} to {usual[1]:g} m"
     return Finding(level="warning", message=f"{said}; {remedy}", path=path)
 
 
-def _units(source: PairSource) -> tuple[str | None, float]:
+def _units(source: OfFiles) -> tuple[str | None, float]:
     """Return a depth file that can be read, and the units per metre that it is read with."""
     for pair in source.pairs:
         scale = source.scale_of(pair)
         with suppress(DataError):
             if pair.depth is not None:
-                return str(pair.depth), scale or (1000.0 if read_stored(pair.depth).bits else 1.0)
+                return str(pair.depth), depth_form(pair.depth).units(scale)
     return None, 1.0
 
 
@@ -200,8 +210,15 @@ def _notes(pairs: Sequence[Pair], sizes: Counter[str]) -> list[Finding]:
         findings.append(Finding(level="info", message=f"images have {len(sizes)} sizes, height x width: {listed}"))
     unlabelled = sum(pair.depth is None for pair in pairs)
     if 0 < unlabelled < len(pairs):
-        message = f"{unlabelled} of {len(pairs)} images have no ground truth; an evaluation skips them"
+        first = next(pair.image for pair in pairs if pair.depth is None)
+        message = (
+            f"{unlabelled} of {len(pairs)} images have no ground truth, such as '{first}'; an evaluation skips them"
+        )
         findings.append(Finding(level="info", message=message))
+    archive = next((p.depth for p in pairs if p.depth is not None and p.depth.suffix.lower() == ".npz"), None)
+    if archive is not None and (unused := doubtful_arrays(archive)):
+        message = f"'{archive}' has arrays that may be masks and are not used: {', '.join(unused)[:100]}"
+        findings.append(Finding(level="warning", message=message, path=str(archive)))
     graymap = next((p.depth for p in pairs if p.depth is not None and p.depth.suffix.lower() == ".pgm"), None)
     with suppress(DataError):  # unreadable: that was said above
         if graymap is not None and read_stored(graymap).swapped:

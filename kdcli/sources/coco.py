@@ -18,6 +18,8 @@ from kdcli.errors import DataError
 from kdcli.rasters import must_exist, within_limit
 from kdcli.sources.masks import Mask, fill_polygon, fill_runs
 
+_LONGEST = 1_000_000
+"""Pixels that a side of an image, or a corner of an outline, can be at most."""
 _REMEDY = "give a COCO instance file with 'images' and 'annotations'"
 
 
@@ -46,7 +48,7 @@ class CocoFile:
         try:
             document = json.loads(path.read_bytes())
             images = {
-                entry["id"]: (str(entry["file_name"]), (int(entry["height"]), int(entry["width"])))
+                entry["id"]: (str(entry["file_name"]).replace("\\", "/"), (entry["height"], entry["width"]))
                 for entry in document["images"]
             }
             annotations = document["annotations"]
@@ -56,11 +58,11 @@ class CocoFile:
             raise DataError(f"'{path}' line {error.lineno} is no JSON ({error.msg}); {_REMEDY}") from None
         except KeyError as error:
             raise DataError(f"'{path}' lacks {error}; {_REMEDY}") from None
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, RecursionError):
             raise DataError(f"'{path}' has another form; {_REMEDY}") from None
         if not isinstance(annotations, list):
             raise DataError(f"'{path}' has 'annotations' that are no list; {_REMEDY}")
-        self._images = {name: CocoImage(size=size) for name, size in images.values()}
+        self._images = {name: CocoImage(size=self._size(name, size)) for name, size in images.values()}
         for annotation in annotations:
             self._add(annotation, images)
 
@@ -106,6 +108,15 @@ class CocoFile:
             ids[mask] = number
         return torch.from_numpy(ids)
 
+    def _size(self, name: str, size: tuple[Any, Any]) -> tuple[int, int]:
+        """Return the height and width of an image as the file gives them, whole numbers above 0."""
+        for what, value in zip(("height", "width"), size, strict=True):
+            whole = type(value) is int or (isinstance(value, float) and value.is_integer())
+            if not whole or not 0 < value <= _LONGEST:
+                shown = str(value)[:40]
+                raise DataError(f"'{self.path}' gives '{name}' the {what} {shown}; write its size in whole pixels")
+        return int(size[0]), int(size[1])
+
     def _add(self, annotation: Any, images: Mapping[Any, tuple[str, tuple[int, int]]]) -> None:
         try:
             name, _ = images[annotation["image_id"]]
@@ -119,7 +130,7 @@ class CocoFile:
                 self._images[name].outlines.append((_compact(outline["counts"]), (int(height), int(width))))
             else:
                 polygons = [array("f", polygon) for polygon in outline]
-                if any(len(p) < 6 or len(p) % 2 or not np.isfinite(np.asarray(p)).all() for p in polygons):
+                if any(len(p) < 6 or len(p) % 2 or not (abs(np.asarray(p)) <= _LONGEST).all() for p in polygons):
                     raise ValueError
                 self._images[name].outlines.append(polygons)
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError):

@@ -9,12 +9,17 @@ from typing import TYPE_CHECKING, ClassVar
 
 from kdcli.errors import ConfigError, DataError
 from kdcli.files import is_lfs_pointer
-from kdcli.images import DEPTH_SUFFIXES, IMAGE_SUFFIXES
+from kdcli.images import IMAGE_SUFFIXES
 from kdcli.protocols import API_VERSION
 from kdcli.sources.coco import CocoFile
-from kdcli.sources.instances import INSTANCE_SUFFIXES
-from kdcli.sources.matching import list_files, match_names, natural_key
-from kdcli.sources.pairs import Pair, PairSource, Selection
+from kdcli.sources.listing import data_files, list_files, natural_key
+from kdcli.sources.matching import by_name
+from kdcli.sources.paired import PairSource
+from kdcli.sources.pairing.left_out import LeftOut
+from kdcli.sources.pairing.maps import Maps, What, about_predictions, find_maps
+from kdcli.sources.pairing.unread import endings_of
+from kdcli.sources.pairs import Pair, Selection
+from kdcli.sources.roles import MASK_WORDS, Role, bare, role_of
 from kdcli.types import Finding
 
 if TYPE_CHECKING:
@@ -24,11 +29,12 @@ if TYPE_CHECKING:
 class FolderSource(PairSource):
     """All images of a folder, a glob such as ``'shots/*_left.png'``, or a single file, in natural order.
 
-    depths: folder of depth maps of the same names (as written, or below the images' folder); images without one have no
-    ground truth. scale: stored units per metre, by default 1000 for whole numbers and 1 for floats. instances: folder
-    of object ids of the same names: numbers of 8 or 16 bits, a palette, or one colour an object (black: none). void: a
-    stored id that means no object beside 0, such as 255 in Pascal VOC. coco: an instance file in COCO's format instead,
-    by the images' names. recursive: also look into sub-folders. start, stop, every, count, seed: as in ``Selection``.
+    depths: folder of depth maps of the same names but for role words such as ``rgb`` and ``depth`` (as written, or
+    below the images' folder; ``.`` is that folder itself); images without one have no ground truth. scale: stored units
+    per metre, by default 1000 for whole numbers and 1 for floats. instances: folder of object ids of the same names:
+    numbers of 8 or 16 bits, a palette, or one colour an object (black: none). void: a stored id that means no object
+    beside 0, such as 255 in Pascal VOC. coco: an instance file in COCO's format instead, by the images' names.
+    recursive: also look into sub-folders. start, stop, every, count, seed: as in ``Selection``.
 
     A folder without images of its own that has them in ``images`` beside ``instances`` or ``depth``, as ``kdcli mix``
     writes them, is taken as a whole.
@@ -52,28 +58,34 @@ class FolderSource(PairSource):
             depths = str(parts["depth"]) if depths is None and "depth" in parts else depths
             if instances is None and coco is None and "instances" in parts:
                 instances = str(parts["instances"])
-        base, images = _images(place, recursive)
-        beside = {
-            what: _beside(what, given, base) for what, given in (("depths", depths), ("instances", instances)) if given
-        }
-        # A folder of maps below the images' must not count as images.
-        images = [path for path in images if not any(f != base and f in path.parents for f in beside.values())]
-        names = {_name(path, base): path for path in images}
-        found = {
-            what: _maps(what, names, folder, recursive) if (folder := beside.get(what)) is not None else {}
-            for what in ("depths", "instances")
-        }
+        left = LeftOut()
+        base, images = _images(place, recursive, left)
+        found: dict[What, Maps] = {}
+        wanted: tuple[tuple[What, str | None], ...] = (("depths", depths), ("instances", instances))
+        for what, given in wanted:
+            if given:
+                found[what] = find_maps(what, given, base, images, recursive, left)
+                images = found[what].images
+        none = Maps(images=[], of={})
+        depth, ids = found.get("depths", none), found.get("instances", none)
         pairs = [
             Pair(
-                id=path.relative_to(base).as_posix(), image=path, depth=found["depths"].get(_name(path, base)),
-                instances=found["instances"].get(_name(path, base)),
+                id=path.relative_to(base).as_posix(), image=path, depth=depth.of.get(path), instances=ids.of.get(path),
+                mask=depth.masks.get(depth.of[path]) if path in depth.of else None,
             )
             for path in images
         ]
+        if not Path(place).expanduser().is_dir():
+            left.depths.clear()  # of a choice of images many maps have none
+        left.twins = [(one[0], other) for one in by_name(images, base).values() for other in one[1:]]
+        used = {path for pair in pairs for path in pair.files}
+        notes = [*left.without(used).findings(), *about_predictions(depth.predicted)]
         self.void = void
         self._coco: CocoFile | None = None
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
-        super().__init__(pairs, selection=selection, scale=scale, where=location)
+        super().__init__(
+            pairs, selection=selection, scale=scale, where=location, notes=[*notes, *_called_maps(images, base)]
+        )
         if coco is not None:
             self._open(coco, base)
 
@@ -99,9 +111,9 @@ class FolderSource(PairSource):
         return self._coco.ids(self._listed[pair.id]) if pair.id in self._listed else None
 
     def remarks(self) -> Sequence[Finding]:
-        """Say which images and annotations of a COCO file give no objects."""
+        """Say how the pairs were found, and which images and annotations of a COCO file give no objects."""
         if self._coco is None:
-            return ()
+            return super().remarks()
         coco, path = self._coco, str(self._coco.path)
         absent = [pair.id for pair in self.pairs if pair.id not in self._listed]
         said = (
@@ -110,9 +122,10 @@ class FolderSource(PairSource):
             ("info", coco.crowds, "annotations are crowds, several objects in one, and left out"),
             ("warning", len(absent), f"images are not listed, such as '{''.join(absent[:1])}'; they have no objects"),
         )
-        return [
+        about = [
             Finding(level=level, message=f"'{path}': {count} {text}", path=path) for level, count, text in said if count
         ]
+        return [*super().remarks(), *about]
 
 
 def _mixed_set(root: Path) -> dict[str, Path]:
@@ -123,29 +136,38 @@ def _mixed_set(root: Path) -> dict[str, Path]:
     return parts
 
 
-def _images(location: str, recursive: bool) -> tuple[Path, list[Path]]:
+def _images(location: str, recursive: bool, left: LeftOut) -> tuple[Path, list[Path]]:
     """Return the folder that names are relative to, and the images."""
     path = Path(location).expanduser()
     if not location:
         raise ConfigError("folder: lacks the folder; write folder:DIR")
     if path.is_dir():
-        base, images = path, list_files(path, IMAGE_SUFFIXES, recursive=recursive)
+        base, images = path, list_files(path, IMAGE_SUFFIXES, recursive=recursive, own=left.own)
     elif path.is_file():
         base, images = path.parent, [path]
     elif glob.has_magic(location):
         hits = [Path(hit) for hit in glob.glob(str(path), recursive=True)]  # noqa: PTH207 - also absolute patterns
-        images = [hit for hit in hits if hit.suffix.lower() in IMAGE_SUFFIXES and hit.is_file()]
+        images = data_files([hit for hit in hits if hit.suffix.lower() in IMAGE_SUFFIXES and hit.is_file()], left.own)
         images.sort(key=lambda hit: natural_key(hit.as_posix()))
         base = _common(images)
     else:
         raise DataError(f"'{location}' does not exist; check the path, or give a pattern such as 'DIR/*.png'")
     if not images:
-        endings = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
-        deeper = "" if recursive or not path.is_dir() else "; sub-folders are searched with recursive=true"
-        raise DataError(f"'{location}' has no images ({endings}){deeper}")
+        raise DataError(f"'{location}' has no images{_instead(path, recursive, left)}")
     if all(is_lfs_pointer(image) for image in images):
         raise DataError(f"'{location}' has only Git LFS pointers, no images; run 'git lfs pull' in that repository")
     return base, images
+
+
+def _instead(path: Path, recursive: bool, left: LeftOut) -> str:
+    """Say what a folder without images has, and what to do."""
+    endings = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
+    if left.own:
+        return f" but what kdcli predict wrote, such as '{left.own[0]}'; give the folder of photographs"
+    held = endings_of(list_files(path, None, recursive=recursive)) if path.is_dir() else ""
+    holds = f", it holds {held}" if held else ""
+    deeper = "" if recursive or not path.is_dir() else "; sub-folders are searched with recursive=true"
+    return f" ({endings}){holds}{deeper}"
 
 
 def _common(images: list[Path]) -> Path:
@@ -155,25 +177,17 @@ def _common(images: list[Path]) -> Path:
     return next(p for p in (parents[0], *parents[0].parents) if all(p == q or p in q.parents for q in parents))
 
 
-def _beside(what: str, given: str, base: Path) -> Path:
-    for folder in (Path(given).expanduser(), base / given):
-        if folder.is_dir():
-            return folder
-    kind = "depth" if what == "depths" else "instance"
-    raise DataError(f"{kind} folder '{given}' exists neither as written nor in '{base}'; check {what}=")
-
-
-def _maps(what: str, names: dict[str, Path], folder: Path, recursive: bool) -> dict[str, Path]:
-    """Return the maps of a folder by the names of their images."""
-    endings = DEPTH_SUFFIXES if what == "depths" else INSTANCE_SUFFIXES
-    maps = {_name(path, folder): path for path in list_files(folder, endings, recursive=recursive)}
-    found = match_names(names, maps)
-    if not found:
-        kind = "depth maps" if what == "depths" else "maps of object ids"
-        example = next(iter(names), "")
-        raise DataError(f"none of {len(maps)} {kind} in '{folder}' is named like an image ('{example}')")
-    return found
-
-
-def _name(path: Path, base: Path) -> str:
-    return path.relative_to(base).with_suffix("").as_posix()
+def _called_maps(images: Sequence[Path], base: Path) -> list[Finding]:
+    """Say which images are called like the map of another image, and so are probably none."""
+    doubtful = [path for path in images if role_of(path.stem) in (Role.DEPTH, Role.DISPARITY, Role.MASK)]
+    if not doubtful:
+        return []
+    names = {bare(path.relative_to(base).as_posix()) for path in images if path not in set(doubtful)}
+    maps = [path for path in doubtful if bare(path.relative_to(base).as_posix(), also=MASK_WORDS) in names]
+    if not maps:
+        return []
+    message = (
+        f"{len(maps)} images are called like the depth map or mask of another image, such as '{maps[0]}'; if they are, "
+        "give depths=. to pair them or move them away"
+    )
+    return [Finding(level="warning", message=message, path=str(maps[0]))]

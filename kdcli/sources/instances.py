@@ -12,6 +12,7 @@ from torch.nn.functional import interpolate
 from kdcli.errors import DataError
 from kdcli.images import opened
 from kdcli.rasters import read_array
+from kdcli.rasters.tiffs import floating
 
 INSTANCE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".npy"})
 """Endings of files that are taken for object ids, lower case; formats that blur numbers are left out."""
@@ -37,8 +38,9 @@ def read_instances(path: Path, *, void: int | None = None) -> Tensor:
     else:
         with opened(path) as image:
             coloured = image.mode in ("RGB", "RGBA")
-            if not coloured and image.mode not in _WHOLE:
-                raise DataError(f"'{path}' is a picture of mode {image.mode}, not object ids; give a 16-bit PNG of ids")
+            mode = "F" if floating(image) else image.mode
+            if not coloured and mode not in _WHOLE:
+                raise DataError(f"'{path}' is a picture of mode {mode}, not object ids; give a 16-bit PNG of ids")
             ids = np.asarray(image).astype(np.int64)
     if coloured:
         ids = ids[..., 0] + 256 * ids[..., 1] + 65536 * ids[..., 2]

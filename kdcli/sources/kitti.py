@@ -8,11 +8,26 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from kdcli.errors import DataError
+from kdcli.images import IMAGE_SUFFIXES
 from kdcli.protocols import API_VERSION
 from kdcli.sources.cuts import KITTI_BENCHMARK
-from kdcli.sources.lists import LIST_PATTERN, Line, Locator, existing_root, find_list, read_list, require_some
-from kdcli.sources.matching import natural_key
-from kdcli.sources.pairs import Pair, PairSource, Selection
+from kdcli.sources.listing import is_hidden, list_files, natural_key
+from kdcli.sources.lists import (
+    LIST_PATTERN,
+    Line,
+    Locator,
+    about_lines,
+    existing_root,
+    find_list,
+    listed_pairs,
+    read_list,
+    require_some,
+)
+from kdcli.sources.matching import by_name
+from kdcli.sources.paired import PairSource
+from kdcli.sources.pairing.left_out import LeftOut
+from kdcli.sources.pairs import Pair, Selection
+from kdcli.sources.texts.numbers import check_camera, check_number, number_of, read_lines
 
 _DATED = re.compile(r"\d{4}_\d{2}_\d{2}")
 _CAMERA = re.compile(r"image_(0[23])")
@@ -42,24 +57,19 @@ class KittiSource(PairSource):
         path = find_list(root, list, split)
         raw = _trees(root) if images is None else _trees(_below(root, images))
         annotated = _trees(root) if depths is None else _trees(_below(root, depths))
-        lines = _scan(raw, annotated, root) if path is None else read_list(path)
-        where_image, where_depth = Locator(raw), Locator(annotated)
-        pairs = [
-            Pair(
-                id=line.image.lstrip("/"), image=where_image(line.image), focal=line.focal,
-                depth=None if line.depth is None else where_depth(line.depth),
-            )
-            for line in lines
-            if gt == "all" or line.depth is not None
-        ]
+        left = LeftOut()
+        lines = _scan(raw, annotated, root, left) if path is None else read_list(path)
+        # Many keep the raw images converted to save space.
+        image_at, depth_at = Locator(raw, endings=IMAGE_SUFFIXES), Locator(annotated)
+        wanted = [line for line in lines if gt == "all" or line.depth is not None]
+        pairs = listed_pairs(wanted, image_at, depth_at)
         if not pairs:
             raise DataError(f"'{path or location}' has no frame with ground truth; leave out gt=only or give depths=")
-        if not pairs[0].image.exists() and pairs[0].image.with_suffix(".jpg").exists():
-            pairs = [_as_jpg(pair) for pair in pairs]  # many keep the raw images converted to save space
         require_some(pairs, root, "images=DIR or depths=DIR")
         self._calibrations: dict[Path, dict[str, tuple[float, ...]]] = {}
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
-        super().__init__(pairs, selection=selection, scale=scale, where=location)
+        notes = [*left.findings(), *about_lines(path, lines, (image_at, depth_at))]
+        super().__init__(pairs, selection=selection, scale=scale, where=location, notes=notes)
         self.cut = KITTI_BENCHMARK if crop == "kb" else None
 
     def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float] | None:
@@ -80,10 +90,6 @@ class KittiSource(PairSource):
             return super().camera(pair, height, width)
         across, down = (width / size[0], height / size[1]) if len(size) == 2 else (1.0, 1.0)
         return projection[0] * across, projection[5] * down, projection[2] * across, projection[6] * down
-
-
-def _as_jpg(pair: Pair) -> Pair:
-    return Pair(id=pair.id, image=pair.image.with_suffix(".jpg"), depth=pair.depth, focal=pair.focal)
 
 
 def _below(root: Path, given: str) -> Path:
@@ -107,13 +113,13 @@ def _trees(root: Path) -> list[Path]:
 def _folders(parent: Path) -> list[Path]:
     try:
         with os.scandir(parent) as entries:
-            names = [e.name for e in entries if e.is_dir() and not e.name.startswith(".")]
+            names = [e.name for e in entries if e.is_dir() and not is_hidden(e.name)]
     except OSError:  # a folder that we may not read holds nothing for us
         return []
     return [parent / name for name in sorted(names) if not _DATED.match(name)]
 
 
-def _scan(raw: list[Path], annotated: list[Path], root: Path) -> list[Line]:
+def _scan(raw: list[Path], annotated: list[Path], root: Path, left: LeftOut) -> list[Line]:
     """List every frame of camera 2 as if a list named it, with the ground truth that exists.
 
     Raises:
@@ -122,12 +128,20 @@ def _scan(raw: list[Path], annotated: list[Path], root: Path) -> list[Line]:
     locate = Locator(annotated)
     lines = []
     for base in raw:
-        frames = [*base.glob("*/*_sync/image_02/data/*.png"), *base.glob("*/*_sync/image_02/data/*.jpg")]
+        folders = [path for path in base.glob("*/*_sync/image_02/data") if path.is_dir()]
+        frames = [frame for folder in folders for frame in list_files(folder, {".png", ".jpg"})]
         for frame in sorted(frames, key=lambda path: natural_key(path.as_posix())):
             depth = f"{frame.parents[2].name}/proj_depth/groundtruth/image_02/{frame.stem}.png"
-            known = depth if locate(depth).exists() else None
+            known = depth if locate(depth).is_file() else None
             lines.append(Line(image=frame.relative_to(base).as_posix(), depth=known, focal=None))
         if lines:
+            twins = [paths for paths in by_name(frames, base).values() if len(paths) > 1]
+            for folder in folders:
+                maps = locate(f"{folder.parents[1].name}/proj_depth/groundtruth/image_02/0.png").parent
+                if maps.is_dir():
+                    names = {path.stem for path in list_files(folder, {".png", ".jpg"})}
+                    left.depths += [path for path in list_files(maps, {".png"}) if path.stem not in names]
+            left.twins += [(paths[0], other) for paths in twins for other in paths[1:]]
             return lines
     raise DataError(
         f"'{root}' has no list {LIST_PATTERN} and no DATE/DRIVE_sync/image_02/data below it; "
@@ -139,19 +153,21 @@ def _calibration(path: Path) -> dict[str, tuple[float, ...]]:
     """Read ``key: numbers`` lines; an absent file gives none, lines that are not numbers are skipped.
 
     Raises:
-        DataError: the file cannot be read.
+        DataError: the file cannot be read, or a rectified camera or size in it cannot be.
     """
     if not path.is_file():
         return {}
     values = {}
-    try:
-        rows = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        raise DataError(f"calibration '{path}' cannot be read; download it again or remove it") from None
-    for row in rows:
-        key, _, numbers = row.partition(":")
-        try:
-            values[key.strip()] = tuple(float(number) for number in numbers.split())
-        except ValueError:  # the date of the calibration
+    for number, row in enumerate(read_lines(path, "KITTI's calibration; download it again or remove it"), 1):
+        key, _, text = row.partition(":")
+        numbers = [number_of(word) for word in text.split()]
+        if None in numbers:  # the date of the calibration
             continue
+        known, where = tuple(value for value in numbers if value is not None), f"'{path}' line {number}"
+        if key.strip().startswith("P_rect") and len(known) == 12:
+            check_camera((known[0], known[5], known[2], known[6]), where)
+        elif key.strip().startswith("S_rect"):
+            for value in known:
+                check_number(value, (1.0, 1e6), "size", where)
+        values[key.strip()] = known
     return values

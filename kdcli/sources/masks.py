@@ -64,6 +64,8 @@ def _unpacked(text: str) -> NDArray[np.int64]:
             raise ValueError(f"'{letter}' is no letter of compressed run lengths")
         number |= (bits & 31) << shift
         shift += 5
+        if shift > 60:  # more than any length, and ever slower to add to
+            raise ValueError("compressed run lengths have a number that cannot be")
         if bits & 32:
             continue
         if bits & 16:

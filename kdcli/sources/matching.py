@@ -1,56 +1,107 @@
-"""Which files belong together: natural order, listing, matching by name or by time."""
+"""Which files belong together: by name, by number, by time."""
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-_DIGITS = re.compile(r"(\d+)")
+from kdcli.sources.listing import natural_key
+from kdcli.sources.roles import MASK_WORDS, RULES, Role, Rule, bare, role_of
+
+__all__ = ["by_name", "match_masks", "match_names", "match_times", "natural_key"]
 
 
-def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Return a sort key in which numbers count as numbers: ``frame9`` before ``frame10``."""
-    return tuple((0, int(part), part) if part.isdigit() else (1, 0, part) for part in _DIGITS.split(text) if part)
+def by_name(files: Sequence[Path], base: Path) -> dict[str, list[Path]]:
+    """Group files by their path relative to a folder, without ending."""
+    groups: dict[str, list[Path]] = defaultdict(list)
+    parents: dict[Path, str] = {}
+    for path in files:
+        if (parent := path.parent) not in parents:
+            below = parent.relative_to(base).as_posix()
+            parents[parent] = "" if below == "." else f"{below}/"
+        groups[parents[parent] + path.stem].append(path)
+    return groups
 
 
-def list_files(folder: Path, suffixes: Iterable[str], *, recursive: bool = False) -> list[Path]:
-    """Return the files of a folder with one of the endings (lower case), in natural order; hidden ones are left out."""
-    wanted = frozenset(suffixes)
-    found = folder.rglob("*") if recursive else folder.iterdir()
-    kept = [path for path in found if path.suffix.lower() in wanted and not _hidden(path, folder) and not path.is_dir()]
-    return sorted(kept, key=lambda path: natural_key(path.relative_to(folder).as_posix()))
+def match_names(
+    images: Mapping[str, Path], depths: Mapping[str, Path], *, also: frozenset[str] = frozenset()
+) -> dict[str, Path]:
+    """Return the depth file of each image's name, in the order of the images.
 
-
-def _hidden(path: Path, below: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(below).parts)
-
-
-def match_names(images: Mapping[str, Path], depths: Mapping[str, Path]) -> dict[str, Path]:
-    """Return the depth file of each image's name.
-
-    Names are relative paths without ending. Equal names match; where none does, names that are the same number
-    (``000005`` and ``5``), and then equal last parts, if those are unique.
+    Names are relative paths without ending. Equal names match; names that are left match if they differ in role words
+    (``rgb_1`` and ``depth_1``), in how a number is written (``000005`` and ``5``) or both, and are the only such two.
+    Last, equal last parts do, where neither has a folder that the other side knows. also: further role words.
     """
-    for rule in (str, _as_number, _last):
-        index: dict[str, list[Path]] = defaultdict(list)
-        for name, path in depths.items():
-            index[rule(name)].append(path)
-        matched = {name: index[rule(name)][0] for name in images if len(index.get(rule(name), ())) == 1}
-        if matched:
-            return matched
-    return {}
+    found: dict[str, Path] = {}
+    open_images, open_depths = list(images), list(depths)
+    for rule in RULES:
+        found |= _unique(open_images, open_depths, depths, rule, also)
+        open_images, open_depths = _rest(open_images, open_depths, depths, found)
+        # What is itself called a map (a.disparity beside a.depth) is only an image of depth that is called the same.
+        open_images = [name for name in open_images if role_of(_file(name)) not in (Role.DEPTH, Role.DISPARITY)]
+        if not open_images or not open_depths:
+            break
+    else:
+        known = {_folder(name) for name in images}, {_folder(name) for name in depths}
+        # A frame without depth must not take the depth of a frame of another folder that lacks its image.
+        lone_images = [name for name in open_images if _folder(name) not in known[1]]
+        lone_depths = [name for name in open_depths if _folder(name) not in known[0]]
+        for rule in RULES:
+            found |= _unique(lone_images, lone_depths, depths, _last(rule), also)
+            lone_images, lone_depths = _rest(lone_images, lone_depths, depths, found)
+    return {name: found[name] for name in images if name in found}
 
 
-def _as_number(name: str) -> str:
-    folder, slash, last = name.rpartition("/")
-    return folder + slash + (str(int(last)) if last.isdigit() else last)
+def _unique(
+    images: Sequence[str], depths: Sequence[str], paths: Mapping[str, Path], rule: Rule, also: frozenset[str]
+) -> dict[str, Path]:
+    """Return what a rule pairs where it means one name on either side."""
+    left: dict[str, list[str]] = defaultdict(list)
+    right: dict[str, list[str]] = defaultdict(list)
+    for names, index in ((images, left), (depths, right)):
+        for name in names:
+            index[rule(name, also)].append(name)
+    return {
+        names[0]: paths[right[key][0]]
+        for key, names in left.items()
+        if len(names) == 1 and len(right.get(key, ())) == 1
+    }
 
 
-def _last(name: str) -> str:
+def _last(rule: Rule) -> Rule:
+    """Return the same rule for the last parts of names."""
+    return lambda name, also: rule(_file(name), also)
+
+
+def _rest(
+    images: Sequence[str], depths: Sequence[str], paths: Mapping[str, Path], found: Mapping[str, Path]
+) -> tuple[list[str], list[str]]:
+    taken = set(found.values())
+    return [name for name in images if name not in found], [name for name in depths if paths[name] not in taken]
+
+
+def _file(name: str) -> str:
     return name.rpartition("/")[2]
+
+
+def _folder(name: str) -> str:
+    return bare(name, weak=True, numbers=True).rpartition("/")[0]
+
+
+def match_masks(masks: Sequence[Path], depths: Sequence[Path], base: Path) -> tuple[dict[Path, Path], list[Path]]:
+    """Return the mask of each depth map: of its name but for words such as ``depth``, ``mask``, ``valid``.
+
+    Also return the masks of maps that have several, of which none can be told to be meant. base: folder of all.
+    """
+    index: dict[str, list[Path]] = defaultdict(list)
+    for path in masks:
+        index[bare(path.relative_to(base).as_posix(), also=MASK_WORDS)].append(path)
+    keys = {path: bare(path.relative_to(base).as_posix(), also=MASK_WORDS) for path in depths}
+    found = {path: index[key][0] for path, key in keys.items() if len(index.get(key, ())) == 1}
+    several = {mask: None for key in keys.values() if len(index.get(key, ())) > 1 for mask in index[key]}
+    return found, list(several)
 
 
 def match_times(images: Sequence[float], depths: Sequence[float], *, within: float = 0.02) -> list[tuple[int, int]]:

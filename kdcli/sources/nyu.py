@@ -6,11 +6,26 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from kdcli.errors import DataError
+from kdcli.images import IMAGE_SUFFIXES
 from kdcli.protocols import API_VERSION
 from kdcli.sources.cuts import NYU_BORDER
-from kdcli.sources.lists import LIST_PATTERN, Locator, existing_root, find_list, read_list, require_some
-from kdcli.sources.matching import natural_key
-from kdcli.sources.pairs import Pair, PairSource, Selection
+from kdcli.sources.listing import folders_in, list_files, natural_key
+from kdcli.sources.lists import (
+    LIST_PATTERN,
+    Locator,
+    about_lines,
+    existing_root,
+    find_list,
+    listed_pairs,
+    read_list,
+    require_some,
+)
+from kdcli.sources.matching import by_name, match_names
+from kdcli.sources.paired import PairSource
+from kdcli.sources.pairing.beside import one_of_each
+from kdcli.sources.pairing.left_out import LeftOut
+from kdcli.sources.pairing.unread import may_be_unread
+from kdcli.sources.pairs import Pair, Selection
 
 _TOOLBOX_CAMERA = (518.857901, 519.469611, 325.582449, 253.736166)
 """fx, fy, cx, cy of the colour camera at 640x480, from the data set's own toolbox."""
@@ -37,10 +52,14 @@ class NyuSource(PairSource):
         root = existing_root(location)
         path = find_list(root, list, split)
         bases = _bases(root, split)
-        pairs = _scan(bases, root) if path is None else _listed(path, Locator(bases))
+        image_at, depth_at = Locator(bases, endings=IMAGE_SUFFIXES), Locator(bases)
+        lines = [] if path is None else read_list(path)
+        left = LeftOut()
+        pairs = _scan(bases, root, left) if path is None else listed_pairs(lines, image_at, depth_at)
         require_some(pairs, root, "list=FILE")
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
-        super().__init__(pairs, selection=selection, scale=scale, where=location)
+        notes = [*left.findings(), *about_lines(path, lines, (image_at, depth_at))]
+        super().__init__(pairs, selection=selection, scale=scale, where=location, notes=notes)
         self.cut = NYU_BORDER if crop == "border" else None
 
     def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float] | None:
@@ -60,32 +79,36 @@ def _bases(root: Path, split: str | None) -> list[Path]:
     return [root / name for name in names if (root / name).is_dir()]
 
 
-def _listed(path: Path, locate: Locator) -> list[Pair]:
-    return [
-        Pair(
-            id=line.image.lstrip("/"), image=locate(line.image), focal=line.focal,
-            depth=None if line.depth is None else locate(line.depth),
-        )
-        for line in read_list(path)
-    ]
-
-
-def _scan(bases: list[Path], root: Path) -> list[Pair]:
+def _scan(bases: list[Path], root: Path, left: LeftOut) -> list[Pair]:
     """Pair ``rgb_N.jpg`` with ``sync_depth_N.png`` in the first base that has any, itself or its scene folders.
 
     Raises:
         DataError: there is none.
     """
     for base in bases:
-        images = sorted((*base.glob("rgb_*.*"), *base.glob("*/rgb_*.*")), key=lambda p: natural_key(p.as_posix()))
-        pairs = []
-        for image in images:
-            depth = image.with_name("sync_depth_" + image.stem.removeprefix("rgb_") + ".png")
-            known = depth if depth.exists() else None
-            pairs.append(Pair(id=image.relative_to(root).as_posix(), image=image, depth=known))
+        pairs: list[Pair] = []
+        for folder in (base, *folders_in(base)):
+            everything = list_files(folder, None, own=left.own)
+            files = [path for path in everything if path.suffix.lower() in IMAGE_SUFFIXES]
+            left.unread += [p for p in everything if p.name.startswith("sync_depth_") and may_be_unread(p)]
+            images = by_name([path for path in files if path.name.startswith("rgb_")], folder)
+            depths = by_name([path for path in files if path.name.startswith("sync_depth_")], folder)
+            maps = one_of_each({name: pngs for name, paths in depths.items() if (pngs := _pngs(paths))}, left)
+            matched = match_names({name: paths[0] for name, paths in images.items()}, maps)
+            left.twins += [(paths[0], other) for paths in images.values() for other in paths[1:]]
+            left.depths += [path for path in maps.values() if path not in set(matched.values())]
+            pairs += [
+                Pair(id=image.relative_to(root).as_posix(), image=image, depth=matched.get(name))
+                for name, paths in images.items()
+                for image in paths
+            ]
         if pairs:
-            return pairs
+            return sorted(pairs, key=lambda pair: natural_key(pair.image.as_posix()))
     raise DataError(
         f"'{root}' has no list {LIST_PATTERN} and no rgb_N.jpg with sync_depth_N.png in it, sync/ or official_splits/; "
         "give list=FILE or the right folder"
     )
+
+
+def _pngs(paths: list[Path]) -> list[Path]:
+    return [path for path in paths if path.suffix.lower() == ".png"]

@@ -23,7 +23,7 @@ def about_paths(pairs: Sequence[Pair]) -> list[Finding]:
     sorts: dict[str, list[tuple[Path, str, str]]] = defaultdict(list)
     lengths: dict[int, list[Path]] = defaultdict(list)
     for path in dict.fromkeys(
-        path for pair in pairs for path in (pair.image, pair.depth, pair.instances) if path is not None
+        path for pair in pairs for path in pair.files
     ):
         try:
             length = path.stat().st_size

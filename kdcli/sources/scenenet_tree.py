@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import overload
 
 from kdcli.errors import DataError
-from kdcli.sources.matching import natural_key
+from kdcli.sources.listing import natural_key
 from kdcli.sources.pairs import Pair
 
 PARTS = {"photo": ".jpg", "depth": ".png", "instance": ".png"}

@@ -26,7 +26,7 @@ class MobileNet(PyramidNet):
     the width of the decoder's finest level.
     """
 
-    api_version = 1
+    api_version = 2
 
     def __init__(
         self,

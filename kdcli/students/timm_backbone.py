@@ -13,7 +13,7 @@ class TimmStudent(PyramidNet):
     Metric depth at half the image's size, with the decoder and heads of ``mobilenet``.
     """
 
-    api_version = 1
+    api_version = 2
 
     def __init__(
         self,

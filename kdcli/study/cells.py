@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from kdcli.errors import ConfigError, DataError
 from kdcli.study.grid import Cell, Study
@@ -50,15 +49,6 @@ def jobs(study: Study, out: Path) -> list[Job]:
     return [_job(cells, out, study.only) for cells in groups.values()]
 
 
-def manifest(folder: Path) -> dict[str, Any]:
-    """Return what a run wrote about itself; empty where there is none."""
-    try:
-        document = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
 def _job(cells: Sequence[Cell], out: Path, only: Sequence[str]) -> Job:
     made = [(cell, state) for cell in cells if (state := _state(cell, out)) != "new"]
     # Of cells that do the same the one that got farthest is gone on with.
@@ -76,7 +66,8 @@ def _state(cell: Cell, out: Path) -> State:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return "new"
     try:
-        config = RunFolder.open(folder).config()
+        run = RunFolder.open(folder)
+        config, document = run.config(), run.manifest()
     except (ConfigError, DataError) as error:
         raise DataError(f"'{folder}' is in the way of {cell.title}: {error}; remove it or use another --out") from None
     if keys := differing(config, cell.config):
@@ -84,5 +75,4 @@ def _state(cell: Cell, out: Path) -> State:
             f"'{folder}' holds a run with other settings ({', '.join(keys)}) than {cell.title} has now; "
             "use another --out, or remove that folder"
         )
-    document = manifest(folder)
     return "finished" if document.get("state") == "finished" and "student" in document.get("eval", {}) else "begun"

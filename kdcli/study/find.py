@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from kdcli.documents import read_text
 from kdcli.errors import ConfigError, nearest
 
 SHIPPED = Path(__file__).parent.parent / "studies"
@@ -27,8 +28,5 @@ def read(name: str) -> tuple[Path, str]:
     else:
         near, listed = nearest(name, shipped()), ", ".join(shipped())
         raise ConfigError(f"there is no study '{name}'.{near} Studies: {listed}; or give a FILE.toml")
-    try:
-        return path, path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"study '{name}' cannot be read ({type(error).__name__}); give a TOML file or one of: "
-                          f"{', '.join(shipped())}") from None
+    advice = f"give a study as a TOML file, or one of: {', '.join(shipped())}"
+    return path, read_text(path, advice, error=ConfigError)

@@ -31,13 +31,14 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kdcli.config import load
+from kdcli.config.sizes import MOST_CELLS
 from kdcli.config.values import known_only
+from kdcli.documents import parse_toml
 from kdcli.errors import ConfigError
 from kdcli.recipes import read as read_recipe
 from kdcli.study.checks import one_of, text_in, whole
@@ -71,10 +72,7 @@ def plan(
             values of the wrong type. PluginError: a recipe that is not there.
     """
     where = f"study '{Path(source).stem}'"
-    try:
-        document = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{where} is not TOML: {error}") from None
+    document = parse_toml(text, where, error=ConfigError)
     known_only(document, ("study", "arm", "variables"), where)
     for key, kind in (("study", dict), ("arm", list), ("variables", dict)):
         if not isinstance(document.get(key, kind()), kind):
@@ -100,8 +98,13 @@ def plan(
     chosen = whole(head.get("seeds", [0]) if seeds is None else list(seeds), "seeds", where, least=0)
     if not chosen:
         raise ConfigError(f"{where} has no seeds; write for example seeds = [0, 1, 2]")
+    runs = len(chosen) * sum(len(arm.counts or (None,)) for arm in arms)
+    if runs > MOST_CELLS:
+        raise ConfigError(f"{where} comes to {runs:,} runs, beyond {MOST_CELLS:,}; use fewer seeds, counts or arms")
     make = _maker(document, arms, source, where)
     cells = [make(arm, n, seed) for seed in chosen for arm in arms for n in arm.counts or (None,)]
+    if not isinstance(head.get("contrasts", []), list):
+        raise ConfigError(f'contrasts of {where} are no list of pairs; write for example [["mixed@500", "plain@3000"]]')
     contrasts = tuple(_contrast(pair, arms, where) for pair in head.get("contrasts", []))
     return Study(
         name=text_in(head.get("name", Path(source).stem), "name", where),
@@ -188,8 +191,8 @@ def _metrics(head: Mapping[str, Any], where: str) -> tuple[str, ...]:
 
     given = head.get("metrics", head.get("metric", ["delta1"]))
     given = [given] if isinstance(given, str) else given
-    if not given:
-        raise ConfigError(f"{where} has no metrics; write for example metrics = [\"delta1\"]")
+    if not given or not isinstance(given, list):
+        raise ConfigError(f"{where} has no list of metrics; write for example metrics = [\"delta1\"]")
     return tuple(one_of(name, NAMES, f"metrics of {where}", "metric") for name in given)
 
 

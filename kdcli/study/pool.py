@@ -26,6 +26,7 @@ from typing import NoReturn
 
 import torch
 
+from kdcli import interrupts
 from kdcli.errors import TrainingError
 from kdcli.study.attempt import attempt, headline
 from kdcli.study.cells import Job
@@ -147,10 +148,13 @@ def _work(pipe: Connection, out: Path, device: torch.device, threads: int, share
     asked = threading.Event()
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
+        interrupts.note(number)
         asked.set()
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, stop)
+    for request in interrupts.requests():
+        if request != signal.SIGINT:  # the parent alone answers Ctrl-C
+            signal.signal(request, stop)
     if hasattr(os, "setpgrp"):
         os.setpgrp()
     threading.Thread(target=_leave_with_the_parent, daemon=True).start()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from kdcli.evals.metrics import HIGHER_IS_BETTER
+from kdcli.documents import Each, read_json
+from kdcli.evals.metrics import HIGHER_IS_BETTER, NAMES
 from kdcli.files import write_json, write_text
 from kdcli.report.html import Block, Facts, Picture, Section, Text, write_report
 from kdcli.report.html import Table as HtmlTable
 from kdcli.study.grid import Study, group_title
 from kdcli.study.plot import WITHOUT, available, plot
 from kdcli.study.rows import Comparison, Difference, Interval, Row, Table
+
+STUDY = {"name": str, "versions?": Each((str, None)), "variables?": Each(Any)}
+"""Of ``study.json``, what is read back."""
+_AGAIN = "delete it and run the study again, which writes it anew"
 
 Rows = tuple[list[str], list[list[str]]]
 """Column names and rows."""
@@ -25,13 +29,13 @@ def write_reports(study: Study, table: Table, out: Path, failed: Sequence[str] =
     failed: runs that could not go on, with the reason. Returns the names of the files.
     """
     plots = []
-    for left in out.glob("plot-*.png"):  # a plot of an earlier state would contradict the tables
-        left.unlink()
+    for metric in NAMES:  # a plot of an earlier state would contradict the tables
+        (out / f"plot-{metric}.png").unlink(missing_ok=True)
     if study.counts and table.rows and available():
         for metric in table.metrics:
             plot(table, metric, out / f"plot-{metric}.png")
             plots.append(f"plot-{metric}.png")
-    facts = json.loads((out / "study.json").read_text(encoding="utf-8")) if (out / "study.json").is_file() else {}
+    facts = read_json(out / "study.json", STUDY, _AGAIN) if (out / "study.json").exists() else {}
     write_json(out / "report.json", {**table.document(), "failed": list(failed), "variables": dict(study.variables),
                                      "versions": facts.get("versions", {})})  # fmt: skip
     write_text(out / "report.md", markdown(study, table, plots, failed))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from kdcli.documents import read_json
 from kdcli.errors import DataError
 from kdcli.evals.metrics import NAMES
 from kdcli.evals.protocol import Aggregation, find
+from kdcli.evals.written import read_per_image
 from kdcli.study.bootstrap import Measured
 from kdcli.study.cells import Job
+from kdcli.training.run.manifest import RESULTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,15 +86,7 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, list[float]]]:
         DataError: a file is missing or broken.
     """
     result = read_documents(folder / "eval").get("student")
-    try:
-        with (folder / "eval" / "per_image.csv").open(encoding="utf-8", newline="") as stream:
-            rows = {
-                row["image"]: [float(row["pixels"]), *(float(row[name]) for name in NAMES)]
-                for row in csv.DictReader(stream)
-                if row["model"] == "student" and not row["skipped"]
-            }
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"'{folder / 'eval' / 'per_image.csv'}' {_unreadable(error)}") from None
+    rows = read_per_image(folder / "eval" / "per_image.csv", "student", _AGAIN)
     if result is None or result["n"] != len(rows):
         raise DataError(f"'{folder / 'eval'}' does not hold the whole result of a student; {_AGAIN}")
     return result, rows
@@ -105,17 +98,8 @@ def read_documents(folder: Path) -> dict[str, dict[str, Any]]:
     Raises:
         DataError: they are missing or broken.
     """
-    try:
-        document: dict[str, dict[str, Any]] = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-        if any(not {"metrics", "ci95", "n", "protocol", "spec"} <= result.keys() for result in document.values()):
-            raise ValueError
-    except (OSError, ValueError, AttributeError) as error:
-        raise DataError(f"'{folder / 'results.json'}' {_unreadable(error)}") from None
+    document: dict[str, dict[str, Any]] = read_json(folder / "results.json", RESULTS, _AGAIN)
     return document
 
 
 _AGAIN = "remove that folder's parent and run the study again"
-
-
-def _unreadable(error: Exception) -> str:
-    return f"cannot be read ({type(error).__name__}); {_AGAIN}"

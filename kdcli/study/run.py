@@ -15,15 +15,17 @@ last checkpoint. A run whose loss is no longer a number costs only itself; the r
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from kdcli.config.sizes import check_workers
+from kdcli.drafts import clean
 from kdcli.errors import TrainingError
 from kdcli.files import write_json, write_text
+from kdcli.locks import only_one
 from kdcli.study.attempt import attempt, headline
 from kdcli.study.cells import Job, jobs
 from kdcli.study.grid import Study
@@ -31,8 +33,8 @@ from kdcli.study.pool import run_in_processes
 from kdcli.study.teachers import measure_teachers
 from kdcli.training.batches.feed import RenderCache
 from kdcli.training.run.environment import environment
-from kdcli.training.run.folder import only_one
 from kdcli.training.run.job import RunResult
+from kdcli.training.run.preflight import preflight
 from kdcli.training.run.progress import Progress, Silent
 from kdcli.training.run.workshop import Workshop
 
@@ -67,13 +69,14 @@ def run_study(
         KeyboardInterrupt: asked to stop; the same call goes on.
     """
     progress = progress or Silent()
+    check_workers(processes, f"--jobs {processes}")
     wanted = [job for job in jobs(study, out) if job.wanted]
     todo = [job for job in wanted if job.state != "finished"]
     _refuse_early(todo, torch.device(device))
     out.mkdir(parents=True, exist_ok=True)
     failed = []
     with only_one(out):
-        _tidy(out)
+        clean(out)
         _write_down(study, out)
         measure_teachers([job.cell.config for job in wanted], out, torch.device(device), progress)
         working = (
@@ -114,13 +117,7 @@ def _refuse_early(todo: Sequence[Job], device: torch.device) -> None:
         if (job.cell.arm, job.cell.count) not in seen:
             seen.add((job.cell.arm, job.cell.count))
             shop = Workshop(config=job.cell.config, device=device)
-            shop.preflight(shop.student()[0])
-
-
-def _tidy(out: Path) -> None:
-    """Remove what a killed process left of folders that it was making."""
-    for left in (out / "cells").glob("**/.seed*.*"):
-        shutil.rmtree(left, ignore_errors=True)
+            preflight(shop, shop.student()[0])
 
 
 def _write_down(study: Study, out: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdcli.config import RunConfig
+from kdcli.config import RunConfig, outside_teachers
 from kdcli.files import digest, write_json
 from kdcli.study.grid import Study
 from kdcli.study.results import read_documents
@@ -36,10 +36,11 @@ def measure_teachers(configs: Sequence[RunConfig], out: Path, device: torch.devi
         if (folder / "results.json").is_file():
             continue
         assert config.eval_data is not None
-        names = ", ".join(config.main.teachers)
+        outside = outside_teachers(config.main)
+        names = ", ".join(outside)
         progress.note(f"measuring {names} on {config.eval_data}, protocol {config.protocol}")
         results = evaluate(
-            {spec: load_teacher(spec).to(device) for spec in config.main.teachers},
+            {spec: load_teacher(spec).to(device) for spec in outside},
             load_source(config.eval_data),
             config.protocol,
             align=config.align,
@@ -68,9 +69,9 @@ def teacher_rows(study: Study, out: Path) -> tuple[TeacherRow, ...]:
             continue
         for spec, result in read_documents(out / "teachers" / key).items():
             metrics = {
-                name: Interval(value=result["metrics"][name], low=low, high=high)
+                name: Interval(value=result["metrics"].get(name), low=low, high=high)
                 for name in study.metrics
-                for low, high in [result["ci95"][name]]
+                for low, high in [result["ci95"].get(name, (None, None))]
             }
             rows.append(TeacherRow(spec=spec, arms=tuple(arms), images=result["n"], metrics=metrics))
     return tuple(rows)

@@ -6,11 +6,11 @@ A text that is one variable and nothing else takes the variable's type, so that 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from kdcli.config.values import known_only
+from kdcli.documents import literal
 from kdcli.errors import ConfigError, nearest
 
 COUNT = "count"
@@ -73,8 +73,5 @@ def resolve(document: Mapping[str, Any], settings: Iterable[str], study: str) ->
 
 def _typed(text: str) -> Any:
     """Return a number or truth value where the text is one, else the text."""
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+    value = literal(text)
     return value if isinstance(value, int | float) else text

@@ -1,124 +1,73 @@
-"""A step context without a trainer: the same promises, on toy models, for the tests of losses and mixers."""
+"""A step context without a trainer: training's own, on toy models, for the tests of losses and mixers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from kdcli.errors import ConfigError
-from kdcli.networks.taps import TapReader
+from kdcli.losses.pointwise import L1
+from kdcli.protocols import Loss
 from kdcli.testing.toys import ToyDepth, toy_batch
+from kdcli.training.step.context import Context
+from kdcli.training.step.state import PluginState
+from kdcli.training.step.view import ModelView
 from kdcli.types import Batch, DepthKind, Prediction
 
 
-class FakeView:
-    """One model on one batch, evaluated when first touched; counts its evaluations in ``passes``."""
+class FakeView(ModelView):
+    """A view as in training, which counts the evaluations of its model in ``passes``."""
 
     def __init__(self, model: nn.Module, batch: Batch, *, gradient: bool) -> None:
-        self.model, self._batch, self._gradient = model, batch, gradient
+        super().__init__(model, batch, gradient=gradient)
         self.passes = 0
-        self._out: Prediction | None = None
-        self._features: dict[str, Tensor] = {}
 
-    @property
-    def out(self) -> Prediction:
-        """The prediction for the batch."""
-        if self._out is None:
-            self._out = self._run(())
-        return self._out
-
-    def feat(self, tap: str) -> Tensor:
-        """The inner feature at a tap, with the graph of the student, without that of a teacher."""
-        if tap not in self._features:
-            self._out = self._run((*self._features, tap))
-        return self._features[tap]
-
-    def call(self, image: Tensor, *, gradient: bool = True) -> Prediction:
+    def call(self, image: Tensor, **options: Any) -> Any:
         """Run the model on other images."""
         self.passes += 1
-        with torch.set_grad_enabled(gradient and torch.is_grad_enabled()):
-            return self.model(image)  # type: ignore[no-any-return]
+        return super().call(image, **options)
 
     def subset(self, index: Tensor) -> FakeView:
         """A view on some of the images only."""
-        return FakeView(self.model, self._batch.select(index), gradient=self._gradient)
+        return FakeView(self.model, self.batch.select(index), gradient=self._gradient)
 
-    def _run(self, taps: Sequence[str]) -> Prediction:
+    def _evaluate(self, taps: Sequence[str]) -> Prediction:
         self.passes += 1
-        model: Any = self.model
-        with (
-            torch.set_grad_enabled(self._gradient and torch.is_grad_enabled()),
-            TapReader(self.model, taps) as reader,
-        ):
-            whole = hasattr(model, "from_batch")
-            prediction: Prediction = model.from_batch(self._batch) if whole else model(self._batch.image)
-        self._features = dict(reader.features)
-        return prediction
+        return super()._evaluate(taps)
 
 
-class FakeContext:
-    """All that ``kdcli.protocols.StepContext`` promises. Made by ``fake_context``."""
+class FakeContext(Context):
+    """All that ``kdcli.protocols.StepContext`` promises, as training keeps it. Made by ``fake_context``."""
 
-    def __init__(self, *, batch: Batch, student: nn.Module, teachers: Mapping[str, nn.Module], seed: int = 0,
-                 step: int = 3, epoch: int = 0, stage: str = "main", progress: float = 0.25) -> None:
-        self.step, self.epoch, self.stage, self.progress = step, epoch, stage, progress
-        self.batch = batch
-        self.generator = torch.Generator(device=batch.image.device).manual_seed(seed)
-        self.student = FakeView(student, batch, gradient=True)
-        self.teachers = {name: FakeView(model, batch, gradient=False) for name, model in teachers.items()}
-        self.state: MutableMapping[str, Any] = {}
+    student: FakeView
+    teachers: Mapping[str, FakeView]
 
-    @property
-    def teacher(self) -> FakeView:
-        """The only teacher.
-
-        Raises:
-            ConfigError: there are several.
-        """
-        if len(self.teachers) != 1:
-            raise ConfigError(f"there are {len(self.teachers)} teachers ({', '.join(self.teachers)}); use ctx.teachers")
-        return next(iter(self.teachers.values()))
-
-    def target(self, teacher: FakeView | None = None) -> tuple[Tensor, Tensor]:
-        """A teacher's depth (the only one's) at the student's resolution and where it is valid; B x 1 x h x w each."""
-        prediction = (self.teacher if teacher is None else teacher).out
-        size = self.student.out.depth.shape[-2:]
-        depth, valid = prediction.depth, prediction.valid
-        if depth.shape[-2:] != size:
-            mode = "bilinear" if valid is None else "nearest-exact"
-            depth = functional.interpolate(depth, size=size, mode=mode)
-            if valid is not None:
-                valid = functional.interpolate(valid.to(depth.dtype), size=size, mode="nearest-exact") > 0.5
-        good = torch.isfinite(depth) if prediction.kind.is_disparity else torch.isfinite(depth) & (depth > 0)
-        return depth, good if valid is None else good & valid
-
-    def task_map(self, prediction: Prediction) -> tuple[Tensor, Tensor]:
-        """The absolute difference to the batch's depth per pixel, and where it counts; B x 1 x h x w each.
-
-        Raises:
-            ConfigError: the batch has no depth.
-        """
-        if self.batch.depth is None:
-            raise ConfigError("the batch has no depth; a loss that uses task_map declares needs.ground_truth")
-        size = prediction.depth.shape[-2:]
-        truth = functional.interpolate(self.batch.depth, size=size, mode="nearest-exact")
-        valid = torch.ones_like(self.batch.depth) if self.batch.valid is None else self.batch.valid.to(truth.dtype)
-        return (prediction.depth - truth).abs(), functional.interpolate(valid, size=size, mode="nearest-exact") > 0.5
+    def __init__(
+        self, *, batch: Batch, student: nn.Module, teachers: Mapping[str, nn.Module], task: Loss | None = None,
+        seed: int = 0, step: int = 3, epoch: int = 0, stage: str = "main", progress: float = 0.25,
+    ) -> None:
+        super().__init__(
+            step=step, batch_number=step, epoch=epoch, stage=stage, progress=progress, batch=batch,
+            generator=torch.Generator(device=batch.image.device).manual_seed(seed), task=task or L1(),
+            student=FakeView(student, batch, gradient=True),
+            teachers={name: FakeView(model, batch, gradient=False) for name, model in teachers.items()},
+        )
+        self.state = PluginState("the plugin")
+        self._prefix = "plugin"
 
 
 def fake_context(
     *, batch: Batch | None = None, student: nn.Module | None = None,
     teachers: nn.Module | Mapping[str, nn.Module] | int = 1, taps: Sequence[str] = (),
-    kind: DepthKind = DepthKind.METRIC, dtype: torch.dtype = torch.float32, **counters: Any,
+    kind: DepthKind = DepthKind.METRIC, dtype: torch.dtype = torch.float32, task: Loss | None = None, **counters: Any,
 ) -> FakeContext:
     """Return a context on toy models; whatever is not given is made.
 
-    teachers: one model, models by name, or how many toys to make. taps: names that the toys have to know. counters:
-    ``seed``, ``step``, ``epoch``, ``stage``, ``progress``.
+    student: your own where the loss asks for more than a toy has. task: the task loss, by default the absolute
+    difference. teachers: one model, models by name, or how many toys to make. taps: names that the toys have to know.
+    counters: ``seed``, ``step``, ``epoch``, ``stage``, ``progress``.
     """
     batch = toy_batch(dtype=dtype) if batch is None else batch
     device = batch.image.device
@@ -131,4 +80,4 @@ def fake_context(
     else:
         models = {"teacher": teachers} if isinstance(teachers, nn.Module) else teachers
     frozen = {name: model.eval().requires_grad_(False) for name, model in models.items()}
-    return FakeContext(batch=batch, student=student, teachers=frozen, **counters)
+    return FakeContext(batch=batch, student=student, teachers=frozen, task=task, **counters)

@@ -54,18 +54,18 @@ class LossChecks(LossBench):
         loss = self.it.build()
         expect(isinstance(loss, Loss), "lacks one of needs, value_at_equality, invariances, terms(ctx)")
         expect(isinstance(loss.needs, Needs), f"needs is {type(loss.needs).__name__}, not kdcli.types.Needs")
-        expect(isinstance(loss.value_at_equality, int | float), f"value_at_equality is {loss.value_at_equality!r}, not a number")
-        known = {"scale", "shift", "none"}
-        expect(isinstance(loss.invariances, frozenset) and loss.invariances <= known,
-               f"invariances is {loss.invariances!r}, not a frozenset of scale, shift, none")
-        expect("none" not in loss.invariances or len(loss.invariances) == 1, "invariances is 'none' and something else")
+        expect(bool(loss.needs.kinds), "needs does not state kinds: ANY_KIND, POSITIVE_DEPTH or a set of its own")
+        value = loss.value_at_equality
+        expect(isinstance(value, int | float), f"value_at_equality is {value!r}, not a number")
+        expect(isinstance(loss.invariances, frozenset) and loss.invariances <= {"scale", "shift"},
+               f"invariances is {loss.invariances!r}, not a frozenset of scale and shift, or an empty one")
 
     def terms(self) -> str:
         """Expect finite scalars by name with a gradient to the student."""
         loss, ctx = self.make()
         terms = loss.terms(ctx)
         expect(isinstance(terms, Mapping), f"terms returns {type(terms).__name__}, not a mapping of names to scalars")
-        expect(terms or hasattr(loss, "task_weight"), "terms is empty and there is no task_weight: nothing is taught")
+        expect(terms or hasattr(loss, "pixel_weight"), "terms is empty and there is no pixel_weight: nothing is taught")
         for name, value in terms.items():
             expect(isinstance(name, str) and name, f"{name!r} is no name of a term")
             expect(isinstance(value, Tensor) and value.dim() == 0, f"term '{name}' is no scalar tensor")
@@ -110,7 +110,7 @@ class LossChecks(LossBench):
     def invariances(self) -> str:
         """Expect the same value after a factor, and after an offset, per image, where declared."""
         loss = self.it.build()
-        asked = sorted(loss.invariances - {"none"})
+        asked = sorted(loss.invariances)
         if not asked:
             raise Skip("none declared")
         plain = self.value_with(loss, lambda depth: depth)
@@ -227,14 +227,14 @@ class LossChecks(LossBench):
         """Expect sense of the optional members that are there."""
         loss, ctx = self.make()
         found = []
-        if hasattr(loss, "task_weight"):
-            found.append("task_weight")
-            weight = loss.task_weight(ctx)
+        if hasattr(loss, "pixel_weight"):
+            found.append("pixel_weight")
+            weight = loss.pixel_weight(ctx)
             if weight is not None:
                 fits = weight.dim() == 4 and weight.shape[:2] == (len(ctx.batch), 1)
-                expect(fits, f"task_weight has shape {tuple(weight.shape)}, not B x 1 x h x w")
-                expect(not weight.requires_grad, "task_weight carries a gradient; detach it")
-                expect(torch.isfinite(weight).all() and (weight >= 0).all(), "task_weight has negative or no numbers")
+                expect(fits, f"pixel_weight has shape {tuple(weight.shape)}, not B x 1 x h x w")
+                expect(not weight.requires_grad, "pixel_weight carries a gradient; detach it")
+                expect(torch.isfinite(weight).all() and (weight >= 0).all(), "pixel_weight has negative or no numbers")
         if hasattr(loss, "map"):
             found.append("map")
             depth, valid = ctx.target()

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from kdcli.plugins import registry
+from kdcli.plugins.versions import advice, supported
 from kdcli.protocols import API_VERSION
 from kdcli.spec import parse
 from kdcli.testing.report import expect
@@ -27,9 +28,11 @@ class Subject:
     def check_version(self) -> None:
         """Expect the factory to state the version of the contract; an object has no factory to ask."""
         if self.factory is not None:
-            version = getattr(self.factory, "api_version", None)
-            expect(version == API_VERSION, f"api_version is {version!r}, not {API_VERSION}: set it on the class, "
-                                           "or decorate the function with kdcli.protocols.plugin")
+            version: Any = getattr(self.factory, "api_version", None)
+            expect(isinstance(version, int), f"api_version is {version!r}, not {API_VERSION}: set it on the class, "
+                                             "or decorate the function with kdcli.protocols.plugin")
+            todo = advice(self.kind, self.factory) if version == 1 else f"this kdcli speaks {API_VERSION}"
+            expect(supported(self.kind, version), f"api_version is {version}: {todo}")
 
 
 def subject(kind: str, target: Any, options: Mapping[str, Any] | None = None, *, seed: int = 0) -> Subject:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from kdcli.config.sizes import MOST_CHANNELS, MOST_LAYERS
 from kdcli.errors import ConfigError
 
 Form = Literal["residual", "affine", "both"]
@@ -31,7 +33,11 @@ class TransformNetwork(nn.Module):
             raise ConfigError(f"transformation network: form '{form}' is unknown; use residual, affine or both")
         if width < 1 or depth < 0:
             raise ConfigError(f"transformation network: width={width} must be at least 1, depth={depth} not negative")
-        if strength <= 0:
+        if width > MOST_CHANNELS or depth > MOST_LAYERS:
+            raise ConfigError(
+                f"transformation network: width={width}, depth={depth} are beyond {MOST_CHANNELS} and {MOST_LAYERS}"
+            )
+        if not 0 < strength < math.inf:
             raise ConfigError(f"transformation network: strength={strength} must be above 0")
         self.form, self.width, self.depth, self.strength = form, width, depth, strength
         self.curve = ChannelCurve() if form != "residual" else None

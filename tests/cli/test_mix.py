@@ -16,6 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from kdcli.cli import fit_transform, mix
+from kdcli.drafts import draft_of
 from kdcli.errors import ConfigError, KdcliError, PluginError
 from kdcli.plugins import registry
 from kdcli.students.files import save_student
@@ -100,7 +101,8 @@ def _killed_after_32(out: Path) -> None:
     """Make a set in a process that is killed with a file half written; the manifest is written after every batch."""
     def told(what: str, done: int, total: int) -> None:
         if done >= 32:
-            (out / "images" / ".000032.abcd1234.png").write_bytes(b"half a file")
+            draft_of(out / "images" / "000032.png").write_bytes(b"half a file")
+            (out / "images" / ".000032.mine.png").write_bytes(b"precious")
             os.kill(os.getpid(), signal.SIGKILL)
 
     mix_set.NOTE_SECONDS = -1.0
@@ -117,6 +119,9 @@ def test_a_killed_set_is_gone_on_with_to_the_same_bytes(tmp_path: Path) -> None:
     assert len(list((part / "images").glob("[0-9]*.png"))) == 32
     report = json.loads(mixed(part, "--json", count=40, mixer="object,placement=each").stdout)
     assert report["kept"] == 32 and report["made"] == 8
+    mine = part / "images" / ".000032.mine.png"
+    assert mine.read_bytes() == b"precious"
+    mine.unlink()
     assert content(part) == content(whole)
 
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from kdcli.cli.app import app
 from kdcli.errors import ConfigError, PluginError, WeightsError
 from kdcli.plugins import registry
+from kdcli.plugins import status as plugin_status
 from kdcli.scaffold import new_package
 
 EXITS = BROKEN["exits"]
@@ -51,22 +52,27 @@ def test_listing_with_every_failure_is_clean_json_and_runs_nothing(site: Path, t
 
 
 def test_checking_loads_each_in_isolation_and_is_remembered(site: Path, tmp_path: Path) -> None:
-    names = broken_ones(site)
+    names = broken_ones(site, but="slow")
     distribution(site, "thirdparty-good", {"losses": {"good": "thirdparty_good:Thing"}}, {"thirdparty_good.py": GOOD})
     cache = tmp_path / "cache"
-    arguments = ("plugins", "list", "--check", "--timeout", "2", "--kind", "loss", "--json")
+    arguments = ("plugins", "list", "--check", "--timeout", "600", "--kind", "loss", "--json")
     done = run_kdcli(*arguments, path=site, cache=cache, KDCLI_STRICT_PLUGINS="0")
     assert done.returncode == 0
     by_name = {row["name"]: row for row in rows(done)}
     assert {by_name[name]["status"] for name in names} == {"broken"}
-    assert "takes longer than 2 s" in by_name["broken-slow"]["error"]
     assert "ends the process with code 3" in by_name["broken-dies"]["error"]
     assert "SystemExit: 7" in by_name["broken-exits"]["error"]
     assert by_name["good"]["status"] == "ok"
-    assert 0 <= by_name["good"]["seconds"] < 2
+    assert by_name["good"]["seconds"] > 0
     again = run_kdcli("plugins", "list", "--json", path=site, cache=cache)
     remembered = {row["name"]: row for row in rows(again) if row["kind"] == "mixer"}
     assert {remembered[name]["status"] for name in names} == {"broken"}
+
+
+def test_a_load_that_takes_too_long_is_ended(here: Path) -> None:
+    distribution(here, "kdbroken-slow", {"losses": {"s": "kdbroken_slow:Thing"}}, {"kdbroken_slow.py": BROKEN["slow"]})
+    (state,) = plugin_status.check([registry.find("loss", "s")], seconds=0.5)
+    assert (state.status, state.error) == ("broken", "takes longer than 0.5 s to import")
 
 
 def test_strict_makes_a_broken_plugin_fatal(site: Path, tmp_path: Path) -> None:
@@ -95,11 +101,11 @@ def test_info_tells_origin_keys_and_text(site: Path, tmp_path: Path) -> None:
 
 
 OFF = """
-from kdcli.types import Needs
+from kdcli.types import ANY_KIND, Needs
 
 class Thing:
-    api_version = 1
-    needs = Needs()
+    api_version = 2
+    needs = Needs(kinds=ANY_KIND)
     value_at_equality = 5.0
     invariances = frozenset()
 
@@ -113,7 +119,7 @@ UNARMED = """
 from kdcli.errors import WeightsError
 
 class Thing:
-    api_version = 1
+    api_version = 2
 
     def __init__(self, location: str | None = None) -> None:
         raise WeightsError("needs a weights file; write it")
@@ -157,6 +163,34 @@ def test_check_of_what_does_not_load_is_a_finding(here: Path) -> None:
     done, (report,) = checked("e")
     assert isinstance(done.exception, PluginError)
     assert [check["name"] for check in report["checks"]] == ["loads"]
+
+
+CRASHES = {"exits": "os._exit(0)", "aborts": "os.abort()"}
+
+
+@pytest.mark.parametrize("name", sorted(CRASHES))
+def test_a_crash_at_import_is_found_by_check_and_list(here: Path, name: str) -> None:
+    source = f"import os\n{CRASHES[name]}\n"
+    distribution(here, "kdbroken-crash", {"losses": {"crash": "kdbroken_crash:Thing"}}, {"kdbroken_crash.py": source})
+    done, (report,) = checked("crash")
+    assert isinstance(done.exception, PluginError)
+    (found,) = report["checks"]
+    how = {"exits": "ends the process with code 0", "aborts": "crashes the process with SIGABRT"}[name]
+    assert found["name"] == "loads"
+    assert found["detail"] == f"loss 'crash' of kdbroken-crash 1.0 {how} when imported"
+    (remembered,) = [s for s in plugin_status.glance(plugin_status.listed("loss")) if s.name == "crash"]
+    assert (remembered.status, remembered.error) == ("broken", f"{how} when imported")
+    (tried,) = plugin_status.check([registry.find("loss", "crash")])
+    assert (tried.status, tried.error) == ("broken", f"{how} when imported")
+
+
+def test_a_crash_in_the_middle_of_a_check_is_a_finding(here: Path) -> None:
+    source = OFF.replace("        target, valid", "        import os; os._exit(0)\n        target, valid")
+    distribution(here, "thirdparty-off", {"losses": {"off": "thirdparty_off:Thing"}}, {"thirdparty_off.py": source})
+    done, (report,) = checked("off")
+    assert isinstance(done.exception, PluginError)
+    assert [check["name"] for check in report["checks"]] == ["survives"]
+    assert "loss 'off' of thirdparty-off 1.0 ends the process with code 0 while" in report["checks"][0]["detail"]
 
 
 def test_check_passes_over_what_needs_weights_but_not_when_it_is_alone(here: Path) -> None:

@@ -131,7 +131,7 @@ def test_a_run_learns_from_what_the_authors_read_out() -> None:
     }
     views = {name: ModelView(model, batch, gradient=False) for name, model in teachers.items()}
     context = Context(
-        step=0, epoch=0, stage="s", progress=0.0, generator=torch.Generator(), batch=batch,
+        step=0, batch_number=0, epoch=0, stage="s", progress=0.0, generator=torch.Generator(), batch=batch,
         student=ModelView(Says(lambda image: image), batch, gradient=True), teachers=views,
     )
     assert context.target(views["near"])[0].unique().tolist() == [6.0]

@@ -112,6 +112,24 @@ def test_folders_keep_their_tree_and_names_do_not_clash(tmp_path: Path) -> None:
     assert all(one.png is not None and one.png.is_file() for one in done)
 
 
+@pytest.mark.parametrize("where", ["in", "in/depth", "in/sub"])
+def test_again_into_the_same_folder_takes_the_photographs_alone(tmp_path: Path, where: str) -> None:
+    for name in ("in/a.png", "in/sub/b.c.jpg"):
+        _picture(tmp_path / name)
+    (tmp_path / "in/._a.png").write_bytes(b"Mac OS X")
+    _picture(tmp_path / "in/.ipynb_checkpoints/a-checkpoint.png")
+    for _ in range(2):
+        done, skipped = predict(_Brightness(), [tmp_path / "in"], tmp_path / where, format="both")
+        assert sorted(one.name for one in done) == ["a", "sub/b.c"] and not skipped
+    assert read_some(tmp_path / "in", 9).shape[0] == 2
+
+
+def test_nothing_but_own_outputs_is_said(tmp_path: Path) -> None:
+    predict(_Brightness(), [_picture(tmp_path / "a.png")], tmp_path / "out")
+    with pytest.raises(DataError, match=r"no images but what kdcli itself wrote, such as '.*out/a\."):
+        predict(_Brightness(), [tmp_path / "out"], tmp_path / "again")
+
+
 def test_what_cannot_be_read_is_named_and_the_rest_is_done(tmp_path: Path) -> None:
     good = _picture(tmp_path / "in/a.png")
     (tmp_path / "in/b.png").write_bytes(good.read_bytes()[:60])

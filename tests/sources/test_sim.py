@@ -15,7 +15,8 @@ from kdcli.errors import DataError, KdcliError, SpecError
 from kdcli.sources.sim import ENDLESS, SimSource
 from kdcli.sources.sim.camera import clearance, view_rays
 from kdcli.sources.sim.hashing import Dice, pixel_noise, scene_keys
-from kdcli.sources.sim.primitives import Rays, blocked, nearest_hit
+from kdcli.sources.sim.primitives import blocked, nearest_hit
+from kdcli.sources.sim.rays import Rays
 from kdcli.sources.sim.render import WORLDS, render
 from kdcli.sources.sim.scene import BURIED, Geometry, Solids, View
 from kdcli.types import DepthKind

@@ -18,7 +18,8 @@ from kdcli.sources.sim.kinds import LOOSE_PARTS, Loose, Pieces, draw_sizes, loos
 from kdcli.sources.sim.lighting import _through_window
 from kdcli.sources.sim.placing import LOOSE
 from kdcli.sources.sim.posed import PROFILES, tilted_span, turned_span, turns
-from kdcli.sources.sim.primitives import Rays, nearest_hit
+from kdcli.sources.sim.primitives import nearest_hit
+from kdcli.sources.sim.rays import Rays
 from kdcli.sources.sim.scene import FACES, Lamps, Posed, Scene
 
 SIZE = (24, 32)

@@ -12,11 +12,14 @@ from typing import Any
 
 import pytest
 import torch
+from left_behind import draft_of_the_dead
 from study_text import Told
 
 from kdcli.errors import ConfigError, DataError, TrainingError
+from kdcli.locks import only_one
 from kdcli.study import Study
 from kdcli.study.cells import jobs
+from kdcli.study.report import write_reports
 from kdcli.study.run import run_study
 from kdcli.study.table import tabulate
 from kdcli.training.loop.train import StepLog
@@ -42,7 +45,7 @@ def test_each_run_is_made_once_and_the_teacher_measured_once(
     assert set(json.loads((folder / "results.json").read_text())) == {teacher}
     assert sum(note.startswith("measuring") for note in told.notes) == 1
     assert "[1/4] plain@4 seed 0 (and again@4 seed 0)" in told.notes
-    assert not list(out.rglob(".lock"))
+    assert not list(out.rglob(".kdcli.lock"))
     again = Told()
     outcome = run_study(tiny(), out, progress=again)
     assert (outcome.ran, outcome.kept) == (0, 4) and not again.notes
@@ -106,16 +109,21 @@ def test_it_goes_on_where_it_was_stopped(tiny: Resolve, finished: tuple[Path, To
     assert [row.arm for row in tabulate(study, out).rows] == ["plain", "again"]
     kept = (out / "cells/plain/n4/seed0/manifest.json").stat().st_mtime_ns
     # A kill would have left its locks, and what it was making.
-    (out / ".lock").write_text("999999999")
-    (out / "cells/mixed/n4/seed0/.lock").write_text("999999999")
-    (out / "cells/plain/n4/.seed1.abcd1234").mkdir(parents=True)
+    (out / ".kdcli.lock").write_text("")
+    (out / "cells/mixed/n4/seed0/.kdcli.lock").write_text("")
+    draft_of_the_dead(out / "cells/plain/n4/seed1").mkdir(parents=True)
+    mine = [out / "cells/plain/n4/.seed1.mine", out / "cells/mixed/n4/seed0/.git", out / "plot-mine.png"]
+    for path in mine:
+        path.write_text("precious")
     again = Told()
     outcome = run_study(study, out, progress=again)
     assert (outcome.ran, outcome.kept) == (1, 1)
     assert any(note.endswith("mixed@4 seed 0: going on") for note in again.notes)
     assert any("going on after step 1" in note for note in again.notes)
     assert (out / "cells/plain/n4/seed0/manifest.json").stat().st_mtime_ns == kept
-    assert not list(out.rglob(".seed1*")) and not list(out.rglob(".lock"))
+    assert not list(out.rglob("*.kdcli-*")) and not list(out.rglob(".kdcli.lock"))
+    write_reports(study, tabulate(study, out), out)
+    assert [path.read_text() for path in mine] == ["precious"] * 3
     whole, _ = finished
     assert per_image(out / "cells/mixed/n4/seed0", "abs_rel") == per_image(whole / "cells/mixed/n4/seed0", "abs_rel")
 
@@ -149,8 +157,7 @@ def test_what_cannot_work_is_refused_before_the_first_step(tiny: Resolve, tmp_pa
 
 
 def test_one_process_at_a_time(tiny: Resolve, tmp_path: Path) -> None:
-    (tmp_path / ".lock").write_text(str(os.getppid()))
-    with pytest.raises(ConfigError, match="is working on"):
+    with only_one(tmp_path), pytest.raises(ConfigError, match=f"process {os.getpid()} is working on"):
         run_study(tiny(only=["mixed"], seeds=[0]), tmp_path)
 
 

@@ -15,7 +15,7 @@ from kdcli.plugins.registry import names
 from kdcli.testing import ConformanceError, check_loss
 from kdcli.testing.losses import LossChecks
 from kdcli.testing.make import subject
-from kdcli.types import DepthKind, Needs
+from kdcli.types import ANY_KIND, DepthKind, Needs
 
 NONE = frozenset()
 
@@ -23,8 +23,8 @@ NONE = frozenset()
 class Good:
     """Mean squared difference of depth over the valid pixels."""
 
-    api_version = 1
-    needs = Needs()
+    api_version = 2
+    needs = Needs(kinds=ANY_KIND)
     value_at_equality = 0.0
     invariances = NONE
 
@@ -58,7 +58,7 @@ def test_an_object_and_options_do_as_well() -> None:
 class Features(Good, nn.Module):
     """An adapter from the student's feature to the teacher's, made once the shapes are known."""
 
-    needs = Needs(student_taps=("enc2",), teacher_taps=("enc1",))
+    needs = Needs(kinds=ANY_KIND, student_taps=("enc2",), teacher_taps=("enc1",))
     value_at_equality = float("nan")
 
     def __init__(self) -> None:
@@ -90,7 +90,7 @@ class Adversarial(Good, nn.Module):
         ]
         return {"input-gradient": (gradients[0] - gradients[1]).square().mean()}
 
-    def task_weight(self, ctx: Any) -> Tensor:
+    def pixel_weight(self, ctx: Any) -> Tensor:
         return torch.sigmoid(self.judge(ctx.student.out.depth)).detach()
 
     def inner_parameters(self) -> Any:
@@ -108,7 +108,7 @@ def test_losses_with_parameters_taps_and_input_gradients_conform() -> None:
 
 
 class Several(Good):
-    needs = Needs(teachers=(2, None), min_batch=4)
+    needs = Needs(kinds=ANY_KIND, teachers=(2, None), min_batch=4)
 
     def terms(self, ctx: Any) -> Mapping[str, Tensor]:
         depth = ctx.student.out.depth
@@ -157,7 +157,7 @@ class TeachesTheTeacher(Good):
 class UpdatesTheTeacher(Good):
     def value(self, depth: Tensor, target: Tensor, valid: Tensor, ctx: Any) -> Tensor:
         ctx.teacher.model.train()
-        ctx.teacher.call(ctx.batch.image)
+        ctx.teacher.model(ctx.batch.image)
         ctx.teacher.model.eval()
         return super().value(depth, target, valid, ctx)
 
@@ -239,7 +239,7 @@ class OnTheHost(Good):
 
 
 class AttachedWeight(Good):
-    def task_weight(self, ctx: Any) -> Tensor:
+    def pixel_weight(self, ctx: Any) -> Tensor:
         depth: Tensor = ctx.student.out.depth
         return depth
 

@@ -17,7 +17,7 @@ from kdcli.types import Batch
 class Good:
     """Blend each image with the next by a random share; the labels no longer hold."""
 
-    api_version = 1
+    api_version = 2
 
     def mix(self, batch: Batch, ctx: Any) -> Batch:
         share = torch.rand(len(batch), 1, 1, 1, generator=ctx.generator, device=batch.image.device)
@@ -47,7 +47,7 @@ class Faulty(Good):
 
 
 class NoMix:
-    api_version = 1
+    api_version = 2
 
 
 class Drops(Faulty):
@@ -135,7 +135,7 @@ def test_a_fault_is_named(faulty: Any, check: str) -> None:
 class Learns(torch.nn.Module):
     """Darkens images by a share that it learns from the student's depth on them."""
 
-    api_version = 1
+    api_version = 2
 
     def __init__(self) -> None:
         super().__init__()

@@ -18,7 +18,7 @@ SIZES = ((32, 48), (48, 64))
 
 
 class Good(ToyDepth):
-    api_version = 1
+    api_version = 2
 
 
 @plugin
@@ -43,7 +43,7 @@ def test_the_teacher_of_ground_truth_conforms() -> None:
 
 
 class Plain:
-    api_version = 1
+    api_version = 2
     depth_kind, depth_range, taps = DepthKind.METRIC, (0.1, 1.0), {}  # type: ignore[var-annotated]
 
 

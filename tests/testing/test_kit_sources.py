@@ -21,7 +21,7 @@ from kdcli.types import Batch, DepthKind, Finding, Sample
 class Good:
     """Three small labelled items."""
 
-    api_version = 1
+    api_version = 2
     name = "good"
     depth_kind: DepthKind | None = DepthKind.METRIC
 
@@ -166,7 +166,7 @@ def test_a_fault_of_a_source_is_named(faulty: Any, check: str) -> None:
 class StateExporter:
     """Writes the numbers of a toy and reads them into another."""
 
-    api_version = 1
+    api_version = 2
     suffix = ".toy"
 
     def export(self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool,

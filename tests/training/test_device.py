@@ -23,6 +23,7 @@ from kdcli.plugins import registry
 from kdcli.training.batches.augment import augment
 from kdcli.training.batches.feed import resize_batch
 from kdcli.training.step.mixing import MixStep, apply
+from kdcli.training.step.parts import LossPart
 from kdcli.training.step.task import DistillTask
 from kdcli.transform import BatchNormProbe, TransformMixer, TransformNetwork
 from kdcli.types import Batch, DepthKind
@@ -91,7 +92,7 @@ def test_the_step_follows_the_batch(gpu: None, mixer: str) -> None:
     stage = StageConfig(name="s", steps=1, task_loss="l1", batch_size=4, jitter=0.2)
     student = on_gpu("mobilenet,width=0.35,head=bins")
     teacher = on_gpu("mobilenet,width=0.35").eval()
-    losses = {name: (1.0, registry.build("loss", name)) for name in LOSSES}
+    losses = [LossPart(name=name, loss=registry.build("loss", name)) for name in LOSSES]
     mixers: list[Any] = [registry.build("mixer", mixer), TransformMixer(transform_on_gpu())]
     task = DistillTask(
         stage, student, {"t": teacher}, losses, mixers, registry.build("loss", "l1"), seed=0, device=CUDA

@@ -18,10 +18,12 @@ from kdcli.protocols import API_VERSION
 from kdcli.training.loop.train import StepLog
 from kdcli.training.run.checks import check_parts
 from kdcli.training.run.job import distill, resumable
+from kdcli.training.run.preflight import preflight
 from kdcli.training.run.progress import Silent
 from kdcli.training.run.workshop import Workshop
+from kdcli.training.step.parts import LossPart
 from kdcli.training.step.task import DistillTask
-from kdcli.types import Batch, Needs
+from kdcli.types import ANY_KIND, Batch, Needs
 from kdcli.weights import load_state
 
 CPU = torch.device("cpu")
@@ -31,7 +33,7 @@ class Critic(nn.Module):
     """A loss whose inner loss looks at the very graph that the main loss goes back through."""
 
     api_version: ClassVar[int] = API_VERSION
-    needs = Needs()
+    needs = Needs(kinds=ANY_KIND)
     value_at_equality = 0.0
     invariances: frozenset[str] = frozenset()
 
@@ -54,7 +56,8 @@ def wired(config: RunConfig, losses: dict[str, Any] | None = None) -> tuple[Dist
     student, _ = shop.student()
     task = shop.task(config.main, student, None)
     if losses is not None:
-        task = DistillTask(config.main, student, shop.teachers(config.main), losses, [], None, seed=1, device=CPU)
+        parts = [LossPart(name=name, weight=weight, loss=loss) for name, (weight, loss) in losses.items()]
+        task = DistillTask(config.main, student, shop.teachers(config.main), parts, [], None, seed=1, device=CPU)
     batch = next(shop.feed(config.main).batches(0, 1))
     task.build(batch)
     task.student.train()
@@ -161,10 +164,10 @@ def test_a_teacher_without_a_gradient_is_refused(
     shop = Workshop(config=dfad(tiny, teacher_file), device=CPU)
     student, _ = shop.student()
     (teacher,) = shop.teachers(shop.config.main).values()
-    shop.preflight(student)
+    preflight(shop, student)
     monkeypatch.setattr(teacher, "differentiable", False, raising=False)
     with pytest.raises(ConfigError) as caught:
-        shop.preflight(student)
+        preflight(shop, student)
     message = str(caught.value)
     assert "mixer 'dfad,latent=8,width=4,every=2' needs a gradient" in message and "\n" not in message
     config = tiny(teachers=(f"run:{teacher_file}",))
@@ -172,4 +175,5 @@ def test_a_teacher_without_a_gradient_is_refused(
     critic = Critic()
     critic.needs = replace(critic.needs, input_gradient="teacher")
     with pytest.raises(ConfigError, match="loss 'critic' needs a gradient"):
-        check_parts(config.main, task.student, {"t": teacher}, {"critic": (1.0, critic)}, None)
+        part, source = LossPart(name="critic", loss=critic), shop.source(config.main.data)
+        check_parts(config.main, task.student, {"t": teacher}, [part], None, source)

@@ -137,7 +137,7 @@ def test_data_free_with_twin_writes_everything(tiny: Resolve, tmp_path: Path, te
         "student.onnx",
     ):
         assert (run / name).stat().st_size > 0, name
-    assert not (run / "checkpoints").exists() and not (run / ".lock").exists()
+    assert not (run / "checkpoints").exists() and not (run / ".kdcli.lock").exists()
     assert set(result.eval) == {"teacher", "student", "twin"}
     assert set(result.eval["student"]["paired"]) == {"teacher", "twin"}
     document = json.loads(json.dumps(result.document()))
@@ -209,16 +209,6 @@ def test_refusals_come_before_anything_is_written(tiny: Resolve, tmp_path: Path,
     assert [path.name for path in out.iterdir()] == ["mine.txt"]
 
 
-def test_a_run_is_locked_while_it_is_worked_on(tiny: Resolve, tmp_path: Path) -> None:
-    run = RunFolder.create(tmp_path / "run", tiny(), {})
-    (run.path / ".lock").write_text(str(os.getppid()))
-    with pytest.raises(ConfigError, match="is working on"), run.locked():
-        pass
-    (run.path / ".lock").write_text("999999999")
-    with run.locked():
-        assert (run.path / ".lock").read_text() == str(os.getpid())
-
-
 def test_a_broken_checkpoint_is_one_clear_error(tmp_path: Path) -> None:
     path = tmp_path / "state.pt"
     with pytest.raises(WeightsError, match="no checkpoint"):
@@ -251,6 +241,7 @@ def test_run_paths_do_not_collide(tiny: Resolve, tmp_path: Path, monkeypatch: py
 def test_a_metrics_line_cut_short_is_left_out(tiny: Resolve, tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path / "run", tiny(), {})
     log = StepLog(
+        notes={},
         variant="student",
         stage="train",
         step=1,

@@ -50,7 +50,7 @@ def test_the_students_losses_reach_the_transformation_only_when_asked(through: b
     teacher = next(iter(shop.teachers(stage).values()))
     before = {name: value.clone() for name, value in teacher.state_dict().items()}
     context = task.context(batch, 0, 1)
-    loss = sum(part for _, loss in task.losses.values() for part in loss.terms(context).values())
+    loss = sum(part for used in task.losses for part in used.loss.terms(context).values())
     assert isinstance(loss, torch.Tensor)
     loss.backward()  # type: ignore[no-untyped-call]
     reached = [p for p in joint.network.parameters() if p.grad is not None and bool(p.grad.abs().sum() > 0)]

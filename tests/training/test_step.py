@@ -16,8 +16,9 @@ from kdcli.training.loop.optim import optimizer_of
 from kdcli.training.run import checks
 from kdcli.training.run.workshop import Workshop
 from kdcli.training.step.context import ModelView
+from kdcli.training.step.parts import LossPart
 from kdcli.training.step.task import DistillTask
-from kdcli.types import Batch, DepthKind, Needs, Prediction
+from kdcli.types import ANY_KIND, Batch, DepthKind, Needs, Prediction
 
 CPU = torch.device("cpu")
 
@@ -32,7 +33,7 @@ class OwnParameters(nn.Module):
 
     def __init__(self, needs: Needs | None = None) -> None:
         super().__init__()
-        self.needs = needs or Needs(student_taps=("pre_head",))
+        self.needs = needs or Needs(kinds=ANY_KIND, student_taps=("pre_head",))
         self.scale = nn.Parameter(torch.ones(()))
         self.critic = nn.Linear(1, 1)
 
@@ -42,7 +43,7 @@ class OwnParameters(nn.Module):
         feature = ctx.student.feat("pre_head").mean()
         return {"fit": (self.scale * ctx.student.out.depth - target).abs().mean() + 0 * feature, "extra": self.scale**2}
 
-    def task_weight(self, ctx: Any) -> Tensor:
+    def pixel_weight(self, ctx: Any) -> Tensor:
         return (ctx.student.out.depth.detach() > 0).float() * 0.5
 
     def inner_parameters(self) -> list[nn.Parameter]:
@@ -58,7 +59,8 @@ def build(config: RunConfig, losses: dict[str, tuple[float, Any]] | None = None)
     stage = config.main
     task = shop.task(stage, student, None)
     if losses is not None:
-        task = DistillTask(stage, student, shop.teachers(stage), losses, [], task.task_loss, seed=1, device=CPU)
+        parts = [LossPart(name=name, weight=weight, loss=loss) for name, (weight, loss) in losses.items()]
+        task = DistillTask(stage, student, shop.teachers(stage), parts, [], task.task_loss, seed=1, device=CPU)
     batch = next(shop.feed(stage).batches(0, 1))
     task.build(batch)
     return task, batch, shop
@@ -92,7 +94,7 @@ def test_own_parameters_join_and_inner_ones_go_first(tiny: Callable[..., RunConf
     expected = result.terms["task"] + 2 * (result.terms["own.fit"] + result.terms["own.extra"])
     assert float(result.loss.detach()) == pytest.approx(float(expected), rel=1e-6)
     result.loss.backward()
-    assert loss.scale.grad is not None and task.states["own"] == {"seen": 1}
+    assert loss.scale.grad is not None and dict(task.states["own"]) == {"seen": 1}
     assert any(name.endswith("scale") for name in task.state_dict())
 
 
@@ -143,21 +145,27 @@ def test_holes_do_not_bleed_when_resized() -> None:
 @pytest.mark.parametrize(
     ("needs", "message"),
     [
-        (Needs(teachers=(2, None)), "needs 2 to any number of teachers"),
+        (Needs(kinds=ANY_KIND, teachers=(2, None)), "needs 2 to any number of teachers"),
         (Needs(kinds=frozenset({DepthKind.AFFINE_DISPARITY})), "does not fit teacher"),
-        (Needs(min_batch=64), "batch of 64"),
-        (Needs(student_taps=("enc99",)), "tap 'enc99'"),
-        (Needs(ground_truth=True), "needs ground truth"),
+        (Needs(kinds=ANY_KIND, min_batch=64), "batch of 64"),
+        (Needs(kinds=ANY_KIND, student_taps=("enc99",)), "tap 'enc99'"),
+        (Needs(kinds=ANY_KIND, teacher_taps=("enc99",)), "tap 'enc99' of teacher 'ground-truth'"),
+        (Needs(kinds=ANY_KIND, student_taps=("input:nowhere",)), "tap 'input:nowhere'"),
+        (Needs(kinds=ANY_KIND, ground_truth=True), "needs depth, and 'sim:blocks,count=24' has none"),
+        (Needs(kinds=ANY_KIND, task_map=True), "asks for the task loss"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_the_first_step(
-    tiny: Callable[..., RunConfig], needs: Needs, message: str
+    tiny: Callable[..., RunConfig], needs: Needs, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tiny()
     shop = Workshop(config=config, device=CPU)
     student, _ = shop.student()
     with pytest.raises(ConfigError, match=message):
-        checks.check_parts(config.main, student, shop.teachers(config.main), {"own": (1.0, OwnParameters(needs))}, None)
+        part = LossPart(name="own", loss=OwnParameters(needs))
+        source = shop.source(config.main.data)
+        monkeypatch.setattr(source, "depth_kind", None)
+        checks.check_parts(config.main, student, shop.teachers(config.main), [part], None, source)
 
 
 def test_a_student_takes_on_its_teachers_kind_or_is_refused(

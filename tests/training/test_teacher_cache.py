@@ -36,6 +36,7 @@ from kdcli.training.run.workshop import Workshop
 from kdcli.training.single.cache_set import cache_set
 from kdcli.training.step.context import Context, ModelView
 from kdcli.training.step.mixing import MixStep
+from kdcli.training.step.parts import LossPart
 from kdcli.training.step.task import DistillTask
 from kdcli.types import Batch
 from kdcli.weights import load_state
@@ -114,7 +115,7 @@ def test_training_with_a_cache_is_training_with_the_teacher(
         assert (cache is not None) == cached
         if cache is not None:
             assert make(cache, stage, feed, lambda *_: None)["made"] == 12
-        losses = {"l1": (1.0, registry.build("loss", "l1")), "ssim": (1.0, registry.build("loss", "ssim"))}
+        losses = [LossPart(name=name, loss=registry.build("loss", name)) for name in ("l1", "ssim")]
         task = DistillTask(
             stage, student, teachers, losses, [], None, seed=1, device=CPU, cached=("toy",) if cached else ()
         )
@@ -268,7 +269,7 @@ def at_own_size(view: ModelView, context: Context) -> Tensor:
     """Return what a teacher says when it is asked."""
     plain = ModelView(view.model, context.batch, gradient=False)
     return Context(
-        step=0, epoch=0, stage="x", progress=0, generator=torch.Generator(), batch=context.batch,
+        step=0, batch_number=0, epoch=0, stage="x", progress=0, generator=torch.Generator(), batch=context.batch,
         student=context.student, teachers={"one": plain},
     ).target()[0]
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 WORLD_NAMES = ("rooms", "blocks", "interiors", "noise")
 DEFAULT_SIZE = (96, 128)
 ENDLESS = 2**31 - 1
+MOST_SCENES = 10**8
+"""Of a counted source: the order of an epoch is kept in memory. Without a count there is no epoch and no end."""
 _SMALLEST, _LARGEST = 8, 4096
 
 
@@ -32,7 +34,7 @@ class SimSource:
     the source, without it it is endless. Noise has neither depth nor instances.
     """
 
-    api_version: ClassVar[int] = 1
+    api_version: ClassVar[int] = 2
 
     def __init__(
         self, location: str | None = None, *, count: int | None = None, seed: int = 0, size: str | None = None
@@ -47,8 +49,8 @@ class SimSource:
         self.world = location
         self.name = f"sim:{location}"
         self.depth_kind = None if location == "noise" else DepthKind.METRIC
-        self.seed = _whole("seed", seed, lowest=None)
-        self.count = None if count is None else _whole("count", count, lowest=1)
+        self.seed = _whole("seed", seed)
+        self.count = None if count is None else _whole("count", count, lowest=1, highest=MOST_SCENES)
         self.size = DEFAULT_SIZE if size is None else _parse_size(size)
 
     def __len__(self) -> int:
@@ -99,7 +101,7 @@ class SimSource:
         return [Finding(level="info", message=message)]
 
 
-def _whole(key: str, value: int | str, lowest: int | None) -> int:
+def _whole(key: str, value: int | str, lowest: int | None = None, highest: int = 2**63 - 1) -> int:
     """Read a whole number; specs on the command line hold text."""
     try:
         number = int(value)
@@ -107,6 +109,8 @@ def _whole(key: str, value: int | str, lowest: int | None) -> int:
         raise SpecError(f"source 'sim': {key}={value} is not a whole number.") from None
     if lowest is not None and number < lowest:
         raise SpecError(f"source 'sim': {key}={value} is too small, write {lowest} or more.")
+    if abs(number) > highest:
+        raise SpecError(f"source 'sim': {key}={value} is too large, write {highest} or less, or leave it out.")
     return number
 
 

@@ -7,7 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from kdcli.sources.sim.hashing import pixel_noise
-from kdcli.sources.sim.primitives import Rays, nearest_hit
+from kdcli.sources.sim.primitives import nearest_hit
+from kdcli.sources.sim.rays import Rays
 from kdcli.sources.sim.scene import FACES, FLOOR, Geometry, Photo, View
 
 _LUMINANCE = (0.30, 0.59, 0.11)

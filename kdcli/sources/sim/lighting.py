@@ -10,7 +10,8 @@ from torch import Tensor
 from kdcli.sources.sim.camera import clearance
 from kdcli.sources.sim.hashing import Dice
 from kdcli.sources.sim.palette import colours
-from kdcli.sources.sim.primitives import Rays, blocked
+from kdcli.sources.sim.primitives import blocked
+from kdcli.sources.sim.rays import Rays
 from kdcli.sources.sim.scene import Decals, Geometry, Lamps, View
 
 _SHADOW_GAP = 0.012

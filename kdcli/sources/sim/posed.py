@@ -14,7 +14,7 @@ from torch import Tensor
 from kdcli.sources.sim.scene import Posed
 
 if TYPE_CHECKING:
-    from kdcli.sources.sim.primitives import Rays
+    from kdcli.sources.sim.rays import Rays
 
 _TINY = 1e-7
 

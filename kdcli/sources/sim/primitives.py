@@ -1,33 +1,19 @@
-"""Ray against solids: each type gives the interval of ray parameters inside it, one rule keeps the nearest.
-
-Rays start at one point a scene (the camera, or a lamp) and have directions of any length: N rays a scene. Directions
-are kept as three B x N planes, so that every step is a contiguous vector operation.
-"""
+"""Ray against solids: each type gives the interval of ray parameters inside it, one rule keeps the nearest."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from kdcli.sources.sim.posed import tilted_span, turned_span
+from kdcli.sources.sim.rays import Rays
 from kdcli.sources.sim.scene import Geometry, Posed, Solids
 
 _CHUNK = {"cpu": 1 << 17}
 _CHUNK_ELSEWHERE = 1 << 25
 _TINY = 1e-7
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rays:
-    """origin_B3, and directions as x, y, z planes of B x N."""
-
-    origin_B3: Tensor
-    x_BN: Tensor
-    y_BN: Tensor
-    z_BN: Tensor
 
 
 def inverse(value: Tensor) -> Tensor:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from kdcli.sources.sim.primitives import Rays, blocked
+from kdcli.sources.sim.primitives import blocked
+from kdcli.sources.sim.rays import Rays
 from kdcli.sources.sim.scene import FACES, Decals, Geometry, Lighting, Scene, gather_rows
 
 _BOX, _ELLIPSOID, _CYLINDER, _SHELL = 0.0, 1.0, 2.0, 3.0

@@ -16,8 +16,11 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from kdcli.errors import DataError
+from kdcli import interrupts
+from kdcli.errors import DataError, KdcliError
+from kdcli.plugins.blame import blame, owner_of
 from kdcli.protocols import Source
+from kdcli.training.batches.trouble import Trouble, delivered, first_trouble
 from kdcli.training.seeds import seed_of
 from kdcli.types import Batch, Sample
 
@@ -80,11 +83,11 @@ class Feed:
             _Sized(self.source, self.size, None if self._taught is None else self._taught.reader),
             batch_sampler=[list(indices) for indices in chosen],
             num_workers=self._workers,
-            collate_fn=collate,
+            collate_fn=_collate,
             worker_init_fn=_leave_signals,
             pin_memory=self.device.type == "cuda",
         )
-        for indices, batch in zip(chosen, loader, strict=True):
+        for indices, batch in zip(chosen, delivered(loader, self.source), strict=True):
             whole = batch if self._taught is None else self._taught.complete(batch, indices, self.source)
             yield whole.to(self.device)
 
@@ -92,7 +95,8 @@ class Feed:
         """Return images of a source that renders, on the device."""
         if self.cache is not None and len(self.source) < ENDLESS:
             return self.cache.batch(self.source, list(indices), self.size, self.device)
-        batch: Batch = self.source.batch(list(indices), self.size, self.device)  # type: ignore[attr-defined]
+        with blame(self.source, "batch"):
+            batch: Batch = self.source.batch(list(indices), self.size, self.device)  # type: ignore[attr-defined]
         return batch
 
     def _permutation(self, epoch: int) -> list[int]:
@@ -118,7 +122,8 @@ class RenderCache:
         missing = [i for i in dict.fromkeys(indices) if i not in kept]
         fresh: dict[int, tuple[str, dict[str, Tensor]]] = {}
         if missing:
-            rendered: Batch = source.batch(missing, size, device)  # type: ignore[attr-defined]
+            with blame(source, "batch"):
+                rendered: Batch = source.batch(missing, size, device)  # type: ignore[attr-defined]
             packed = _pack(rendered)
             for position, index in enumerate(missing):
                 fresh[index] = (rendered.ids[position], {name: value[position] for name, value in packed.items()})
@@ -131,8 +136,8 @@ class RenderCache:
 
 
 def _leave_signals(worker: int) -> None:
-    """Let the main process answer Ctrl-C and SIGTERM, which may reach the whole group; workers end when it does."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    """Let the main process answer signals, which may reach the whole group; workers end when it does."""
+    for number in interrupts.requests():
         signal.signal(number, signal.SIG_IGN)
 
 
@@ -157,6 +162,11 @@ def resize_batch(batch: Batch, size: tuple[int, int]) -> Batch:
         instances=None if instances is None else _nearest(instances[:, None], size)[:, 0],  # type: ignore[index]
         intrinsics=None if batch.intrinsics is None else batch.intrinsics * scale,
     )
+
+
+def _collate(samples: Sequence[Batch | Trouble]) -> Batch | Trouble:
+    """Join the items of a batch, or pass on the first error among them."""
+    return first_trouble(samples) or collate(samples)  # type: ignore[arg-type]
 
 
 def collate(samples: Sequence[Batch]) -> Batch:
@@ -208,19 +218,24 @@ def as_batch(sample: Sample) -> Batch:
     )
 
 
-class _Sized(Dataset[Batch]):
+class _Sized(Dataset[Batch | Trouble]):
     """A source's items as batches of one at the training size, for worker processes."""
 
     def __init__(self, source: Source, size: tuple[int, int], reader: Callable[[Sample], Tensor] | None = None) -> None:
         self._source, self._size, self._reader = source, size, reader
+        self._owner = owner_of(source)  # a process that is not forked has another source, made from this one's parts
 
     def __len__(self) -> int:
         return len(self._source)
 
-    def __getitem__(self, index: int) -> Batch:
-        sample = self._source[index]
-        batch = resize_batch(as_batch(sample), self._size)
-        return batch if self._reader is None else replace(batch, taught=self._reader(sample)[None])
+    def __getitem__(self, index: int) -> Batch | Trouble:
+        try:
+            with blame(self._owner, f"item {index}"):
+                sample = self._source[index]
+                batch = resize_batch(as_batch(sample), self._size)
+            return batch if self._reader is None else replace(batch, taught=self._reader(sample)[None])
+        except KdcliError as error:
+            return Trouble(error)
 
 
 def _nearest(tensor: Tensor | None, size: tuple[int, int]) -> Tensor | None:

@@ -10,7 +10,9 @@ from typing import Any
 import torch
 
 from kdcli.cache import Store, key_of, open_store, room_for
-from kdcli.config import StageConfig
+from kdcli.config import StageConfig, teachers_of
+from kdcli.config.references import STAGE
+from kdcli.drafts import clean
 from kdcli.errors import ConfigError, DataError
 from kdcli.protocols import Source
 from kdcli.training.batches.feed import ENDLESS, Feed
@@ -25,9 +27,17 @@ SAMPLED = 8
 Told = Callable[[str, int, int], None]
 
 
-def cacheable(teachers: dict[str, Any]) -> dict[str, Any]:
-    """Return the teachers whose depth can be kept: those that answer from the image, not from the data beside it."""
-    return {spec: teacher for spec, teacher in teachers.items() if not hasattr(teacher, "from_batch")}
+def cacheable(stage: StageConfig, teachers: dict[str, Any]) -> dict[str, Any]:
+    """Return the teachers by name whose depth can be kept.
+
+    Those that answer from the image, not from the data beside it, and that are what they will be: not the results of
+    earlier stages of the same run.
+    """
+    specs = teachers_of(stage)
+    return {
+        name: teacher for name, teacher in teachers.items()
+        if not hasattr(teacher, "from_batch") and not specs.get(name, name).startswith(STAGE)
+    }
 
 
 def open_cache(stage: StageConfig, source: Source, teachers: dict[str, Any], device: torch.device) -> Taught | None:
@@ -36,7 +46,7 @@ def open_cache(stage: StageConfig, source: Source, teachers: dict[str, Any], dev
     Raises:
         ConfigError: an endless source, a folder that does not fit, or a disk without room. DataError: a damaged folder.
     """
-    kept = cacheable(teachers) if stage.teacher_cache != "none" else {}
+    kept = cacheable(stage, teachers) if stage.teacher_cache != "none" else {}
     if not kept:
         return None
     if len(source) >= ENDLESS:
@@ -44,13 +54,14 @@ def open_cache(stage: StageConfig, source: Source, teachers: dict[str, Any], dev
             f"teacher_cache={stage.teacher_cache} of stage '{stage.name}' never meets an image of '{stage.data}' "
             "again: it is endless; write count=N in its spec, or teacher_cache=none"
         )
+    specs = teachers_of(stage)
     stores = tuple(
         open_store(
             stage.teacher_cache,
-            key_of(spec, teacher, stage.size, flip=stage.teacher_flip, storage=stage.teacher_storage),
+            key_of(specs.get(name, name), teacher, stage.size, flip=stage.teacher_flip, storage=stage.teacher_storage),
             source=source.name, alone=len(kept) == 1,
         )
-        for spec, teacher in kept.items()
+        for name, teacher in kept.items()
     )
     for store in stores:
         _require_images(store, source)
@@ -84,6 +95,9 @@ def make(cache: Taught, stage: StageConfig, feed: Feed, told: Told, *, everythin
     if not everything and not all(store.writable for store in stores):
         chosen = []  # maps of somebody else are read, and checked, as they are needed
     if chosen:
+        for store in stores:
+            if store.writable and store.path.is_dir():
+                clean(store.path)
         _note(cache, stage, rows)  # before the first map, so that an interrupted folder is known for what it is
     try:
         for indices, batch in zip(chosen, feed.batches_of(chosen), strict=True):

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from kdcli.documents import Each, misfit
 from kdcli.errors import WeightsError
 from kdcli.files import atomic
 from kdcli.training.loop.optim import Averaged
 from kdcli.training.step.task import DistillTask
 
-FORMAT = 1
+FORMAT = 2
+_ANEW = "delete it to start that stage anew"
+STATE = {
+    "variant": str, "stage": str, "step": int, "student": Each(Any), "plugins": Each(Any), "plugin_states": Each(Any),
+    "inner": Each(Any), "optimizer": {"state": Each(Any), "param_groups": [Each(Any)]},
+    "average": ({"state": Each(Any), "steps": int}, None),
+}
+"""Shape of the state of a stage under way."""
 
 
 def save(
@@ -29,51 +38,86 @@ def save(
 ) -> None:
     """Write the state after ``step`` updates of a stage."""
     state: dict[str, Any] = {
-        "format": FORMAT,
         "variant": variant,
         "stage": stage,
         "step": step,
         "student": task.student.state_dict(),
         "plugins": task.plugins.state_dict(),
-        "plugin_states": task.states,
+        "plugin_states": task.kept_states(),
         "inner": task.inner_state(),
         "optimizer": optimizer.state_dict(),
         "average": None if average is None else {"state": average.state, "steps": average.steps},
     }
+    write(path, state)
+
+
+def write(path: Path, state: dict[str, Any]) -> None:
+    """Write a state; a crash leaves the one before."""
     with atomic(path) as temporary:
         # By way of memory: torch's own writer aborts the process when the disk is full.
         content = io.BytesIO()
-        torch.save(state, content)
+        torch.save({"format": FORMAT, **state}, content)
         temporary.write_bytes(content.getbuffer())
 
 
-def read(path: Path) -> dict[str, Any]:
+def read(path: Path, shape: Any = STATE) -> dict[str, Any]:
     """Read a state; tensors on the CPU, no code is run.
 
     Raises:
         WeightsError: missing, broken or of another format.
     """
     try:
+        _check_archive(path)
         state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(f"there is no checkpoint at '{path}'; start the run anew without --resume") from None
     except Exception as error:  # torch tells of damage by UnpicklingError, RuntimeError, EOFError, struct.error ...
-        raise WeightsError(
-            f"checkpoint '{path}' is broken ({type(error).__name__}); delete it to start that stage anew"
-        ) from None
+        raise WeightsError(f"checkpoint '{path}' is broken ({type(error).__name__}); {_ANEW}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise WeightsError(f"checkpoint '{path}' is not of format {FORMAT}; it was written by another version of kdcli")
-    return state
+    if wrong := misfit(state, shape) or ("" if state.get("step", 0) >= 0 else "step is negative"):
+        raise WeightsError(f"checkpoint '{path}' is broken: {wrong}; {_ANEW}")
+    return {**state, "file": str(path)}
+
+
+def _check_archive(path: Path) -> None:
+    """Check that an archive is as torch writes it and that its bytes are those that were written: torch does neither.
+
+    Raises:
+        ValueError: it is not.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        packed = any(member.compress_type != zipfile.ZIP_STORED for member in members)
+        if packed or sum(member.file_size for member in members) > path.stat().st_size:
+            raise ValueError("not what torch.save writes")
+        if archive.testzip() is not None:
+            raise ValueError("a member has changed")
 
 
 def restore(
     state: dict[str, Any], task: DistillTask, optimizer: torch.optim.Optimizer, average: Averaged | None
 ) -> int:
-    """Put a state back into its parts and return the number of updates done."""
+    """Put a state back into its parts and return the number of updates done.
+
+    Raises:
+        WeightsError: it is of other parts than these.
+    """
+    try:
+        return _restore(state, task, optimizer, average)
+    except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+        why = " ".join(str(error).split())[:160]
+        raise WeightsError(
+            f"checkpoint '{state.get('file', '')}' does not fit this run ({type(error).__name__}: {why}); {_ANEW}"
+        ) from None
+
+
+def _restore(
+    state: dict[str, Any], task: DistillTask, optimizer: torch.optim.Optimizer, average: Averaged | None
+) -> int:
     task.student.load_state_dict(state["student"])
     task.plugins.load_state_dict(state["plugins"])
-    for name, kept in state["plugin_states"].items():
-        task.states[name] = kept
+    task.load_states(state["plugin_states"])
     task.load_inner_state(state["inner"])
     optimizer.load_state_dict(state["optimizer"])
     if average is not None and state["average"] is not None:

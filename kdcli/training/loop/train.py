@@ -15,7 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kdcli import interrupts
 from kdcli.config import StageConfig
+from kdcli.config.sizes import check_steps
 from kdcli.errors import TrainingError
 from kdcli.training.batches.augment import augment_step
 from kdcli.training.batches.feed import Feed
@@ -25,7 +27,7 @@ from kdcli.training.step.task import DistillTask
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or SIGTERM arrived; the state was saved after the step that was under way."""
+    """Ctrl-C, SIGTERM or SIGHUP arrived; the state was saved after the step that was under way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,8 @@ class StepLog:
     total: int
     loss: float
     terms: dict[str, float]
+    notes: dict[str, float]
+    """What plugins told beside their terms."""
     lr: float
     grad_norm: float
     images_per_second: float
@@ -47,11 +51,17 @@ Report = Callable[[StepLog], None]
 
 
 def total_steps(stage: StageConfig, feed: Feed) -> int:
-    """Return the number of updates of a stage; an epoch shows every image about once."""
+    """Return the number of updates of a stage; an epoch shows every image about once.
+
+    Raises:
+        ConfigError: more than any run does.
+    """
     if stage.steps is not None:
         return stage.steps
     assert stage.epochs is not None
-    return max(stage.epochs * feed.steps_per_epoch // stage.accumulate, 1)
+    steps = max(stage.epochs * feed.steps_per_epoch // stage.accumulate, 1)
+    check_steps(steps, f"epochs={stage.epochs} of stage '{stage.name}'")
+    return steps
 
 
 def train(
@@ -79,9 +89,9 @@ def train(
     start = checkpoint.restore(resume, task, optimizer, average) if resume else 0
     generator = torch.Generator(device=device)
     watch = _Watch(stage)
-    task.student.train()
+    task.begin_training()
     batches = feed.batches(start * stage.accumulate, total * stage.accumulate)
-    begin, seen = time.perf_counter(), 0
+    begin, seen, learned = time.perf_counter(), 0, start > 0
 
     def save(step: int) -> None:
         checkpoint.save(
@@ -99,7 +109,9 @@ def train(
                 batch = next(batches)
                 batch = augment_step(batch, stage, generator, seed=seed, step=number)
                 result = task(batch, number, total * stage.accumulate, number // feed.steps_per_epoch)
-                (result.loss / stage.accumulate).backward()
+                if result.loss.requires_grad:  # a batch without labels may have nothing to teach
+                    (result.loss / stage.accumulate).backward()
+                    learned = True
                 watch.see(batch.ids, result.sound, result.loss)
                 seen += len(batch)
             norm = torch.nn.utils.clip_grad_norm_(list(task.trained_parameters()), stage.clip or float("inf"))
@@ -109,6 +121,7 @@ def train(
             if told or saved or device.type == "cpu":
                 watch.check(done)
             optimizer.step()
+            task.after_step()
             if average is not None:
                 average.update(task.student)
             if told:
@@ -121,6 +134,7 @@ def train(
                         total=total,
                         loss=float(result.loss.detach()),
                         terms={name: float(value) for name, value in result.terms.items()},
+                        notes={name: float(value) for name, value in result.notes.items()},
                         lr=lr,
                         grad_norm=float(norm),
                         images_per_second=speed,
@@ -130,6 +144,12 @@ def train(
                 save(done)
             if asked.is_set():
                 raise Interrupted
+    task.end_training()
+    if not learned:
+        raise TrainingError(
+            f"stage '{stage.name}' learned nothing in {total} steps: no batch of '{stage.data}' had anything to teach; "
+            f"see: kdcli data check '{stage.data}'"
+        )
     return checkpoint.student_state(task.student, average)
 
 
@@ -158,18 +178,19 @@ class _Watch:
 
 @contextmanager
 def stop_requests() -> Iterator[threading.Event]:
-    """Turn Ctrl-C and SIGTERM into a flag that the loop reads between steps; a second Ctrl-C stops at once."""
+    """Turn Ctrl-C, SIGTERM and SIGHUP into a flag that the loop reads between steps; a second Ctrl-C stops at once."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
 
     def ask(number: int, frame: FrameType | None) -> None:
+        interrupts.note(number)
         if asked.is_set():
             raise KeyboardInterrupt
         asked.set()
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, ask) for number in interrupts.requests()}
     try:
         yield asked
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,8 @@ import torch
 
 from kdcli.errors import ConfigError, DataError
 from kdcli.evals.intervals import interval
+from kdcli.evals.metrics import NAMES
+from kdcli.evals.written import read_per_image
 from kdcli.files import atomic
 from kdcli.training.run.folder import RunFolder
 
@@ -39,7 +40,7 @@ def compare_runs(paths: Sequence[Path]) -> list[dict[str, Any]]:
             {
                 "run": str(path),
                 "recipe": manifest["recipe"],
-                "student": manifest["student"],
+                "student": manifest.get("student", ""),
                 "protocol": f"{result['protocol']['name']} ({result['protocol']['hash']})",
                 "metrics": result["metrics"],
                 "delta1_against_first": _difference(images, first) if rows else "",
@@ -65,7 +66,9 @@ def plot_runs(paths: Sequence[Path], out: Path) -> None:
         rows = [row for row in run.metrics() if row["variant"] == "student"]
         losses.plot([row["step"] for row in rows], [row["loss"] for row in rows], label=path.name)
         result = run.manifest()["eval"]["student"]
-        value, bounds = result["metrics"]["delta1"], result["ci95"]["delta1"]
+        value, bounds = result["metrics"].get("delta1"), result["ci95"].get("delta1", ())
+        if value is None or len(bounds) != 2:
+            continue  # nothing was measured
         low, high = (value if bound is None else bound for bound in bounds)
         scores.errorbar([i], [value], yerr=[[value - low], [high - value]], fmt="o", capsize=4)
     losses.set(xlabel="step", ylabel="loss", title="training loss of the student")
@@ -76,11 +79,9 @@ def plot_runs(paths: Sequence[Path], out: Path) -> None:
 
 
 def _delta1(path: Path, protocol: str) -> dict[str, float]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.DictReader(stream))
-    return {
-        f"{protocol}/{r['image']}": float(r["delta1"]) for r in rows if r["model"] == "student" and not r["skipped"]
-    }
+    column = 1 + NAMES.index("delta1")
+    rows = read_per_image(path, "student", "measure the run again with kdcli eval, or leave it out")
+    return {f"{protocol}/{image}": values[column] for image, values in rows.items()}
 
 
 def _difference(images: dict[str, float], first: dict[str, float]) -> str:

@@ -10,14 +10,17 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from kdcli.cache import final_depth
 from kdcli.config import RunConfig, StageConfig
+from kdcli.config.references import origin_of
 from kdcli.training.batches.augment import augment_step
 from kdcli.training.batches.feed import Feed
 from kdcli.training.batches.taught import Taught
 from kdcli.training.batches.teacher_cache import left
 from kdcli.training.loop import train as loop
+from kdcli.training.run.preflight import preflight
 from kdcli.training.run.workshop import Workshop
 from kdcli.types import Batch
 
@@ -32,19 +35,23 @@ def measure(config: RunConfig, device: torch.device, repeats: int = 1) -> dict[s
     """
     shop = Workshop(config=config, device=device)
     student, spec = shop.student()
-    shop.preflight(student)
+    preflight(shop, student)
+    networks: dict[str | None, nn.Module] = {None: student}
     rows, terms = [], {}
     for stage in config.stages:
         if stage.train != "student":
             continue
         # What an earlier stage fits does not exist yet; it costs a small convolution network more.
         fitted = stage.transform == "fitted"
-        task = shop.task(_without_transform(stage) if fitted else stage, student, None)
+        origin = origin_of(config.stages, stage)
+        if origin not in networks:
+            networks[origin] = shop.network(stage)[0]
+        task = shop.task(_without_transform(stage) if fitted else stage, networks[origin], None)
         feed = shop.feed(stage)
         cache, asked = shop.taught(stage), 0.0
         batches = feed.batches(0, 1 + repeats)
         task.build(shop.first(stage))
-        task.student.train()
+        task.begin_training()
         generator = torch.Generator(device=device)
         times = []
         for step, batch in enumerate(batches):
@@ -53,12 +60,15 @@ def measure(config: RunConfig, device: torch.device, repeats: int = 1) -> dict[s
             begin = time.perf_counter()
             batch = augment_step(batch, stage, generator, seed=config.seed, step=step)
             result = task(batch, step, 1 + repeats)
-            result.loss.backward()
+            if result.loss.requires_grad:
+                result.loss.backward()
+            task.after_step()
             # Reading the terms waits for the device.
             terms = {name: round(float(value), 5) for name, value in result.terms.items()}
             if device.type == "cuda":
                 torch.cuda.synchronize(device)
             times.append(time.perf_counter() - begin)
+        task.end_training()
         seconds = statistics.median(times[1:])
         total = loop.total_steps(stage, feed)
         rows.append(

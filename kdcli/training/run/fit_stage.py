@@ -23,7 +23,8 @@ from kdcli.report.layer_plot import NEEDS, available, plot_layers
 from kdcli.report.transform_picture import before_and_after
 from kdcli.training.batches.augment import augment
 from kdcli.training.loop.train import total_steps
-from kdcli.training.run.workshop import Workshop, probe_options, provenance, transform_network
+from kdcli.training.run.provenance import teachers_behind
+from kdcli.training.run.workshop import Workshop, probe_options, transform_network
 from kdcli.training.seeds import seed_of
 from kdcli.training.step.mixing import MixStep, apply
 from kdcli.training.step.task import DistillTask
@@ -102,7 +103,7 @@ def fit_stage(
         network,
         files.network,
         {
-            "teachers": provenance(teachers), "data": stage.data, "seed": shop.config.seed,
+            "teachers": teachers_behind(shop, [stage]), "data": stage.data, "seed": shop.config.seed,
             "statistics": stage.statistics, "norm": stage.norm, **result.document(),
         },
     )
@@ -128,7 +129,7 @@ def keep_joint(shop: Workshop, stage: StageConfig, task: DistillTask, path: Path
     """Write the transformation network that a stage learned together with its student."""
     network = next(mixer.network for mixer in task.mixers if isinstance(mixer, JointTransform))
     facts = {
-        "teachers": provenance(shop.teachers(stage)), "data": stage.data, "seed": shop.config.seed,
+        "teachers": teachers_behind(shop, [stage]), "data": stage.data, "seed": shop.config.seed,
         "statistics": stage.statistics, "joint": True,
     }
     save(network, path, facts)

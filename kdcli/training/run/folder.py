@@ -8,6 +8,7 @@
     checkpoints/     state.pt of the stage under way
     transform.safetensors, student.safetensors, student.onnx
     transform-layers.png, transform-images.png
+    stages/          networks that earlier stages trained for later ones, as students' files
     twin/            the run without the method: student.safetensors
     eval/            results.json, per_image.csv
     report.html  picture.png  log.txt
@@ -17,21 +18,25 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import json
 import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from kdcli.config import RunConfig, dump, load
+from kdcli.documents import read_text
+from kdcli.drafts import clean, is_draft, whole_folder
 from kdcli.errors import ConfigError, DataError
-from kdcli.files import read_text, umask, write_json, write_text
+from kdcli.files import write_json, write_text
+from kdcli.locks import NAME as LOCK
+from kdcli.locks import only_one
 from kdcli.text import block
 from kdcli.training.loop.train import StepLog
+from kdcli.training.run import metrics
 from kdcli.training.run.environment import environment
+from kdcli.training.run.manifest import read_manifest
+from kdcli.training.run.results import RUN, file_of
 
 RUNS = Path("runs")
 
@@ -52,6 +57,10 @@ class RunFolder:
         """The finished twin."""
         return self.path / "twin" / "student.safetensors"
 
+    def stage(self, name: str) -> Path:
+        """What a stage came to that trained another network than the run's student."""
+        return self.path / "stages" / f"{name}.safetensors"
+
     @property
     def transform(self) -> Path:
         """The transformation network fitted by this run."""
@@ -69,23 +78,16 @@ class RunFolder:
         Raises:
             ConfigError: the folder already holds something.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            holds = "a run" if (path / "manifest.json").is_file() else "something else"
-            raise ConfigError(f"'{path}' already holds {holds}; use --resume '{path}' to go on, or another --out")
-        # Made beside it and renamed: whatever kills the process, a folder that is there is a run that can go on.
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        _refuse_taken(path)
         try:
-            write_text(draft / "config.toml", dump(config), names=True)
-            cls(draft).write_manifest(
-                {**environment(), "recipe": config.recipe, "seed": config.seed, **facts, "state": "running"}
-            )
-            draft.chmod(0o777 & ~umask())
-            if path.is_dir():
-                path.rmdir()  # it is empty; not every system renames over a folder
-            draft.replace(path)
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
+            # Made beside it and renamed: whatever kills the process, a folder that is there is a run that can go on.
+            with whole_folder(path) as draft:
+                write_text(draft / "config.toml", dump(config), names=True)
+                cls(draft).write_manifest(
+                    {**environment(), "recipe": config.recipe, "seed": config.seed, **facts, "state": "running"}
+                )
+        except FileExistsError:
+            _refuse_taken(path)  # by another process, in the meantime
             raise
         return cls(path)
 
@@ -100,26 +102,32 @@ class RunFolder:
             raise DataError(f"there is no run at '{path}' (no config.toml and manifest.json); see: kdcli runs list")
         return cls(path)
 
+    def text(self) -> str:
+        """Return the recipe that repeats the run.
+
+        Raises:
+            DataError: it cannot be read.
+        """
+        return read_text(self.path / "config.toml", _DAMAGED, names=True)
+
     def config(self) -> RunConfig:
-        """Read the resolved configuration back."""
-        text = read_text(self.path / "config.toml")
-        return load(str(self.manifest().get("recipe", "resumed")), text)
+        """Read the resolved configuration back.
+
+        Raises:
+            DataError: it cannot be read. ConfigError: it holds what no recipe does.
+        """
+        try:
+            return load(str(self.manifest()["recipe"]), self.text())
+        except ConfigError as error:
+            raise type(error)(f"'{self.path / 'config.toml'}' does not hold: {error}") from None
 
     def manifest(self) -> dict[str, Any]:
         """Read the manifest.
 
         Raises:
-            DataError: it does not parse.
+            DataError: it is damaged.
         """
-        try:
-            document: dict[str, Any] = json.loads((self.path / "manifest.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(
-                f"'{self.path / 'manifest.json'}' cannot be read ({type(error).__name__}); the run is damaged"
-            ) from None
-        if not isinstance(document, dict):
-            raise DataError(f"'{self.path / 'manifest.json'}' holds no table of facts; the run is damaged")
-        return document
+        return read_manifest(self.path / "manifest.json")
 
     def write_manifest(self, document: dict[str, Any]) -> None:
         """Write the manifest whole."""
@@ -131,42 +139,25 @@ class RunFolder:
 
     def log_step(self, log: StepLog) -> None:
         """Append one line to metrics.jsonl."""
-        row = {
-            "variant": log.variant,
-            "stage": log.stage,
-            "step": log.step,
-            "loss": log.loss,
-            **{f"term/{name}": value for name, value in log.terms.items()},
-            "lr": log.lr,
-            "grad_norm": log.grad_norm,
-            "images_per_second": round(log.images_per_second, 2),
-        }
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(row) + "\n")
+        metrics.append(self.path / "metrics.jsonl", log)
 
     def note(self, message: str) -> None:
         """Append a line to log.txt; controls in it are escaped."""
         stamp = datetime.datetime.now(datetime.UTC).strftime("%H:%M:%S")
-        with (self.path / "log.txt").open("a", encoding="utf-8") as stream:
+        with (self.path / "log.txt").open("a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(f"{stamp} {block(message)}\n")
 
     def metrics(self) -> list[dict[str, Any]]:
-        """Read metrics.jsonl; a last line cut short by a crash is left out."""
-        rows = []
-        path = self.path / "metrics.jsonl"
-        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-            with contextlib.suppress(ValueError):
-                rows.append(json.loads(line))
-        return rows
+        """Read metrics.jsonl; a last line cut short by a crash is left out.
+
+        Raises:
+            DataError: a line is no step.
+        """
+        return metrics.read(self.path / "metrics.jsonl")
 
     def forget_after(self, variant: str, stage: str, step: int) -> None:
         """Drop metric lines past a checkpoint, so that a resumed run logs each step once."""
-        kept = [
-            row
-            for row in self.metrics()
-            if not (row["variant"] == variant and row["stage"] == stage and row["step"] > step)
-        ]
-        write_text(self.path / "metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
+        metrics.forget_after(self.path / "metrics.jsonl", variant, stage, step)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -175,11 +166,17 @@ class RunFolder:
         Raises:
             ConfigError: another process works on this run.
         """
-        with only_one(self.path) as lock:
-            for left in self.path.rglob(".*"):  # what a killed process was writing
-                if left.is_file() and left != lock:
-                    left.unlink(missing_ok=True)
+        with only_one(self.path):
+            clean(self.path)
             yield
+
+    def drop_states(self, config: RunConfig) -> None:
+        """Remove the checkpoint and what stages kept for later ones: a finished run has no use for them."""
+        kept = [file_of(self.state.parent, variant, stage.name) for variant in (RUN, "twin") for stage in config.stages]
+        for path in (self.state, *kept):
+            path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.state.parent.rmdir()  # somebody else's files in it stay
 
     @contextlib.contextmanager
     def ending(self, told: Callable[[str], None]) -> Iterator[None]:
@@ -190,9 +187,7 @@ class RunFolder:
         try:
             yield
         except BaseException as error:
-            made = (self.student, self.transform, self.state, self.path / "metrics.jsonl")
-            if not any(path.exists() for path in made):
-                shutil.rmtree(self.path, ignore_errors=True)
+            if self._came_to_nothing():
                 raise
             stopped = isinstance(error, KeyboardInterrupt)
             why = {} if stopped else {"error": " ".join(str(error).split())[:500]}
@@ -202,24 +197,26 @@ class RunFolder:
                 told(f"what was done is kept; go on with: kdcli distill --resume {self.path}")
             raise
 
+    def _came_to_nothing(self) -> bool:
+        """Remove a run that holds no more than what it began with; whether it did. Other files keep it there."""
+        begun = {"config.toml", "manifest.json", "log.txt", LOCK}
+        if not all(path.name in begun or is_draft(path.name) for path in self.path.iterdir()):
+            return False
+        clean(self.path)
+        for name in ("manifest.json", "config.toml", "log.txt", LOCK):
+            (self.path / name).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+        return True
 
-@contextlib.contextmanager
-def only_one(folder: Path) -> Iterator[Path]:
-    """Keep a second process out of a folder by a lock file, which is yielded; that of one that died is taken over.
 
-    Raises:
-        ConfigError: another process works there.
-    """
-    lock = folder / ".lock"
-    with contextlib.suppress(OSError, ValueError):
-        owner = int(lock.read_text(encoding="ascii"))
-        if owner != os.getpid() and _alive(owner):
-            raise ConfigError(f"process {owner} is working on '{folder}'; wait for it or stop it")
-    write_text(lock, str(os.getpid()))
-    try:
-        yield lock
-    finally:
-        lock.unlink(missing_ok=True)
+_DAMAGED = "the run is damaged: start another, or put the file back"
+
+
+def _refuse_taken(path: Path) -> None:
+    if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
+        holds = "a run" if (path / "manifest.json").is_file() else "something else"
+        raise ConfigError(f"'{path}' already holds {holds}; use --resume '{path}' to go on, or another --out")
 
 
 def new_path(config: RunConfig) -> Path:
@@ -235,30 +232,26 @@ def new_path(config: RunConfig) -> Path:
 
 
 def list_runs(folder: Path) -> list[dict[str, Any]]:
-    """Return one row per run below a folder, newest first."""
-    rows = []
+    """Return one row per run below a folder, newest first; one that cannot be read has the state ``damaged``."""
+    rows: list[dict[str, Any]] = []
     for manifest in sorted(folder.glob("*/manifest.json"), reverse=True):
         run = RunFolder(manifest.parent)
-        with contextlib.suppress(DataError):
+        if is_draft(run.path.name):
+            continue
+        try:
             facts = run.manifest()
-            rows.append(
-                {
-                    "run": str(run.path),
-                    "state": facts.get("state"),
-                    "recipe": facts.get("recipe"),
-                    "student": facts.get("student"),
-                    "teacher": ", ".join(t["spec"] for t in facts.get("teachers", [])),
-                    "delta1": {name: row["metrics"]["delta1"] for name, row in facts.get("eval", {}).items()},
-                }
-            )
+        except DataError as error:
+            rows.append({"run": str(run.path), "state": "damaged", "error": str(error), "recipe": None,
+                         "student": None, "teacher": None, "delta1": {}})  # fmt: skip
+            continue
+        rows.append(
+            {
+                "run": str(run.path),
+                "state": facts.get("state"),
+                "recipe": facts.get("recipe"),
+                "student": facts.get("student"),
+                "teacher": ", ".join(t["spec"] for t in facts.get("teachers", [])),
+                "delta1": {name: row["metrics"].get("delta1") for name, row in facts.get("eval", {}).items()},
+            }
+        )
     return rows
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -1,4 +1,4 @@
-"""Build what a stage names: student, teachers, losses, mixers, feed."""
+"""Build what a stage names: its network, teachers, losses, mixers, feed."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from kdcli.config import RunConfig, StageConfig, check_views
+from kdcli.config import RunConfig, StageConfig, teachers_of
+from kdcli.config.references import STAGE, origin_of
 from kdcli.devices import autocast_dtype
-from kdcli.errors import ConfigError, DataError, PluginError
-from kdcli.evals import check as check_evaluation
+from kdcli.errors import ConfigError, PluginError
 from kdcli.models import load_teacher
 from kdcli.plugins import registry
 from kdcli.protocols import DepthModel, Loss, Mixer, Source
@@ -24,11 +24,13 @@ from kdcli.training.batches.feed import Feed, RenderCache
 from kdcli.training.batches.geometry import centre_crop
 from kdcli.training.batches.taught import Taught
 from kdcli.training.batches.teacher_cache import cacheable, open_cache
-from kdcli.training.run.checks import check_outputs, check_parts
+from kdcli.training.run.checks import check_parts
+from kdcli.training.run.loss_parts import loss_parts
+from kdcli.training.run.results import RUN, StageResults, frozen_copy
 from kdcli.training.seeds import seed_of, seeded
 from kdcli.training.step.mixing import build_mixers
 from kdcli.training.step.task import DistillTask
-from kdcli.transform import JointTransform, TransformNetwork, load_mixer, probe_for, statistics_for
+from kdcli.transform import JointTransform, TransformNetwork, load_mixer, statistics_for
 from kdcli.types import Batch, DepthKind
 
 UNBOUNDED = 1000.0
@@ -37,21 +39,41 @@ UNBOUNDED = 1000.0
 
 @dataclass(kw_only=True)
 class Workshop:
-    """What the stages of a run and its twin share: device, seed, teachers and rendered images."""
+    """What the stages of a run and its twin share: device, seed, teachers, results and rendered images."""
 
     config: RunConfig
     device: torch.device
     cache: RenderCache = field(default_factory=RenderCache)
+    variant: str = RUN
+    """Whose stages are at work: the run's or its twin's."""
+    results: StageResults = field(default_factory=StageResults)
     _teachers: dict[str, nn.Module] = field(default_factory=dict)
+    _expected: dict[str | None, nn.Module] = field(default_factory=dict)
     _sources: dict[str, Source] = field(default_factory=dict)
     _taught: dict[tuple[object, ...], Taught | None] = field(default_factory=dict)
 
     def teachers(self, stage: StageConfig) -> dict[str, nn.Module]:
-        """Return the stage's teachers by spec, each built once, frozen, in eval mode and on the device."""
-        for spec in stage.teachers:
-            if spec not in self._teachers:
-                self._teachers[spec] = _layout(load_teacher(spec).to(self.device))
-        return {spec: self._teachers[spec] for spec in stage.teachers}
+        """Return the stage's teachers by name, each built once, frozen, in eval mode and on the device.
+
+        What an earlier stage comes to is, before that is trained, its network as it begins.
+        """
+        return {name: self._teacher(spec) for name, spec in teachers_of(stage).items()}
+
+    def _teacher(self, spec: str) -> nn.Module:
+        if spec.startswith(STAGE):
+            name = spec.removeprefix(STAGE)
+            result = self.results.get(self.variant, name)
+            return self._expected_of(name) if result is None else result.model
+        if spec not in self._teachers:
+            self._teachers[spec] = _layout(load_teacher(spec).to(self.device))
+        return self._teachers[spec]
+
+    def _expected_of(self, name: str) -> nn.Module:
+        stage = next(stage for stage in self.config.stages if stage.name == name)
+        origin = origin_of(self.config.stages, stage)
+        if origin not in self._expected:
+            self._expected[origin] = frozen_copy(self.network(stage)[0])
+        return self._expected[origin]
 
     def source(self, spec: str) -> Source:
         """Return a source, built once."""
@@ -89,41 +111,52 @@ class Workshop:
         return centre_crop(next(self.feed(stage).batches(0, 1)), stage.crop)
 
     def student(self) -> tuple[nn.Module, str]:
-        """Build the student with weights that depend on the seed alone; return it with its full spec.
-
-        A student that can take on the teacher's depth kind and range does so where its spec does not say otherwise.
+        """Build the run's student with weights that depend on the seed alone; return it with its full spec.
 
         Raises:
             ConfigError: the student's depth means something other than the teacher's.
         """
-        spec = self.student_spec()
-        with seeded(seed_of(self.config.seed, "student")):
+        return self.network(self.config.main)
+
+    def network(self, stage: StageConfig) -> tuple[nn.Module, str]:
+        """Build the network that a stage trains as its first stage finds it, and return it with its full spec.
+
+        One that can take on the teacher's depth kind and range does so where its spec does not say otherwise.
+
+        Raises:
+            ConfigError: its depth means something other than the teacher's.
+        """
+        origin = origin_of(self.config.stages, stage)
+        first = self.config.main if origin is None else next(s for s in self.config.stages if s.name == origin)
+        place = ("student",) if origin is None else ("student", origin)
+        teachers = self.teachers(first)
+        spec = self._spec(self.config.student if first.student is None else first.student, teachers)
+        with seeded(seed_of(self.config.seed, *place)):
             student = registry.build("student", spec)
         if not isinstance(student, nn.Module) or not isinstance(student, DepthModel):
             raise PluginError(
                 f"student '{spec}' is no depth model: it lacks depth_kind, depth_range or taps; report it to its author"
             )
-        teachers = self.teachers(self.config.main)
         kinds = {name: kind_of(teacher) for name, teacher in teachers.items()}
         if len(set(kinds.values())) > 1:
             told = ", ".join(f"'{name}' gives {kind}" for name, kind in kinds.items())
             raise ConfigError(f"teachers of several depth kinds cannot teach one student: {told}; use one kind")
         if getattr(student, "any_kind", False):
-            student.depth_kind = kind_of(next(iter(teachers.values())))
-        for name, teacher in teachers.items():
-            if kind_of(teacher) != kind_of(student):
+            student.depth_kind = next(iter(kinds.values()))
+        for name, kind in kinds.items():
+            if kind != kind_of(student):
                 raise ConfigError(
-                    f"student '{spec}' gives {student.depth_kind}, teacher '{name}' {teacher.depth_kind}; "
+                    f"student '{spec}' gives {student.depth_kind}, teacher '{name}' {kind}; "
                     "choose a student of that kind"
                 )
         return _layout(student.to(self.device)), str(spec)
 
-    def student_spec(self) -> Spec:
-        """Return the student's spec; its range of depth follows a metric teacher's where it does not say otherwise."""
-        plugin, spec = registry.resolve("student", parse(self.config.student))
+    def _spec(self, text: str, teachers: Mapping[str, nn.Module]) -> Spec:
+        """Return a student's spec; its range of depth follows a metric teacher's where it does not say otherwise."""
+        plugin, spec = registry.resolve("student", parse(text))
         factory = registry.load(plugin)
         keys = inspect.signature(factory).parameters
-        teacher = next(iter(self.teachers(self.config.main).values()))
+        teacher = next(iter(teachers.values()))
         farthest = float(teacher.depth_range[1])  # type: ignore[index]
         said = {"max_depth", *getattr(factory, "range_options", ())} & spec.options.keys()
         # A checkpoint of a network whose last layer is bounded has its range built in.
@@ -133,63 +166,18 @@ class Workshop:
             return replace(spec, options={**spec.options, "max_depth": f"{farthest:g}"})
         return spec
 
-    def preflight(self, student: nn.Module) -> None:
-        """Refuse before the first step, and before anything is written, whatever would fail later.
-
-        Raises:
-            KdcliError: as the stages, those of the twin, the evaluation or the export would.
-        """
-        config = self.config
-        twin = () if config.twin is None else config.twin.stages(config.stages)
-        for stage in (*config.stages, *twin):
-            self.check(stage, student)
-        if config.eval_data is not None:
-            models = {"student": student, **self.teachers(config.main)}
-            check_evaluation(models, self.source(config.eval_data), config.protocol, config.align)
-        if config.export is not None:
-            registry.load(registry.find("exporter", config.export))
-
-    def check(self, stage: StageConfig, student: nn.Module) -> None:
-        """Build everything of a stage that does not depend on an earlier one, to refuse what cannot work.
-
-        Raises:
-            ConfigError, PluginError, SpecError, WeightsError: as building would. DataError: the first images cannot be
-                read, or are to be learned from and have no depth.
-        """
-        check_views(stage)
-        self.feed(stage)
-        self.taught(stage)
-        if stage.train == "student":
-            task = self.task(replace(stage, transform="none") if stage.transform == "fitted" else stage, student, None)
-            with torch.no_grad():
-                context = task.context(self.first(stage), 0, 1)
-                check_outputs(context, task.losses)
-                self._probe(stage, context.batch)
-        else:
-            for teacher in self.teachers(stage).values():
-                probe_for(teacher, statistics_for(teacher, stage.statistics), **probe_options(stage))
-            self.mixers(stage, None)
-
-    def _probe(self, stage: StageConfig, batch: Batch) -> None:
-        """Ask teachers that answer from the data whether it has an answer."""
-        for name, teacher in self.teachers(stage).items():
-            if hasattr(teacher, "from_batch"):
-                valid = teacher.from_batch(batch).valid  # type: ignore[operator]
-                if valid is not None and not bool(valid.any()):
-                    raise DataError(
-                        f"none of the first {len(batch)} images of '{stage.data}', such as '{batch.ids[0]}', has a "
-                        f"pixel of depth that teacher '{name}' could teach; see: kdcli data check '{stage.data}'"
-                    )
-
     def task(self, stage: StageConfig, student: nn.Module, fitted: Path | None) -> DistillTask:
         """Wire a stage and check that its losses get what they need."""
-        losses: dict[str, tuple[float, Loss]] = {
-            name: (weight, registry.build("loss", name)) for name, weight in stage.losses
-        }
-        task_loss = registry.build("loss", stage.task_loss) if stage.task_loss else None
+        losses = loss_parts(stage, self.config.seed)
+        with seeded(seed_of(self.config.seed, stage.name, "task")):
+            task_loss: Loss | None = registry.build("loss", stage.task_loss) if stage.task_loss else None
         teachers = self.teachers(stage)
         mixers = self.mixers(stage, fitted)
-        check_parts(stage, student, teachers, losses, task_loss, dict(zip(stage.mixers, mixers, strict=False)))
+        check_parts(
+            stage, student, teachers, losses, task_loss, self.source(stage.data),
+            dict(zip(stage.mixers, mixers, strict=False)),
+        )
+        full = any(part.loss.needs.precision == "full" for part in losses)
         made = DistillTask(
             stage,
             student,
@@ -199,8 +187,8 @@ class Workshop:
             task_loss,
             seed=seed_of(self.config.seed, "step"),
             device=self.device,
-            amp=self.amp(stage),
-            cached=tuple(cacheable(teachers)) if stage.teacher_cache != "none" else (),
+            amp=None if full else self.amp(stage),
+            cached=tuple(cacheable(stage, teachers)) if stage.teacher_cache != "none" else (),
         )
         return made.to(self.device)
 
@@ -259,30 +247,6 @@ def probe_options(stage: StageConfig) -> dict[str, Any]:
 def kind_of(model: nn.Module) -> DepthKind:
     """Return what a model's numbers mean."""
     return DepthKind(str(model.depth_kind))
-
-
-def provenance(teachers: Mapping[str, nn.Module]) -> list[dict[str, object]]:
-    """Return where the teachers' weights come from, for manifest and card."""
-    return [_origin(spec, teacher) for spec, teacher in teachers.items()]
-
-
-def begun_from(student: nn.Module) -> list[dict[str, object]]:
-    """Return where the weights come from that a student begins with; empty when they are drawn at random."""
-    known = getattr(student, "provenance", None)
-    return [] if known is None else [_origin(str(known.name), student)]
-
-
-def _origin(spec: str, model: nn.Module) -> dict[str, object]:
-    known = getattr(model, "provenance", None)
-    return {
-        "spec": spec,
-        "name": getattr(known, "name", spec),
-        "weights": getattr(known, "weights", None),
-        "sha256": getattr(known, "sha256", None),
-        "licence": getattr(known, "licence", "unknown"),
-        "training_data": getattr(known, "training_data", "unknown"),
-        "depth_kind": str(model.depth_kind),
-    }
 
 
 def _layout(model: nn.Module) -> nn.Module:

@@ -14,7 +14,8 @@ from kdcli.errors import ConfigError
 from kdcli.files import require_writable
 from kdcli.training.loop.train import total_steps
 from kdcli.training.run.fit_stage import FitFiles, fit_stage
-from kdcli.training.run.workshop import Workshop, provenance
+from kdcli.training.run.provenance import teachers_behind
+from kdcli.training.run.workshop import Workshop
 from kdcli.training.seeds import seed_of
 from kdcli.training.step.mixing import MixStep, apply
 from kdcli.transform import load, record, write
@@ -77,7 +78,8 @@ def record_statistics(
         next(iter(teachers.values())), batches(), taps, told=lambda done: hear("seen", done, steps * stage.batch_size)
     )
     facts = {
-        "teacher": provenance(teachers)[0], "data": stage.data, "size": list(stage.size), "taps": list(found.mean),
+        "teacher": teachers_behind(shop, [stage])[0], "data": stage.data, "size": list(stage.size),
+        "taps": list(found.mean),
         **found.provenance,
     }
     write(replace(found, provenance=facts), path)

@@ -11,7 +11,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,9 +23,14 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from kdcli.errors import ConfigError
+from kdcli.config.sizes import MOST_IMAGES
+from kdcli.documents import Each, read_json
+from kdcli.drafts import clean
+from kdcli.errors import ConfigError, DataError
 from kdcli.files import atomic, require_writable, sha256_of, write_json
 from kdcli.images import write_depth_png, write_image
+from kdcli.locks import NAME as LOCK
+from kdcli.locks import owned
 from kdcli.protocols import Mixer, Source
 from kdcli.sources import load_source
 from kdcli.training.batches.feed import Feed
@@ -36,6 +40,10 @@ from kdcli.types import Batch
 from kdcli.version import __version__
 
 FORMAT = "kdcli.mix/1"
+_MANIFEST = {
+    "format": str, "parameters": Each(Any), "images": Each(str),
+    "made?": Each({"donors": [str], "sha256": str}),
+}
 BATCH = 16
 """Images that are mixed with each other at a time. Part of what a set is: other batches have other partners."""
 DEEPEST = 65.0
@@ -91,16 +99,30 @@ def mix_set(
         ConfigError: the folder holds something else or a set of other parameters, or the mixer does not fit the source.
         DataError, PluginError: the source or a mixer cannot be used.
     """
-    if count < 1:
-        raise ConfigError(f"--count {count} must be at least 1")
+    if not 1 <= count <= MOST_IMAGES:
+        raise ConfigError(f"--count {count} must lie in 1..{MOST_IMAGES:,}")
     for path in (out / "manifest.json", preview):
         if path is not None:
             require_writable(path)
     source, built = load_source(data), build_mixers(mixers, seed)
     size = size or _own_size(source)
     parameters = {"data": data, "mixers": list(mixers), "size": list(size), "seed": seed, "batch": BATCH}
-    known = _resume(out, parameters)
+    _resume(out, parameters)
     feed = Feed(source, batch_size=BATCH, size=size, seed=seed_of(seed, "mix"), device=torch.device(device))
+    with owned(out):
+        made = _make(feed, built, count=count, out=out, seed=seed, parameters=parameters, told=told)
+    if preview is not None:
+        _write_preview(preview, *_batch(feed, built, seed, 0)[:2], count)
+    return MixReport(out=out, count=count, made=made, kept=count - made, size=size, preview=preview)
+
+
+def _make(
+    feed: Feed, built: Sequence[Mixer], *, count: int, out: Path, seed: int, parameters: dict[str, Any],
+    told: Callable[[str, int, int], None] | None,
+) -> int:
+    """Make what is missing and return how much that was."""
+    known = _resume(out, parameters)
+    clean(out)
     made, noted = 0, time.monotonic()
     try:
         for step in range(-(-count // BATCH)):
@@ -128,9 +150,7 @@ def mix_set(
         # Also when interrupted: the next call then keeps what is there.
         if made:
             _write_manifest(out, parameters, known)
-    if preview is not None:
-        _write_preview(preview, *_batch(feed, built, seed, 0)[:2], count)
-    return MixReport(out=out, count=count, made=made, kept=count - made, size=size, preview=preview)
+    return made
 
 
 def _batch(
@@ -180,33 +200,31 @@ def _write_ids(path: Path, ids: Tensor) -> None:
 
 
 def _resume(out: Path, parameters: dict[str, Any]) -> dict[int, Made]:
-    """Return what is known of the images that are there; half-written files go.
+    """Return what is known of the images that are there.
 
     Raises:
-        ConfigError: the folder holds something else.
+        ConfigError: the folder holds something else. DataError: its manifest is damaged.
     """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not out.exists() or (out.is_dir() and all(path.name == LOCK for path in out.iterdir())):
         return {}
-    try:
-        manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
-        known, ids = manifest["parameters"], dict(manifest["images"])
-        # Sets of 0.1 say less: their images are made again, with the same bytes.
-        told = {number: manifest["made"][number] for number in ids} if "made" in manifest else {}
-        made = {
-            int(number): Made(id=ids[number], donors=tuple(entry["donors"]), sha256=entry["sha256"])
-            for number, entry in told.items()
-        }
-        if manifest["format"] != FORMAT:
-            raise ValueError(manifest["format"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise ConfigError(f"'{out}' already holds something that is no mixed set; use another --out") from None
+    if not (out / "manifest.json").is_file():
+        raise ConfigError(f"'{out}' already holds something that is no mixed set; use another --out")
+    manifest = read_json(out / "manifest.json", _MANIFEST, "use another --out, or delete that set")
+    if manifest["format"] != FORMAT:
+        raise ConfigError(f"'{out}' holds a set of format {manifest['format'][:40]}, not {FORMAT}; use another --out")
+    known, ids = manifest["parameters"], manifest["images"]
+    # Sets of 0.1 say less: their images are made again, with the same bytes.
+    told = manifest.get("made", {})
+    for number in told:
+        if number not in ids or not number.isascii() or not number.isdigit():
+            raise DataError(f"'{out / 'manifest.json'}' is damaged: made.{number[:40]} is no image; use another --out")
+    made = {
+        int(number): Made(id=ids[number], donors=tuple(entry["donors"]), sha256=entry["sha256"])
+        for number, entry in told.items()
+    }
     for key, value in parameters.items():
         if known.get(key) != value:
             raise ConfigError(f"'{out}' holds a set made with {key}={known.get(key)}, not {value}; use another --out")
-    for folder in ("images", "instances", "depth"):
-        # What a killed call was writing: see kdcli.files.atomic.
-        for half in (out / folder).glob(".[0-9]*.png"):
-            half.unlink(missing_ok=True)
     return made
 
 

@@ -14,7 +14,8 @@ from kdcli.cache.resize import resize_known
 from kdcli.errors import ConfigError
 from kdcli.maps import at_size, nearest
 from kdcli.networks.read_out import own_map, read_out_of
-from kdcli.protocols import Loss
+from kdcli.plugins.blame import blame
+from kdcli.protocols import Loss, View
 from kdcli.training.step.view import ModelView
 from kdcli.types import Batch, DepthKind, Prediction
 
@@ -48,7 +49,7 @@ class Context:
         """What plugins told of themselves, by ``plugin.name``; tensors are single numbers on the batch's device."""
         self._task, self._prefix = task, ""
         # By the views themselves, which keeps them: the id of one that was let go would be given to the next.
-        self._targets: dict[ModelView, tuple[Tensor, Tensor]] = {}
+        self._targets: dict[View, tuple[Tensor, Tensor]] = {}
         self._truths: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
 
     def seen_by(
@@ -83,7 +84,7 @@ class Context:
         else:
             self.notes[f"{self._prefix}.{name}"] = float(value)
 
-    def target(self, teacher: ModelView | None = None) -> tuple[Tensor, Tensor]:
+    def target(self, teacher: View | None = None) -> tuple[Tensor, Tensor]:
         """A teacher's depth at the student's resolution and where it is valid; B x 1 x h x w float32 and bool.
 
         For the cameras of the view's images and within the clip that the teacher's ``read_out`` declares; averaging
@@ -91,11 +92,11 @@ class Context:
         subset, B is the number of its images. One with a cache is not asked: its depth is what was kept of the image,
         moved along with it.
         """
-        view = self.teacher if teacher is None else teacher
+        view: View = self.teacher if teacher is None else teacher
         known = self._targets.get(view)
         if known is None:
             size = self._size()
-            taught = view.taught
+            taught = getattr(view, "taught", None)
             if taught is not None:
                 depth = resize_known(taught.float(), size)
                 positive = view.model.depth_kind in (DepthKind.METRIC, DepthKind.SCALE_INVARIANT)
@@ -127,7 +128,8 @@ class Context:
             raise ConfigError(f"stage '{self.stage}' has no task loss; set task_loss, or take this loss out")
         size = (int(prediction.depth.shape[-2]), int(prediction.depth.shape[-1]))
         target, counted = self._truth(size)
-        error_map: Tensor = self._task.map(prediction.depth.float(), target, counted)  # type: ignore[attr-defined]
+        with blame(self._task, "map"):
+            error_map: Tensor = self._task.map(prediction.depth.float(), target, counted)  # type: ignore[attr-defined]
         return error_map, counted
 
     def _size(self) -> tuple[int, int]:

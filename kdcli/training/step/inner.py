@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
+from kdcli.errors import PluginError
+from kdcli.plugins.blame import blame
 from kdcli.protocols import StepContext
 
 
@@ -20,9 +22,27 @@ class InnerUpdates:
         self._optimizers: dict[str, torch.optim.Optimizer] = {}
 
     def begin(self) -> None:
-        """Make the optimisers: Adam with the part's ``inner_lr``, once all inner parameters exist."""
+        """Make the optimisers once all inner parameters exist: the part's own, or Adam with its ``inner_lr``.
+
+        Raises:
+            PluginError: the part has no inner parameters, or its ``inner_optimizer`` returns no optimiser.
+        """
         for name, part in self._parts.items():
-            self._optimizers[name] = torch.optim.Adam(part.inner_parameters(), lr=getattr(part, "inner_lr", 1e-3))
+            with blame(part, "inner_parameters"):
+                parameters = list(part.inner_parameters())
+            if not parameters:
+                raise PluginError(f"'{name}' has inner_parameters() but none of them; report it to its author")
+            if hasattr(part, "inner_optimizer"):
+                with blame(part, "inner_optimizer"):
+                    made = part.inner_optimizer(parameters)
+                if not isinstance(made, torch.optim.Optimizer):
+                    raise PluginError(
+                        f"inner_optimizer of '{name}' returns {type(made).__name__}, not a torch.optim.Optimizer; "
+                        "report it to its author"
+                    )
+                self._optimizers[name] = made
+            else:
+                self._optimizers[name] = torch.optim.Adam(parameters, lr=getattr(part, "inner_lr", 1e-3))
 
     def step(self, name: str, context: StepContext) -> None:
         """Update a part if its time has come; a part without inner parameters, or not begun, is left alone.
@@ -35,11 +55,12 @@ class InnerUpdates:
             return
         part = self._parts[name]
         every = getattr(part, "inner_every", 1)
-        if context.step % every or context.step < every - 1:
+        if context.batch_number % every or context.batch_number < every - 1:
             return
         own = _of(optimizer)
         for _ in range(getattr(part, "inner_steps", 1)):
-            found = torch.autograd.grad(part.inner_loss(context), own, allow_unused=True)
+            with blame(part, "inner_loss"):
+                found = torch.autograd.grad(part.inner_loss(context), own, allow_unused=True)
             for parameter, gradient in zip(own, found, strict=True):
                 parameter.grad = gradient
             optimizer.step()

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from kdcli.errors import PluginError
 from kdcli.plugins import registry
+from kdcli.plugins.blame import blame
 from kdcli.protocols import MixContext, Mixer
 from kdcli.training.seeds import seed_of, seeded
 from kdcli.types import Batch
@@ -27,8 +28,13 @@ class MixStep:
     notes: list[tuple[str, Tensor]] = field(default_factory=list)
     """What mixers told of their choices, in order: names and tensors on the batch's device."""
 
+    @property
+    def batch_number(self) -> int:
+        """Outside training every batch is a step of its own."""
+        return self.step
+
     def note(self, name: str, value: Tensor) -> None:
-        """Keep what a mixer chose. Optional in a context: training keeps nothing."""
+        """Keep what a mixer chose; training keeps single numbers only."""
         self.notes.append((name, value))
 
 
@@ -57,5 +63,14 @@ def mix_step(batch: Batch, *, seed: int, stage: str, step: int, total: int) -> M
 def apply(batch: Batch, mixers: Sequence[Mixer], context: MixContext) -> Batch:
     """Return the batch after all mixers, in order."""
     for mixer in mixers:
-        batch = mixer.mix(batch, context)
+        with blame(mixer, "mix"):
+            batch = mixed_by(mixer, batch, context)
     return batch
+
+
+def mixed_by(mixer: Mixer, batch: Batch, context: MixContext) -> Batch:
+    """Return what one mixer made of a batch, seen to be what the contract says."""
+    mixed = mixer.mix(batch, context)
+    if not isinstance(mixed, Batch):
+        raise TypeError(f"it gave {type(mixed).__name__}, not a Batch")
+    return mixed

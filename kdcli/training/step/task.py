@@ -13,12 +13,17 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.config import StageConfig
+from kdcli.plugins.blame import blame
 from kdcli.protocols import Loss, Mixer
-from kdcli.training.seeds import seed_of
-from kdcli.training.step.context import Context, ModelView
+from kdcli.training.seeds import seed_of, seeded
+from kdcli.training.step.context import Context
+from kdcli.training.step.freezing import Frozen
 from kdcli.training.step.inner import InnerUpdates
-from kdcli.training.step.mixing import apply
-from kdcli.types import Batch, Prediction
+from kdcli.training.step.mixing import mixed_by
+from kdcli.training.step.parts import LossPart, key_of, modules_of
+from kdcli.training.step.state import PluginState
+from kdcli.training.step.view import ModelView
+from kdcli.types import Batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +32,8 @@ class StepResult:
 
     loss: Tensor
     terms: dict[str, Tensor]
+    notes: dict[str, Tensor | float]
+    """What plugins told beside their terms."""
     sound: Tensor
     """B bool: image, target and prediction are all finite."""
 
@@ -44,8 +51,8 @@ class _Look:
 class DistillTask(nn.Module):
     """Student, teachers, losses and mixers of one stage, wired.
 
-    Teachers are held outside the module tree: they are never trained, moved or saved with it. ``cached`` names those
-    whose depth comes with the batches, in the order of ``Batch.taught``.
+    Teachers, by name, are held outside the module tree: they are never trained, moved or saved with it. ``cached``
+    names those whose depth comes with the batches, in the order of ``Batch.taught``.
     """
 
     def __init__(
@@ -53,7 +60,7 @@ class DistillTask(nn.Module):
         stage: StageConfig,
         student: nn.Module,
         teachers: Mapping[str, nn.Module],
-        losses: Mapping[str, tuple[float, Loss]],
+        losses: Sequence[LossPart],
         mixers: list[Mixer],
         task_loss: Loss | None,
         *,
@@ -64,68 +71,124 @@ class DistillTask(nn.Module):
     ) -> None:
         super().__init__()
         self.student = student
-        self.stage, self.losses, self.mixers, self.task_loss = stage, losses, mixers, task_loss
-        parts: dict[str, Any] = {name: loss for name, (_, loss) in losses.items()} | _numbered(mixers)
+        self.stage, self.losses, self.mixers, self.task_loss = stage, tuple(losses), mixers, task_loss
+        parts: dict[str, Any] = {part.name: part.loss for part in losses} | _numbered(mixers)
         if task_loss is not None:
             parts["task"] = task_loss
-        self.plugins = nn.ModuleDict({_key(n): part for n, part in parts.items() if isinstance(part, nn.Module)})
-        self.states: dict[str, dict[str, Any]] = {name: {} for name in losses}
+        self.plugins = modules_of(parts)
+        self.states: dict[str, PluginState] = {}
         self._inner = InnerUpdates(parts)
+        self._frozen = Frozen(stage, student, self.plugins)
         self._teachers, self._cached = dict(teachers), tuple(cached)
         self._seed, self._amp, self._device = seed, amp, device
         self._generator = torch.Generator(device=device)
-        self._student_taps = tuple({tap for _, loss in losses.values() for tap in loss.needs.student_taps})
-        self._teacher_taps = tuple({tap for _, loss in losses.values() for tap in loss.needs.teacher_taps})
+        self._student_taps = tuple({tap: None for part in losses for tap in part.loss.needs.student_taps})
+        self._teacher_taps = {
+            name: tuple({tap: None for part in losses for tap in part.loss.needs.teacher_taps if _sees(part, name)})
+            for name in teachers
+        }
+        self._after = [part for part in parts.items() if hasattr(part[1], "after_step")]
+        self._last: Context | None = None
+        self._checked = False
 
-    def forward(self, batch: Batch, step: int, total: int, epoch: int = 0) -> StepResult:
-        """Compute the loss of one batch; B x 3 x H x W on the task's device."""
-        begun = self._begin(batch, step, total, epoch)
+    def forward(self, batch: Batch, number: int, total: int, epoch: int = 0) -> StepResult:
+        """Compute the loss of one batch; B x 3 x H x W on the task's device.
+
+        number, total: of this batch and of all batches of the stage; several may make an update.
+        """
+        begun = self._begin(batch, number, total, epoch)
         for name in _numbered(self.mixers):
             self._inner.step(name, self._for(begun, name))
         looks = self._mix(begun)
         last = looks[-1]
-        for name in self.losses:
-            self._inner.step(name, self._for(last.context, last.prefix + name))
+        for part in self.losses:
+            self._inner.step(part.name, self._of(last, part))
         terms: dict[str, Tensor] = {}
         total_loss = torch.zeros((), device=self._device)
         for look in looks:
             for name, weight, value in self._terms(look):
                 terms[look.prefix + name] = value
                 total_loss = total_loss + look.share * weight * value
-        for mixer in self.mixers:
+        for name, mixer in _numbered(self.mixers).items():
             if hasattr(mixer, "terms"):
-                for part, value in mixer.terms(last.context).items():
-                    terms[f"transform.{part}"] = value
+                with blame(mixer, "terms"):
+                    added = _scalars(mixer.terms(self._for(last.context, name)))
+                for term, value in added.items():
+                    terms[f"transform.{term}"] = value
                     total_loss = total_loss + value
         sound = torch.stack([_sound(look.context) for look in looks]).all(dim=0)
-        return StepResult(loss=total_loss, terms={key: value.detach() for key, value in terms.items()}, sound=sound)
+        notes = dict(begun.notes)
+        for look in looks:
+            notes |= {look.prefix + name: value for name, value in look.context.notes.items()}
+        self._checked = True
+        self._last = last.context if self._after else None
+        detached = {key: value.detach() for key, value in terms.items()}
+        return StepResult(loss=total_loss, terms=detached, notes=notes, sound=sound)
 
-    def context(self, batch: Batch, step: int, total: int, epoch: int = 0) -> Context:
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Tell the plugins that ask for it that an update is done, with the context of its last batch."""
+        if self._last is None:
+            return
+        for name, part in self._after:
+            with blame(part, "after_step"):
+                part.after_step(self._for(self._last, name, self._teachers_of(name, self._last)))
+        self._last = None
+
+    def context(self, batch: Batch, number: int, total: int, epoch: int = 0) -> Context:
         """Mix a batch and wrap it with lazy views of all models; the last of several looks."""
-        return self._mix(self._begin(batch, step, total, epoch))[-1].context
+        return self._mix(self._begin(batch, number, total, epoch))[-1].context
+
+    def contexts(self, context: Context) -> Iterator[tuple[LossPart, Context]]:
+        """Yield each loss with what it sees of a context."""
+        for part in self.losses:
+            yield part, self._of(_Look("", 1.0, context), part)
 
     def build(self, batch: Batch) -> None:
-        """Let plugins create their own modules from one probe batch, and give inner parameters their optimisers."""
+        """Let plugins create their own modules from one probe batch, and give inner parameters their optimisers.
+
+        Each is asked under a seed of the run that depends on its name: neither on its neighbours nor on what was
+        drawn before.
+        """
         with torch.no_grad():
-            look = self._mix(self._begin(batch, 0, 1, 0))[-1]
-            for name, (_, loss) in self.losses.items():
-                if hasattr(loss, "build"):
-                    loss.build(self._for(look.context, look.prefix + name))
+            with seeded(seed_of(self._seed, self.stage.name, "build")):
+                look = self._mix(self._begin(batch, 0, 1, 0))[-1]
+            for part in self.losses:
+                if hasattr(part.loss, "build"):
+                    seed = seed_of(self._seed, self.stage.name, "build", part.name)
+                    with seeded(seed), blame(part.loss, "build"):
+                        part.loss.build(self._of(look, part))
         self.plugins.to(self._device)
         self._inner.begin()
+        self._frozen.find()
+
+    def begin_training(self) -> None:
+        """Put everything into the mode of training, and what the stage freezes out of it."""
+        self.train()
+        self._frozen.apply()
+
+    def end_training(self) -> None:
+        """Let what was frozen learn again."""
+        self._frozen.release()
 
     def asking(self) -> list[str]:
         """Return the losses that declare that they look into a teacher, so that no cache spares its evaluation."""
         return [
-            name for name, (_, loss) in self.losses.items()
-            if loss.needs.teacher_taps or loss.needs.batch_norm or loss.needs.input_gradient != "none"
+            part.name for part in self.losses
+            if (needs := part.loss.needs).teacher_taps or needs.teacher_outputs or needs.batch_norm
+            or needs.input_gradient != "none"
         ]
+
+    @property
+    def learns_inside(self) -> bool:
+        """Whether a plugin has inner parameters."""
+        return next(self._inner.parameters(), None) is not None
 
     def trained_parameters(self) -> Iterator[nn.Parameter]:
         """The student's and the plugins' parameters that the main optimiser moves."""
         inner = {id(parameter) for parameter in self._inner.parameters()}
         for parameter in self.parameters():
-            if parameter.requires_grad and id(parameter) not in inner:
+            if parameter.requires_grad and id(parameter) not in inner and not self._frozen.holds(parameter):
                 yield parameter
 
     def inner_state(self) -> dict[str, Any]:
@@ -136,32 +199,59 @@ class DistillTask(nn.Module):
         """Restore the inner optimisers."""
         self._inner.load(state)
 
-    def _begin(self, batch: Batch, step: int, total: int, epoch: int) -> Context:
-        """Put the random numbers of a step to their start and wrap the batch as it came."""
-        self._generator.manual_seed(seed_of(self._seed, self.stage.name, step))
-        return self._wrap(batch, step=step, epoch=epoch, progress=step / max(total, 1))
+    def kept_states(self) -> dict[str, dict[str, Any]]:
+        """Return what plugins keep in ``ctx.state``, for the checkpoint.
+
+        Raises:
+            PluginError: something that a checkpoint could not give back.
+        """
+        return {name: state.document() for name, state in self.states.items()}
+
+    def load_states(self, kept: Mapping[str, Mapping[str, Any]]) -> None:
+        """Restore what plugins kept."""
+        for name, values in kept.items():
+            self._state(name).restore(values, self._device)
+
+    def module_of(self, name: str) -> nn.Module | None:
+        """Return the modules of a part by its name, if it has any."""
+        key = key_of(name)
+        return self.plugins[key] if key in self.plugins else None  # noqa: SIM401  (a ModuleDict has no get)
+
+    def _begin(self, batch: Batch, number: int, total: int, epoch: int) -> Context:
+        """Put the random numbers of a batch to their start and wrap it as it came."""
+        self._generator.manual_seed(seed_of(self._seed, self.stage.name, number))
+        return self._wrap(batch, number=number, epoch=epoch, progress=number / max(total, 1))
 
     def _mix(self, begun: Context) -> list[_Look]:
         """Apply the mixers and return the looks that count: at the final images, or at those that the stage names."""
         own = len(self.stage.mixers)  # behind them comes the transformation network, if there is one
-        mixed = apply(begun.batch, self.mixers[:own], begun)
-        final = apply(mixed, self.mixers[own:], begun)
+        mixed = final = begun.batch
+        for number, mixer in enumerate(self.mixers):
+            final = self._mixed_by(number, mixer, final, begun)
+            mixed = final if number < own else mixed
         images = {"plain": begun.batch, "mixed": mixed, "transformed": final}
-        shares = dict(self.stage.views)
+        shares = dict(self.stage.looks)
         chosen = [(f"{name}.", shares[name], at) for name, at in images.items() if shares.get(name)]
-        counters: dict[str, Any] = {"step": begun.step, "epoch": begun.epoch, "progress": begun.progress}
+        counters: dict[str, Any] = {
+            "number": begun.batch_number, "epoch": begun.epoch, "progress": begun.progress,
+        }
         return [
             _Look(prefix, share, self._wrap(batch, **counters))
             for prefix, share, batch in chosen or [("", 1.0, final)]
         ]
 
-    def _wrap(self, batch: Batch, *, step: int, epoch: int, progress: float) -> Context:
+    def _mixed_by(self, number: int, mixer: Mixer, batch: Batch, begun: Context) -> Batch:
+        with blame(mixer, "mix"):
+            return mixed_by(mixer, batch, self._for(begun, f"mixer{number}"))
+
+    def _wrap(self, batch: Batch, *, number: int, epoch: int, progress: float) -> Context:
         """Return lazy views of all models on a batch."""
         # The graph behind the images leads to a mixer that learns; the student's losses end before it unless asked.
         seen = batch if self.stage.transform_gradient else replace(batch, image=batch.image.detach())
         kept = {} if batch.taught is None else dict(zip(self._cached, torch.split(batch.taught, 1, dim=1), strict=True))
         return Context(
-            step=step,
+            step=number // self.stage.accumulate,
+            batch_number=number,
             epoch=epoch,
             stage=self.stage.name,
             progress=progress,
@@ -170,53 +260,84 @@ class DistillTask(nn.Module):
             student=ModelView(self.student, seen, gradient=True, taps=self._student_taps, amp=self._amp),
             teachers={
                 name: ModelView(
-                    teacher, batch, gradient=False, taps=self._teacher_taps, amp=self._amp, taught=kept.get(name)
+                    teacher, batch, gradient=False, taps=self._teacher_taps[name], amp=self._amp,
+                    taught=kept.get(name),
                 )
                 for name, teacher in self._teachers.items()
             },
             task=self.task_loss,
         )
 
-    def _for(self, context: Context, name: str) -> Context:
-        """Return the context with the small store of the part that is asked next."""
-        context.state = self.states.setdefault(name, {})
-        return context
+    def _state(self, name: str) -> PluginState:
+        if name not in self.states:
+            self.states[name] = PluginState(f"'{name}' of stage '{self.stage.name}'")
+        return self.states[name]
+
+    def _for(self, context: Context, name: str, teachers: Mapping[str, ModelView] | None = None) -> Context:
+        return context.seen_by(name, self._state(name), teachers)
+
+    def _of(self, look: _Look, part: LossPart) -> Context:
+        """Return a look as one loss sees it: with its own store and its own teachers."""
+        own = self._teachers_of(part.name, look.context)
+        return look.context.seen_by(part.name, self._state(look.prefix + part.name), own)
+
+    def _teachers_of(self, name: str, context: Context) -> Mapping[str, ModelView] | None:
+        part = next((part for part in self.losses if part.name == name), None)
+        if part is None or not part.teachers:
+            return None
+        return {teacher: context.teachers[teacher] for teacher in part.teachers}
 
     def _terms(self, look: _Look) -> Iterator[tuple[str, float, Tensor]]:
         """Yield name, weight and value of the terms on one look at the images, the task loss first."""
         if self.task_loss is not None and look.context.batch.depth is not None:
             yield "task", self.stage.task_weight, self._task(look)
-        for name, (weight, loss) in self.losses.items():
-            for part, value in loss.terms(self._for(look.context, look.prefix + name)).items():
-                yield name if part == name else f"{name}.{part}", weight, value
+        for part in self.losses:
+            with blame(part.loss, "terms"):
+                found = _scalars(part.loss.terms(self._of(look, part)))
+            if not self._checked:
+                part.check_terms(found)
+            for term, value in found.items():
+                yield part.logged(term), part.weight_of(term), value
 
     def _task(self, look: _Look) -> Tensor:
         error_map, counted = look.context.task_map(look.context.student.out)
         weight = counted.to(error_map.dtype)
-        for name, (_, loss) in self.losses.items():
-            if hasattr(loss, "task_weight"):
-                factor = loss.task_weight(self._for(look.context, look.prefix + name))
+        for part in self.losses:
+            if hasattr(part.loss, "pixel_weight"):
+                with blame(part.loss, "pixel_weight"):
+                    factor = part.loss.pixel_weight(self._of(look, part))
                 if factor is not None:
                     weight = weight * factor.detach()
         return (error_map * weight).sum() / (weight > 0).sum().clamp(min=1)
 
 
 def _sound(context: Context) -> Tensor:
-    prediction: Prediction = context.student.out
+    """Return which images are finite, as are what was asked of the student and of an only teacher."""
     size = len(context.batch)
-    parts = [prediction.depth.detach(), context.batch.image]
+    parts = [context.batch.image]
+    if context.student.evaluated:
+        parts.append(context.student.out.depth.detach())
     if len(context.teachers) == 1:
-        taught = context.teacher.taught
-        if taught is not None:
-            parts.append(taught)
-        elif context.teacher.out.valid is None:
-            parts.append(context.teacher.out.depth)
+        teacher = context.teacher
+        if teacher.taught is not None:
+            parts.append(teacher.taught)
+        elif teacher.evaluated and teacher.out.valid is None:
+            parts.append(teacher.out.depth)
     return torch.stack([torch.isfinite(part.reshape(size, -1)).all(dim=1) for part in parts]).all(dim=0)
+
+
+def _scalars(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a plugin's terms, seen to be what the contract says."""
+    for name, value in terms.items():
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            what = f"a tensor of {value.numel()} numbers" if isinstance(value, Tensor) else type(value).__name__
+            raise TypeError(f"'{name}' is {what}, not a tensor of one number")
+    return dict(terms)
+
+
+def _sees(part: LossPart, teacher: str) -> bool:
+    return not part.teachers or teacher in part.teachers
 
 
 def _numbered(mixers: list[Mixer]) -> dict[str, Mixer]:
     return {f"mixer{i}": mixer for i, mixer in enumerate(mixers)}
-
-
-def _key(name: str) -> str:
-    return name.replace(".", "_")

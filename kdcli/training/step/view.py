@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import overload
+from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
 
 from kdcli.networks.norms import statistics_kept
 from kdcli.networks.taps import TapReader
+from kdcli.plugins.blame import blame
 from kdcli.types import Batch, Prediction
 
 
@@ -73,14 +74,13 @@ class ModelView:
         taps: features to return beside the prediction, by name. statistics: whether running statistics of a model
         that trains may move; by default only the batch itself moves them.
         """
-        with self._running(gradient), ExitStack() as stack:
+        with blame(self.model, "forward"), self._running(gradient), ExitStack() as stack:
             if not statistics:
                 stack.enter_context(statistics_kept(self.model))
             if taps is None:
-                prediction: Prediction = self.model(image)
-                return prediction
+                return _prediction(self.model(image))
             reader = stack.enter_context(TapReader(self.model, taps))
-            prediction = self.model(image)
+            prediction = _prediction(self.model(image))
             return prediction, dict(reader.features)
 
     def subset(self, index: Tensor) -> ModelView:
@@ -91,16 +91,15 @@ class ModelView:
         )
 
     def _evaluate(self, taps: Sequence[str]) -> Prediction:
-        with self._running(self._gradient):
+        with blame(self.model, "forward"), self._running(self._gradient):
             from_batch = getattr(self.model, "from_batch", None)
             if from_batch is not None:
-                prediction: Prediction = from_batch(self.batch)
-            elif taps:
-                with TapReader(self.model, taps) as reader:
-                    prediction = self.model(self.batch.image)
-                self._features.update(reader.features)
-            else:
-                prediction = self.model(self.batch.image)
+                return _prediction(from_batch(self.batch))
+            if not taps:
+                return _prediction(self.model(self.batch.image))
+            with TapReader(self.model, taps) as reader:
+                prediction = _prediction(self.model(self.batch.image))
+            self._features.update(reader.features)
         return prediction
 
     @contextmanager
@@ -111,3 +110,10 @@ class ModelView:
             else:
                 with torch.autocast(self.batch.image.device.type, dtype=self._amp):
                     yield
+
+
+def _prediction(said: Any) -> Prediction:
+    """Return what a model gave, seen to be what the contract says."""
+    if not isinstance(said, Prediction):
+        raise TypeError(f"it gave {type(said).__name__}, not a Prediction")
+    return said

@@ -14,6 +14,7 @@ from kdcli.config import RunConfig, StageConfig, TwinConfig, load
 from kdcli.config.dump import dump
 from kdcli.errors import ConfigError
 from kdcli.training.run.dry_run import measure
+from kdcli.training.run.preflight import check
 from kdcli.training.run.workshop import Workshop
 from kdcli.training.step.task import DistillTask, StepResult
 from kdcli.types import Batch
@@ -40,17 +41,17 @@ losses = { log-l1 = 1.0, l1 = 0.5 }
 steps = 4
 checkpoint_every = 2
 log_every = 1
-views = { transformed = 1.0, plain = 0.5, mixed = 0.25 }
+looks = { transformed = 1.0, plain = 0.5, mixed = 0.25 }
 [twin]
 mixers = []
 transform = "none"
 """
 
 
-def wired(*settings: str, views: str) -> tuple[DistillTask, Batch]:
+def wired(*settings: str, looks: str) -> tuple[DistillTask, Batch]:
     text = RECIPE.replace("TEACHER", "demo").replace('"fitted"', '"joint"')
-    lines = [line for line in text.splitlines() if not line.startswith("views")]
-    config = load("x", "\n".join(lines), {}, (f"distill.views={views}", *settings))
+    lines = [line for line in text.splitlines() if not line.startswith("looks")]
+    config = load("x", "\n".join(lines), {}, (f"distill.looks={looks}", *settings))
     shop = Workshop(config=config, device=torch.device("cpu"))
     student, _ = shop.student()
     task = shop.task(config.main, student, None)
@@ -77,9 +78,9 @@ def test_the_terms_are_those_of_each_view_times_its_weight() -> None:
     names = ("plain", "mixed", "transformed")
     apart = {}
     for name in names:
-        task, batch = wired(views=f"{{ {name} = 1.0 }}")
+        task, batch = wired(looks=f"{{ {name} = 1.0 }}")
         apart[name] = gradient(task, batch)
-    task, batch = wired(views="{ transformed = 1.0, plain = 0.5, mixed = 0.25 }")
+    task, batch = wired(looks="{ transformed = 1.0, plain = 0.5, mixed = 0.25 }")
     result, together = gradient(task, batch)
     assert [key for key in result.terms if not key.startswith("transform.")] == [
         f"{view}.{loss}" for view in names for loss in ("log-l1", "l1")
@@ -96,24 +97,24 @@ def test_the_terms_are_those_of_each_view_times_its_weight() -> None:
     assert float(result.loss.detach()) == pytest.approx(whole, rel=1e-5)
 
 
-def test_without_views_the_final_images_are_seen() -> None:
-    task, batch = wired(views="{}")
+def test_without_looks_the_final_images_are_seen() -> None:
+    task, batch = wired(looks="{}")
     result, plain = gradient(task, batch)
     assert {"log-l1", "l1"} <= set(result.terms) and not any("." in k for k in result.terms if k[:9] != "transform")
-    task, batch = wired(views="{ transformed = 1.0 }")
+    task, batch = wired(looks="{ transformed = 1.0 }")
     same, named = gradient(task, batch)
     assert torch.equal(plain, named) and torch.equal(result.loss, same.loss)
 
 
 def test_each_view_has_labels_and_states_of_its_own() -> None:
-    task, batch = wired("distill.task_loss=l1", views="{ plain = 1.0, mixed = 1.0 }")
+    task, batch = wired("distill.task_loss=l1", looks="{ plain = 1.0, mixed = 1.0 }")
     result = task(batch, 0, 10)
     assert "plain.task" in result.terms and "mixed.task" not in result.terms, "mixed images have lost their depth"
     assert {"plain.log-l1", "mixed.log-l1"} <= set(task.states)
 
 
 def test_an_unsound_view_is_found() -> None:
-    task, batch = wired(views="{ plain = 1.0, mixed = 0.0 }")
+    task, batch = wired(looks="{ plain = 1.0, mixed = 0.0 }")
     broken = batch.image.clone()
     broken[2, 0, 0, 0] = float("nan")
     from dataclasses import replace
@@ -123,7 +124,7 @@ def test_an_unsound_view_is_found() -> None:
     assert not bool(sound[2]) and bool(sound[0])
 
 
-def test_a_dry_run_knows_the_views(teacher_file: Path) -> None:
+def test_a_dry_run_knows_the_looks(teacher_file: Path) -> None:
     rows = measure(load("x", RECIPE.replace("TEACHER", f"run:{teacher_file}")), torch.device("cpu"))
     assert {"plain.log-l1", "mixed.log-l1", "transformed.l1"} <= set(rows["terms"])
 
@@ -145,44 +146,44 @@ STAGE = StageConfig(name="s", steps=1)
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("views={ mixed = 1.0 }", "take 'mixed' images, but it has no mixer; there are: plain"),
-        ("views.transformed=1", "take 'transformed' images, but it has no transformation network"),
-        ("views={ plane = 1.0 }", "there is no 'plane'. Did you mean 'plain'"),
-        ("train.views.plain=-1", "views.plain=-1.0 of stage 'train' must be a number"),
-        ("train.views.plain=much", "must be a table of view = weight"),
-        ("views=plain", "must be a table of view = weight"),
-        ("views={ plain = 0 }", "have no weight above 0"),
-        ("trian.views.plain=1", "there is no stage 'trian'. Did you mean 'train'"),
+        ("looks={ mixed = 1.0 }", "take 'mixed' images, but it has no mixer; there are: plain"),
+        ("looks.transformed=1", "take 'transformed' images, but it has no transformation network"),
+        ("looks={ plane = 1.0 }", "there is no 'plane'. Did you mean 'plain'"),
+        ("train.looks.plain=-1", "looks.plain=-1.0 of stage 'train' must be a number"),
+        ("train.looks.plain=much", "must be a table of look = weight"),
+        ("looks=plain", "must be a table of look = weight"),
+        ("looks={ plain = 0 }", "have no weight above 0"),
+        ("trian.looks.plain=1", "there is no stage 'trian'. Did you mean 'train'"),
     ],
 )
-def test_views_that_are_not_there_are_refused(tiny: Callable[..., RunConfig], setting: str, message: str) -> None:
+def test_looks_that_are_not_there_are_refused(tiny: Callable[..., RunConfig], setting: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         tiny(setting)
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_views_of_a_stage_made_by_hand_are_checked_before_the_first_step(tiny: Callable[..., RunConfig]) -> None:
+def test_looks_of_a_stage_made_by_hand_are_checked_before_the_first_step(tiny: Callable[..., RunConfig]) -> None:
     from dataclasses import replace
 
     config = tiny()
     shop = Workshop(config=config, device=torch.device("cpu"))
     student, _ = shop.student()
     with pytest.raises(ConfigError, match="no mixer"):
-        shop.check(replace(config.main, views=(("mixed", 1.0),)), student)
+        check(shop, replace(config.main, looks=(("mixed", 1.0),)), student)
 
 
-def test_settings_name_single_views(tiny: Callable[..., RunConfig]) -> None:
-    config = tiny("train.views.plain=0.5", "views.mixed=2", mixers=("object",))
-    assert config.main.views == (("plain", 0.5), ("mixed", 2.0))
-    assert config.origins["train.views"] == "--set"
-    assert load("x", dump(config)).main.views == config.main.views
-    assert tiny().main.views == () and "views = {}" in dump(tiny())
+def test_settings_name_single_looks(tiny: Callable[..., RunConfig]) -> None:
+    config = tiny("train.looks.plain=0.5", "looks.mixed=2", mixers=("object",))
+    assert config.main.looks == (("plain", 0.5), ("mixed", 2.0))
+    assert config.origins["train.looks"] == "--set"
+    assert load("x", dump(config)).main.looks == config.main.looks
+    assert tiny().main.looks == () and "looks = {}" in dump(tiny())
 
 
-def test_a_twin_keeps_the_views_that_it_has() -> None:
+def test_a_twin_keeps_the_looks_that_it_has() -> None:
     from dataclasses import replace
 
-    stage = replace(STAGE, mixers=("object",), views=(("plain", 0.5), ("mixed", 0.5)))
-    assert TwinConfig(mixers=()).stages([stage])[0].views == ()
-    assert TwinConfig(losses=(("l1", 1.0),)).stages([stage])[0].views == stage.views
-    assert TwinConfig(mixers=(), views=(("plain", 2.0),)).stages([stage])[0].views == (("plain", 2.0),)
+    stage = replace(STAGE, mixers=("object",), looks=(("plain", 0.5), ("mixed", 0.5)))
+    assert TwinConfig(mixers=()).stages([stage])[0].looks == ()
+    assert TwinConfig(losses=(("l1", 1.0),)).stages([stage])[0].looks == stage.looks
+    assert TwinConfig(mixers=(), looks=(("plain", 2.0),)).stages([stage])[0].looks == (("plain", 2.0),)

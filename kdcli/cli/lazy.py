@@ -1,0 +1,82 @@
+"""One command at a time: the module of a command is imported, and its options are made, when it is asked for.
+
+Help of all commands needs their names and first lines alone. These stand here once more; a test holds them together.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections import UserDict
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+from typer.main import get_group
+
+from kdcli.cli.light import LightGroup, lighten
+
+COMMANDS = {
+    "mix": ("mix", "Write a reproducible set of mixed images: PNGs, instance maps and a manifest."),
+    "fit-transform": (
+        "fit_transform",
+        "Fit a network that carries images into the statistics that a teacher remembers, or record these.",
+    ),
+    "cache": ("cache", "Make or check a folder of a teacher's depth maps, for the stage key teacher_cache."),
+    "distill": ("distill", "Distil a teacher into a student, measure it beside teacher and twin, and export it."),
+    "study": ("study", "Run a grid of recipes, image counts and seeds, and compare them in one table."),
+    "eval": (
+        "evaluate", "Measure models on the same images under a named protocol; every number comes with its interval.",
+    ),
+    "export": ("export", "Export a model, run the file, and keep it only if it gives the model's numbers."),
+    "predict": (
+        "predict", "Predict depth: raw numbers with their meaning in a JSON sidecar, and a colour map with a legend.",
+    ),
+    "explain": (
+        "explain",
+        "Draw what a student with depth bins believes at pixels, beside its teacher's depth probability map.",
+    ),
+    "doctor": (
+        "doctor",
+        "Examine this machine: versions, devices, memory, disk, cache, plugins. Fails only where nothing would run.",
+    ),
+    "plugins": ("plugins", "Plugins: list, describe, check, begin."),
+    "data": ("data", "Check a data set for traps, or look at it."),
+    "weights": ("weights", "Weights of others: list, locate, pull, convert."),
+    "recipes": ("recipes", "Recipes: list, show, copy to edit."),
+    "runs": ("runs", "Runs: list, show, compare."),
+}
+"""Command -> its module beside this one, and the first line of its help."""
+
+
+class LazyGroup(LightGroup):
+    """The group of all commands."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = _Commands(dict.fromkeys(COMMANDS))
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write names and first lines; no command is made for that."""
+        whole = self.commands
+        self.commands = {name: TyperCommand(name, help=line) for name, (_, line) in COMMANDS.items()}
+        try:
+            super().format_commands(ctx, formatter)
+        finally:
+            self.commands = whole
+
+
+class _Commands(UserDict[str, Any]):
+    """Commands by name, each made when it is first taken out."""
+
+    def __getitem__(self, name: str) -> Any:
+        if self.data[name] is None:
+            self.data[name] = _make(name)
+        return self.data[name]
+
+
+def _make(name: str) -> Any:
+    """Import a command's module and make the command, with all below it."""
+    app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+    importlib.import_module(f"kdcli.cli.{COMMANDS[name][0]}").register(app)
+    lighten(app)
+    return get_group(app).commands[name]

@@ -1,0 +1,30 @@
+"""Images and depth maps on disk: read with guards, written whole.
+
+Images become 3 x H x W float32 RGB in 0..1, depth maps H x W float32 with a mask. Every failure is one ``DataError``
+line that names the file and what to do about it.
+"""
+
+from __future__ import annotations
+
+from kdcli.images.depths import (
+    DEPTH_SUFFIXES,
+    FURTHEST,
+    NO_VALUE,
+    UNITS_NOTE,
+    Form,
+    StoredDepth,
+    depth_form,
+    read_depth,
+    read_stored,
+)
+from kdcli.images.opening import opened
+from kdcli.images.pictures import IMAGE_SUFFIXES, Picture, image_size, read_image, read_picture, turned_by, write_image
+from kdcli.images.upright import is_upright, like, turn, turn_camera
+from kdcli.images.writing import write_depth_npy, write_depth_png, write_units_png
+
+__all__ = [
+    "DEPTH_SUFFIXES", "FURTHEST", "IMAGE_SUFFIXES", "NO_VALUE", "UNITS_NOTE", "Form", "Picture", "StoredDepth",
+    "depth_form", "image_size", "is_upright", "like", "opened", "read_depth", "read_image", "read_picture",
+    "read_stored", "turn", "turn_camera", "turned_by", "write_depth_npy", "write_depth_png", "write_image",
+    "write_units_png",
+]

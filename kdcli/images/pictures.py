@@ -1,0 +1,112 @@
+"""Photographs: read upright as RGB, written in the format of their ending."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from kdcli.errors import ConfigError, DataError
+from kdcli.files import atomic
+from kdcli.images.opening import opened
+from kdcli.images.upright import loaded_upright, orientation
+from kdcli.rasters.tiffs import floating
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
+"""Endings of files that are taken for photographs, lower case."""
+
+GREY_16 = ("I;16", "I;16B", "I;16L", "I")
+"""Pillow's modes of whole numbers beyond 8 bits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """A photograph. image: 3 x H x W float32 RGB in 0..1, upright. turned: the orientation that it was stored in."""
+
+    image: Tensor
+    turned: int = 1
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """Height and width of the pixels in the file."""
+        height, width = int(self.image.shape[-2]), int(self.image.shape[-1])
+        return (width, height) if self.turned >= 5 else (height, width)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Return (height, width) of a photograph from its header, as ``read_image`` would give it.
+
+    Raises:
+        DataError: missing, not an image, a Git LFS pointer, or more pixels than ``kdcli.rasters.pixel_limit``.
+    """
+    with opened(path) as image:
+        width, height = image.size
+        # A TIFF opens with the size that it will have upright.
+        on_side = image.format != "TIFF" and _header_orientation(image) >= 5
+        return (width, height) if on_side else (height, width)
+
+
+def turned_by(path: Path) -> int:
+    """Return the orientation that a photograph's metadata names, from its header.
+
+    Raises:
+        DataError: as ``image_size``.
+    """
+    with opened(path) as image:
+        return _header_orientation(image)
+
+
+def _header_orientation(image: Image.Image) -> int:
+    # Pillow decodes a whole PNG to see if EXIF follows the pixels, where hardly anybody writes it.
+    known = image.format != "PNG" or "exif" in image.info or "xmp" in image.info
+    return orientation(image) if known else 1
+
+
+def read_image(path: Path) -> Tensor:
+    """Read a photograph as 3 x H x W float32 RGB in 0..1, turned upright as its EXIF tag says.
+
+    Raises:
+        DataError: missing, truncated, not an image, a Git LFS pointer, or more pixels than
+            ``kdcli.rasters.pixel_limit``.
+    """
+    return read_picture(path).image
+
+
+def read_picture(path: Path) -> Picture:
+    """Read a photograph as ``read_image`` does, and say how its metadata turned it.
+
+    Raises:
+        DataError: as ``read_image``.
+    """
+    with opened(path) as image:
+        if floating(image):
+            raise DataError(f"'{path}' holds floating-point numbers, not a picture; convert it to an 8-bit PNG")
+        upright, turned = loaded_upright(image)
+        if upright.mode in GREY_16:  # Pillow would clip these to 255 instead of scaling them
+            grey = (np.asarray(upright).astype(np.float32) / 65535).clip(0, 1)
+            return Picture(image=torch.from_numpy(np.stack([grey, grey, grey])), turned=turned)
+        try:
+            pixels_HW3 = np.asarray(upright.convert("RGB"))
+        except ValueError:
+            raise DataError(f"'{path}' has colours of mode {upright.mode}; convert it to RGB") from None
+    # NumPy, not torch: several readers at once must not each start a team of threads.
+    image_3HW = np.empty((3, *pixels_HW3.shape[:2]), np.float32)
+    np.divide(pixels_HW3.transpose(2, 0, 1), np.float32(255), out=image_3HW)
+    return Picture(image=torch.from_numpy(image_3HW), turned=turned)
+
+
+def write_image(path: Path, image: Tensor) -> None:
+    """Write a 3 x H x W picture in 0..1 in the format of the path's ending, atomically.
+
+    Raises:
+        ConfigError: an ending that is no picture format.
+    """
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise ConfigError(f"'{path}' does not end like a picture; write for example {path.stem or 'picture'}.png")
+    pixels = image.detach().clamp(0, 1).mul(255).round().to("cpu", torch.uint8).permute(1, 2, 0).contiguous()
+    with atomic(path) as temporary:
+        Image.fromarray(pixels.numpy()).save(temporary)

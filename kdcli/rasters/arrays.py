@@ -1,0 +1,136 @@
+"""NPY and NPZ files as depth maps: the sizes that they declare are looked at before anything is unpacked."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdcli.errors import DataError, KdcliError
+from kdcli.rasters.guards import within_limit
+
+Array = NDArray[np.generic]
+
+MASKS = ("valid", "valid_mask", "mask_valid", "validity", "validity_mask", "mask")
+"""Names that a mask beside a map has in an NPZ: not 0 where the map holds a measurement."""
+
+INVERSE_MASKS = ("invalid", "invalid_mask", "mask_invalid")
+"""Names of masks that are not 0 where it holds none."""
+
+
+def read_array(path: Path) -> tuple[Array, NDArray[np.bool_] | None]:
+    """Return the map of an NPY or NPZ file, H x W, and where its masks say that it holds measurements, if it has any.
+
+    Raises:
+        DataError: not readable, too large, or not one map of numbers.
+    """
+    with _readable(path):
+        if path.suffix.lower() == ".npy":
+            lazy = np.load(path, mmap_mode="r", allow_pickle=False)
+            _check(path, lazy.shape, lazy.dtype)
+            return _flat(np.array(lazy)), None
+        with zipfile.ZipFile(path) as archive:
+            names = _names(archive)
+            chosen = _chosen(path, names)
+            array = _flat(_member(path, archive, names[chosen]))
+            known: NDArray[np.bool_] | None = None
+            for name in (*MASKS, *INVERSE_MASKS):
+                if name in names and name != chosen:
+                    mask = _flat(_member(path, archive, names[name], mask=True))
+                    if mask.shape != array.shape:
+                        shapes = ["x".join(map(str, one.shape)) for one in (array, mask)]
+                        raise DataError(f"'{path}' has a depth of {shapes[0]} but '{name}' of {shapes[1]}; "
+                                        "make them equal")
+                    said = mask > 0 if name in MASKS else ~(mask != 0)  # type: ignore[operator]
+                    known = said if known is None else known & said
+            return array, known
+
+
+def array_type(path: Path) -> np.dtype[np.generic]:
+    """Return the number type of the map of an NPY or NPZ file, from its header alone.
+
+    Raises:
+        DataError: as ``read_array``.
+    """
+    with _readable(path):
+        if path.suffix.lower() == ".npy":
+            with path.open("rb") as stream:
+                return _header(stream)[1]
+        with zipfile.ZipFile(path) as archive:
+            names = _names(archive)
+            with archive.open(names[_chosen(path, names)]) as stream:
+                return _header(stream)[1]
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except KdcliError:
+        raise
+    except Exception as error:  # what zipfile, zlib and numpy raise for damaged files has no common base
+        reason = " ".join(str(error).split())[:100] or type(error).__name__
+        raise DataError(f"'{path}' is not a readable array file ({reason}); write it again with numpy.save") from None
+
+
+def _names(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    return {item.filename.removesuffix(".npy"): item for item in archive.infolist()}
+
+
+def _chosen(path: Path, names: dict[str, zipfile.ZipInfo]) -> str:
+    """Return the array that is the map: ``depth``, else the only one that is no mask, else the only one."""
+    if "depth" in names:
+        return "depth"
+    others = [name for name in names if name not in (*MASKS, *INVERSE_MASKS)]
+    candidates = others or list(names)
+    if len(candidates) != 1:
+        listed = ", ".join(names) or "(none)"
+        raise DataError(f"'{path}' has arrays {listed[:200]} but no 'depth'; name the map so")
+    return candidates[0]
+
+
+def _member(path: Path, archive: zipfile.ZipFile, item: zipfile.ZipInfo, *, mask: bool = False) -> Array:
+    with archive.open(item) as stream:
+        shape, kind = _header(stream)
+        _check(path, shape, kind, mask=mask)
+        # numpy makes the whole array before it reads the first byte of a member, however few there are.
+        if math.prod(shape) * kind.itemsize > item.file_size:
+            raise ValueError(f"'{item.filename}' has {item.file_size} bytes for an array of {shape}")
+    with archive.open(item) as stream:
+        array: Array = np.lib.format.read_array(stream, allow_pickle=False)
+        return array
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+    """Return shape and number type."""
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read(stream)
+    return shape, kind
+
+
+def _check(path: Path, shape: tuple[int, ...], kind: np.dtype[np.generic], *, mask: bool = False) -> None:
+    """Refuse what is not one map of numbers, or too large."""
+    within_limit(path, math.prod(shape), shape)
+    if kind.kind not in ("iufb" if mask else "iuf") or len(_flat_shape(shape)) != 2 or not math.prod(shape):
+        said = "x".join(map(str, shape)) or "()"
+        raise DataError(f"'{path}' holds {kind} of shape {said}, not one map of numbers; store height x width")
+
+
+def _flat(array: Array) -> Array:
+    return array.reshape(_flat_shape(array.shape))
+
+
+def _flat_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Drop leading, then trailing, dimensions of one from a shape of more than two."""
+    while len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    while len(shape) > 2 and shape[-1] == 1:
+        shape = shape[:-1]
+    return shape

@@ -1,0 +1,129 @@
+"""A source of files: reads the pairs that its layout found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from kdcli.errors import ConfigError, DataError
+from kdcli.images import like, read_picture, read_stored, turn
+from kdcli.sources.checks import survey
+from kdcli.sources.cuts import Cut
+from kdcli.sources.instances import read_instances, resize_instances
+from kdcli.sources.pairs import OfFiles, Pair, Selection, mismatch, sizes_fit
+from kdcli.sources.upright import camera_of, turned_note
+from kdcli.sources.validity import read_mask
+from kdcli.types import DepthKind, Finding, Sample
+
+
+class PairSource(OfFiles):
+    """A source of image files with or without files of depth and of object ids. Subclasses find the pairs.
+
+    Where some images have object ids, those without have none but 0, so that a batch of both keeps its objects.
+    """
+
+    name: str = "files"
+    void: int | None = None
+    """An id that means no object, beside 0."""
+
+    cut: Cut | None = None
+    """The part of every frame that is used; None = all of it."""
+
+    def __init__(
+        self, pairs: Sequence[Pair], *, selection: Selection | None, scale: float | None, where: str,
+        notes: Sequence[Finding] = (),
+    ) -> None:
+        """Take what a selection leaves of the pairs, or with None the pairs as they are.
+
+        notes: what ``data check`` shall say of how they were found.
+        """
+        if scale is not None and not 0 < scale < float("inf"):
+            raise ConfigError(f"scale={scale:g} is no number above 0; it is the stored units per metre, such as 1000")
+        self._notes = tuple(notes)
+        self.pairs: Sequence[Pair] = pairs if selection is None else selection.apply(pairs, where)
+        self.where = where
+        self.scale = scale
+        self.depth_kind: DepthKind | None = DepthKind.METRIC if self.has("depth") else None
+        self.has_instances = self.has("instances")
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: int, /) -> Sample:
+        """Read one item.
+
+        Raises:
+            DataError: a file is missing or broken, or image, depth and object ids do not fit together.
+        """
+        pair = self.pairs[index]
+        picture = read_picture(pair.image)
+        image, turned = picture.image, picture.turned
+        height, width = image.shape[-2:]
+        depth = valid = None
+        if pair.depth is not None:
+            stored = read_stored(pair.depth)
+            depth, valid = stored.metres(self.scale_of(pair))
+            if pair.mask is not None:
+                own = (depth.shape[-2], depth.shape[-1])
+                # A mask is stored like the numbers of its map, which the map's own metadata may have turned.
+                mask = read_mask(pair.mask, own[::-1] if stored.turned >= 5 else own, pair.depth)
+                valid = valid & turn(mask, stored.turned)
+                depth = depth * valid
+            if stored.turned == 1:  # else its own metadata turned it
+                depth, valid = (like(one, turned, (height, width)) for one in (depth, valid))
+            if not sizes_fit((height, width), (depth.shape[-2], depth.shape[-1])):
+                own = (depth.shape[-2], depth.shape[-1])
+                raise DataError(mismatch(pair, (height, width), own) + turned_note(turned))
+            depth = self.axial(depth)
+        instances = self.instances(pair)
+        if instances is not None:
+            instances = like(instances, turned, (height, width))
+            if not sizes_fit((height, width), (instances.shape[0], instances.shape[1])):
+                named = "" if pair.instances is None else f" '{pair.instances}'"
+                size = f"{instances.shape[1]}x{instances.shape[0]}"
+                raise DataError(
+                    f"'{pair.image}' is {width}x{height} but its object ids{named} are {size} "
+                    "(width x height); give ids of the same frame"
+                )
+            instances = resize_instances(instances, (height, width))
+        elif self.has_instances:
+            instances = torch.zeros(height, width, dtype=torch.int64)
+        camera = camera_of(self, pair, picture, None if pair.depth is None else stored)
+        intrinsics = None if camera is None else torch.tensor(camera, dtype=torch.float32)
+        sample = Sample(
+            id=pair.id, image=image, depth=depth, valid=valid, instances=instances, intrinsics=intrinsics,
+        )
+        return sample if self.cut is None else self.cut.apply(sample)
+
+    def has(self, part: Literal["depth", "instances"]) -> bool:
+        """Whether any of the pairs names a file of this part."""
+        return any(getattr(pair, part) is not None for pair in self.pairs)
+
+    def instances(self, pair: Pair) -> Tensor | None:
+        """Return the object ids of a pair, h x w int64, 0 = no object, or None where there are none."""
+        return None if pair.instances is None else read_instances(pair.instances, void=self.void)
+
+    def axial(self, depth: Tensor) -> Tensor:
+        """Turn depth as it is stored, 1 x h x w metres, into depth along the optical axis."""
+        return depth
+
+    def remarks(self) -> Sequence[Finding]:
+        """Say how the pairs were found, and what only this layout knows to be missing or broken."""
+        return self._notes
+
+    def scale_of(self, pair: Pair) -> float | None:
+        """Return the stored units per metre of a pair: the user's, else the layout's, else None (by file type)."""
+        return self.scale if self.scale is not None else pair.scale
+
+    def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float] | None:
+        """Return fx, fy, cx, cy in pixels of an image of this size, or None where unknown."""
+        if pair.intrinsics is None and pair.focal is not None:
+            return pair.focal, pair.focal, (width - 1) / 2, (height - 1) / 2
+        return pair.intrinsics
+
+    def check(self) -> Sequence[Finding]:
+        """Say what is missing or broken, from all paths and an even sample of the contents."""
+        return survey(self).findings

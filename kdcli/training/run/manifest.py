@@ -1,0 +1,48 @@
+"""What a run writes about itself in ``manifest.json``: its shape, and how it is read back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kdcli.documents import Each, read_json
+
+_NUMBER = (float, None)
+_TEXT = (str, None)
+_ORIGIN = {"spec": str, "name?": _TEXT, "sha256?": _TEXT, "licence?": _TEXT, "training_data?": _TEXT}
+RESULT = {
+    "metrics": Each(_NUMBER),
+    "ci95": Each([_NUMBER, _NUMBER]),
+    "n": int,
+    "spec": str,
+    "protocol": {"name": str, "hash": str},
+    "size?": ([int, int], None),
+    "skipped?": [Any],
+    "paired?": Each({"against": str, "difference": Each(_NUMBER), "ci95": Each([_NUMBER, _NUMBER])}),
+}
+"""One model's part of ``eval/results.json``, and of ``eval`` in a manifest."""
+RESULTS = Each(RESULT)
+MANIFEST = {
+    "state": str,
+    "recipe": str,
+    "student?": str,
+    "seed?": int,
+    "threads?": int,
+    "seconds?": float,
+    "versions?": Each(_TEXT),
+    "argv?": [str],
+    "teachers?": [_ORIGIN],
+    "begun_from?": [_ORIGIN],
+    "teacher_cache?": Each(dict),
+    "eval?": RESULTS,
+}
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """Read a manifest.
+
+    Raises:
+        DataError: missing or damaged.
+    """
+    document: dict[str, Any] = read_json(path, MANIFEST, "the run is damaged: start another, or put the file back")
+    return document

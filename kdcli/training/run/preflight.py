@@ -1,0 +1,78 @@
+"""Everything that can be refused is refused before the first step, and before anything is written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import nn
+
+from kdcli.config import StageConfig, check_looks
+from kdcli.config.references import origin_of
+from kdcli.errors import ConfigError, DataError
+from kdcli.evals import check as check_evaluation
+from kdcli.plugins import registry
+from kdcli.training.run.checks import check_gradients, check_outputs
+from kdcli.training.run.workshop import Workshop, probe_options
+from kdcli.transform import probe_for, statistics_for
+from kdcli.types import Batch
+
+
+def preflight(shop: Workshop, student: nn.Module) -> None:
+    """Check the stages of a run and of its twin, its evaluation and its export; ``student`` is the run's.
+
+    Raises:
+        KdcliError: as the stages, those of the twin, the evaluation or the export would.
+    """
+    config = shop.config
+    twin = () if config.twin is None else config.twin.stages(config.stages)
+    networks: dict[str | None, nn.Module] = {None: student}
+    for stage in (*config.stages, *twin):
+        origin = origin_of(config.stages, stage)
+        if origin not in networks:
+            networks[origin] = shop.network(stage)[0]
+        check(shop, stage, networks[origin])
+    if config.eval_data is not None:
+        models = {"student": student, **shop.teachers(config.main)}
+        check_evaluation(models, shop.source(config.eval_data), config.protocol, config.align)
+    if config.export is not None:
+        registry.load(registry.find("exporter", config.export))
+
+
+def check(shop: Workshop, stage: StageConfig, student: nn.Module) -> None:
+    """Build everything of a stage that does not depend on an earlier one, to refuse what cannot work.
+
+    Raises:
+        ConfigError, PluginError, SpecError, WeightsError: as building would. DataError: the first images cannot be
+            read, or are to be learned from and have no depth.
+    """
+    check_looks(stage)
+    shop.feed(stage)
+    shop.taught(stage)
+    if stage.train != "student":
+        for teacher in shop.teachers(stage).values():
+            probe_for(teacher, statistics_for(teacher, stage.statistics), **probe_options(stage))
+        shop.mixers(stage, None)
+        return
+    task = shop.task(replace(stage, transform="none") if stage.transform == "fitted" else stage, student, None)
+    first = shop.first(stage)
+    with torch.no_grad():
+        context = task.context(first, 0, 1)
+        check_outputs(context, task)
+        _probe(shop, stage, context.batch)
+        task.build(first)
+    if next(task.trained_parameters(), None) is None and not task.learns_inside:
+        raise ConfigError(f"freeze of stage '{stage.name}' leaves nothing that learns: {', '.join(stage.freeze)}")
+    check_gradients(task, context.batch.image)
+
+
+def _probe(shop: Workshop, stage: StageConfig, batch: Batch) -> None:
+    """Ask teachers that answer from the data whether it has an answer."""
+    for name, teacher in shop.teachers(stage).items():
+        if hasattr(teacher, "from_batch"):
+            valid = teacher.from_batch(batch).valid  # type: ignore[operator]
+            if valid is not None and not bool(valid.any()):
+                raise DataError(
+                    f"none of the first {len(batch)} images of '{stage.data}', such as '{batch.ids[0]}', has a "
+                    f"pixel of depth that teacher '{name}' could teach; see: kdcli data check '{stage.data}'"
+                )

@@ -1,0 +1,70 @@
+"""Where the weights of a run's teachers and students come from, for manifest, card and licence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from kdcli.config import StageConfig, teachers_of
+from kdcli.config.references import STAGE, origin_of
+from kdcli.training.run.workshop import Workshop
+
+
+def provenance(shop: Workshop) -> list[dict[str, object]]:
+    """Return where the weights of all teachers of a run come from, the main stage's first.
+
+    Those of an auxiliary teacher's own teachers are among them: what it learned from them goes on into the student.
+    """
+    return teachers_behind(shop, [shop.config.main, *shop.config.stages])
+
+
+def inherited(shop: Workshop, stage: StageConfig, student: nn.Module) -> dict[str, Any]:
+    """Return what the card of a stage's own network says: its teachers and its licence, those of earlier stages too."""
+    origin = origin_of(shop.config.stages, stage)
+    mine = [other for other in shop.config.stages if origin_of(shop.config.stages, other) == origin]
+    return licensed(teachers_behind(shop, mine), student)
+
+
+def teachers_behind(shop: Workshop, stages: list[StageConfig]) -> list[dict[str, object]]:
+    """Return one row a teacher; a result of an earlier stage stands for the teachers of that stage's network."""
+    rows: dict[str, dict[str, object]] = {}
+    waiting, seen = list(stages), set()
+    while waiting:
+        stage = waiting.pop(0)
+        if stage.name in seen:
+            continue
+        seen.add(stage.name)
+        for name, spec in teachers_of(stage).items():
+            if spec.startswith(STAGE):
+                waiting += [other for other in shop.config.stages if other.name == spec.removeprefix(STAGE)]
+            elif spec not in rows:
+                rows[spec] = origin(spec, shop.teachers(stage)[name])
+    return list(rows.values())
+
+
+def licensed(teachers: list[dict[str, object]], student: nn.Module) -> dict[str, Any]:
+    """Return the keys of a student's card that follow from whom it learned from and what it began with."""
+    begun = begun_from(student)
+    licence = ", ".join(sorted({str(row["licence"]) for row in (*teachers, *begun)}))
+    return {"teachers": teachers, "begun_from": begun, "licence": licence}
+
+
+def begun_from(student: nn.Module) -> list[dict[str, object]]:
+    """Return where the weights come from that a student begins with; empty when they are drawn at random."""
+    known = getattr(student, "provenance", None)
+    return [] if known is None else [origin(str(known.name), student)]
+
+
+def origin(spec: str, model: nn.Module) -> dict[str, object]:
+    """Return where one model's weights come from."""
+    known = getattr(model, "provenance", None)
+    return {
+        "spec": spec,
+        "name": getattr(known, "name", spec),
+        "weights": getattr(known, "weights", None),
+        "sha256": getattr(known, "sha256", None),
+        "licence": getattr(known, "licence", "unknown"),
+        "training_data": getattr(known, "training_data", "unknown"),
+        "depth_kind": str(model.depth_kind),
+    }

@@ -1,0 +1,176 @@
+"""The stages of a run, or of its twin, one after the other: what is done is kept, what was begun goes on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import nn
+
+from kdcli.config import StageConfig
+from kdcli.config.references import STAGE, origin_of
+from kdcli.errors import WeightsError
+from kdcli.networks.untouched import untouched
+from kdcli.plugins.surroundings import kept_by_plugins
+from kdcli.students.files import save_student
+from kdcli.training.batches.feed import Feed
+from kdcli.training.batches.teacher_cache import make
+from kdcli.training.loop import checkpoint
+from kdcli.training.loop import train as loop
+from kdcli.training.loop.train import StepLog
+from kdcli.training.run.fit_stage import FitFiles, fit_stage, keep_joint
+from kdcli.training.run.folder import RunFolder
+from kdcli.training.run.progress import Progress
+from kdcli.training.run.provenance import inherited
+from kdcli.training.run.workshop import Workshop
+from kdcli.training.step.task import DistillTask
+
+
+@dataclass(kw_only=True)
+class VariantTraining:
+    """Trains the stages of one variant (``student`` or ``twin``) in a run folder."""
+
+    shop: Workshop
+    run: RunFolder
+    variant: str
+    stages: tuple[StageConfig, ...]
+    progress: Progress
+    _networks: dict[str | None, tuple[nn.Module, str]] = field(default_factory=dict)
+    """By the stage that began them; None is the run's student. With their specs."""
+    _done: list[str] = field(default_factory=list)
+
+    def train(self) -> tuple[nn.Module, dict[str, torch.Tensor]]:
+        """Train what is not done and return the run's student with its final tensors."""
+        self.shop.variant = self.variant
+        resume = self._begun()
+        state: dict[str, torch.Tensor] = {}
+        for stage in self.stages:
+            if stage.train == "transform":
+                self._fit(stage)
+                continue
+            student, _ = self._network(stage)
+            if self._several and self.shop.results.restore(self.variant, stage.name, student, self._folder):
+                self._done.append(stage.name)
+                continue
+            here = resume if resume is not None and resume["stage"] == stage.name else None
+            state = self._stage(stage, student, here)
+        student, _ = self._network(self.stages[-1])
+        return student, state or dict(student.state_dict())
+
+    def restore(self) -> None:
+        """Read the results of stages that were done before, for those who name them later."""
+        for stage in self.stages:
+            if stage.train == "student" and self._several:
+                self.shop.results.restore(self.variant, stage.name, self._network(stage)[0], self._folder)
+
+    @property
+    def _several(self) -> bool:
+        return sum(stage.train == "student" for stage in self.shop.config.stages) > 1
+
+    @property
+    def _folder(self) -> Any:
+        return self.run.state.parent
+
+    def _begun(self) -> dict[str, Any] | None:
+        """Return the state of the stage under way, if it is one of this variant.
+
+        Raises:
+            WeightsError: it is damaged, or of a stage that there is not.
+        """
+        state = checkpoint.read(self.run.state) if self.run.state.is_file() else None
+        if state is None or state["variant"] != self.variant:
+            return None
+        if state["stage"] not in [stage.name for stage in self.stages]:
+            raise WeightsError(
+                f"checkpoint '{self.run.state}' is of a stage '{state['stage']}', not of this run; delete it"
+            )
+        return state
+
+    def _network(self, stage: StageConfig) -> tuple[nn.Module, str]:
+        """Return the network that a stage trains, as the stages before left it."""
+        origin = origin_of(self.shop.config.stages, stage)
+        if origin not in self._networks:
+            self._networks[origin] = self.shop.network(stage)
+        return self._networks[origin]
+
+    def _fit(self, stage: StageConfig) -> None:
+        if self.run.transform.is_file():
+            return
+        self.progress.note(
+            f"{self.variant}: {stage.name}: fitting the transformation network to the teacher's statistics"
+        )
+        for note in fit_stage(self.shop, stage, FitFiles.beside(self.run.transform), self.progress.count):
+            self.progress.note(note)
+
+    def _stage(
+        self, stage: StageConfig, student: nn.Module, resume: dict[str, Any] | None
+    ) -> dict[str, torch.Tensor]:
+        shop, run, where = self.shop, self.run, f"{self.variant}: {stage.name}"
+        if stage.student is not None and stage.student.startswith(STAGE):
+            result = shop.results.get(self.variant, stage.student.removeprefix(STAGE))
+            assert result is not None
+            student.load_state_dict(result.model.state_dict())
+        # A network that is learned jointly lies there only when its stage is done.
+        fitted = run.transform if run.transform.is_file() and stage.transform != "joint" else None
+        task = shop.task(stage, student, fitted)
+        feed = self._feed(stage, task)
+        task.build(shop.first(stage))
+        for name in shop.results.carry(self.variant, self._done, task, shop.device):
+            self.progress.note(f"{where}: loss '{name}' goes on with what it learned before")
+        run.forget_after(self.variant, stage.name, int(resume["step"]) if resume is not None else 0)
+        if resume is not None:
+            self.progress.note(f"{where}: going on after step {resume['step']}")
+        else:
+            self.progress.note(f"{where}: {loop.total_steps(stage, feed)} steps of {stage.batch_size} images")
+
+        def report(log: StepLog) -> None:
+            run.log_step(log)
+            self.progress.step(log)
+
+        with untouched(shop.teachers(stage)), kept_by_plugins(f"stage '{stage.name}'"):
+            state = loop.train(
+                stage, task, feed, seed=shop.config.seed, state_file=run.state, variant=self.variant, report=report,
+                resume=resume,
+            )
+        student.load_state_dict(state)
+        if (cache := shop.taught(stage)) is not None and cache.made:
+            self.progress.note(f"{where}: {cache.made} maps were missing or of changed images, made again")
+        if stage.transform == "joint":
+            keep_joint(shop, stage, task, run.transform)
+        if self._several:
+            self._keep(stage, task)
+        return state
+
+    def _keep(self, stage: StageConfig, task: DistillTask) -> None:
+        """Keep a stage's result for later ones; a network that is not the run's student as a student's file too."""
+        origin = origin_of(self.shop.config.stages, stage)
+        if origin is not None:
+            _, spec = self._network(stage)
+            facts = inherited(self.shop, stage, task.student)
+            save_student(
+                self.run.stage(stage.name), task.student, spec,
+                {**facts, "recipe": self.shop.config.recipe, "seed": self.shop.config.seed, "stage": stage.name,
+                 "size": list(stage.size), "training_data": stage.data},
+            )
+        self.shop.results.keep(self.variant, stage.name, task, self._folder)
+        self._done.append(stage.name)
+
+    def _feed(self, stage: StageConfig, task: DistillTask) -> Feed:
+        """Return a stage's batches; with a teacher cache, once all of its maps are there."""
+        cache = self.shop.taught(stage)
+        feed = self.shop.feed(stage, cache)
+        if cache is not None:
+            told = make(cache, stage, feed, self.progress.count)
+            where = ", ".join(str(row["folder"]) for row in told["caches"])
+            self.progress.note(
+                f"{self.variant}: {stage.name}: teacher cache of {told['maps']} maps, {told['made']} made now, "
+                f"in {where}"
+            )
+            for name in task.asking():
+                self.progress.note(
+                    f"{self.variant}: {stage.name}: loss '{name}' looks into the teacher, which it runs in each step"
+                )
+            known = self.run.manifest().get("teacher_cache", {})
+            self.run.update(teacher_cache={**known, f"{self.variant}.{stage.name}": told})
+        return feed

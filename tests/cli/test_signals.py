@@ -1,0 +1,172 @@
+"""Ctrl-C and its like at every moment, in real processes: one line, 130, no traceback, what was done is kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+MIX = ["mix", "--data", "sim:blocks", "--mixer", "none", "--count", "100000", "--out", "set"]
+START = "import sys; sys.argv = ['kdcli', *sys.argv[1:]]\nfrom kdcli.__main__ import main\n"
+PATIENCE = 60.0
+
+RECIPE = """
+[run]
+student = "mobilenet,width=0.35"
+eval_data = "none"
+export = "none"
+[[stage]]
+teachers = ["ground-truth"]
+data = "sim:blocks,count=24"
+size = "32x48"
+batch_size = 4
+losses = { l1 = 1.0 }
+steps = 100000
+log_every = 1
+"""
+
+
+def start(code: str, arguments: list[str], folder: Path, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+    )  # fmt: skip
+
+
+def until(there: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    end = time.monotonic() + PATIENCE
+    while not there():
+        assert time.monotonic() < end and process.poll() is None, "it did not come so far"
+        time.sleep(0.02)
+
+
+def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
+    try:
+        _, err = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+    return process.returncode, err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_before_the_command_line_is_there(tmp_path: Path, number: int) -> None:
+    (tmp_path / "typer.py").write_text("import pathlib, time\npathlib.Path('here').touch()\ntime.sleep(60)\n")
+    process = start(START + "main()", ["--help"], tmp_path, PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
+    until((tmp_path / "here").exists, process)
+    process.send_signal(number)
+    assert ended(process) == (130, "kdcli: interrupted\n")
+
+
+def test_a_second_one_during_the_exit(tmp_path: Path) -> None:
+    slow = "import atexit, pathlib, time\n@atexit.register\ndef leave():\n    pathlib.Path('leaving').touch()\n" \
+        "    time.sleep(60)\n"
+    process = start(slow + START + "main()", MIX, tmp_path)
+    until(lambda: bool(list(tmp_path.glob("set/images/0*.png"))), process)
+    process.send_signal(signal.SIGINT)
+    until((tmp_path / "leaving").exists, process)
+    process.send_signal(signal.SIGINT)
+    assert ended(process) == (130, "kdcli: interrupted\n")
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_after_all_is_done_the_result_counts(tmp_path: Path) -> None:
+    slow = "import atexit, pathlib, time\n@atexit.register\ndef leave():\n    pathlib.Path('leaving').touch()\n" \
+        "    time.sleep(60)\n"
+    process = start(slow + START + "main()", ["recipes", "show", "plain"], tmp_path)
+    until((tmp_path / "leaving").exists, process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, err) == (0, "") and "[[stage]]" in out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("delay", [0.0, 0.1, 0.4, 1.0, 2.0])
+def test_at_any_moment(tmp_path: Path, delay: float, number: int) -> None:
+    code = f"from kdcli.cli import interrupt\ninterrupt.begin()\nprint('up', flush=True)\n{START}main()"
+    process = start(code, MIX, tmp_path)
+    assert process.stdout is not None and process.stdout.readline() == "up\n"
+    time.sleep(delay)
+    process.send_signal(number)
+    assert ended(process) == (130, "kdcli: interrupted\n")
+    assert not list(tmp_path.rglob(".*"))
+
+
+def test_a_finaliser_that_it_breaks_into_prints_nothing(tmp_path: Path) -> None:
+    code = (
+        "import os, signal\nfrom kdcli.cli import interrupt\ninterrupt.install()\n"
+        "class Odd:\n    def __del__(self):\n        os.kill(os.getpid(), signal.SIGINT)\n"
+        "Odd()\ninterrupt.answered()\nprint('on')"
+    )
+    process = start(code, [], tmp_path)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out, err) == (0, "on\n", "")
+
+
+def test_tidying_up_is_not_broken_into_by_the_repetition(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, time\nfrom kdcli.cli import interrupt\ninterrupt.AGAIN = 0.05\ninterrupt.install()\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n"
+        "    end = time.monotonic() + 0.5\n    while time.monotonic() < end:\n        time.sleep(0.01)\n"
+        "    interrupt.answered()\n    print('tidied up')"
+    )
+    process = start(code, [], tmp_path)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out, err) == (0, "tidied up\n", "")
+
+
+def test_one_that_a_library_swallows_is_repeated(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, time\nfrom kdcli.cli import interrupt\ninterrupt.AGAIN = 0.05\ninterrupt.install()\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept BaseException:\n    pass\n"
+        "try:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    interrupt.answered()\n    print('heard')"
+    )
+    process = start(code, [], tmp_path)
+    assert process.communicate(timeout=PATIENCE) == ("heard\n", "")
+
+
+def test_a_terminal_that_is_closed_keeps_the_state(tmp_path: Path) -> None:
+    pty = pytest.importorskip("pty", reason="there are no pseudo-terminals here")
+    (tmp_path / "long.toml").write_text(RECIPE)
+    pid, terminal = pty.fork()
+    if not pid:
+        os.chdir(tmp_path)
+        os.execv(sys.executable, [sys.executable, "-m", "kdcli", "distill", "--recipe", "long.toml", "--out", "run"])
+    end, done = time.monotonic() + PATIENCE, (0, 0)
+    try:
+        log = tmp_path / "run" / "metrics.jsonl"
+        os.set_blocking(terminal, False)
+        while not (log.is_file() and log.stat().st_size) and time.monotonic() < end:
+            try:
+                os.read(terminal, 65536)
+            except BlockingIOError:
+                time.sleep(0.02)
+        os.close(terminal)
+        while (done := os.waitpid(pid, os.WNOHANG)) == (0, 0) and time.monotonic() < end:
+            time.sleep(0.02)
+    finally:
+        if done == (0, 0):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+    assert os.waitstatus_to_exitcode(done[1]) == 130
+    assert json.loads((tmp_path / "run" / "manifest.json").read_text())["state"] == "interrupted"
+    assert (tmp_path / "run" / "checkpoints" / "state.pt").is_file()
+    assert not list((tmp_path / "run").rglob(".*"))
+
+
+def test_nohup_is_respected(tmp_path: Path) -> None:
+    code = "import signal\nsignal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + START + "main()"
+    process = start(code, MIX, tmp_path)
+    until(lambda: bool(list(tmp_path.glob("set/images/0*.png"))), process)
+    process.send_signal(signal.SIGHUP)
+    many = len(list(tmp_path.glob("set/images/0*.png"))) + 64
+    until(lambda: len(list(tmp_path.glob("set/images/0*.png"))) > many, process)
+    process.send_signal(signal.SIGTERM)
+    assert ended(process) == (130, "kdcli: interrupted\n")

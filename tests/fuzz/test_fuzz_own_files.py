@@ -1,0 +1,150 @@
+"""Files that kdcli wrote itself, or reads as recipes and studies, damaged in seeded ways: one line, the right code."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mutations import damaged, damaged_document, drawing, rounds
+
+from kdcli.config import load
+from kdcli.study import plan
+from kdcli.study.run import run_study
+from kdcli.training.loop.train import StepLog
+from kdcli.training.run.job import distill
+from kdcli.training.run.progress import Silent
+
+Judge = Callable[..., int]
+
+RECIPE = """
+[run]
+student = "mobilenet,width=0.35"
+eval_data = "sim:rooms,count=3,seed=7"
+export = "none"
+[defaults]
+size = "32x64"
+[[stage]]
+name = "train"
+teachers = ["ground-truth"]
+data = "sim:blocks,count=8"
+batch_size = 2
+losses = { l1 = 1.0 }
+gamma = [0.9, 1.1]
+steps = 3
+checkpoint_every = 1
+log_every = 1
+"""
+STUDY = """
+[study]
+name = "tiny"
+metrics = ["delta1"]
+eval_data = "sim:rooms,count=3,seed=7"
+seeds = [0]
+contrasts = [["plain", "other"]]
+set = { teacher = "{teacher}", student = "mobilenet,width=0.35", size = "32x64", batch_size = 2, steps = 1, data = "sim:blocks,count=8" }
+[variables]
+teacher = { about = "SPEC", default = "ground-truth" }
+[[arm]]
+name = "plain"
+recipe = "supervised"
+[[arm]]
+name = "other"
+recipe = "supervised"
+set = { lr = 0.01 }
+"""  # noqa: E501
+
+
+class Stop(Silent):
+    """Stops a run at its second step."""
+
+    def step(self, log: StepLog) -> None:
+        if log.step == 2:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Runs, one of them stopped, and a study, all as they should be."""
+    base = tmp_path_factory.mktemp("made")
+    config = load("tiny.toml", RECIPE)
+    (base / "tiny.toml").write_text(RECIPE)
+    distill(config, out=base / "runs" / "one")
+    shutil.copytree(base / "runs" / "one", base / "runs" / "two")
+    with pytest.raises(KeyboardInterrupt):
+        distill(config, out=base / "stopped", progress=Stop())
+    (base / "study.toml").write_text(STUDY)
+    run_study(plan(STUDY, source=base / "study.toml"), base / "studies" / "tiny")
+    return base
+
+
+CASES: dict[str, tuple[str, str, int, list[list[str]]]] = {
+    "manifest": ("runs/one/manifest.json", "json", 14, [
+        ["runs", "list"], ["runs", "list", "--json"], ["runs", "show", "runs/one"],
+        ["runs", "compare", "runs/two", "runs/one"], ["eval", "runs/one", "--data", "sim:rooms,count=1"],
+    ]),
+    "config": ("runs/one/config.toml", "toml", 10, [["runs", "show", "runs/one"], ["distill", "--resume", "runs/one"]]),
+    "results": ("runs/one/eval/per_image.csv", "bytes", 15, [["runs", "compare", "runs/one", "runs/two"]]),
+    "log": ("runs/one/metrics.jsonl", "jsonl", 6, [["runs", "compare", "runs/one", "runs/two", "--plot", "p.png"]]),
+    "recipe": ("tiny.toml", "toml", 40, [["recipes", "show", "./tiny.toml"],
+                                         ["distill", "--recipe", "./tiny.toml", "--dry-run"]]),
+    "resumed manifest": ("stopped/manifest.json", "json", 6, [["distill", "--resume", "stopped"]]),
+    "resumed log": ("stopped/metrics.jsonl", "jsonl", 4, [["distill", "--resume", "stopped"]]),
+    "checkpoint": ("stopped/checkpoints/state.pt", "bytes", 8, [["distill", "--resume", "stopped"]]),
+    "lock": ("stopped/.kdcli.lock", "bytes", 3, [["distill", "--resume", "stopped"]]),
+    "study": ("study.toml", "toml", 40, [["study", "study.toml", "--dry-run"]]),
+    "study.json": ("studies/tiny/study.json", "json", 6, [["study", "study.toml"]]),
+    "cell": ("studies/tiny/cells/plain/seed0/manifest.json", "json", 8, [["study", "study.toml"]]),
+    "cell's results": ("studies/tiny/cells/plain/seed0/eval/results.json", "json", 10, [["study", "study.toml"]]),
+    "cell's images": ("studies/tiny/cells/plain/seed0/eval/per_image.csv", "bytes", 8, [["study", "study.toml"]]),
+    "teachers": ("studies/tiny/teachers/*/results.json", "json", 10, [["study", "study.toml"]]),
+}  # fmt: skip
+
+
+FORGIVEN = ("lock", "study.json")
+"""Written anew by whoever comes next."""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_damaged_files_of_runs_and_studies(judge: Judge, folder: Path, made: Path, name: str) -> None:
+    place, form, number, commands = CASES[name]
+    draw = drawing(name)
+    failed = 0
+    for round_ in rounds(number):
+        shutil.copytree(made, folder, dirs_exist_ok=True)
+        for path in folder.glob(place) if "*" in place else [folder / place]:
+            content = path.read_bytes() if path.exists() else b'{"pid": 1}'
+            bad = damaged(content, draw) if form == "bytes" else damaged_document(content, draw, form)
+            path.write_bytes(bad)
+        for command in commands:
+            failed += judge(f"{name} {round_}: {bad[:2000]!r}", *command, "--quiet") > 0
+    assert failed or name in FORGIVEN, "nothing was ever refused"
+
+
+MIX = ["mix", "--data", "sim:blocks,count=4", "--mixer", "cutmix", "--size", "32x32", "--count", "2", "--out", "set"]
+
+
+@pytest.mark.parametrize("file", ["manifest.json", ".kdcli.lock"])
+def test_damaged_files_of_mixed_sets(judge: Judge, folder: Path, file: str) -> None:
+    assert judge("as it is", *MIX) == 0
+    content = (folder / "set" / "manifest.json").read_bytes()
+    draw = drawing(file)
+    for round_ in rounds(25 if file == "manifest.json" else 5):
+        (folder / "set" / "manifest.json").write_bytes(content)
+        bad = damaged_document(content, draw, "json")
+        (folder / "set" / file).write_bytes(bad)
+        judge(f"{file} {round_}: {bad[:2000]!r}", *MIX)
+
+
+@pytest.mark.parametrize("layout", ["kdcli", "gt-kd"])
+def test_damaged_notes_of_caches(judge: Judge, folder: Path, made: Path, layout: str) -> None:
+    call = ["cache", "--teacher", f"run:{made}/runs/one", "--data", "sim:blocks,count=2,size=32x64", "--out", "maps",
+            "--layout", layout, *(["--max-depth", "80"] if layout == "gt-kd" else [])]  # fmt: skip
+    assert judge("as it is", *call) == 0
+    note = folder / "maps" / ("manifest.json" if layout == "kdcli" else "kdcli.json")
+    content, draw = note.read_bytes(), drawing(layout)
+    for round_ in rounds(15):
+        bad = damaged_document(content, draw, "json")
+        note.write_bytes(bad)
+        judge(f"{layout} {round_}: {bad[:2000]!r}", *call, *(["--verify"] if round_ % 2 else []))
