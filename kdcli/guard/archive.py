@@ -26,8 +26,9 @@ NOTES = "extra/kdcli.json"
 
 _PROGRAM = "models/model.json"
 _CONFIGS = {
-    "data/weights/": "data/weights/model_weights_config.json", "data/constants/": "data/constants/model_constants_config.json"
-}  # fmt: skip
+    "data/weights/": "data/weights/model_weights_config.json",
+    "data/constants/": "data/constants/model_constants_config.json",
+}
 _DOCUMENTS = (_PROGRAM, *_CONFIGS.values(), NOTES)
 _SMALL = ("archive_format", "archive_version", "byteorder", ".data/version", "version", ".format_version",
           ".storage_alignment", ".data/serialization_id")  # fmt: skip

@@ -68,8 +68,10 @@ def test_every_operator_of_the_list_is_there_and_has_no_effect() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "from_file", "save", "set_", "resize_", "as_strided", "record_stream", "_print", "warn", "format", "as_tensor", "Int",
-        "_cuda_getCurrentRawStream", "open", "dequantize", "to_sparse", "_thnn_fused_lstm_cell", "empty", "rand", "item",
+        "from_file", "save", "set_", "resize_", "as_strided", "record_stream", "_print", "warn", "format",
+        "as_tensor", "Int",
+        "_cuda_getCurrentRawStream", "open", "dequantize", "to_sparse", "_thnn_fused_lstm_cell", "empty",
+        "rand", "item",
     ],
 )  # fmt: skip
 def test_operators_with_effects_or_raw_memory_are_not_on_it(name: str) -> None:
