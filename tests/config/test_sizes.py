@@ -115,7 +115,9 @@ def test_what_a_recipe_cannot_hold_is_refused_at_once() -> None:
         load("tiny", RECIPE, {"data": "folder:/data/\udcff"}, [])
 
 
-@pytest.mark.parametrize("text", ["a\tb", "a\x1b[31mb", 'say "x"', "back\\slash", "\x7f", "two\nlines", "\u00e4\U0001f600"])
+@pytest.mark.parametrize(
+    "text", ["a\tb", "a\x1b[31mb", 'say "x"', "back\\slash", "\x7f", "two\nlines", "\u00e4\U0001f600"]
+)
 def test_texts_come_back_from_a_dumped_recipe(text: str) -> None:
     from kdcli.config import dump
 
