@@ -110,7 +110,9 @@ def test_names_of_stages_are_names_of_files(name: str) -> None:
         load("tiny", RECIPE.replace('"train"', repr(name)), {}, [])
 
 
-@pytest.mark.parametrize("text", ["a\tb", "a\x1b[31mb", 'say "x"', "back\\slash", "\x7f", "two\nlines", "\u00e4\U0001f600"])
+@pytest.mark.parametrize(
+    "text", ["a\tb", "a\x1b[31mb", 'say "x"', "back\\slash", "\x7f", "two\nlines", "\u00e4\U0001f600"]
+)
 def test_texts_come_back_from_a_dumped_recipe(text: str) -> None:
     from kdcli.config import dump
 
