@@ -38,6 +38,12 @@ def optimizer_of(
     return kind(groups, lr=stage.lr, betas=stage.betas)
 
 
+def has_learned(optimizer: torch.optim.Optimizer) -> bool:
+    """Return whether an optimiser remembers any gradient other than zero; waits for the device."""
+    kept = [value for state in optimizer.state.values() for name, value in state.items() if name != "step"]
+    return any(bool(value.any()) for value in kept if isinstance(value, Tensor))
+
+
 def lr_scales(module: nn.Module) -> dict[int, float]:
     """Return by parameter the factor of the learning rate that a part asks for with its ``lr_scale``."""
     found: dict[int, float] = {}

@@ -22,7 +22,7 @@ from kdcli.errors import TrainingError
 from kdcli.training.batches.augment import augment_step
 from kdcli.training.batches.feed import Feed
 from kdcli.training.loop import checkpoint
-from kdcli.training.loop.optim import Averaged, lr_factor, lr_scales, optimizer_of
+from kdcli.training.loop.optim import Averaged, has_learned, lr_factor, lr_scales, optimizer_of
 from kdcli.training.seeds import global_random_kept
 from kdcli.training.step.task import DistillTask
 
@@ -92,8 +92,8 @@ def train(
     watch = _Watch(stage)
     task.begin_training()
     batches = feed.batches(start * stage.accumulate, total * stage.accumulate)
-    # An optimiser remembers whether it has seen a gradient; where only inner updates learn it has none to see.
-    learned = next(task.trained_parameters(), None) is None or bool(optimizer.state)
+    # Where only inner updates learn, the main optimiser has nothing to see.
+    learned = next(task.trained_parameters(), None) is None or has_learned(optimizer)
     begin, seen = time.perf_counter(), 0
 
     def save(step: int) -> None:
@@ -114,7 +114,6 @@ def train(
                 result = task(batch, number, total * stage.accumulate, number // feed.steps_per_epoch)
                 if result.loss.requires_grad:  # a batch without labels may have nothing to teach
                     (result.loss / stage.accumulate).backward()
-                    learned = True
                 watch.see(batch.ids, result.sound, result.loss)
                 seen += len(batch)
             norm = torch.nn.utils.clip_grad_norm_(list(task.trained_parameters()), stage.clip or float("inf"))
@@ -129,6 +128,7 @@ def train(
                 average.update(task.student)
             if told:
                 speed = seen / (time.perf_counter() - begin)
+                learned = learned or float(norm) > 0
                 report(
                     StepLog(
                         variant=variant,
@@ -151,7 +151,7 @@ def train(
             if stopping:
                 raise Interrupted
     task.end_training()
-    if not learned:
+    if not learned and not has_learned(optimizer):
         raise TrainingError(
             f"stage '{stage.name}' learned nothing in {total} steps: no batch of '{stage.data}' had anything to teach; "
             f"see: kdcli data check '{stage.data}'"
