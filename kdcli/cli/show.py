@@ -116,6 +116,7 @@ def dry_run(session: Session, config: RunConfig) -> None:
                 f"{row['memory_mib']:.0f} MiB at the peak; an epoch is {row['steps_per_epoch']} steps, "
                 f"about {row['seconds_per_epoch'] / 60:.1f} min"
             )
+            say(f"{row['stage']}: terms at the first step: {row['terms']}")
             if "teacher_cache" in row:
                 cache = row["teacher_cache"]
                 say(
@@ -125,7 +126,6 @@ def dry_run(session: Session, config: RunConfig) -> None:
                 )
         for name, count in told["parameters"].items():
             say(f"{name}: {count:,} parameters")
-        say(f"terms at the first step: {told['terms']}")
 
     session.result(told, human)
 

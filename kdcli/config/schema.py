@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from kdcli.config.looks import has_looks
+from kdcli.config.loss_specs import loss_spec
 from kdcli.config.ranges import check_stage
 from kdcli.config.references import origin_of, trains_student
 from kdcli.config.stage import StageKeys
@@ -41,7 +42,7 @@ class TwinConfig:
         """Return the twin's stages: those that train the run's student, with the differing keys replaced.
 
         What other stages came to (an auxiliary teacher) is the run's. One that trains losses alone is left out where
-        the twin has losses of its own.
+        the twin has losses of its own, and what the twin does not have is not frozen.
         """
         known = tuple(stages)
         changes: dict[str, Any] = {
@@ -50,12 +51,19 @@ class TwinConfig:
             if f.name != "label" and getattr(self, f.name) is not None
         }
         made = [
-            replace(stage, **changes) for stage in known
+            replace(stage, **changes, freeze=self._frozen(stage)) for stage in known
             if trains_student(known, stage) or (self.losses is None and _trains_losses(known, stage))
         ]
         return tuple(
             stage if self.looks is not None or has_looks(stage) else replace(stage, looks=()) for stage in made
         )
+
+
+    def _frozen(self, stage: StageConfig) -> tuple[str, ...]:
+        if self.losses is None:
+            return stage.freeze
+        there = {loss_spec(text).name for text, _ in self.losses}
+        return tuple(entry for entry in stage.freeze if entry in there or entry.partition(".")[0] == "student")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

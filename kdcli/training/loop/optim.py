@@ -30,7 +30,8 @@ def optimizer_of(
             {"params": decayed, "weight_decay": stage.weight_decay, "lr_scale": scale},
             {"params": kept, "weight_decay": 0.0, "lr_scale": scale},
         ]
-    groups = [group for group in groups if group["params"]]
+    # A stage in which only inner updates learn has an optimiser too, with nothing to do.
+    groups = [group for group in groups if group["params"]] or [{"params": []}]
     if stage.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=stage.lr, momentum=0.9)
     kind = torch.optim.AdamW if stage.optimizer == "adamw" else torch.optim.Adam

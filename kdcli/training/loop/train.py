@@ -23,6 +23,7 @@ from kdcli.training.batches.augment import augment_step
 from kdcli.training.batches.feed import Feed
 from kdcli.training.loop import checkpoint
 from kdcli.training.loop.optim import Averaged, lr_factor, lr_scales, optimizer_of
+from kdcli.training.seeds import global_random_kept
 from kdcli.training.step.task import DistillTask
 
 
@@ -91,14 +92,16 @@ def train(
     watch = _Watch(stage)
     task.begin_training()
     batches = feed.batches(start * stage.accumulate, total * stage.accumulate)
-    begin, seen, learned = time.perf_counter(), 0, start > 0
+    # An optimiser remembers whether it has seen a gradient; where only inner updates learn it has none to see.
+    learned = next(task.trained_parameters(), None) is None or bool(optimizer.state)
+    begin, seen = time.perf_counter(), 0
 
     def save(step: int) -> None:
         checkpoint.save(
             state_file, variant=variant, stage=stage.name, step=step, task=task, optimizer=optimizer, average=average
         )
 
-    with stop_requests() as asked:
+    with stop_requests() as asked, global_random_kept(device):
         for step in range(start, total):
             lr = stage.lr * lr_factor(stage, step, total)
             for group in optimizer.param_groups:
@@ -117,7 +120,7 @@ def train(
             norm = torch.nn.utils.clip_grad_norm_(list(task.trained_parameters()), stage.clip or float("inf"))
             done = step + 1
             told = done % stage.log_every == 0 or done == total or step == start
-            saved = done % stage.checkpoint_every == 0 or asked.is_set()
+            saved = done % stage.checkpoint_every == 0
             if told or saved or device.type == "cpu":
                 watch.check(done)
             optimizer.step()
@@ -140,9 +143,12 @@ def train(
                         images_per_second=speed,
                     )
                 )
-            if saved and done < total:
+            stopping = asked.is_set()
+            if stopping:
+                watch.check(done)
+            if stopping or (saved and done < total):
                 save(done)
-            if asked.is_set():
+            if stopping:
                 raise Interrupted
     task.end_training()
     if not learned:
@@ -185,6 +191,8 @@ def stop_requests() -> Iterator[threading.Event]:
         return
 
     def ask(number: int, frame: FrameType | None) -> None:
+        if asked.is_set() and interrupts.repeated(number):
+            return
         interrupts.note(number)
         if asked.is_set():
             raise KeyboardInterrupt

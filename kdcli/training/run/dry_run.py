@@ -22,6 +22,7 @@ from kdcli.training.batches.teacher_cache import left
 from kdcli.training.loop import train as loop
 from kdcli.training.run.preflight import preflight
 from kdcli.training.run.workshop import Workshop
+from kdcli.training.seeds import global_random_kept
 from kdcli.types import Batch
 
 
@@ -37,7 +38,8 @@ def measure(config: RunConfig, device: torch.device, repeats: int = 1) -> dict[s
     student, spec = shop.student()
     preflight(shop, student)
     networks: dict[str | None, nn.Module] = {None: student}
-    rows, terms = [], {}
+    rows: list[dict[str, Any]] = []
+    terms: dict[str, dict[str, float]] = {}
     for stage in config.stages:
         if stage.train != "student":
             continue
@@ -54,20 +56,22 @@ def measure(config: RunConfig, device: torch.device, repeats: int = 1) -> dict[s
         task.begin_training()
         generator = torch.Generator(device=device)
         times = []
-        for step, batch in enumerate(batches):
-            if cache is not None:
-                batch, asked = _taught(cache, batch)
-            begin = time.perf_counter()
-            batch = augment_step(batch, stage, generator, seed=config.seed, step=step)
-            result = task(batch, step, 1 + repeats)
-            if result.loss.requires_grad:
-                result.loss.backward()
-            task.after_step()
-            # Reading the terms waits for the device.
-            terms = {name: round(float(value), 5) for name, value in result.terms.items()}
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            times.append(time.perf_counter() - begin)
+        with global_random_kept(device):
+            for step, batch in enumerate(batches):
+                if cache is not None:
+                    batch, asked = _taught(cache, batch)
+                begin = time.perf_counter()
+                batch = augment_step(batch, stage, generator, seed=config.seed, step=step)
+                result = task(batch, step, 1 + repeats)
+                if result.loss.requires_grad:
+                    result.loss.backward()
+                task.after_step()
+                # Reading the terms waits for the device.
+                told = {name: round(float(value), 5) for name, value in result.terms.items()}
+                terms[stage.name] = terms.get(stage.name, told)
+                if device.type == "cuda":
+                    torch.cuda.synchronize(device)
+                times.append(time.perf_counter() - begin)
         task.end_training()
         seconds = statistics.median(times[1:])
         total = loop.total_steps(stage, feed)
@@ -80,6 +84,7 @@ def measure(config: RunConfig, device: torch.device, repeats: int = 1) -> dict[s
                 "seconds_per_epoch": seconds * feed.steps_per_epoch,
                 "seconds": seconds * total * stage.accumulate,
                 "memory_mib": _peak_memory(device),
+                "terms": terms[stage.name],
                 "trained_parameters": sum(p.numel() for p in task.trained_parameters()),
                 **({} if cache is None else {"teacher_cache": _cost(cache, stage, feed, asked)}),
             }
@@ -88,7 +93,7 @@ def measure(config: RunConfig, device: torch.device, repeats: int = 1) -> dict[s
     return {
         "recipe": config.recipe,
         "stages": rows,
-        "terms": terms,
+        "terms": terms[config.main.name],
         "parameters": {name: sum(p.numel() for p in model.parameters()) for name, model in models.items()},
     }
 

@@ -13,7 +13,7 @@ from kdcli.errors import ConfigError, DataError
 from kdcli.evals import check as check_evaluation
 from kdcli.plugins import registry
 from kdcli.training.run.checks import check_gradients, check_outputs
-from kdcli.training.run.workshop import Workshop, probe_options
+from kdcli.training.run.workshop import Workshop, check_kinds, probe_options
 from kdcli.transform import probe_for, statistics_for
 from kdcli.types import Batch
 
@@ -54,6 +54,8 @@ def check(shop: Workshop, stage: StageConfig, student: nn.Module) -> None:
             probe_for(teacher, statistics_for(teacher, stage.statistics), **probe_options(stage))
         shop.mixers(stage, None)
         return
+    if "student" not in stage.freeze:
+        check_kinds(stage.student or shop.config.student, student, shop.teachers(stage))
     task = shop.task(replace(stage, transform="none") if stage.transform == "fitted" else stage, student, None)
     first = shop.first(stage)
     with torch.no_grad():

@@ -27,7 +27,7 @@ def inherited(shop: Workshop, stage: StageConfig, student: nn.Module) -> dict[st
 
 
 def teachers_behind(shop: Workshop, stages: list[StageConfig]) -> list[dict[str, object]]:
-    """Return one row a teacher; a result of an earlier stage stands for the teachers of that stage's network."""
+    """Return one row a teacher; a result of an earlier stage stands for all teachers of that stage's network."""
     rows: dict[str, dict[str, object]] = {}
     waiting, seen = list(stages), set()
     while waiting:
@@ -37,10 +37,20 @@ def teachers_behind(shop: Workshop, stages: list[StageConfig]) -> list[dict[str,
         seen.add(stage.name)
         for name, spec in teachers_of(stage).items():
             if spec.startswith(STAGE):
-                waiting += [other for other in shop.config.stages if other.name == spec.removeprefix(STAGE)]
+                waiting += _same_network(shop, spec.removeprefix(STAGE))
             elif spec not in rows:
                 rows[spec] = origin(spec, shop.teachers(stage)[name])
     return list(rows.values())
+
+
+def _same_network(shop: Workshop, name: str) -> list[StageConfig]:
+    """Return a stage and the others that trained the same network, up to it."""
+    stages = shop.config.stages
+    last = next(i for i, stage in enumerate(stages) if stage.name == name)
+    network = origin_of(stages, stages[last])
+    return [
+        stage for stage in stages[: last + 1] if stage.train == "student" and origin_of(stages, stage) == network
+    ]
 
 
 def licensed(teachers: list[dict[str, object]], student: nn.Module) -> dict[str, Any]:

@@ -55,7 +55,8 @@ class StageResults:
         """Keep what a stage came to, in memory and as a file from which a run goes on."""
         names = [part.name for part in task.losses]
         modules = {name: module.state_dict() for name in names if (module := task.module_of(name)) is not None}
-        states = {name: kept for name, kept in task.kept_states().items() if name in names}
+        stores = {store for name in names for store in task.states_of(name)}
+        states = {name: kept for name, kept in task.kept_states().items() if name in stores}
         result = StageResult(
             model=frozen_copy(task.student), modules=copy.deepcopy(modules), states=copy.deepcopy(states)
         )
@@ -95,13 +96,15 @@ class StageResults:
         for part in task.losses:
             for stage in reversed(earlier):
                 result = self.get(variant, stage)
-                if result is None or (part.name not in result.modules and part.name not in result.states):
+                if result is None:
+                    continue
+                stores = {name: kept for name, kept in result.states.items() if name in task.states_of(part.name)}
+                if part.name not in result.modules and not stores:
                     continue
                 module = task.module_of(part.name)
                 if module is not None and part.name in result.modules:
                     _load(module, result.modules[part.name], part.name, stage, task.stage.name)
-                if part.name in result.states:
-                    task.load_states({part.name: copy.deepcopy(result.states[part.name])})
+                task.load_states(copy.deepcopy(stores))
                 carried.append(part.name)
                 break
         task.plugins.to(device)

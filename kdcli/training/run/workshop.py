@@ -75,6 +75,23 @@ class Workshop:
             self._expected[origin] = frozen_copy(self.network(stage)[0])
         return self._expected[origin]
 
+    def _outside(self, stage: StageConfig, seen: set[str]) -> dict[str, nn.Module]:
+        """Return those of a stage's teachers that come from outside the run; else those behind its teachers.
+
+        What a network is like does not depend on results of the run: they may have begun as that very network.
+        """
+        seen.add(stage.name)
+        specs = teachers_of(stage)
+        found = {name: self._teacher(spec) for name, spec in specs.items() if not spec.startswith(STAGE)}
+        by_name = {other.name: other for other in self.config.stages}
+        for spec in () if found else specs.values():
+            origin = origin_of(self.config.stages, by_name[spec.removeprefix(STAGE)])
+            for other in self.config.stages:
+                mine = other.train == "student" and origin_of(self.config.stages, other) == origin
+                if mine and other.name not in seen:
+                    found |= self._outside(other, seen)
+        return found
+
     def source(self, spec: str) -> Source:
         """Return a source, built once."""
         if spec not in self._sources:
@@ -129,7 +146,7 @@ class Workshop:
         origin = origin_of(self.config.stages, stage)
         first = self.config.main if origin is None else next(s for s in self.config.stages if s.name == origin)
         place = ("student",) if origin is None else ("student", origin)
-        teachers = self.teachers(first)
+        teachers = self._outside(first, set())
         spec = self._spec(self.config.student if first.student is None else first.student, teachers)
         with seeded(seed_of(self.config.seed, *place)):
             student = registry.build("student", spec)
@@ -137,18 +154,9 @@ class Workshop:
             raise PluginError(
                 f"student '{spec}' is no depth model: it lacks depth_kind, depth_range or taps; report it to its author"
             )
-        kinds = {name: kind_of(teacher) for name, teacher in teachers.items()}
-        if len(set(kinds.values())) > 1:
-            told = ", ".join(f"'{name}' gives {kind}" for name, kind in kinds.items())
-            raise ConfigError(f"teachers of several depth kinds cannot teach one student: {told}; use one kind")
         if getattr(student, "any_kind", False):
-            student.depth_kind = next(iter(kinds.values()))
-        for name, kind in kinds.items():
-            if kind != kind_of(student):
-                raise ConfigError(
-                    f"student '{spec}' gives {student.depth_kind}, teacher '{name}' {kind}; "
-                    "choose a student of that kind"
-                )
+            student.depth_kind = next(iter(_kinds(teachers).values()))
+        check_kinds(str(spec), student, teachers)
         return _layout(student.to(self.device)), str(spec)
 
     def _spec(self, text: str, teachers: Mapping[str, nn.Module]) -> Spec:
@@ -242,6 +250,27 @@ def probe_options(stage: StageConfig) -> dict[str, Any]:
         "norm": stage.norm, "layers": stage.statistics_layers, "weights": dict(stage.statistics_weights),
         "first": stage.statistics_first,
     }
+
+
+def check_kinds(spec: str, student: nn.Module, teachers: Mapping[str, nn.Module]) -> None:
+    """Check that a student's numbers mean what its teachers' do.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    kinds = _kinds(teachers)
+    if len(set(kinds.values())) > 1:
+        told = ", ".join(f"'{name}' gives {kind}" for name, kind in kinds.items())
+        raise ConfigError(f"teachers of several depth kinds cannot teach one student: {told}; use one kind")
+    for name, kind in kinds.items():
+        if kind != kind_of(student):
+            raise ConfigError(
+                f"student '{spec}' gives {student.depth_kind}, teacher '{name}' {kind}; choose a student of that kind"
+            )
+
+
+def _kinds(teachers: Mapping[str, nn.Module]) -> dict[str, DepthKind]:
+    return {name: kind_of(teacher) for name, teacher in teachers.items()}
 
 
 def kind_of(model: nn.Module) -> DepthKind:

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.config import StageConfig
+from kdcli.config.looks import LOOKS
+from kdcli.networks.norms import statistics_kept
 from kdcli.plugins.blame import blame
 from kdcli.protocols import Loss, Mixer
-from kdcli.training.seeds import seed_of, seeded
+from kdcli.training.seeds import reseed, seed_of, seeded
 from kdcli.training.step.context import Context
 from kdcli.training.step.freezing import Frozen
 from kdcli.training.step.inner import InnerUpdates
@@ -33,7 +35,7 @@ class StepResult:
     loss: Tensor
     terms: dict[str, Tensor]
     notes: dict[str, Tensor | float]
-    """What plugins told beside their terms."""
+    """What plugins told beside their terms; complete once ``after_step`` was called."""
     sound: Tensor
     """B bool: image, target and prediction are all finite."""
 
@@ -46,6 +48,10 @@ class _Look:
     """Of the names of its terms and of the losses' states: ``plain.`` ..., or nothing where there is one look only."""
     share: float
     context: Context
+
+    def notes(self) -> dict[str, Tensor | float]:
+        """Return what plugins told of it, by the names that are logged."""
+        return {self.prefix + name: value for name, value in self.context.notes.items()}
 
 
 class DistillTask(nn.Module):
@@ -88,15 +94,18 @@ class DistillTask(nn.Module):
             for name in teachers
         }
         self._after = [part for part in parts.items() if hasattr(part[1], "after_step")]
-        self._last: Context | None = None
+        self._last: _Look | None = None
+        self._notes: dict[str, Tensor | float] = {}
         self._checked = False
 
     def forward(self, batch: Batch, number: int, total: int, epoch: int = 0) -> StepResult:
         """Compute the loss of one batch; B x 3 x H x W on the task's device.
 
-        number, total: of this batch and of all batches of the stage; several may make an update.
+        number, total: of this batch and of all batches of the stage; several may make an update. Global random numbers
+        (dropout) are put to a start that depends on the number alone, so that a run repeats and goes on.
         """
         begun = self._begin(batch, number, total, epoch)
+        reseed(seed_of(self._seed, self.stage.name, number, "global"), self._device)
         for name in _numbered(self.mixers):
             self._inner.step(name, self._for(begun, name))
         looks = self._mix(begun)
@@ -117,22 +126,27 @@ class DistillTask(nn.Module):
                     terms[f"transform.{term}"] = value
                     total_loss = total_loss + value
         sound = torch.stack([_sound(look.context) for look in looks]).all(dim=0)
-        notes = dict(begun.notes)
+        self._notes = dict(begun.notes)
         for look in looks:
-            notes |= {look.prefix + name: value for name, value in look.context.notes.items()}
+            self._notes |= look.notes()
         self._checked = True
-        self._last = last.context if self._after else None
+        self._last = last if self._after else None
         detached = {key: value.detach() for key, value in terms.items()}
-        return StepResult(loss=total_loss, terms=detached, notes=notes, sound=sound)
+        return StepResult(loss=total_loss, terms=detached, notes=self._notes, sound=sound)
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Tell the plugins that ask for it that an update is done, with the context of its last batch."""
+        """Tell the plugins that ask for it that an update is done, with the context of its last batch.
+
+        What they note joins the notes of that batch's result.
+        """
         if self._last is None:
             return
+        last, known = self._last, {part.name: part for part in self.losses}
         for name, part in self._after:
             with blame(part, "after_step"):
-                part.after_step(self._for(self._last, name, self._teachers_of(name, self._last)))
+                part.after_step(self._of(last, known[name]) if name in known else self._for(last.context, name))
+        self._notes |= last.notes()
         self._last = None
 
     def context(self, batch: Batch, number: int, total: int, epoch: int = 0) -> Context:
@@ -148,9 +162,10 @@ class DistillTask(nn.Module):
         """Let plugins create their own modules from one probe batch, and give inner parameters their optimisers.
 
         Each is asked under a seed of the run that depends on its name: neither on its neighbours nor on what was
-        drawn before.
+        drawn before. The student is in the mode of training whatever it did before, and its running statistics stay.
         """
-        with torch.no_grad():
+        self.train()
+        with torch.no_grad(), statistics_kept(self.student):
             with seeded(seed_of(self._seed, self.stage.name, "build")):
                 look = self._mix(self._begin(batch, 0, 1, 0))[-1]
             for part in self.losses:
@@ -206,6 +221,10 @@ class DistillTask(nn.Module):
             PluginError: something that a checkpoint could not give back.
         """
         return {name: state.document() for name, state in self.states.items()}
+
+    def states_of(self, name: str) -> tuple[str, ...]:
+        """Return the names of the stores of a loss: one for each look that the stage may take at the images."""
+        return (name, *(f"{look}.{name}" for look in LOOKS))
 
     def load_states(self, kept: Mapping[str, Mapping[str, Any]]) -> None:
         """Restore what plugins kept."""
@@ -278,14 +297,9 @@ class DistillTask(nn.Module):
 
     def _of(self, look: _Look, part: LossPart) -> Context:
         """Return a look as one loss sees it: with its own store and its own teachers."""
-        own = self._teachers_of(part.name, look.context)
+        teachers = look.context.teachers
+        own = {name: teachers[name] for name in part.teachers} if part.teachers else None
         return look.context.seen_by(part.name, self._state(look.prefix + part.name), own)
-
-    def _teachers_of(self, name: str, context: Context) -> Mapping[str, ModelView] | None:
-        part = next((part for part in self.losses if part.name == name), None)
-        if part is None or not part.teachers:
-            return None
-        return {teacher: context.teachers[teacher] for teacher in part.teachers}
 
     def _terms(self, look: _Look) -> Iterator[tuple[str, float, Tensor]]:
         """Yield name, weight and value of the terms on one look at the images, the task loss first."""

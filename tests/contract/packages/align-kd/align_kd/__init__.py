@@ -1,0 +1,1 @@
+"""Several teachers are first brought into one space; then the student learns its relations."""

@@ -1,0 +1,1 @@
+"""A discriminator that tells depth of the student from depth of the teacher."""

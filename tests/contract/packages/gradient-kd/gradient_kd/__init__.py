@@ -1,0 +1,1 @@
+"""The student is to react to its input as the teacher does."""

@@ -1,0 +1,1 @@
+"""Losses at the edge of what the contract allows, and beyond."""

@@ -1,0 +1,1 @@
+"""Depth networks of a few thousand parameters, as a third party would ship them."""
