@@ -64,7 +64,7 @@ def read_archive(path: Path) -> tuple[io.BytesIO, dict[str, str]]:
             return _rebuilt(archive, found, documents, texts), notes
     except Refused as refused:
         raise WeightsError(
-            f"'{path}' {refused}, and is not opened because that could run code or harm; export the model again"
+            f"'{path}' {refused}, and is not opened because that could run code; export the model again, or as ONNX"
         ) from refused
     except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError, OSError, EOFError, RecursionError,
             NotImplementedError, RuntimeError, AttributeError) as error:  # fmt: skip
