@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kdcli.cli import interrupt
+from kdcli.remarks import heard
 
 if TYPE_CHECKING:
     import torch
@@ -144,7 +145,8 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
                 device_name=shared["device"], seed_given=shared["seed"], json=shared["json"], quiet=shared["quiet"]
             )
             try:
-                function(session, **options)
+                with heard(session.note):
+                    function(session, **options)
             except KeyboardInterrupt:  # Typer would end with the right code, but without a word
                 interrupt.answered()
                 if shared["debug"]:

@@ -17,10 +17,11 @@ from torch import Tensor, nn
 
 from kdcli import __version__
 from kdcli.errors import ConfigError, WeightsError
+from kdcli.files import from_json
 from kdcli.networks.taps import INPUT, TapReader, locate
 from kdcli.transform.statistics import BatchNormProbe, Norm, Probe, Target, batch_norms
 from kdcli.types import Batch
-from kdcli.weights import load_state, read_metadata, save
+from kdcli.weights import load_tensors, read_metadata, save
 
 FORMAT = "kdcli.statistics/1"
 BATCH_NORMS = "batch-norms"
@@ -115,12 +116,25 @@ def read(path: Path) -> Statistics:
     found = read_metadata(path)
     if found.get("kdcli.format") != FORMAT:
         raise WeightsError(f"'{path}' holds no recorded statistics; make them with kdcli fit-transform --record")
-    state = load_state(path)
+    state = load_tensors(path)
     mean = {key.removesuffix(".mean"): value for key, value in state.items() if key.endswith(".mean")}
     variance = {key.removesuffix(".variance"): value for key, value in state.items() if key.endswith(".variance")}
-    if mean.keys() != variance.keys():
+    if not mean or mean.keys() != variance.keys():
         raise WeightsError(f"'{path}' lacks means or variances; record the statistics again")
-    return Statistics(mean=mean, variance=variance, provenance=json.loads(found.get("provenance", "{}")))
+    for name, value in mean.items():
+        pair = value, variance[name]
+        if any(v.ndim != 1 or v.shape != value.shape or not v.is_floating_point() for v in pair) or not all(
+            bool(v.isfinite().all()) for v in pair
+        ):
+            raise WeightsError(f"'{path}' holds no mean and variance of channels for '{name[:80]}'; record them again")
+    try:
+        provenance = from_json(found.get("provenance", "{}"))
+        teacher = (provenance.get("teacher") or {}) if isinstance(provenance, dict) else None
+        if not isinstance(teacher, dict) or not isinstance(teacher.get("sha256") or "", str):
+            raise ValueError("its provenance is of another form")
+    except ValueError as error:
+        raise WeightsError(f"'{path}' is damaged ({str(error)[:80]}); record the statistics again") from None
+    return Statistics(mean=mean, variance=variance, provenance=provenance)
 
 
 def probe_for(

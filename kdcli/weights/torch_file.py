@@ -12,14 +12,16 @@ import pickle
 import struct
 import sys
 import zipfile
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdcli.errors import WeightsError
+from kdcli.weights.archive import read_member, stored_members
 from kdcli.weights.inert import Inert, InertUnpickler, Stored
+from kdcli.weights.sort import broken
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +31,13 @@ _MAGIC = 0x1950A86A20F9469CFC6C
 """The number that files of the old layout begin with."""
 
 _REPEATED = 1 << 26
-"""Bytes that a tensor may have beyond those stored, by repeating them: buffers that were expanded."""
+"""Bytes that tensors may have beyond those stored, by repeating them: buffers that were expanded."""
+
+_NAMES = 4
+"""How many times its own size the tensors of a file may take, under all their names."""
+
+_DIMENSIONS = 64
+"""Most that torch knows."""
 
 _KINDS = {
     "DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
@@ -55,7 +63,11 @@ _PARAMETERS = frozenset({
 
 
 class TorchFile(AbstractContextManager["TorchFile"]):
-    """An open file of ``torch.save``: ``document`` is what was saved, made of stand-ins; ``tensor`` reads a tensor."""
+    """An open file of ``torch.save``: ``document`` is what was saved, made of stand-ins; ``tensors`` reads tensors."""
+
+    document: Any
+    foreign: Sequence[str]
+    """Names of classes and functions in the document that are neither torch's for tensors nor plain containers."""
 
     def __init__(self, path: Path) -> None:
         """Open a file and unpickle its document.
@@ -69,28 +81,45 @@ class TorchFile(AbstractContextManager["TorchFile"]):
             with path.open("rb") as stream:
                 zipped = stream.read(2) == b"PK"
             if zipped:
-                self.document, self._bytes = _open_zip(self._stack.enter_context(zipfile.ZipFile(path)), path)
+                opened = _open_zip(self._stack.enter_context(zipfile.ZipFile(path)), path)
             else:
-                self.document, self._bytes = _open_old(self._stack.enter_context(path.open("rb")), path)
+                opened = _open_old(self._stack.enter_context(path.open("rb")), path)
             self._stack = self._stack.pop_all()
-        self._read: dict[tuple[str, str], Tensor] = {}
+        self.document, self.foreign, self._bytes = opened
+        self._size = path.stat().st_size
+        self._raw: dict[str, bytearray] = {}
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
-    def tensor(self, pickled: Inert) -> Tensor:
-        """Return the tensor that a stand-in describes (one for which ``is_tensor`` holds), on the CPU.
+    def tensors(self, pickled: Mapping[str, Inert]) -> dict[str, Tensor]:
+        """Return the tensors that stand-ins describe (those for which ``is_tensor`` holds), on the CPU.
 
         Raises:
             WeightsError: of a sort that cannot be read.
             Exception: of any kind, where the file is damaged.
         """
-        made = _unwrapped(pickled)
-        stored, offset, size, stride, *_ = made.args
+        made: dict[str, Tensor] = {}
+        total = 0
+        for name, value in pickled.items():
+            made[name] = self._tensor(value)
+            # Whoever copies them makes room for all of it: a few names for one tensor are usual, thousands are not.
+            total += made[name].numel() * made[name].element_size()
+            if total > _REPEATED + _NAMES * self._size:
+                raise pickle.UnpicklingError(f"tensors of more than {total} bytes in a file of {self._size}")
+        return made
+
+    def _tensor(self, pickled: Inert) -> Tensor:
+        described = _unwrapped(pickled)
+        stored, offset, size, stride, *_ = described.args
         if not isinstance(stored, Stored):
             raise pickle.UnpicklingError("a tensor without a storage")
+        if not all(isinstance(part, tuple) and len(part) <= _DIMENSIONS for part in (size, stride)):
+            raise pickle.UnpicklingError("a tensor without a shape")
+        if not all(isinstance(n, int) and abs(n) < 1 << 62 for n in (*size, *stride, offset)):
+            raise pickle.UnpicklingError("a shape of something other than numbers")
         # Since torch 2.1 the newest dtypes have untyped storages and name their dtype beside it.
-        dtype = made.args[6] if made.origin.endswith("_v3") else stored.kind
+        dtype = described.args[6] if described.origin.endswith("_v3") else stored.kind
         base = self._storage(stored, _dtype(dtype))
         if math.prod(size) > base.numel() and math.prod(size) * base.element_size() > _REPEATED:
             raise pickle.UnpicklingError(f"a tensor of {math.prod(size)} numbers in a storage of {base.numel()}")
@@ -99,16 +128,39 @@ class TorchFile(AbstractContextManager["TorchFile"]):
     def _storage(self, stored: Stored, dtype: torch.dtype) -> Tensor:
         import torch
 
-        key = stored.key, str(dtype)
-        if key not in self._read:
-            raw = self._bytes(stored.key)
-            self._read[key] = torch.frombuffer(raw, dtype=dtype) if raw else torch.empty(0, dtype=dtype)
-        return self._read[key]
+        if stored.key not in self._raw:
+            self._raw[stored.key] = self._bytes(stored.key)
+        raw = self._raw[stored.key]
+        return torch.frombuffer(raw, dtype=dtype) if raw else torch.empty(0, dtype=dtype)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[TorchFile]:
+    """Open a file of ``torch.save``, and turn whatever goes wrong inside the block into one line.
+
+    Raises:
+        WeightsError: the file is damaged.
+    """
+    try:
+        with TorchFile(path) as file:
+            yield file
+    except WeightsError as error:
+        text = str(error)
+        raise WeightsError(text if text.startswith(f"'{path}'") else f"'{path}' cannot be read: {text}") from None
+    except (OSError, MemoryError):  # of the disk and of the machine, not of the file
+        raise
+    except Exception as error:  # a pickle that was damaged, or made to do damage, can fail in any way
+        raise broken(path, error) from error
 
 
 def is_tensor(pickled: Any) -> bool:
     """Whether a stand-in describes a tensor or parameter."""
     return isinstance(pickled, Inert) and _unwrapped(pickled).origin in _TENSORS
+
+
+def is_odd(pickled: Any) -> bool:
+    """Whether a stand-in describes a tensor that is not read: sparse, quantised and the like."""
+    return isinstance(pickled, Inert) and not is_tensor(pickled) and "._rebuild_" in _unwrapped(pickled).origin
 
 
 def _unwrapped(pickled: Inert) -> Inert:
@@ -139,33 +191,32 @@ def _dtype(kind: Any) -> torch.dtype:
     return found
 
 
-def _open_zip(archive: zipfile.ZipFile, path: Path) -> tuple[Any, Callable[[str], bytearray]]:
-    names = archive.namelist()
-    root = next(name.removesuffix("data.pkl") for name in names if f"/{name}".endswith("/data.pkl"))
-    if f"{root}byteorder" in names and archive.read(f"{root}byteorder").decode() != sys.byteorder:
+_Opened = tuple[Any, Sequence[str], Callable[[str], bytearray]]
+"""The document, the foreign names in it, and what reads the bytes of a storage."""
+
+
+def _open_zip(archive: zipfile.ZipFile, path: Path) -> _Opened:
+    members = stored_members(archive, path)
+    root = next(name.removesuffix("data.pkl") for name in members if f"/{name}".endswith("/data.pkl"))
+    order = members.get(f"{root}byteorder")
+    if order is not None and read_member(archive, order).decode() != sys.byteorder:
         raise WeightsError(f"'{path}' was written on a machine of the other byte order; save it as safetensors there")
-
-    def read(name: str) -> bytearray:
-        info = archive.getinfo(name)
-        if info.compress_type != zipfile.ZIP_STORED:  # torch never compresses: a small file cannot become a huge one
-            raise pickle.UnpicklingError("compressed entries")
-        return bytearray(archive.read(info))
-
-    unpickler = InertUnpickler(io.BytesIO(read(f"{root}data.pkl")))
+    content = read_member(archive, members[f"{root}data.pkl"])
+    unpickler = InertUnpickler(io.BytesIO(content))
     document = unpickler.load()
 
     def read_storage(key: str) -> bytearray:
-        content, stored = read(f"{root}data/{key}"), unpickler.stored[key]
-        if len(content) != stored.numel * _width(stored.kind):
-            raise EOFError(f"storage {key} has {len(content)} bytes for {stored.numel} numbers")
-        return content
+        info, stored = members[f"{root}data/{key}"], unpickler.stored[key]
+        if info.file_size != stored.numel * _width(stored.kind):
+            raise EOFError(f"storage {key[:20]} has {info.file_size} bytes for {stored.numel} numbers")
+        return read_member(archive, info)
 
-    return document, read_storage
+    return document, unpickler.foreign, read_storage
 
 
-def _open_old(stream: BufferedReader, path: Path) -> tuple[Any, Callable[[str], bytearray]]:
-    unpickler = InertUnpickler(stream)
-    if unpickler.load() != _MAGIC:
+def _open_old(stream: BufferedReader, path: Path) -> _Opened:
+    total = path.stat().st_size
+    if InertUnpickler(stream).load() != _MAGIC:
         raise WeightsError(f"'{path}' is a pickle, but not one of torch.save; save its state dict with torch")
     InertUnpickler(stream).load()  # version
     system = InertUnpickler(stream).load()
@@ -173,14 +224,13 @@ def _open_old(stream: BufferedReader, path: Path) -> tuple[Any, Callable[[str], 
         raise WeightsError(f"'{path}' was written on a machine of the other byte order; save it as safetensors there")
     unpickler = InertUnpickler(stream)
     document = unpickler.load()
-    total = path.stat().st_size
     places: dict[str, tuple[int, int]] = {}
     for key in map(str, InertUnpickler(stream).load()):
         (numel,) = struct.unpack("<q", stream.read(8))
         stored = unpickler.stored[key]
         begin, length = stream.tell(), numel * _width(stored.kind)
-        if numel != stored.numel or begin + length > total:
-            raise EOFError(f"storage {key} does not fit")
+        if numel != stored.numel or numel < 0 or begin + length > total or key in places:
+            raise EOFError(f"storage {key[:20]} does not fit")
         places[key] = begin, length
         stream.seek(begin + length)
 
@@ -192,7 +242,7 @@ def _open_old(stream: BufferedReader, path: Path) -> tuple[Any, Callable[[str], 
             raise EOFError(key)
         return content
 
-    return document, read_storage
+    return document, unpickler.foreign, read_storage
 
 
 def _width(kind: str) -> int:
