@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 from kdcli.errors import WeightsError
@@ -42,16 +45,27 @@ def stored_members(archive: zipfile.ZipFile, path: Path) -> dict[str, zipfile.Zi
     return members
 
 
-def read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytearray:
-    """Return the bytes of a member of ``stored_members``, whose checksum is compared."""
+def read_member(path: Path, info: zipfile.ZipInfo) -> bytearray:
+    """Return the bytes of a member of ``stored_members``, read in one piece, since they may be gigabytes.
+
+    Raises:
+        EOFError, BadZipFile: it is not whole, or not where the archive says.
+    """
     content = bytearray(info.file_size)
-    with archive.open(info) as stream:
-        view, done = memoryview(content), 0
-        while done < len(content):
-            got = stream.readinto(view[done : done + (1 << 24)])  # type: ignore[attr-defined]
-            if not got:
-                raise EOFError(info.filename)
-            done += got
-        if stream.read(1):
-            raise zipfile.BadZipFile("more bytes than announced")
+    with path.open("rb") as stream:
+        stream.seek(info.header_offset)
+        head = stream.read(_LOCAL)
+        name, extra = struct.unpack("<HH", head[26:30])
+        if head[:4] != b"PK\x03\x04" or stream.read(name) != info.orig_filename.encode(_coding(info)):
+            raise zipfile.BadZipFile("a member that is not where the archive says")
+        stream.seek(extra, os.SEEK_CUR)
+        if stream.readinto(content) != len(content):
+            raise EOFError(info.filename[:40])
+    if zlib.crc32(content) != info.CRC:
+        raise zipfile.BadZipFile(f"bad checksum of {info.filename[:40]}")
     return content
+
+
+def _coding(info: zipfile.ZipInfo) -> str:
+    """Return how the name of a member is written."""
+    return "utf-8" if info.flag_bits & 0x800 else "cp437"

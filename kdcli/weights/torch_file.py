@@ -199,9 +199,9 @@ def _open_zip(archive: zipfile.ZipFile, path: Path) -> _Opened:
     members = stored_members(archive, path)
     root = next(name.removesuffix("data.pkl") for name in members if f"/{name}".endswith("/data.pkl"))
     order = members.get(f"{root}byteorder")
-    if order is not None and read_member(archive, order).decode() != sys.byteorder:
+    if order is not None and read_member(path, order).decode() != sys.byteorder:
         raise WeightsError(f"'{path}' was written on a machine of the other byte order; save it as safetensors there")
-    content = read_member(archive, members[f"{root}data.pkl"])
+    content = read_member(path, members[f"{root}data.pkl"])
     unpickler = InertUnpickler(io.BytesIO(content))
     document = unpickler.load()
 
@@ -209,7 +209,7 @@ def _open_zip(archive: zipfile.ZipFile, path: Path) -> _Opened:
         info, stored = members[f"{root}data/{key}"], unpickler.stored[key]
         if info.file_size != stored.numel * _width(stored.kind):
             raise EOFError(f"storage {key[:20]} has {info.file_size} bytes for {stored.numel} numbers")
-        return read_member(archive, info)
+        return read_member(path, info)
 
     return document, unpickler.foreign, read_storage
 
