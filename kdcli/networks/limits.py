@@ -18,6 +18,9 @@ _MAKERS = {
 _SPARE = 1 << 26
 """Numbers that a network may make beyond those that its file holds: tables that it computes, features that it tries."""
 
+_CALLS = 20_000
+"""Tensors that it may make; the largest of the published networks have some thousands."""
+
 
 @contextmanager
 def no_larger_than(bytes_: int, what: str) -> Iterator[None]:
@@ -33,7 +36,7 @@ def no_larger_than(bytes_: int, what: str) -> Iterator[None]:
 class _Counting(TorchFunctionMode):
     def __init__(self, most: int, what: str) -> None:
         super().__init__()
-        self._left, self._what = most, what
+        self._left, self._calls, self._what = most, _CALLS, what
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
@@ -41,7 +44,8 @@ class _Counting(TorchFunctionMode):
         given = kwargs or {}
         if func in _MAKERS:
             self._left -= _numbers(func, args, given)
-            if self._left < 0:
+            self._calls -= 1
+            if self._left < 0 or self._calls < 0:
                 raise WeightsError(f"{self._what} describes a network far larger than itself; get the file again")
         return func(*args, **given)
 

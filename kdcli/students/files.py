@@ -21,6 +21,10 @@ CARD = "kdcli.student"
 """Key of the safetensors metadata under which the card lies, as JSON."""
 
 
+_LONGEST = 1000
+"""Letters of a spec that may be meant."""
+
+
 def save_student(
     path: Path, student: nn.Module, spec: str, facts: Mapping[str, Any], state: Mapping[str, Tensor] | None = None
 ) -> None:
@@ -57,8 +61,11 @@ def read_card(path: Path) -> dict[str, Any]:
         raise _damaged(path, f"no JSON: {error}") from None
     if not isinstance(card, dict):
         raise _damaged(path, "no JSON object")
-    if not isinstance(card.get("student"), str):
+    if not isinstance(card.get("student"), str) or len(card["student"]) > _LONGEST:
         raise _damaged(path, "student is no spec")
+    teachers = card.get("teachers", [])
+    if not isinstance(teachers, list) or not all(isinstance(one, dict) and "spec" in one for one in teachers):
+        raise _damaged(path, "teachers is no list of teachers")
     if card.get("depth_kind") not in list(DepthKind):
         raise _damaged(path, f"depth_kind is {str(card.get('depth_kind'))[:40]}, not one of {', '.join(DepthKind)}")
     if not _is_range(card.get("depth_range")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 import torch
@@ -31,8 +32,8 @@ class TransformNetwork(nn.Module):
             raise ConfigError(f"transformation network: form '{form}' is unknown; use residual, affine or both")
         if width < 1 or depth < 0:
             raise ConfigError(f"transformation network: width={width} must be at least 1, depth={depth} not negative")
-        if strength <= 0:
-            raise ConfigError(f"transformation network: strength={strength} must be above 0")
+        if not 0 < strength < math.inf:
+            raise ConfigError(f"transformation network: strength={strength} must be a number above 0")
         self.form, self.width, self.depth, self.strength = form, width, depth, strength
         self.curve = ChannelCurve() if form != "residual" else None
         self.residual = _convolutions(width, depth) if form != "affine" else None

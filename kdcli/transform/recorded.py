@@ -122,10 +122,9 @@ def read(path: Path) -> Statistics:
     if not mean or mean.keys() != variance.keys():
         raise WeightsError(f"'{path}' lacks means or variances; record the statistics again")
     for name, value in mean.items():
-        pair = value, variance[name]
-        if any(v.ndim != 1 or v.shape != value.shape or not v.is_floating_point() for v in pair) or not all(
-            bool(v.isfinite().all()) for v in pair
-        ):
+        spread = variance[name]
+        sound = _per_channel(value) and _per_channel(spread) and value.shape == spread.shape
+        if not (sound and bool((spread >= 0).all())):
             raise WeightsError(f"'{path}' holds no mean and variance of channels for '{name[:80]}'; record them again")
     try:
         provenance = from_json(found.get("provenance", "{}"))
@@ -135,6 +134,10 @@ def read(path: Path) -> Statistics:
     except ValueError as error:
         raise WeightsError(f"'{path}' is damaged ({str(error)[:80]}); record the statistics again") from None
     return Statistics(mean=mean, variance=variance, provenance=provenance)
+
+
+def _per_channel(value: Tensor) -> bool:
+    return value.ndim == 1 and value.is_floating_point() and bool(value.isfinite().all())
 
 
 def probe_for(
