@@ -66,16 +66,23 @@ def without_prefix(state: Mapping[str, T]) -> tuple[dict[str, T], str]:
 
 
 def common_prefix(names: Iterable[str]) -> str:
-    """Return what stands before every name, up to a dot; a number there is a place in a sequence, and no wrapper's."""
+    """Return what stands before every name, up to a dot, and is a wrapper's.
+
+    A number is a place in a sequence; the words before the numbers of a single layer (``conv.weight``, ``conv.bias``)
+    are its own, unless they are words that only wrappers use.
+    """
     names = list(names)
-    prefix = ""
+    prefix = usual = ""
     while names:
         root, dot, rest = names[0][len(prefix):].partition(".")
         longer = f"{prefix}{root}."
         if not (root and dot and rest) or root.isdigit() or not all(name.startswith(longer) for name in names):
             break
+        if usual == prefix and _word(root) in {*FIRM, *VAGUE, *COPIES, "_orig_mod"}:
+            usual = longer
         prefix = longer
-    return prefix
+    several_layers = len(names) > 1 and any("." in name[len(prefix):] for name in names)
+    return prefix if several_layers else usual
 
 
 def networks_of(tensors: Mapping[str, T]) -> dict[str, dict[str, T]]:

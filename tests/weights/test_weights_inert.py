@@ -180,7 +180,8 @@ def test_names_that_loading_takes_make_nothing_of_a_strangers() -> None:
     taken = ("collections.OrderedDict", "torch._utils._rebuild_tensor_v2", "torch.FloatStorage", "torch.float8_e5m2",
              "torch.cuda.HalfStorage", "torch.Size", "builtins.set", "torch.nn.parameter.Parameter")
     others = ("os.system", "builtins.eval", "builtins.getattr", "torch.load", "torch._utils.os",
-              "numpy.core.multiarray.scalar", "torch.storage._load_from_bytes", "torch.hub.load", "torch.FloatStorage.__init__", "collections.abc",
+              "numpy.core.multiarray.scalar", "torch.storage._load_from_bytes",
+              "torch.hub.load", "torch.FloatStorage.__init__", "collections.abc",
               "torch._utils._rebuild_tensor_v2.__globals__", "torchx._utils._rebuild_tensor", "a\nbuiltins.set")
     unpickler = InertUnpickler(io.BytesIO())
     for name in (*taken, *others):

@@ -115,8 +115,9 @@ def test_an_averaged_model_of_torch(tmp_path: Path) -> None:
 
 def test_parts_of_a_name_that_are_the_networks_own() -> None:
     for names, prefix in {
-        ("a.w", "a.b"): "a.", ("a.w", "b.w"): "", ("0.w", "0.b"): "", ("a.0.w", "a.0.b"): "a.", ("a", "a.b"): "",
-        ("a.b.w",): "a.b.", ("ab.w", "a.w"): "", (): "", (".w", ".b"): "", ("a.", "a.b"): "",
+        ("a.b.w", "a.c.w"): "a.", ("a.w", "b.w"): "", ("0.w", "0.b"): "", ("a.0.w", "a.0.b"): "a.", ("a", "a.b"): "",
+        ("conv.w", "conv.b"): "", ("module.conv.w", "module.conv.b"): "module.", ("a.b.w",): "", ("net.a.w",): "net.",
+        ("a.net.w",): "", ("ab.w", "a.w"): "", (): "", (".w", ".b"): "", ("a.", "a.b"): "", ("a.b.", "a.b.c"): "",
     }.items():
         assert common_prefix(names) == prefix, names
 
