@@ -12,13 +12,23 @@ from kdcli.weights.choice import parted
 from kdcli.weights.convert import Converted, convert
 from kdcli.weights.pull import pull
 from kdcli.weights.rename import rename
-from kdcli.weights.state import Weights, load_into, load_state, load_tensors, read_metadata, read_weights, save
+from kdcli.weights.state import (
+    Weights,
+    check_file,
+    load_into,
+    load_state,
+    load_tensors,
+    read_metadata,
+    read_weights,
+    save,
+)
 from kdcli.weights.table import Entry, entries, entry, entry_of, folders, locate
 
 __all__ = [
     "Converted",
     "Entry",
     "Weights",
+    "check_file",
     "convert",
     "entries",
     "entry",

@@ -24,7 +24,7 @@ from kdcli.weights.header import read_header
 from kdcli.weights.inert import Inert
 from kdcli.weights.modules import Found, as_mapping, find, in_order, readable
 from kdcli.weights.sort import broken, sort_of
-from kdcli.weights.torch_file import opened
+from kdcli.weights.torch_file import TorchFile, opened
 from kdcli.weights.wrappers import UNKNOWN, common_prefix, rank, without_prefix
 
 if TYPE_CHECKING:
@@ -91,6 +91,19 @@ def read_weights(path: Path | str, part: str | None = None) -> Weights:
 def load_state(path: Path | str, part: str | None = None) -> dict[str, Tensor]:
     """Return the tensors of ``read_weights``, which tells what is read and how it fails."""
     return read_weights(path, part).state
+
+
+def check_file(path: Path) -> None:
+    """Look at a file that another reader is about to read: that it holds tensors only, each as large as it says.
+
+    Raises:
+        WeightsError: as ``load_state``, but for several networks in it.
+    """
+    if sort_of(path) == "safetensors":
+        read_header(path)
+        return
+    with opened(path) as file:
+        _only_tensors(file, path)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -188,12 +201,7 @@ def read_metadata(path: Path | str) -> dict[str, str]:
 def _unpickle(path: Path, part: str | None) -> tuple[Found, dict[str, Tensor]]:
     """Return the network of a file of ``torch.save`` that is meant, and its tensors."""
     with opened(path) as file:
-        if file.foreign:
-            raise WeightsError(
-                f"'{path}' holds Python objects ({file.foreign[0][:_LONGEST]}), not only tensors, and is not read "
-                f"because that could run code; `kdcli weights convert {shlex.quote(str(path))}` takes out its tensors "
-                "without running anything"
-            )
+        _only_tensors(file, path)
         parts = find(file.document)
         if not parts:
             held = as_mapping(file.document)
@@ -201,6 +209,15 @@ def _unpickle(path: Path, part: str | None) -> tuple[Found, dict[str, Tensor]]:
             raise WeightsError(f"'{path}' holds no tensors by name (it holds: {', '.join(keys)}); give a state dict")
         found = asked_for(parts, part, path) if part else only_one(parts, path)
         return found, file.tensors(readable(found))
+
+
+def _only_tensors(file: TorchFile, path: Path) -> None:
+    if file.foreign:
+        raise WeightsError(
+            f"'{path}' holds Python objects ({file.foreign[0][:_LONGEST]}), not only tensors, and is not read "
+            f"because that could run code; `kdcli weights convert {shlex.quote(str(path))}` takes out its tensors "
+            "without running anything"
+        )
 
 
 def _kind(document: Any) -> str:
