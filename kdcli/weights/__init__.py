@@ -11,17 +11,9 @@ from __future__ import annotations
 from kdcli.weights.choice import parted
 from kdcli.weights.convert import Converted, convert
 from kdcli.weights.pull import pull
+from kdcli.weights.reading import Weights, check_file, load_state, load_tensors, read_metadata, read_weights
 from kdcli.weights.rename import rename
-from kdcli.weights.state import (
-    Weights,
-    check_file,
-    load_into,
-    load_state,
-    load_tensors,
-    read_metadata,
-    read_weights,
-    save,
-)
+from kdcli.weights.state import load_into, save
 from kdcli.weights.table import Entry, entries, entry, entry_of, folders, locate
 
 __all__ = [

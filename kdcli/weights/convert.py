@@ -10,8 +10,9 @@ from kdcli.errors import ConfigError, WeightsError
 from kdcli.files import sha256_of
 from kdcli.weights.choice import asked_for, networks
 from kdcli.weights.modules import Found, find, in_order, readable
+from kdcli.weights.reading import load_tensors, read_metadata
 from kdcli.weights.sort import sort_of
-from kdcli.weights.state import load_tensors, read_metadata, save
+from kdcli.weights.state import save
 from kdcli.weights.table import converted, entry_of
 from kdcli.weights.torch_file import opened
 from kdcli.weights.wrappers import without_prefix

@@ -1,34 +1,23 @@
-"""What ``torch.save`` wrote, read with stand-ins: the pickled document, and the bytes of its tensors on demand.
-
-Two layouts exist: a zip archive (since torch 1.6) with the pickle in ``data.pkl`` and every storage in ``data/KEY``;
-and before that a row of pickles in one file, followed by the storages.
-"""
+"""What ``torch.save`` wrote, read with stand-ins: the pickled document, and the bytes of its tensors on demand."""
 
 from __future__ import annotations
 
-import io
 import math
 import pickle
-import struct
-import sys
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdcli.errors import WeightsError
-from kdcli.weights.archive import read_member, stored_members
-from kdcli.weights.inert import Inert, InertUnpickler, Stored
+from kdcli.weights.inert import Inert, Stored
+from kdcli.weights.layouts import dtype_of, open_old, open_zip
 from kdcli.weights.sort import broken
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
-
-_MAGIC = 0x1950A86A20F9469CFC6C
-"""The number that files of the old layout begin with."""
 
 _REPEATED = 1 << 26
 """Bytes that tensors may have beyond those stored, by repeating them: buffers that were expanded."""
@@ -38,19 +27,6 @@ _NAMES = 4
 
 _DIMENSIONS = 64
 """Most that torch knows."""
-
-_KINDS = {
-    "DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
-    "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8",
-    "ByteStorage": "uint8", "BoolStorage": "bool", "ComplexFloatStorage": "complex64",
-    "ComplexDoubleStorage": "complex128", "UntypedStorage": "uint8",
-}
-
-_DTYPES = frozenset(_KINDS.values()) | {
-    "uint16", "uint32", "uint64", "float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz",
-    "float8_e8m0fnu",
-}
-"""Names of the dtypes that safetensors have too, and complex numbers."""
 
 _TENSORS = frozenset(f"torch._utils._rebuild_tensor{version}" for version in ("", "_v2", "_v3"))
 """What makes a tensor of a storage, an offset, a size and strides."""
@@ -81,9 +57,9 @@ class TorchFile(AbstractContextManager["TorchFile"]):
             with path.open("rb") as stream:
                 zipped = stream.read(2) == b"PK"
             if zipped:
-                opened = _open_zip(self._stack.enter_context(zipfile.ZipFile(path)), path)
+                opened = open_zip(self._stack.enter_context(zipfile.ZipFile(path)), path)
             else:
-                opened = _open_old(self._stack.enter_context(path.open("rb")), path)
+                opened = open_old(self._stack.enter_context(path.open("rb")), path)
             self._stack = self._stack.pop_all()
         self.document, self.foreign, self._bytes = opened
         self._size = path.stat().st_size
@@ -120,7 +96,7 @@ class TorchFile(AbstractContextManager["TorchFile"]):
             raise pickle.UnpicklingError("a shape of something other than numbers")
         # Since torch 2.1 the newest dtypes have untyped storages and name their dtype beside it.
         dtype = described.args[6] if described.origin.endswith("_v3") else stored.kind
-        base = self._storage(stored, _dtype(dtype))
+        base = self._storage(stored, dtype_of(dtype))
         if math.prod(size) > base.numel() and math.prod(size) * base.element_size() > _REPEATED:
             raise pickle.UnpicklingError(f"a tensor of {math.prod(size)} numbers in a storage of {base.numel()}")
         return base.as_strided(size, stride, stored.offset + offset)
@@ -176,75 +152,3 @@ def _unwrapped(pickled: Inert) -> Inert:
             case _:
                 break
     return pickled
-
-
-def _dtype(kind: Any) -> torch.dtype:
-    """Return the dtype of a storage class's name, or of the stand-in for a dtype."""
-    import torch
-
-    name = kind if isinstance(kind, str) else str(getattr(kind, "origin", "")).removeprefix("torch.")
-    known = _KINDS.get(name, name)
-    # Only names of the list are looked up: some others make torch import more of itself.
-    found = getattr(torch, known, None) if known in _DTYPES else None
-    if not isinstance(found, torch.dtype):
-        raise WeightsError(f"it holds tensors of a sort that cannot be converted ({name or 'of no name'})")
-    return found
-
-
-_Opened = tuple[Any, Sequence[str], Callable[[str], bytearray]]
-"""The document, the foreign names in it, and what reads the bytes of a storage."""
-
-
-def _open_zip(archive: zipfile.ZipFile, path: Path) -> _Opened:
-    members = stored_members(archive, path)
-    root = next(name.removesuffix("data.pkl") for name in members if f"/{name}".endswith("/data.pkl"))
-    order = members.get(f"{root}byteorder")
-    if order is not None and read_member(path, order).decode() != sys.byteorder:
-        raise WeightsError(f"'{path}' was written on a machine of the other byte order; save it as safetensors there")
-    content = read_member(path, members[f"{root}data.pkl"])
-    unpickler = InertUnpickler(io.BytesIO(content))
-    document = unpickler.load()
-
-    def read_storage(key: str) -> bytearray:
-        info, stored = members[f"{root}data/{key}"], unpickler.stored[key]
-        if info.file_size != stored.numel * _width(stored.kind):
-            raise EOFError(f"storage {key[:20]} has {info.file_size} bytes for {stored.numel} numbers")
-        return read_member(path, info)
-
-    return document, unpickler.foreign, read_storage
-
-
-def _open_old(stream: BufferedReader, path: Path) -> _Opened:
-    total = path.stat().st_size
-    if InertUnpickler(stream).load() != _MAGIC:
-        raise WeightsError(f"'{path}' is a pickle, but not one of torch.save; save its state dict with torch")
-    InertUnpickler(stream).load()  # version
-    system = InertUnpickler(stream).load()
-    if isinstance(system, dict) and system.get("little_endian", True) != (sys.byteorder == "little"):
-        raise WeightsError(f"'{path}' was written on a machine of the other byte order; save it as safetensors there")
-    unpickler = InertUnpickler(stream)
-    document = unpickler.load()
-    places: dict[str, tuple[int, int]] = {}
-    for key in map(str, InertUnpickler(stream).load()):
-        (numel,) = struct.unpack("<q", stream.read(8))
-        stored = unpickler.stored[key]
-        begin, length = stream.tell(), numel * _width(stored.kind)
-        if numel != stored.numel or numel < 0 or begin + length > total or key in places:
-            raise EOFError(f"storage {key[:20]} does not fit")
-        places[key] = begin, length
-        stream.seek(begin + length)
-
-    def read_storage(key: str) -> bytearray:
-        begin, length = places[key]
-        stream.seek(begin)
-        content = bytearray(length)
-        if stream.readinto(content) != length:
-            raise EOFError(key)
-        return content
-
-    return document, unpickler.foreign, read_storage
-
-
-def _width(kind: str) -> int:
-    """Return the bytes of one element of a storage class."""
-    return _dtype(kind).itemsize
