@@ -18,25 +18,25 @@ _MAKERS = {
 _SPARE = 1 << 26
 """Numbers that a network may make beyond those that its file holds: tables that it computes, features that it tries."""
 
-_CALLS = 20_000
-"""Tensors that it may make; the largest of the published networks have some thousands."""
+_CALLS = 1000
+"""Tensors that it may make beyond eight for each that the file holds."""
 
 
 @contextmanager
-def no_larger_than(bytes_: int, what: str) -> Iterator[None]:
-    """Refuse, within the block, to make tensors that together are far larger than a file of so many bytes.
+def no_larger_than(bytes_: int, tensors: int, what: str) -> Iterator[None]:
+    """Refuse, within the block, to make tensors far more or far larger than those of a file of so many bytes.
 
     Raises:
         WeightsError: as soon as one is asked for, before it is made.
     """
-    with _Counting(_SPARE + 4 * bytes_, what):
+    with _Counting(_SPARE + 4 * bytes_, _CALLS + 8 * tensors, what):
         yield
 
 
 class _Counting(TorchFunctionMode):
-    def __init__(self, most: int, what: str) -> None:
+    def __init__(self, most: int, calls: int, what: str) -> None:
         super().__init__()
-        self._left, self._calls, self._what = most, _CALLS, what
+        self._left, self._calls, self._what = most, calls, what
 
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None

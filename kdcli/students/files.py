@@ -82,7 +82,7 @@ def load_student(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     card = read_card(path)
     tensors = load_tensors(path)
     try:
-        with no_larger_than(path.stat().st_size, f"the card in '{path}'"):
+        with no_larger_than(path.stat().st_size, len(tensors), f"the card in '{path}'"):
             student = registry.build("student", card["student"])
     except SpecError as error:
         raise _damaged(path, f"its student cannot be built: {error}") from None

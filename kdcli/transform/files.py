@@ -55,7 +55,7 @@ def load(path: Path) -> tuple[TransformNetwork, dict[str, Any]]:
         architecture, provenance = from_json(header["architecture"]), from_json(header["provenance"])
         if not isinstance(provenance, dict):
             raise ValueError("its provenance is no object")
-        with no_larger_than(path.stat().st_size, f"the header of '{path}'"):
+        with no_larger_than(path.stat().st_size, len(tensors), f"the header of '{path}'"):
             network = TransformNetwork(**architecture)
         network.load_state_dict(tensors)
     except (KeyError, TypeError, ValueError, RuntimeError, ConfigError, WeightsError) as error:

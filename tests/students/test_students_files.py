@@ -85,13 +85,16 @@ def test_what_a_network_may_make_is_counted() -> None:
         lambda n: torch.nn.Conv2d(n, 1, 1),
     ]
     for make in makers:
-        with no_larger_than(0, "it"):
+        with no_larger_than(0, 0, "it"):
             make(1000)
             with pytest.raises(WeightsError, match="it describes a network far larger than itself"):
                 make(1 << 40)
-    with no_larger_than(0, "it"), pytest.raises(WeightsError, match="far larger"):
+    with no_larger_than(0, 0, "it"), pytest.raises(WeightsError, match="far larger"):
         torch.eye(1 << 20)
-    with no_larger_than(0, "it"), pytest.raises(WeightsError, match="far larger"):
-        for _ in range(10_000):  # many small ones are one large one; each is let go at once
-            torch.empty(1 << 14)
+    with no_larger_than(0, 0, "it"), pytest.raises(WeightsError, match="far larger"):
+        for _ in range(70):  # many small ones are one large one; each is let go at once
+            torch.empty(1 << 20)
+    with no_larger_than(1 << 30, 10, "it"), pytest.raises(WeightsError, match="far larger"):
+        for _ in range(1081):
+            torch.empty(1)
     assert torch.empty(3).shape == (3,)
