@@ -104,6 +104,18 @@ def openable(path: Path) -> Iterator[Path]:
         yield path
 
 
+def from_json(text: str | bytes) -> Any:
+    """Return a JSON document.
+
+    Raises:
+        ValueError: it is none, is not UTF-8, or has lists in lists without end.
+    """
+    try:
+        return json.loads(text.decode("utf-8") if isinstance(text, bytes) else text)
+    except RecursionError:
+        raise ValueError("lists in lists without end") from None
+
+
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file as hexadecimal."""
     with path.open("rb") as stream:

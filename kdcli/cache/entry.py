@@ -8,6 +8,7 @@ most 0.05 %. In all of them 0 means unknown.
 from __future__ import annotations
 
 import json
+import math
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,10 +20,11 @@ from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 from torch import Tensor
 
-from kdcli.errors import DataError
-from kdcli.files import atomic, openable
+from kdcli.errors import DataError, WeightsError
+from kdcli.files import atomic, from_json
 from kdcli.images import opened
 from kdcli.rasters import must_exist
+from kdcli.weights import load_tensors, read_metadata
 
 Storage = Literal["png16", "float16", "float32"]
 LARGEST = 65534
@@ -89,7 +91,7 @@ def read_entry(path: Path, storage: Storage, facts: Mapping[str, str], size: tup
     if values.shape != size:
         raise DataError(f"'{path}' is {values.shape[0]}x{values.shape[1]}, not {size[0]}x{size[1]}; delete it")
     if storage == "png16":
-        return torch.from_numpy((values.astype(np.float64) * float(told["step"])).astype(np.float32))
+        return torch.from_numpy((values.astype(np.float64) * _step(path, told)).astype(np.float32))
     grid = torch.from_numpy(values.astype(np.float32))
     if not bool(torch.isfinite(grid).all()):
         raise DataError(f"'{path}' holds something other than numbers; delete it")
@@ -105,18 +107,30 @@ def _read_png(path: Path) -> tuple[NDArray[Any], dict[str, Any]]:
 
 
 def _read_tensor(path: Path) -> tuple[NDArray[Any], dict[str, Any]]:
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with openable(path) as opened, safe_open(opened, "pt") as file:
-            return file.get_tensor("map").numpy(), _note(path, (file.metadata() or {}).get(_NOTE))
-    except (SafetensorError, OSError) as error:
-        raise DataError(f"'{path}' is truncated or broken ({' '.join(str(error).split())[:80]}); delete it") from None
+        tensors, metadata = load_tensors(path), read_metadata(path)
+    except WeightsError as error:
+        raise DataError(f"'{path}' is truncated or broken, delete it: {error}") from None
+    found = tensors.get("map")
+    if found is None or found.ndim != 2 or found.dtype not in (torch.float16, torch.float32):
+        raise DataError(f"'{path}' holds no map of half or single precision; delete it")
+    return found.numpy(), _note(path, metadata.get(_NOTE))
+
+
+def _step(path: Path, told: Mapping[str, Any]) -> float:
+    """Return what one unit of a picture stands for."""
+    try:
+        step = float(told["step"])
+    except (KeyError, TypeError, ValueError):
+        step = math.nan
+    if not 0 < step < math.inf:
+        raise DataError(f"'{path}' does not say what its units are; delete it")
+    return step
 
 
 def _note(path: Path, text: Any) -> dict[str, Any]:
     try:
-        found = json.loads(str(text))
+        found = from_json(str(text))
     except ValueError:
         found = None
     if not isinstance(found, dict):

@@ -22,6 +22,7 @@ import typer
 from kdcli.cli import interrupt
 from kdcli.cli.streams import whole
 from kdcli.errors import KdcliError
+from kdcli.remarks import heard
 from kdcli.text import CELL, block, line
 
 if TYPE_CHECKING:
@@ -148,7 +149,8 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
                 device_name=shared["device"], seed_given=shared["seed"], json=shared["json"], quiet=shared["quiet"]
             )
             try:
-                _run(function, session, options)
+                with heard(session.note):
+                    _run(function, session, options)
             except KeyboardInterrupt:  # Typer would end with the right code, but without a word
                 interrupt.answered()
                 if shared["debug"]:

@@ -17,6 +17,7 @@ Known = Annotated[str, typer.Argument(help="Name in `kdcli weights list`.")]
 File = Annotated[str, typer.Argument(help="Checkpoint of any kind, or a name in `kdcli weights list`.")]
 Folder = Annotated[Path | None, typer.Option("--to", help="Folder to put the file in.", file_okay=False)]
 Out = Annotated[Path | None, typer.Option("--out", help="File to write; beside the checkpoint by default.")]
+Part = Annotated[str | None, typer.Option("--part", help="Key of the network to take, where there are several.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -76,7 +77,7 @@ def pull(session: Session, name: Known, to: Folder = None) -> None:
     session.result(document, str(path))
 
 
-def convert(session: Session, file: File, out: Out = None) -> None:
+def convert(session: Session, file: File, out: Out = None, part: Part = None) -> None:
     """Bring a checkpoint to safetensors; Python objects in it are neither made nor run.
 
     Files that pickle a whole network are read with stand-ins for its classes, so that only tensors come out. What the
@@ -87,10 +88,16 @@ def convert(session: Session, file: File, out: Out = None) -> None:
     from kdcli.weights.convert import convert as make
     from kdcli.weights.table import locate
 
-    made = make(locate(file, released=True), out)
+    made = make(locate(file, released=True), out, part)
     if made.taken:
         rest = f"; left: {', '.join(made.left)}" if made.left else ""
         session.note(f"taken from '{made.source}': {made.taken}{rest}")
+    if made.choices:
+        session.note(f"it holds several networks: --part {' or --part '.join(made.choices)} takes another")
+    if made.prefix:
+        session.note(f"'{made.prefix}' stood before every name and was taken off")
+    if made.not_finite:
+        session.note(f"warning: {made.not_finite:,} numbers are not finite, the first of them in {made.not_finite_in}")
     session.result(
         asdict(made),
         f"{made.path}: {made.tensors} tensors, {made.parameters:,} parameters, sha256 {made.sha256}",

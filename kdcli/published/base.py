@@ -18,7 +18,7 @@ from kdcli.errors import SpecError, WeightsError
 from kdcli.files import sha256_of
 from kdcli.protocols import API_VERSION
 from kdcli.types import DepthKind, Provenance, ReadOut, Tap
-from kdcli.weights import Entry, entry_of, load_into, load_state, locate
+from kdcli.weights import Entry, Weights, entry_of, load_into, locate, parted, read_weights
 
 B = TypeVar("B", bound=str)
 
@@ -34,10 +34,11 @@ class Checkpoint:
 class Published(nn.Module):
     """Base of the published networks, which are students and teachers alike.
 
-    A subclass takes ``location``, the checkpoint, as its first argument and the variant as keywords. Its constructor
-    reads the checkpoint (``self.checkpoint(location)``), builds ``self.network`` within ``drawing(checkpoint)``, fills
-    it (``self.fill(checkpoint, convert)``) and sets ``depth_range``, ``taps`` and ``architecture``. ``forward`` gives
-    the network's own output resolution; ``read_out`` says how the authors go on from there.
+    A subclass takes ``location``, the checkpoint (``FILE#PART`` for one network of several in it), as its first
+    argument and the variant as keywords. Its constructor reads the checkpoint (``self.checkpoint(location)``), builds
+    ``self.network`` within ``drawing(checkpoint)``, fills it (``self.fill(checkpoint, convert)``) and sets
+    ``depth_range``, ``taps`` and ``architecture``. ``forward`` gives the network's own output resolution; ``read_out``
+    says how the authors go on from there.
     """
 
     api_version: ClassVar[int] = API_VERSION
@@ -68,10 +69,11 @@ class Published(nn.Module):
         """
         if location is None:
             return None
-        path = locate(location)
-        read = Checkpoint(path=path, state=load_state(path))
-        self.provenance = _provenance(self, path, entry_of(path))
-        return read
+        file, part = parted(location)
+        path = locate(file)
+        read = read_weights(path, part)
+        self.provenance = _provenance(self, path, entry_of(path), read)
+        return Checkpoint(path=path, state=read.state)
 
     def fill(self, checkpoint: Checkpoint | None, state: Mapping[str, Tensor] | None = None) -> None:
         """Fill ``self.network`` with a checkpoint, strictly; ``state`` is the checkpoint under this network's names.
@@ -85,12 +87,12 @@ class Published(nn.Module):
                       checkpoint.path)
 
 
-def _provenance(model: Published, path: Path, known: Entry | None) -> Provenance:
+def _provenance(model: Published, path: Path, known: Entry | None, read: Weights) -> Provenance:
     return Provenance(
         name=model.title, weights=str(path), sha256=sha256_of(path),
         licence=known.licence if known else model.licence,
         training_data=known.training_data if known else "unknown",
-        notes=model.reference,
+        notes="; ".join(filter(None, (model.reference, read.note))),
     )
 
 

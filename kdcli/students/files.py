@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from kdcli.errors import WeightsError
+from kdcli.errors import SpecError, WeightsError
+from kdcli.files import from_json
+from kdcli.networks.limits import no_larger_than
 from kdcli.plugins import registry
 from kdcli.types import DepthKind
 from kdcli.version import __version__
-from kdcli.weights import load_into, load_state, read_metadata, save
+from kdcli.weights import load_into, load_tensors, read_metadata, save
 
 CARD = "kdcli.student"
 """Key of the safetensors metadata under which the card lies, as JSON."""
+
+
+_LONGEST = 1000
+"""Letters of a spec that may be meant."""
 
 
 def save_student(
@@ -42,14 +49,28 @@ def read_card(path: Path) -> dict[str, Any]:
     """Return what a student's file says of itself.
 
     Raises:
-        WeightsError: no safetensors, or not written by kdcli.
+        WeightsError: no safetensors, not written by kdcli, or with a card that is none.
     """
     metadata = read_metadata(path)
     if CARD not in metadata:
         raise WeightsError(
             f"'{path}' does not say which student it holds; only files written by kdcli can be opened by path"
         )
-    card: dict[str, Any] = json.loads(metadata[CARD])
+    try:
+        card = from_json(metadata[CARD])
+    except ValueError as error:
+        raise _damaged(path, f"no JSON: {error}") from None
+    if not isinstance(card, dict):
+        raise _damaged(path, "no JSON object")
+    if not isinstance(card.get("student"), str) or len(card["student"]) > _LONGEST:
+        raise _damaged(path, "student is no spec")
+    teachers = card.get("teachers", [])
+    if not isinstance(teachers, list) or not all(isinstance(one, dict) and "spec" in one for one in teachers):
+        raise _damaged(path, "teachers is no list of teachers")
+    if card.get("depth_kind") not in list(DepthKind):
+        raise _damaged(path, f"depth_kind is {str(card.get('depth_kind'))[:40]}, not one of {', '.join(DepthKind)}")
+    if not _is_range(card.get("depth_range")):
+        raise _damaged(path, "depth_range is not two numbers, the smaller one first")
     return card
 
 
@@ -60,13 +81,30 @@ def load_student(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         WeightsError: missing, broken or foreign file. PluginError: its network's plugin is not installed.
     """
     card = read_card(path)
-    student = registry.build("student", str(card["student"]))
+    tensors = load_tensors(path)
+    try:
+        with no_larger_than(path.stat().st_size, len(tensors), f"the card in '{path}'"):
+            student = registry.build("student", card["student"])
+    except SpecError as error:
+        raise _damaged(path, f"its student cannot be built: {error}") from None
     load_into(
         student,
-        {name: value.float() if value.is_floating_point() else value for name, value in load_state(path).items()},
+        {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()},
         str(path),
     )
     student.depth_kind = DepthKind(card["depth_kind"])
     student.card = card
     student.eval()
     return student, card
+
+
+def _is_range(value: Any) -> bool:
+    if not isinstance(value, list) or len(value) != 2:
+        return False
+    if not all(isinstance(bound, int | float) and not isinstance(bound, bool) for bound in value):
+        return False
+    return bool(-math.inf < value[0] < value[1])
+
+
+def _damaged(path: Path, reason: str) -> WeightsError:
+    return WeightsError(f"the card in '{path}' is damaged ({reason[:200]}); get the file again")

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from kdcli.errors import ConfigError, WeightsError
-from kdcli.files import atomic, is_lfs_pointer, openable
+from kdcli.files import atomic, from_json
+from kdcli.networks.limits import no_larger_than
 from kdcli.transform.network import TransformNetwork
 from kdcli.version import __version__
+from kdcli.weights import load_tensors, read_metadata
 
 FORMAT = "kdcli.transform/1"
 
@@ -42,27 +44,24 @@ def load(path: Path) -> tuple[TransformNetwork, dict[str, Any]]:
     Raises:
         WeightsError: no such file, not a safetensors file, or not a transformation network.
     """
-    from safetensors import SafetensorError, safe_open
-
     if not path.is_file():
         raise WeightsError(f"no transformation network at '{path}'; make one with kdcli fit-transform")
-    if is_lfs_pointer(path):
-        raise WeightsError(f"'{path}' is a Git LFS pointer, not the file itself; run git lfs pull")
-    try:
-        with openable(path) as opened, safe_open(opened, framework="pt", device="cpu") as stream:
-            header = stream.metadata() or {}
-            tensors = {name: stream.get_tensor(name) for name in stream.keys()}  # noqa: SIM118 - not a dict
-    except (SafetensorError, OSError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise WeightsError(f"'{path}' is not a readable safetensors file ({reason}); make it again") from None
+    header = read_metadata(path)
     if header.get("format") != FORMAT:
-        found = header.get("format", "no format in its header")
+        found = header.get("format", "no format in its header")[:80]
         raise WeightsError(f"'{path}' is not a transformation network ({found}); make one with kdcli fit-transform")
+    tensors = load_tensors(path)
     try:
-        network = TransformNetwork(**json.loads(header["architecture"]))
+        architecture, provenance = from_json(header["architecture"]), from_json(header["provenance"])
+        if not isinstance(provenance, dict):
+            raise ValueError("its provenance is no object")
+        with no_larger_than(path.stat().st_size, len(tensors), f"the header of '{path}'"):
+            network = TransformNetwork(**architecture)
         network.load_state_dict(tensors)
-        provenance = json.loads(header["provenance"])
-    except (KeyError, TypeError, ValueError, RuntimeError, ConfigError) as error:
+    except (KeyError, TypeError, ValueError, RuntimeError, ConfigError, WeightsError) as error:
         reason = " ".join(str(error).split())[:160]
         raise WeightsError(f"'{path}' does not hold the network of its header ({reason}); make it again") from None
+    for name, tensor in tensors.items():
+        if not bool(tensor.isfinite().all()):
+            raise WeightsError(f"'{path}' holds not-a-number or infinity in {name[:80]}; make it again")
     return network.eval(), provenance

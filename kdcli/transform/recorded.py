@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, WeightsError
+from kdcli.files import from_json
 from kdcli.networks.taps import INPUT, TapReader, locate
 from kdcli.transform.statistics import BatchNormProbe, Norm, Probe, Target, batch_norms
 from kdcli.types import Batch
 from kdcli.version import __version__
-from kdcli.weights import load_state, read_metadata, save
+from kdcli.weights import load_tensors, read_metadata, save
 
 FORMAT = "kdcli.statistics/1"
 BATCH_NORMS = "batch-norms"
@@ -115,12 +116,28 @@ def read(path: Path) -> Statistics:
     found = read_metadata(path)
     if found.get("kdcli.format") != FORMAT:
         raise WeightsError(f"'{path}' holds no recorded statistics; make them with kdcli fit-transform --record")
-    state = load_state(path)
+    state = load_tensors(path)
     mean = {key.removesuffix(".mean"): value for key, value in state.items() if key.endswith(".mean")}
     variance = {key.removesuffix(".variance"): value for key, value in state.items() if key.endswith(".variance")}
-    if mean.keys() != variance.keys():
+    if not mean or mean.keys() != variance.keys():
         raise WeightsError(f"'{path}' lacks means or variances; record the statistics again")
-    return Statistics(mean=mean, variance=variance, provenance=json.loads(found.get("provenance", "{}")))
+    for name, value in mean.items():
+        spread = variance[name]
+        sound = _per_channel(value) and _per_channel(spread) and value.shape == spread.shape
+        if not (sound and bool((spread >= 0).all())):
+            raise WeightsError(f"'{path}' holds no mean and variance of channels for '{name[:80]}'; record them again")
+    try:
+        provenance = from_json(found.get("provenance", "{}"))
+        teacher = (provenance.get("teacher") or {}) if isinstance(provenance, dict) else None
+        if not isinstance(teacher, dict) or not isinstance(teacher.get("sha256") or "", str):
+            raise ValueError("its provenance is of another form")
+    except ValueError as error:
+        raise WeightsError(f"'{path}' is damaged ({str(error)[:80]}); record the statistics again") from None
+    return Statistics(mean=mean, variance=variance, provenance=provenance)
+
+
+def _per_channel(value: Tensor) -> bool:
+    return value.ndim == 1 and value.is_floating_point() and bool(value.isfinite().all())
 
 
 def probe_for(

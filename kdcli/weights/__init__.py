@@ -8,15 +8,19 @@ need it.
 
 from __future__ import annotations
 
+from kdcli.weights.choice import parted
 from kdcli.weights.convert import Converted, convert
 from kdcli.weights.pull import pull
+from kdcli.weights.reading import Weights, check_file, load_state, load_tensors, read_metadata, read_weights
 from kdcli.weights.rename import rename
-from kdcli.weights.state import load_into, load_state, read_metadata, save
+from kdcli.weights.state import load_into, save
 from kdcli.weights.table import Entry, entries, entry, entry_of, folders, locate
 
 __all__ = [
     "Converted",
     "Entry",
+    "Weights",
+    "check_file",
     "convert",
     "entries",
     "entry",
@@ -24,9 +28,12 @@ __all__ = [
     "folders",
     "load_into",
     "load_state",
+    "load_tensors",
     "locate",
+    "parted",
     "pull",
     "read_metadata",
+    "read_weights",
     "rename",
     "save",
 ]

@@ -22,6 +22,12 @@ _CHUNK = 1 << 20
 _PASSING = {408, 425, 429} | {code for code in HTTPStatus if code >= 500}
 """Answers that another try may change."""
 
+MOST = 1 << 35
+"""Most bytes of a download whose size neither the server nor the table tells: 32 GiB."""
+
+_TAG = re.compile(r'"[\x21\x23-\x7e]+"')
+"""A strong tag; a weak or absent one proves nothing about the bytes, and such a download is not continued."""
+
 Progress = Callable[[int, int | None], None]
 """Told the bytes so far and, where known, the total."""
 
@@ -44,11 +50,12 @@ def fetch(
         WeightsError: refused by the server, a web page, cut short, stalled, or the disk is full.
     """
     tag = tag_of(part)
-    begin = part.stat().st_size if part.is_file() and tag.is_file() else 0
+    same = tag.read_bytes().decode("latin-1") if tag.is_file() else ""
+    begin = part.stat().st_size if part.is_file() and _TAG.fullmatch(same) else 0
     headers = {"User-Agent": "kdcli", "Accept-Encoding": "identity"}
     if begin:
         # If-Range: a changed file is sent whole instead of being glued to the start of the old one.
-        headers |= {"Range": f"bytes={begin}-", "If-Range": tag.read_text(encoding="ascii")}
+        headers |= {"Range": f"bytes={begin}-", "If-Range": same}
     opener = urllib.request.build_opener(_Redirects(wanted))
     try:
         answer = opener.open(urllib.request.Request(address, headers=headers), timeout=timeout)
@@ -58,24 +65,32 @@ def fetch(
         if error.code == 416:
             discard(part)
         raise _refused(wanted, address, error) from error
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: an address that is none
         raise _unreadable(wanted, address, error, begin) from error
     with answer:
         if answer.headers.get_content_type() == "text/html":
             raise _page(wanted, answer.url)
         if answer.status != 206:
             begin = 0
-        length = answer.headers.get("Content-Length")
-        total = begin + int(length) if length and length.isdigit() else None
-        _room(part.parent, (total or 0) - begin)
+        elif not str(answer.headers.get("Content-Range", f"bytes {begin}-")).startswith(f"bytes {begin}-"):
+            discard(part)
+            raise _changed(wanted, "sent another part of it than was asked for")
+        total = _announced(answer.headers.get("Content-Length"), begin)
+        most = wanted.size if wanted.size is not None and wanted.member is None else MOST
+        if total is not None and total > most:
+            discard(part)
+            raise _changed(wanted, f"has {total} bytes there, expected {'at most ' if most == MOST else ''}{most}")
+        room(part.parent, (total or 0) - begin)
         etag = answer.headers.get("ETag", "")
-        # A weak or absent tag proves nothing about the bytes: such a download is not continued.
-        if re.fullmatch(r'"[\x21-\x7e]+"', etag):
+        if _TAG.fullmatch(etag):
             tag.write_text(etag, encoding="ascii")
         else:
             tag.unlink(missing_ok=True)
         with part.open("ab" if begin else "wb") as stream:
-            done = _copy(wanted, answer, stream, begin, total, progress)
+            done = _copy(wanted, answer, stream, begin, total, progress, most if total is None else total)
+    if done > (most if total is None else total):
+        discard(part)
+        raise _changed(wanted, f"sends more than {done - 1} bytes, and was stopped")
     if total is not None and done != total:
         raise _cut_short(wanted, done, total)
     with part.open("rb") as stream:
@@ -96,20 +111,28 @@ def discard(part: Path) -> None:
     tag_of(part).unlink(missing_ok=True)
 
 
+def _announced(length: str | None, begin: int) -> int | None:
+    """Return how many bytes the whole file has, by the server's word for what it is about to send."""
+    return begin + int(length) if length and length.isascii() and length.isdecimal() else None
+
+
 def _copy(
-    wanted: Entry, answer: Any, stream: IO[bytes], begin: int, total: int | None, progress: Progress | None
+    wanted: Entry, answer: Any, stream: IO[bytes], begin: int, total: int | None, progress: Progress | None, most: int
 ) -> int:
+    """Copy what comes, and not a byte more than one beyond the most that may come; return how many are there."""
     done = begin
     while True:
         try:
             # read1 gives what has arrived: a server that stalls costs nothing of what it has sent.
-            block = answer.read1(_CHUNK)
+            block = answer.read1(min(_CHUNK, most - done + 1))
         except http.client.IncompleteRead as error:
             raise _cut_short(wanted, done, None) from error
         except (OSError, http.client.HTTPException) as error:
             raise _unreadable(wanted, answer.url, error, done) from error
         if not block:
             return done
+        if done + len(block) > most:
+            return done + len(block)
         try:
             stream.write(block)
             stream.flush()
@@ -154,6 +177,10 @@ def _refused(wanted: Entry, address: str, error: urllib.error.HTTPError) -> Weig
     return WeightsError(f"{address} answered {said}; {wanted.by_hand}")
 
 
+def _changed(wanted: Entry, what: str) -> WeightsError:
+    return WeightsError(f"the server of '{wanted.name}' {what}; {wanted.by_hand}")
+
+
 def _page(wanted: Entry, address: str) -> WeightsError:
     short = address.partition("?")[0]
     return WeightsError(f"{short} answered with a web page (a login?), not with {wanted.file}; {wanted.by_hand}")
@@ -175,7 +202,12 @@ def _cut_short(wanted: Entry, done: int, total: int | None) -> WeightsError:
     )
 
 
-def _room(folder: Path, wanted: int) -> None:
+def room(folder: Path, wanted: int) -> None:
+    """Refuse to begin what a disk has no room for.
+
+    Raises:
+        WeightsError: fewer bytes are free than are wanted.
+    """
     free = wanted
     with contextlib.suppress(OSError):
         free = shutil.disk_usage(folder).free

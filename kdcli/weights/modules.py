@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import pickle
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kdcli.errors import WeightsError
-from kdcli.weights.inert import Inert
-from kdcli.weights.torch_file import is_tensor
-
-_FIRST = ("model", "state_dict", "model_state_dict", "net")
-"""Keys whose content is taken before any other's."""
+from kdcli.weights.inert import Inert, plain_key
+from kdcli.weights.torch_file import is_odd, is_tensor
+from kdcli.weights.wrappers import COPY, is_network, networks_of, rank, without_counters
 
 _DEEPEST = 100
 """Levels of modules in modules."""
 
 _MOST = 100_000
 """Modules of a file, each counted as often as it is reached."""
+
+_NAMES = 1_000_000
+"""Tensors of a network, each counted under all its names."""
+
+_SHOWN = 80
+"""Letters of a name in a file that a message shows."""
+
+_LEVELS = 3
+"""Keys in keys under which a network may lie."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,14 +36,16 @@ class Found:
     """Where in the document: ``model``; empty for the document itself."""
     kind: str
     """Class of the module; empty for a state dict."""
-    tensors: Mapping[str, Inert]
+    tensors: Mapping[str, Any]
     parameters: frozenset[str] | None
     """Which of them are parameters, each under one name only; None where the file does not tell."""
+    odd: str | None = None
+    """Name of a tensor beside them that cannot be read: sparse, quantised."""
 
     def __str__(self) -> str:
         """Return its key and class, for messages."""
-        where = f"'{self.key}'" if self.key else "the whole file"
-        return f"{where} ({self.kind})" if self.kind else where
+        where = f"'{self.key[:_SHOWN]}'" if self.key else "the whole file"
+        return f"{where} ({self.kind[:_SHOWN]})" if self.kind else where
 
 
 def find(document: Any) -> list[Found]:
@@ -46,23 +56,55 @@ def find(document: Any) -> list[Found]:
     Raises:
         WeightsError: modules that hold one another in a circle, or a parameter that is no plain tensor.
     """
-    found = list(_search(document, "", 2))
-    ranks = {key: i for i, key in enumerate(_FIRST)}
-    return sorted(found, key=lambda f: (ranks.get(f.key.split(".")[0], len(ranks)), -len(f.tensors)))
+    return in_order(_search(document, "", _LEVELS, set()))
 
 
-def _search(document: Any, key: str, levels: int) -> Iterator[Found]:
+def in_order(parts: Iterable[Found]) -> list[Found]:
+    """Return parts with the one to take first; of several networks in one set of names, each is a part."""
+    each = [single for part in parts for single in _apart(part)]
+    return sorted(each, key=lambda part: (min(rank(part.key), COPY), -len(part.tensors)))
+
+
+def _apart(part: Found) -> Iterator[Found]:
+    tensors = without_counters(part.tensors)
+    networks = {} if part.kind else networks_of(tensors)
+    for name, own in networks.items():
+        yield Found(key=f"{part.key}.{name}" if part.key else name, kind="", tensors=own, parameters=None, odd=part.odd)
+    if not networks:
+        yield replace(part, tensors=tensors)
+
+
+def _search(document: Any, key: str, levels: int, seen: set[int]) -> Iterator[Found]:
+    if isinstance(document, dict | Inert):
+        if id(document) in seen:
+            return
+        seen.add(id(document))
     if _is_module(document):
         tensors, parameters = _of_module(document)
         if tensors:
             yield Found(key=key, kind=document.origin, tensors=tensors, parameters=frozenset(parameters))
         return
     mapping = as_mapping(document)
+    if "param_groups" in mapping and "state" in mapping:
+        return  # an optimiser's, under whatever key
     if tensors := {str(name): value for name, value in mapping.items() if is_tensor(value)}:
-        yield Found(key=key, kind="", tensors=tensors, parameters=None)
+        odd = next((str(name) for name, value in mapping.items() if is_odd(value)), None)
+        yield Found(key=key, kind="", tensors=tensors, parameters=None, odd=odd)
     if levels:
         for name, value in mapping.items():
-            yield from _search(value, f"{key}.{name}" if key else str(name), levels - 1)
+            if is_network(str(name)):
+                yield from _search(value, f"{key}.{name}" if key else str(name), levels - 1, seen)
+
+
+def readable(part: Found) -> Mapping[str, Inert]:
+    """Return the tensors of a part as stand-ins.
+
+    Raises:
+        WeightsError: one beside them is no plain tensor, and would be missing.
+    """
+    if part.odd is not None:
+        raise WeightsError(f"its {part.odd[:_SHOWN]} is no plain tensor (sparse, quantised?) and is not read")
+    return part.tensors
 
 
 def as_mapping(document: Any) -> Mapping[Any, Any]:
@@ -73,7 +115,10 @@ def as_mapping(document: Any) -> Mapping[Any, Any]:
         case Inert(pairs=dict() as pairs) if pairs:
             return pairs
         case Inert(origin="collections.OrderedDict", args=(list() as rows, *_)):
-            return dict(rows)  # as Python 2 wrote it
+            if not all(isinstance(row, list | tuple) and len(row) == 2 and plain_key(row[0]) for row in rows):
+                raise pickle.UnpicklingError("an ordered dictionary of something other than pairs")
+            document.pairs = dict(rows)  # as Python 2 wrote it
+            return document.pairs
     return {}
 
 
@@ -85,10 +130,15 @@ def _of_module(module: Inert) -> tuple[dict[str, Inert], set[str]]:
     """Return what the module's ``state_dict()`` would hold, in its order, and which of it are parameters."""
     tensors: dict[str, Inert] = {}
     parameters: dict[int, str] = {}
+    seen = 0
     for prefix, state in _walk(module):
         passing = _members(state.get("_non_persistent_buffers_set"))
         for slot in ("_parameters", "_buffers"):
-            for name, value in as_mapping(state.get(slot)).items():
+            named = as_mapping(state.get(slot))
+            seen += len(named) + len(passing)
+            if seen > _NAMES:
+                raise WeightsError(f"its modules have more than {_NAMES:,} tensors")
+            for name, value in named.items():
                 if value is None or (slot == "_buffers" and name in passing):
                     continue
                 if not is_tensor(value):

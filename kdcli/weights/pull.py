@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import shutil
 import zipfile
@@ -11,10 +12,16 @@ from urllib.parse import urlsplit
 
 from kdcli.errors import WeightsError
 from kdcli.files import atomic, sha256_of
-from kdcli.weights.fetch import Progress, discard, fetch, tag_of
+from kdcli.weights.fetch import Progress, discard, fetch, room, tag_of
 from kdcli.weights.table import Entry, entry, folders
 
 _CHUNK = 1 << 20
+
+_RATIO = 20
+"""How many times the size of an archive its weights may have; numbers hardly compress."""
+
+_SPARE = 1 << 26
+"""Bytes that they may have beyond that."""
 
 
 def pull(
@@ -81,18 +88,36 @@ def _extract(archive: Path, target: Path, wanted: Entry) -> None:
             inside = [info for info in opened.infolist() if not info.is_dir()]
             fits = [info for info in inside if f"/{info.filename}".endswith(f"/{wanted.member}")]
             if len(fits) != 1:
-                names = ", ".join(info.filename for info in inside[:4]) or "nothing"
+                names = ", ".join(info.filename[:80] for info in inside[:4]) or "nothing"
                 raise WeightsError(
                     f"'{archive}' holds {len(fits)} files '{wanted.member}' and not one (it holds: {names}); "
                     f"take out the right one and save it as '{target}'"
                 )
+            _plausible(fits[0], archive, wanted)
+            room(target.parent, fits[0].file_size)
             with atomic(target) as temporary:
                 with opened.open(fits[0]) as source, temporary.open("wb") as stream:
                     shutil.copyfileobj(source, stream, _CHUNK)
                 _verify(temporary, wanted, f"delete '{archive}' and pull it again")
     # RuntimeError: an encrypted member, an unknown method of compression; ValueError: a damaged name.
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError) as error:
-        raise WeightsError(f"archive '{archive}' cannot be read ({error}); delete it and pull it again") from error
+    # Some methods of compression have errors of their own.
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise WeightsError(f"archive '{archive}' cannot be read ({reason}); delete it and pull it again") from error
+
+
+def _plausible(info: zipfile.ZipInfo, archive: Path, wanted: Entry) -> None:
+    """Refuse a member that would unpack to something else than weights, before it is unpacked."""
+    if wanted.size is not None and info.file_size != wanted.size:
+        raise WeightsError(
+            f"'{wanted.file}' is not what it should be ({info.file_size} bytes in '{archive}', expected "
+            f"{wanted.size}); delete '{archive}' and pull it again"
+        )
+    if info.file_size > _SPARE + _RATIO * archive.stat().st_size:
+        raise WeightsError(
+            f"'{archive}' would unpack to {info.file_size} bytes, more than {_RATIO} times its size, and is not "
+            "unpacked; delete it and pull it again"
+        )
 
 
 def _verify(file: Path, wanted: Entry, advice: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import zipfile
 from pathlib import Path
 
@@ -11,6 +10,9 @@ from kdcli.files import is_lfs_pointer
 
 _SHOWN = 4
 """How many names of an archive an error lists."""
+
+_LONGEST = 80
+"""Letters of each that it shows."""
 
 
 def sort_of(path: Path) -> str:
@@ -44,17 +46,6 @@ def sort_of(path: Path) -> str:
     )
 
 
-def protocol_of(path: Path) -> int:
-    """Return the protocol that a pickle says it is written in; 0 where it cannot be told."""
-    with path.open("rb") as stream:
-        start = stream.read(2)
-    if start == b"PK":
-        with contextlib.suppress(Exception), zipfile.ZipFile(path) as archive:
-            name = next(name for name in archive.namelist() if f"/{name}".endswith("/data.pkl"))
-            start = archive.open(name).read(2)
-    return start[1] if start[:1] == b"\x80" else 0
-
-
 def _check_archive(path: Path) -> None:
     """Refuse zip archives that torch.save did not write: a released archive of files, a TorchScript program."""
     try:
@@ -64,7 +55,7 @@ def _check_archive(path: Path) -> None:
         return
     roots = [name.removesuffix("data.pkl") for name in names if f"/{name}".endswith("/data.pkl")]
     if not roots:
-        listed = ", ".join(names[:_SHOWN]) or "nothing"
+        listed = ", ".join(name[:_LONGEST] for name in names[:_SHOWN]) or "nothing"
         raise WeightsError(f"'{path}' is an archive of files ({listed}); unpack it and give the weights in it")
     if f"{roots[0]}constants.pkl" in names:
         raise WeightsError(f"'{path}' is a TorchScript program and is not run; save its state dict where it was made")
@@ -72,8 +63,6 @@ def _check_archive(path: Path) -> None:
 
 def broken(path: Path, error: Exception) -> WeightsError:
     """Return the error for a file whose content makes no sense."""
-    # What torch has to say about pickles begins with a page of advice; the reason comes after its own name for it.
-    text = str(error).rpartition("WeightsUnpickler error:")[2]
-    reason = next((line.strip() for line in text.splitlines() if line.strip()), "")[:120]
+    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "")[:120]
     detail = f"{type(error).__name__}: {reason}" if reason else type(error).__name__
     return WeightsError(f"'{path}' is cut short or damaged ({detail}); get the file again")

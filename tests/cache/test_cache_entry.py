@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from safetensors.torch import save_file
 
 from kdcli.cache.entry import LARGEST, Storage, read_entry, suffix_of, write_entry
@@ -85,6 +85,32 @@ def test_files_of_others_are_refused(tmp_path: Path) -> None:
         read_entry(tmp_path / "grey.png", "png16", FACTS, SIZE)
     with pytest.raises(DataError, match="does not say what it is of"):
         read_entry(tmp_path / "plain.png", "png16", FACTS, SIZE)
+
+
+@pytest.mark.parametrize("note", ["", "3", "[]", "[" * 200_000, '{"key": {"a": []}}'])
+def test_notes_that_are_none_are_refused(tmp_path: Path, note: str) -> None:
+    save_file({"map": torch.ones(SIZE)}, tmp_path / "a.safetensors", metadata={"kdcli": note})
+    with pytest.raises(DataError, match="delete it"):
+        read_entry(tmp_path / "a.safetensors", "float32", FACTS, SIZE)
+
+
+@pytest.mark.parametrize("step", [None, "a", "0", "-1", "nan", "inf", [], {}])
+def test_a_picture_whose_units_are_none_is_refused(tmp_path: Path, step: object) -> None:
+    path = there(tmp_path, "png16")
+    with Image.open(path) as image:
+        image.load()
+        told, notes = json.loads(image.info["kdcli"]) | {"step": step}, PngImagePlugin.PngInfo()
+        notes.add_text("kdcli", json.dumps(told))
+        image.save(path, pnginfo=notes)
+    with pytest.raises(DataError, match="does not say what its units are"):
+        read_entry(path, "png16", FACTS, SIZE)
+
+
+def test_a_file_without_a_map_is_refused(tmp_path: Path) -> None:
+    for tensors in ({"other": torch.ones(SIZE)}, {"map": torch.ones(3)}, {"map": torch.ones(SIZE).long()}):
+        save_file(tensors, tmp_path / "a.safetensors", metadata={"kdcli": json.dumps(FACTS)})
+        with pytest.raises(DataError, match="holds no map of half or single precision"):
+            read_entry(tmp_path / "a.safetensors", "float32", FACTS, SIZE)
 
 
 def test_not_a_number_is_refused(tmp_path: Path) -> None:

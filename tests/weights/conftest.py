@@ -55,6 +55,9 @@ class Handler(BaseHTTPRequestHandler):
             return self.end_headers()
         body = b"\n<!DOCTYPE html><title>Sign in</title>" if path == "/html" else self.content[start:]
         self.send_response(206 if start else 200)
+        if start:
+            begin = start + 1 if path == "/shifted" else start
+            self.send_header("Content-Range", f"bytes {begin}-{len(self.content) - 1}/{len(self.content)}")
         if path != "/endless":
             self.send_header("Content-Length", str(len(body)))
         self.send_header("Content-Type", "text/html" if path == "/page" else "application/octet-stream")

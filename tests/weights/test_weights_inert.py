@@ -163,6 +163,32 @@ def test_nothing_is_run(name: str, layout: Any, trap: Path) -> None:
     assert "trap_of_weights" not in sys.modules
 
 
+@pytest.mark.parametrize("name", EVIL)
+@pytest.mark.parametrize("layout", [_zip, _legacy], ids=["zip", "legacy"])
+def test_loading_runs_nothing_either(name: str, layout: Any, trap: Path) -> None:
+    file = trap.with_name("evil.pt")
+    file.write_bytes(layout(_body(EVIL[name])))
+    before = sorted(trap.parent.iterdir())
+    with watched() as events, pytest.raises(WeightsError) as caught:
+        load_state(file)
+    assert "could run code" in str(caught.value) or "damaged" in str(caught.value)
+    assert not trap.exists() and events == [] and sorted(trap.parent.iterdir()) == before
+
+
+def test_names_that_loading_takes_make_nothing_of_a_strangers() -> None:
+    """What it takes is torch's and Python's own for tensors and containers, by full name."""
+    taken = ("collections.OrderedDict", "torch._utils._rebuild_tensor_v2", "torch.FloatStorage", "torch.float8_e5m2",
+             "torch.cuda.HalfStorage", "torch.Size", "builtins.set", "torch.nn.parameter.Parameter")
+    others = ("os.system", "builtins.eval", "builtins.getattr", "torch.load", "torch._utils.os",
+              "numpy.core.multiarray.scalar", "torch.storage._load_from_bytes",
+              "torch.hub.load", "torch.FloatStorage.__init__", "collections.abc",
+              "torch._utils._rebuild_tensor_v2.__globals__", "torchx._utils._rebuild_tensor", "a\nbuiltins.set")
+    unpickler = InertUnpickler(io.BytesIO())
+    for name in (*taken, *others):
+        unpickler.find_class(*name.rsplit(".", 1))
+    assert unpickler.foreign == list(others)
+
+
 def test_most_of_them_give_their_tensors_all_the_same(trap: Path) -> None:
     """So the test above does not pass because the files were damaged."""
     failed = []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import io
 import zipfile
 from dataclasses import replace
@@ -198,6 +199,51 @@ def test_archives_that_do_not_hold_the_file(tmp_path: Path) -> None:
         assert piece in _error(wanted, tmp_path)
         assert [p.name for p in tmp_path.iterdir()] == ["net.zip"]
     assert not (tmp_path.parent / "model").exists()
+
+
+def test_no_more_bytes_than_the_table_knows(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither announced ones nor those that come without a word, of which one too many is enough."""
+    told: list[int] = []
+    wanted = _entry(f"{server[0]}/endless", size=1000, sha256=None)
+    with pytest.raises(WeightsError, match="more than 1000 bytes") as caught:
+        pull(wanted, tmp_path, progress=lambda done, _: told.append(done))
+    assert "\n" not in str(caught.value) and max(told, default=0) <= 1000
+    assert f"has {len(CONTENT)} bytes there, expected 1000;" in _error(replace(wanted, url=f"{server[0]}/ok"), tmp_path)
+    monkeypatch.setattr("kdcli.weights.fetch.MOST", 1000)
+    assert "more than 1000 bytes" in _error(replace(wanted, size=None), tmp_path)
+    assert "expected at most 1000" in _error(replace(wanted, size=None, url=f"{server[0]}/ok"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_another_part_than_was_asked_for_is_not_glued_on(server: Server, tmp_path: Path) -> None:
+    _error(_entry(f"{server[0]}/cut"), tmp_path)
+    assert "another part" in _error(_entry(f"{server[0]}/shifted"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_tag_means_to_begin_anew(server: Server, tmp_path: Path) -> None:
+    for tag in (b"\xff\xfe", b"", b'"a"\r\nX: "b"', b'W/"one"'):
+        (tmp_path / "net.bin.part").write_bytes(b"what is this")
+        (tmp_path / "net.bin.part.etag").write_bytes(tag)
+        assert pull(_entry(f"{server[0]}/ok"), tmp_path).read_bytes() == CONTENT
+        (tmp_path / "net.bin").unlink()
+    assert server[1].ranges == [None] * 4
+
+
+def test_an_address_that_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KDCLI_OFFLINE", raising=False)
+    for address in ("nowhere", "http://[", "https://a b/", "ftp2://x/y"):
+        assert "cannot be read" in _error(_entry(address), tmp_path, timeout=1.0)
+
+
+def test_a_member_is_not_unpacked_to_more_than_it_should_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = _entry("http://127.0.0.1:9/net.zip", member="model", sha256=None)
+    (tmp_path / "net.zip").write_bytes(_archive({"a/model": bytes(1_000_000)}, zipfile.ZIP_DEFLATED))
+    monkeypatch.setattr("shutil.copyfileobj", lambda *_: pytest.fail("unpacked"))
+    assert "1000000 bytes in" in _error(replace(wanted, size=999), tmp_path)
+    monkeypatch.setattr(importlib.import_module("kdcli.weights.pull"), "_SPARE", 0)  # the package has a function so
+    assert "would unpack to 1000000 bytes, more than 20 times" in _error(wanted, tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["net.zip"]
 
 
 def test_the_hub_can_be_elsewhere(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

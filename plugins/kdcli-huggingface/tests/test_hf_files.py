@@ -82,6 +82,11 @@ def test_other_forms_of_weights_give_the_same(model: Folder, copy: Path) -> None
     assert teacher.provenance.sha256 == hashlib.sha256(listing.encode()).hexdigest()  # type: ignore[union-attr]
     (copy / "model-00002-of-00002.safetensors").unlink()
     assert "lacks a part of its weights" in refused(copy)
+    for odd in ({"weight_map": {"a": "../x.safetensors"}}, {"weight_map": {"a": 3}}, {"weight_map": []}, []):
+        (copy / "model.safetensors.index.json").write_text(json.dumps(odd))
+        assert "names no parts of the weights" in refused(copy)
+    (copy / "model.safetensors.index.json").write_text("[" * 100_000)
+    assert "names no parts of the weights" in refused(copy)
 
 
 def test_half_precision_is_computed_in_full(model: Folder, copy: Path) -> None:

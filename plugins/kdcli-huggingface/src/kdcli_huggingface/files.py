@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import socket
@@ -12,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kdcli.errors import SpecError, WeightsError
-from kdcli.files import is_lfs_pointer
+from kdcli.files import from_json, is_lfs_pointer
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _WEIGHTS = (
@@ -70,7 +69,9 @@ def weights_in(folder: Path) -> tuple[Path, ...]:
         if path.suffix != ".json":
             return (path,)
         try:
-            names = set(json.loads(path.read_text(encoding="utf-8"))["weight_map"].values())
+            names = set(from_json(path.read_bytes())["weight_map"].values())
+            if not all(Path(name).name == name for name in names):
+                raise ValueError("parts that lie elsewhere")
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise WeightsError(f"'{path}' names no parts of the weights; get the model again") from error
         return tuple(folder / str(name) for name in sorted(names))

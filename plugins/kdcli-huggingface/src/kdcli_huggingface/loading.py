@@ -14,6 +14,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_DEPTH_ESTIMATION_MA
 from transformers.utils import logging
 
 from kdcli.errors import SpecError, WeightsError
+from kdcli.weights import check_file
 from kdcli_huggingface.files import Found
 
 _UNUSED = re.compile(r"fusion_stage\.(?:layers|intermediate)\.0\.residual_layer1\.")
@@ -72,6 +73,8 @@ def load_network(found: Found, config: Any, location: str) -> nn.Module:
     """
     safe = found.weights[0].suffix == ".safetensors"
     try:
+        for file in found.weights:
+            check_file(file)
         with _quiet():
             loaded, told = AutoModelForDepthEstimation.from_pretrained(
                 found.folder, config=config, trust_remote_code=False, local_files_only=True, use_safetensors=safe,

@@ -10,7 +10,7 @@ from torch import nn
 from kdcli.errors import WeightsError
 from kdcli.files import sha256_of
 from kdcli.types import Provenance
-from kdcli.weights import load_into, load_state
+from kdcli.weights import load_into, load_state, parted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +35,14 @@ class Published:
 
 
 def load_weights(network: nn.Module, location: str) -> None:
-    """Fill a network from a file.
+    """Fill a network from a file; ``FILE#PART`` names one network of several in it.
 
     Raises:
         WeightsError: missing, broken or foreign file.
     """
-    path = Path(location).expanduser()
-    load_into(network, load_state(path), str(path))
+    file, part = parted(location)
+    path = Path(file).expanduser()
+    load_into(network, load_state(path, part), str(path))
 
 
 def require(location: str | None, published: Published) -> str:
@@ -59,7 +60,7 @@ def require(location: str | None, published: Published) -> str:
 
 def provenance_of(location: str, published: Published) -> Provenance:
     """Return where weights come from; of a file whose hash is not known only that much is said."""
-    path = Path(location).expanduser()
+    path = Path(parted(location)[0]).expanduser()
     sha256 = sha256_of(path)
     training = published.known.get(sha256)
     return Provenance(
