@@ -15,12 +15,15 @@ Recipe = Annotated[
 ]
 Teachers = Annotated[
     list[str] | None,
-    typer.Option("--teacher", help="Teacher SPEC; repeat for several.", autocompletion=complete.teacher),
+    typer.Option("--teacher", help="Teacher SPEC, or NAME=SPEC; repeat for several.", autocompletion=complete.teacher),
 ]
 Student = Annotated[str | None, typer.Option(help="Student SPEC.", autocompletion=complete.student)]
 Data = Annotated[str | None, typer.Option(help="Source SPEC of the training images.", autocompletion=complete.source)]
 Losses = Annotated[
-    list[str] | None, typer.Option("--loss", help="NAME=WEIGHT; repeat for several. Replaces the recipe's.")
+    list[str] | None,
+    typer.Option(
+        "--loss", help="NAME=WEIGHT, NAME:TERM=WEIGHT for one of its terms; repeat for several. Replaces the recipe's."
+    ),
 ]
 Mixers = Annotated[
     list[str] | None,

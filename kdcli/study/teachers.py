@@ -27,7 +27,7 @@ def teacher_key(config: RunConfig) -> str:
 def measure_teachers(configs: Sequence[RunConfig], out: Path, device: torch.device, progress: Progress) -> None:
     """Measure the teachers of these configurations below ``out/teachers``, each once; those that are there are kept."""
     from kdcli.evals import evaluate
-    from kdcli.evals.results import write_csv
+    from kdcli.evals.results import require_measured, write_csv
     from kdcli.models import load_teacher
     from kdcli.sources import load_source
 
@@ -49,6 +49,7 @@ def measure_teachers(configs: Sequence[RunConfig], out: Path, device: torch.devi
             spec=config.eval_data,
             progress=lambda done, total: progress.count("evaluated", done, total),
         )
+        require_measured(results.values())
         write_csv(folder / "per_image.csv", list(results.values()))
         documents: dict[str, Any] = {spec: result.document() for spec, result in results.items()}
         write_json(folder / "results.json", documents)

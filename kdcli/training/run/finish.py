@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from kdcli.config import RunConfig
 from kdcli.evals import compare, evaluate, examine
-from kdcli.evals.results import write_csv
+from kdcli.evals.results import require_measured, write_csv
 from kdcli.files import write_json
 from kdcli.models import load_model
 from kdcli.students.files import read_card
@@ -54,6 +54,7 @@ def evaluate_run(shop: Workshop, run: RunFolder, progress: Progress, *, teachers
     }
     write_json(run.path / "eval" / "results.json", documents)
     write_csv(run.path / "eval" / "per_image.csv", list(results.values()))
+    require_measured(results.values())
     return documents
 
 
