@@ -10,16 +10,25 @@ import os
 import signal
 from contextlib import suppress
 
-_seen = False
+_seen = _hung_up = False
 _terminals: list[int] = []
 
 
 def note(number: int = 0) -> None:
     """Remember that a signal asked the process to stop; for signal handlers."""
-    global _seen
+    global _seen, _hung_up
     _seen = True
     if number == getattr(signal, "SIGHUP", -1):
+        _hung_up = True
         _leave_the_terminal()
+
+
+def repeated(number: int) -> bool:
+    """Return whether a signal says what is known: a terminal that is closed tells its processes twice.
+
+    Ctrl-C twice, on the other hand, means that somebody will not wait.
+    """
+    return _hung_up and number == getattr(signal, "SIGHUP", -1)
 
 
 def asked() -> bool:

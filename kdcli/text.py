@@ -33,7 +33,7 @@ def line(text: object, most: int = LONG) -> str:
     if len(shown) <= most:
         return shown
     end = most // 4  # what to do is said at the end
-    return f"{shown[: most - end - 3]} … {shown[-end:]}"
+    return f"{shown[: most - end - 5]} ... {shown[-end:]}"
 
 
 def block(text: object) -> str:

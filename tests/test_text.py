@@ -4,11 +4,13 @@ import pytest
 
 from kdcli.text import LONG, block, line
 
+LETTERS = "plain text, gr\xf6\xdfer, \u6df1\u5ea6, \U0001f642"
+
 
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
-        ("plain text, größer, 深度, 🙂", "plain text, größer, 深度, 🙂"),
+        (LETTERS, LETTERS),
         ("\x1b[31mred\x1b[0m", "\\x1b[31mred\\x1b[0m"),
         ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),
         ("\x9b2J", "\\x9b2J"),
@@ -40,5 +42,5 @@ def test_a_block_keeps_its_lines() -> None:
 def test_a_line_is_cut_in_its_middle(length: int) -> None:
     shown = line("begin " + "x" * (length - 10) + " end")
     assert len(shown) <= LONG and shown.startswith("begin x") and shown.endswith("x end")
-    assert ("…" in shown) == (length > LONG)
+    assert (" ... " in shown) == (length > LONG)
     assert len(line("\x1b" * 10**6, 40)) <= 40

@@ -69,8 +69,10 @@ def _before(number: int, frame: FrameType | None) -> NoReturn:
     os._exit(CODE)
 
 
-def _asked(number: int, frame: FrameType | None) -> NoReturn:
+def _asked(number: int, frame: FrameType | None) -> None:
     global _waiting
+    if _waiting and interrupts.repeated(number):
+        return
     _waiting = True
     interrupts.note(number)
     _be_silent_about_it()
@@ -85,8 +87,9 @@ def _again(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _after(number: int, frame: FrameType | None) -> NoReturn:
-    os._exit(_code)
+def _after(number: int, frame: FrameType | None) -> None:
+    if not interrupts.repeated(number):
+        os._exit(_code)
 
 
 def _once_more() -> None:

@@ -76,6 +76,10 @@ def check(session: Session, name: Name, kind: Kind = None) -> None:
             for r in reports for check in r.checks]
     columns = ("kind", "check", "outcome", "took", "detail")
     session.result([report.row() for report in reports], lambda: session.table(columns, rows))
+    for report in reports:
+        if report.exempt:
+            session.note(f"'{name}' declares itself exempt from {len(report.exempt)} of {len(report.checks)} checks: "
+                         f"{', '.join(report.exempt)}")
     failed = sum(len(report.failed) for report in reports)
     if failed:
         raise PluginError(f"'{name}' fails {failed} of {len(rows)} checks; see the contract in kdcli.protocols")

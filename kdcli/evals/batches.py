@@ -14,6 +14,7 @@ from torch import Tensor
 from kdcli.errors import ConfigError
 from kdcli.evals.crops import resize_image
 from kdcli.evals.protocol import Protocol
+from kdcli.plugins.blame import blame
 from kdcli.types import Batch, Sample
 
 ENDLESS = 2**31 - 1
@@ -65,7 +66,9 @@ def batches(
     if hasattr(source, "batch"):
         for begin in range(0, len(order), batch_size):
             indices = list(order[begin : begin + batch_size])
-            yield indices, _complete(source.batch(indices, size, device))
+            with blame(source, "batch"):
+                made = _complete(source.batch(indices, size, device))
+            yield indices, made
         return
     waiting: dict[tuple[object, ...], list[tuple[int, Sample]]] = {}
     for index, sample in _ahead(source, order, batch_size):
@@ -128,14 +131,21 @@ def _ahead(source: Any, order: Sequence[int], depth: int) -> Iterator[tuple[int,
             for index in order:
                 pending.append((index, pool.submit(source.__getitem__, index)))
                 if len(pending) > depth:
-                    first, future = pending.popleft()
-                    yield first, future.result()
+                    yield _next(source, pending)
             while pending:
-                first, future = pending.popleft()
-                yield first, future.result()
+                yield _next(source, pending)
         finally:
             for _, future in pending:
                 future.cancel()
+
+
+def _next(source: Any, pending: deque[tuple[int, Future[Sample]]]) -> tuple[int, Sample]:
+    index, future = pending.popleft()
+    with blame(source, f"item {index}"):
+        sample = future.result()
+        if not isinstance(sample, Sample):
+            raise TypeError(f"it gave {type(sample).__name__}, not a Sample")
+    return index, sample
 
 
 def _stack(group: list[tuple[int, Sample]], device: torch.device) -> tuple[list[int], Batch]:

@@ -36,7 +36,8 @@ class Pt2Exporter:
         content = io.BytesIO()  # torch's own writer aborts the process when the disk is full
         try:
             with silence():
-                torch.export.save(program, content, extra_files={NOTES.removeprefix("extra/"): json.dumps(dict(metadata))})
+                notes = {NOTES.removeprefix("extra/"): json.dumps(dict(metadata))}
+                torch.export.save(program, content, extra_files=notes)
         except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
             reason = " ".join(str(error).split())[:160]
             name = type(model).__name__

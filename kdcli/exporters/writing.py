@@ -19,6 +19,7 @@ from kdcli.exporters.quantise import AGREEMENT, quantise
 from kdcli.exporters.trace import WithSpread
 from kdcli.files import atomic, sha256_of
 from kdcli.plugins import registry
+from kdcli.plugins.blame import blame
 from kdcli.protocols import Exporter
 
 DEFAULT_SIZE = (192, 256)
@@ -116,7 +117,8 @@ def export(
                     notes.append("int8 was calibrated on synthetic images; --images DIR with the target's is better")
             drift: tuple[Drift, ...] = ()
             if verify:
-                call = exporter.load(temporary)
+                with blame(exporter, "load"):
+                    call = exporter.load(temporary)
                 batch: int | None = getattr(call, "batch", None)
                 if batch is not None:
                     notes.append(f"the batch is fixed to {batch}: the network does not leave it open")
@@ -148,7 +150,8 @@ def _write(
     exporter: Exporter, model: nn.Module, path: Path, size: tuple[int, int], metadata: dict[str, str], *, dynamic: bool
 ) -> None:
     said = "dynamic" if dynamic else f"{size[0]}x{size[1]}"
-    exporter.export(model, path, size=size, dynamic=dynamic, metadata={**metadata, "size": said})
+    with blame(exporter, "export"):
+        exporter.export(model, path, size=size, dynamic=dynamic, metadata={**metadata, "size": said})
 
 
 def _judge(drifts: tuple[Drift, ...], *, int8: bool, tolerance: float) -> None:

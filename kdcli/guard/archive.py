@@ -26,8 +26,9 @@ NOTES = "extra/kdcli.json"
 
 _PROGRAM = "models/model.json"
 _CONFIGS = {
-    "data/weights/": "data/weights/model_weights_config.json", "data/constants/": "data/constants/model_constants_config.json"
-}  # fmt: skip
+    "data/weights/": "data/weights/model_weights_config.json",
+    "data/constants/": "data/constants/model_constants_config.json",
+}
 _DOCUMENTS = (_PROGRAM, *_CONFIGS.values(), NOTES)
 _SMALL = ("archive_format", "archive_version", "byteorder", ".data/version", "version", ".format_version",
           ".storage_alignment", ".data/serialization_id")  # fmt: skip
@@ -63,7 +64,7 @@ def read_archive(path: Path) -> tuple[io.BytesIO, dict[str, str]]:
             return _rebuilt(archive, found, documents, texts), notes
     except Refused as refused:
         raise WeightsError(
-            f"'{path}' {refused}, and is not opened because that could run code or harm; export the model again"
+            f"'{path}' {refused}, and is not opened because that could run code; export the model again, or as ONNX"
         ) from refused
     except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError, OSError, EOFError, RecursionError,
             NotImplementedError, RuntimeError, AttributeError) as error:  # fmt: skip

@@ -26,9 +26,16 @@ _NODES = 1_000_000
 
 _STANDARD = ("", "ai.onnx", "ai.onnx.ml")
 _ONNXRUNTIME = "com.microsoft"
-_FUSED = frozenset(
-    ["Attention", "BiasAdd", "BiasGelu", "BiasSplitGelu", "ConvTransposeWithDynamicPads", "CropAndResize", "DecoderMaskedMultiHeadAttention", "DequantizeLinear", "DynamicQuantizeMatMul", "ExpandDims", "FastGelu", "FusedConv", "FusedGemm", "FusedMatMul", "GatedRelativePositionBias", "Gelu", "GemmFastGelu", "GridSample", "GroupNorm", "GroupQueryAttention", "ImageScaler", "Inverse", "Irfft", "MatMulBnb4", "MatMulInteger16", "MatMulIntegerToFloat", "MatMulNBits", "MaxpoolWithMask", "MultiHeadAttention", "NhwcConv", "NhwcFusedConv", "NhwcMaxPool", "Pad", "QAttention", "QGemm", "QLinearAdd", "QLinearAveragePool", "QLinearConcat", "QLinearConv", "QLinearGlobalAveragePool", "QLinearLeakyRelu", "QLinearMul", "QLinearReduceMean", "QLinearSigmoid", "QLinearSoftmax", "QLinearWhere", "QuantizeLinear", "QuickGelu", "Range", "ReduceSumInteger", "RelativePositionBias", "Rfft", "RotaryEmbedding", "SkipGroupNorm", "SkipLayerNormalization", "SkipSimplifiedLayerNormalization", "TransposeMatMul", "Trilu", "UnfoldTensor", "Unique"]
-)
+_FUSED = """
+    Attention BiasAdd BiasGelu BiasSplitGelu ConvTransposeWithDynamicPads CropAndResize
+    DecoderMaskedMultiHeadAttention DequantizeLinear DynamicQuantizeMatMul ExpandDims FastGelu FusedConv FusedGemm
+    FusedMatMul GatedRelativePositionBias Gelu GemmFastGelu GridSample GroupNorm GroupQueryAttention ImageScaler
+    Inverse Irfft MatMulBnb4 MatMulInteger16 MatMulIntegerToFloat MatMulNBits MaxpoolWithMask MultiHeadAttention
+    NhwcConv NhwcFusedConv NhwcMaxPool Pad QAttention QGemm QLinearAdd QLinearAveragePool QLinearConcat QLinearConv
+    QLinearGlobalAveragePool QLinearLeakyRelu QLinearMul QLinearReduceMean QLinearSigmoid QLinearSoftmax
+    QLinearWhere QuantizeLinear QuickGelu Range ReduceSumInteger RelativePositionBias Rfft RotaryEmbedding
+    SkipGroupNorm SkipLayerNormalization SkipSimplifiedLayerNormalization TransposeMatMul Trilu UnfoldTensor Unique
+"""
 """onnxruntime's own operators that compute; others of its domain hold programs for devices or call Python."""
 
 
@@ -89,8 +96,7 @@ def _walk(model: Any) -> Iterator[Any]:
             yield from part.initializer
             yield from part.sparse_initializer
         defaults = getattr(part, "attribute_proto", ())
-        for node in part.node:
-            yield node
+        yield from part.node
         for attribute in (*defaults, *(a for node in part.node for a in node.attribute)):
             todo += [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]
             yield from [*([attribute.t] if attribute.HasField("t") else []), *attribute.tensors]
@@ -100,10 +106,10 @@ def _walk(model: Any) -> Iterator[Any]:
 
 def _check_node(node: Any, defined: set[tuple[str, str]]) -> None:
     domain, name = node.domain, node.op_type
-    if domain in _STANDARD or (domain, name) in defined or (domain == _ONNXRUNTIME and name in _FUSED):
+    if domain in _STANDARD or (domain, name) in defined or (domain == _ONNXRUNTIME and name in _FUSED.split()):
         return
     raise Refused(
-        f"calls '{domain[:60]}:{name[:60]}', which is no operator of ONNX: that could be code of its own; export it without"
+        f"calls '{domain[:60]}:{name[:60]}', which is no operator of ONNX and could run code; export it without that"
     )
 
 
@@ -115,7 +121,8 @@ def _beside(tensor: Any, path: Path) -> np.ndarray[Any, Any]:
     """
     said = {entry.key: entry.value for entry in tensor.external_data}
     location = said.get("location", "")
-    within = location and not Path(location).is_absolute() and ".." not in Path(location).parts and "\\" not in location
+    parts = Path(location).parts
+    within = location and not Path(location).is_absolute() and ".." not in parts and "\\" not in location
     file = path.parent / location
     # A download's folder may consist of links into a store of its own.
     homes = {path.parent.resolve(), path.resolve().parent}

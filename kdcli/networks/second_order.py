@@ -39,6 +39,9 @@ def without_second_derivative(model: nn.Module, image: Tensor) -> str | None:
     return type(model).__name__
 
 
+_SIGNS = ("not implemented", "not differentiable", "does not require", "differentiate twice")
+
+
 def _keeping(entered: dict[str, Tensor], path: str) -> Any:
     def hook(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         if inputs and isinstance(inputs[0], Tensor) and inputs[0].is_floating_point():
@@ -53,9 +56,10 @@ def _twice(value: Tensor, towards: list[Any]) -> bool:
         first = torch.autograd.grad(value, towards, create_graph=True, allow_unused=True)
         again = sum((part.square().sum() for part in first if part is not None), value.new_zeros(()))
         if again.requires_grad:
-            torch.autograd.grad(again, towards, allow_unused=True)
+            # All the way back: what can be differentiated once only does not lie on the way to the parameters.
+            torch.autograd.backward(again)
     except RuntimeError as error:  # "derivative for aten::... is not implemented"
-        if "not implemented" in str(error) or "not differentiable" in str(error) or "does not require" in str(error):
+        if any(sign in str(error) for sign in _SIGNS):
             return False
         raise
     return True

@@ -12,6 +12,7 @@ from typing import Any, Literal, Union
 
 from kdcli.errors import KdcliError, PluginError, nearest
 from kdcli.plugins import registry
+from kdcli.plugins.words import paragraphs, plain
 from kdcli.spec import Spec, hints, keys, parse
 
 
@@ -127,7 +128,7 @@ def _keys(factory: Callable[..., Any]) -> tuple[tuple[Key, ...], bool]:
     known = hints(factory)
     found = tuple(
         Key(name=name, type=_type_name(known.get(name, str)),
-            default=None if parameter.default is parameter.empty else str(parameter.default))
+            default=None if parameter.default is parameter.empty else plain(str(parameter.default)))
         for name, parameter in parameters.items() if name != "location"
     )
     return found, "location" in parameters
@@ -158,7 +159,7 @@ def _description(factory: Any) -> str:
     doc = inspect.getdoc(factory) or ""
     if doc.startswith(f"{getattr(factory, '__name__', '')}("):
         return ""
-    return re.split(r"\n\n(?:Args|Raises|Returns|Yields):", doc)[0]
+    return paragraphs(re.split(r"\n\n(?:Args|Raises|Returns|Yields):", doc)[0])
 
 
 def _facts(factory: Any) -> dict[str, str]:
@@ -168,7 +169,7 @@ def _facts(factory: Any) -> dict[str, str]:
         value = inspect.getattr_static(factory, name, None)
         if value is not None and not callable(value) and not hasattr(value, "__get__"):
             text = ", ".join(sorted(map(str, value))) if isinstance(value, frozenset) else str(value)
-            facts[name.replace("_", " ")] = text
+            facts[name.replace("_", " ")] = plain(text)
     return facts
 
 
@@ -178,4 +179,4 @@ def _leading_comment(text: str) -> str:
         if not line.startswith("#"):
             break
         comment.append(line.lstrip("# "))
-    return "\n".join(comment)
+    return paragraphs("\n".join(comment))

@@ -58,7 +58,7 @@ def _path() -> Path:
 def _read() -> dict[str, str]:
     try:
         document = json.loads(_path().read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return {k: v for k, v in document.items() if isinstance(v, str)} if isinstance(document, dict) else {}
 

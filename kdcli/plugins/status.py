@@ -110,7 +110,7 @@ def probe(plugin: Plugin, seconds: float) -> tuple[str | None, float]:
         took = time.perf_counter() - begin
         try:
             document = json.loads(answer.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return f"{ended(done.returncode)} when imported", took
     return document["error"], float(document["seconds"])
 
@@ -163,7 +163,7 @@ def _recipe_error(plugin: Plugin) -> str | None:
         tomllib.loads(recipe_path(plugin).read_text(encoding="utf-8"))
     except PluginError as error:
         return str(error)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())}"
     return None
 

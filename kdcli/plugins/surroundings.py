@@ -21,6 +21,7 @@ from typing import Any
 from kdcli.plugins.blame import loaded
 from kdcli.plugins.streams import Streams
 from kdcli.plugins.torch_state import SEEDS, TORCH, Thing
+from kdcli.text import line
 
 
 @contextmanager
@@ -55,7 +56,7 @@ def kept_by_plugins(doing: str) -> AbstractContextManager[None]:
 
 def _tell(message: str) -> None:
     with suppress(Exception):
-        sys.stderr.write(f"kdcli: {message}\n")
+        sys.stderr.write(f"kdcli: {line(message)}\n")
         sys.stderr.flush()
 
 

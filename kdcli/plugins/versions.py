@@ -9,7 +9,7 @@ from kdcli.protocols import API_VERSION
 CHANGED = frozenset({"loss", "mixer"})
 """Kinds for which version 2 means something else than version 1; the others are taken as they were."""
 
-_RENAMED = {"min_value": "value_at_equality", "task_weight": "pixel_weight"}
+RENAMED = {"min_value": "value_at_equality", "task_weight": "pixel_weight"}
 """Members of a loss: name in version 1 -> name now."""
 
 
@@ -22,7 +22,7 @@ def advice(kind: str, factory: Any) -> str:
     """Return in one line what the author of a plugin for version 1 has to change; looks at the factory alone."""
     if kind == "mixer":
         return "ctx.step counts updates now and ctx.batch_number batches; look at both, then set api_version = 2"
-    todo = [f"rename {old} to {new}" for old, new in _RENAMED.items() if hasattr(factory, old)]
+    todo = [f"rename {old} to {new}" for old, new in RENAMED.items() if hasattr(factory, old)]
     if getattr(factory, "invariances", None) == frozenset({"none"}):
         todo.append("invariances = frozenset() for none")
     needs = getattr(factory, "needs", None)

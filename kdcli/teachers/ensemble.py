@@ -13,6 +13,7 @@ from torch.nn.functional import interpolate
 from kdcli.errors import ConfigError, PluginError, SpecError
 from kdcli.networks.read_out import own_map, read_out_of, resize_map
 from kdcli.plugins import registry
+from kdcli.plugins.blame import blame
 from kdcli.protocols import API_VERSION, DepthModel
 from kdcli.types import Batch, DepthKind, Prediction, Provenance, ReadOut, Tap
 
@@ -51,7 +52,10 @@ class Ensemble(nn.Module):
 
     def maps(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return every member's map (1 where it has no opinion) and where it has one, M x B x 1 x h x w each."""
-        said = [member(image) for member in self.members]
+        said = []
+        for member in self.members:
+            with blame(member, "forward"):
+                said.append(member(image))
         size = max(((int(p.depth.shape[-2]), int(p.depth.shape[-1])) for p in said), key=lambda hw: hw[0] * hw[1])
         depths, valids = [], []
         for member, prediction in zip(self.members, said, strict=True):

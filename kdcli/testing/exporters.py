@@ -30,7 +30,7 @@ def check_exporter(target: Any, *, options: Mapping[str, Any] | None = None, mod
         ConformanceError: something does not hold, and ``strict`` is set.
     """
     it = subject("exporter", target, options, seed=seed)
-    return run("exporter", it.name, ExporterChecks(it, model).tests(), skip=skip, strict=strict)
+    return run("exporter", it.name, ExporterChecks(it, model).tests(), plugin=it.build, skip=skip, strict=strict)
 
 
 class ExporterChecks:

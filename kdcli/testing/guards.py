@@ -114,19 +114,6 @@ def on_device_of_batch() -> Iterator[None]:
 
 
 @contextmanager
-def global_random_state_kept() -> Iterator[None]:
-    """Fail when the block draws from torch's or Python's global random numbers."""
-    import random
-
-    state, python = torch.get_rng_state(), random.getstate()
-    yield
-    kept = torch.equal(state, torch.get_rng_state()) and python == random.getstate()
-    torch.set_rng_state(state)
-    random.setstate(python)
-    expect(kept, "draws from global random numbers; pass generator=ctx.generator")
-
-
-@contextmanager
 def unchanged(*tensors: Tensor | None) -> Iterator[None]:
     """Fail when the block writes into tensors that it was given."""
     before = [None if tensor is None else tensor.detach().clone() for tensor in tensors]

@@ -2,28 +2,38 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from kdcli.plugins import registry
-from kdcli.plugins.versions import advice, supported
+from kdcli.plugins.versions import RENAMED, advice, supported
 from kdcli.protocols import API_VERSION
 from kdcli.spec import parse
-from kdcli.testing.report import expect
+from kdcli.testing.draws import cpu_seeded
+from kdcli.testing.report import Failure, expect
+
+_COPIED = ("loss", "mixer")
+"""Kinds that learn and keep: every check gets the object as it was given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """What is checked. ``build()`` makes it with the same seed each time; a given object is returned as it is."""
+    """What is checked. ``build()`` makes it with the same seed each time; of a given loss or mixer it is a copy, any
+    other object is returned as it is."""
 
     kind: str
     name: str
     build: Callable[[], Any]
     factory: Any = None
+
+    def check_names(self, made: Any) -> None:
+        """Expect no member of an older contract in the place of one of this."""
+        old = [name for name, now in RENAMED.items() if hasattr(made, name) and not hasattr(made, now)]
+        if old or getattr(made, "invariances", None) == frozenset({"none"}):
+            raise Failure(advice(self.kind, made))
 
     def check_version(self) -> None:
         """Expect the factory to state the version of the contract; an object has no factory to ask."""
@@ -49,13 +59,20 @@ def subject(kind: str, target: Any, options: Mapping[str, Any] | None = None, *,
     if inspect.isclass(target) or inspect.isroutine(target):
         given = dict(options or {})
         return Subject(kind=kind, name=target.__name__, factory=target, build=_seeded(lambda: target(**given), seed))
-    return Subject(kind=kind, name=type(target).__name__, build=lambda: target)
+    build = (lambda: _copied(target)) if kind in _COPIED else (lambda: target)
+    return Subject(kind=kind, name=type(target).__name__, build=build)
+
+
+def _copied(target: Any) -> Any:
+    try:
+        return copy.deepcopy(target)
+    except Exception:  # it holds what cannot be copied, a generator for example
+        return target
 
 
 def _seeded(make: Callable[[], Any], seed: int) -> Callable[[], Any]:
     def build() -> Any:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with cpu_seeded(seed):
             return make()
 
     return build

@@ -2,40 +2,55 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import nn
 
 from kdcli.errors import KdcliError
-from kdcli.protocols import Mixer
-from kdcli.testing.context import fake_context
-from kdcli.testing.guards import global_random_state_kept, model_unchanged, on_device_of_batch, same, unchanged
+from kdcli.losses.pointwise import L1
+from kdcli.protocols import Loss, Mixer
+from kdcli.testing.context import FakeContext, fake_context, fake_mix
+from kdcli.testing.draws import DrawWatch, global_random_state_kept
+from kdcli.testing.guards import on_device_of_batch, same, unchanged
+from kdcli.testing.loss_members import check_inner
 from kdcli.testing.make import Subject, subject
+from kdcli.testing.own import Given, Own, own
+from kdcli.testing.points import POINTS, USUAL, Point
+from kdcli.testing.rehearsal import Rehearsal
 from kdcli.testing.report import Report, Skip, Test, expect, run
 from kdcli.testing.toys import toy_batch
-from kdcli.types import Batch
+from kdcli.types import ANY_KIND, Batch, Needs
 
 _MAPS = ("depth", "valid", "instances", "intrinsics", "labelled")
 
 
-def check_mixer(target: Any, *, options: Mapping[str, Any] | None = None, skip: Collection[str] = (), seed: int = 0,
-                strict: bool = True) -> Report:
+def check_mixer(
+    target: Any, *, options: Mapping[str, Any] | None = None, student: Given | None = None,
+    teachers: Given | Mapping[str, Given] | None = None, task: Loss | str | None = None, skip: Collection[str] = (),
+    seed: int = 0, strict: bool = True,
+) -> Report:
     """Check a mixer: a spec, a factory with its options, or an object.
 
+    student, teachers, task: networks and a task loss of your own, or their specs, in the place of toys: what an inner
+    update looks at. They are left as they are.
+
     Raises:
-        ConformanceError: something does not hold, and ``strict`` is set.
+        ConformanceError: something does not hold, and ``strict`` is set. ConfigError: a network of your own is none.
     """
     it = subject("mixer", target, options, seed=seed)
-    return run("mixer", it.name, MixerChecks(it).tests(), skip=skip, strict=strict)
+    checks = MixerChecks(it, own(student, teachers, task, seed=seed))
+    return run("mixer", it.name, checks.tests(), plugin=it.build, skip=skip, strict=strict)
 
 
 class MixerChecks:
     """The checks of one mixer."""
 
-    def __init__(self, it: Subject) -> None:
-        self.it = it
+    def __init__(self, it: Subject, own: Own | None = None) -> None:
+        self.it, self.own = it, own or Own()
 
     def tests(self) -> list[Test]:
         """Return the checks in order."""
@@ -43,13 +58,17 @@ class MixerChecks:
             ("contract", self.contract), ("same size", self.same_size), ("image range", self.image_range),
             ("labels", self.labels), ("deterministic", self.deterministic), ("input kept", self.input_kept),
             ("batch of one", self.batch_of_one), ("unlabelled", self.unlabelled), ("no objects", self.no_objects),
-            ("inner updates", self.inner_updates), ("device", self.device),
+            ("inner updates", self.inner_updates), ("device", self.device), ("training", self.training),
         ]
 
     def contract(self) -> None:
         """Expect the declared members."""
         self.it.check_version()
-        expect(isinstance(self.it.build(), Mixer), "has no mix(batch, ctx)")
+        mixer = self.it.build()
+        self.it.check_names(mixer)
+        expect(isinstance(mixer, Mixer), "has no mix(batch, ctx)")
+        needs = getattr(mixer, "needs", None)
+        expect(needs is None or isinstance(needs, Needs), f"needs is {type(needs).__name__}, not kdcli.types.Needs")
 
     def same_size(self) -> None:
         """Expect as many images of the same shape, type and id."""
@@ -62,12 +81,13 @@ class MixerChecks:
             expect(len(out.ids) == len(batch.ids), f"{len(batch.ids)} ids became {len(out.ids)}")
 
     def image_range(self) -> None:
-        """Expect finite images in 0..1 for several random states."""
-        for seed in range(4):
-            image = self.mix(toy_batch(batch=4), seed).image
-            expect(torch.isfinite(image).all(), "makes images that are not finite")
+        """Expect finite images in 0..1 for several random states and points of a run."""
+        for seed, point in enumerate(POINTS):
+            image = self.mix(toy_batch(batch=4), seed, point).image
+            expect(torch.isfinite(image).all(), f"makes images that are not finite at {point}")
             low, high = image.min().item(), image.max().item()
-            expect(low >= -1e-4 and high <= 1 + 1e-4, f"makes images of {low:.3g} to {high:.3g}, outside 0..1")
+            within = low >= -1e-4 and high <= 1 + 1e-4
+            expect(within, f"makes images of {low:.3g} to {high:.3g} at {point}, outside 0..1")
 
     def labels(self) -> str:
         """Expect every label to be dropped or to keep its shape, type and sense."""
@@ -87,22 +107,32 @@ class MixerChecks:
         return f"drops {', '.join(dropped)}" if dropped else "keeps all"
 
     def deterministic(self) -> None:
-        """Expect a result that depends on the batch and the context's generator alone."""
+        """Expect a result that depends on the batch, the counters and the context's generator alone."""
         batch = toy_batch(batch=4)
-        with global_random_state_kept():
-            first = self.mix(batch, 7)
-        again = self.mix(batch, 7)
-        expect(same(first.image, again.image) and first.ids == again.ids, "differs for the same seed")
-        for name in _MAPS:
-            a, b = getattr(first, name), getattr(again, name)
-            expect((a is None) == (b is None) and (a is None or same(a, b)), f"{name} differs for the same seed")
+        mixer, other = self.it.build(), self.it.build()
+        for point in POINTS:
+            with global_random_state_kept():
+                first = mixer.mix(batch, fake_mix(batch, point, seed=7))
+            _alike(first, other.mix(batch, fake_mix(batch, point, seed=7)), f"for the same seed at {point}")
+        kept = copy.deepcopy(mixer.state_dict()) if isinstance(mixer, nn.Module) else None
+        results = []
+        for _ in range(2):
+            if kept is not None:
+                mixer.load_state_dict(kept)
+            ctx = fake_mix(batch, USUAL, seed=7)
+            with DrawWatch(ctx.generator) as watch:
+                results.append(mixer.mix(batch, ctx))
+            expect(not watch.foreign, f"draws from a generator of its own ({', '.join(sorted(watch.foreign))}); "
+                                      "pass generator=ctx.generator")
+        _alike(results[0], results[1], "when asked once more with the same seed: it keeps something that is neither in "
+                                       "parameters, buffers nor ctx.state, or draws from numbers of its own")
 
     def input_kept(self) -> None:
         """Expect the batch that came in to stay as it was."""
         batch = toy_batch(batch=4)
         with unchanged(batch.image, *(getattr(batch, name) for name in _MAPS)):
-            for seed in range(4):
-                self.mix(batch, seed)
+            for seed, point in enumerate(POINTS):
+                self.mix(batch, seed, point)
 
     def batch_of_one(self) -> None:
         """Expect one image to do."""
@@ -128,35 +158,56 @@ class MixerChecks:
 
     def inner_updates(self) -> str:
         """Expect an inner loss that is a number, reaches the inner parameters, and leaves student and teacher alone."""
-        mixer, ctx = self.it.build(), fake_context()
+        mixer = self.it.build()
         if not hasattr(mixer, "inner_parameters"):
             raise Skip("it has none")
-        mixer.mix(ctx.batch, ctx)
-        own = list(mixer.inner_parameters())
-        expect(own, "has no inner parameters after the first batch")
-        with model_unchanged(ctx.student.model, "student"), model_unchanged(ctx.teacher.model, "teacher"):
-            loss = mixer.inner_loss(ctx)
-            expect(loss.dim() == 0 and torch.isfinite(loss), "inner_loss is no finite scalar")
-            found = [g for g in torch.autograd.grad(loss, own, allow_unused=True) if g is not None]
-        expect(found, "inner_loss reaches no inner parameter")
-        expect(all(torch.isfinite(g).all() for g in found), "inner_loss has a gradient that is not finite")
-        return f"{sum(p.numel() for p in own)} parameters"
+        expect(hasattr(mixer, "inner_loss"), "has inner_parameters alone; inner_loss(ctx) belongs to it")
+        ctx = self._context()
+        mixer.mix(ctx.batch, ctx.at(USUAL))
+        return check_inner(mixer, ctx)
 
     def device(self) -> str:
         """Expect new tensors on the batch's device."""
-        mixer, ctx = self.it.build(), fake_context()
+        mixer, batch = self.it.build(), toy_batch()
         with on_device_of_batch():
-            mixer.mix(ctx.batch, ctx)
+            mixer.mix(batch, fake_mix(batch, USUAL))
         if not torch.cuda.is_available():
             return "without a GPU: by watching what is made"
         batch = toy_batch(batch=4, device="cuda")
-        if isinstance(mixer, torch.nn.Module):
+        if isinstance(mixer, nn.Module):
             mixer.to("cuda")
-        out = mixer.mix(batch, fake_context(batch=batch))
+        out = mixer.mix(batch, fake_mix(batch, USUAL))
         left = [name for name in ("image", *_MAPS) if (v := getattr(out, name)) is not None and not v.is_cuda]
         expect(not left, f"leaves {', '.join(left)} off the batch's device")
         return "on CUDA"
 
-    def mix(self, batch: Batch, seed: int = 0) -> Batch:
-        """Mix a batch with a fresh mixer and a fresh generator."""
-        return self.it.build().mix(batch, fake_context(batch=batch, seed=seed))  # type: ignore[no-any-return]
+    def training(self) -> str:
+        """Expect updates as training makes them, and a run that was interrupted to come to the same last bit."""
+        return Rehearsal.twice(self._rehearsal)
+
+    def mix(self, batch: Batch, seed: int = 0, point: Point = USUAL) -> Batch:
+        """Mix a batch with a fresh mixer and what a mixer is given outside training, which holds no models."""
+        return self.it.build().mix(batch, fake_mix(batch, point, seed=seed))  # type: ignore[no-any-return]
+
+    def _context(self) -> FakeContext:
+        """Return a context on the author's networks, or on toys."""
+        size = (64, 96) if self.own.models else (32, 48)
+        student, teachers = copy.deepcopy(self.own.student), copy.deepcopy(dict(self.own.teachers))
+        return fake_context(batch=toy_batch(batch=2, size=size), student=None if student is None else student.eval(),
+                            teachers=teachers or 1, task=self.own.task)
+
+    def _rehearsal(self) -> Rehearsal:
+        ctx = self._context()
+        loss = L1()
+        loss.needs = Needs(kinds=ANY_KIND, teachers=(1, None))  # whatever the author's networks give
+        return Rehearsal(
+            name="l1", losses=[loss], mixers=[self.it.build()], task=self.own.task, student=ctx.student.model,
+            teachers={name: view.model for name, view in ctx.teachers.items()}, batch=ctx.batch,
+        ).fits()
+
+
+def _alike(first: Batch, second: Batch, when: str) -> None:
+    expect(same(first.image, second.image) and first.ids == second.ids, f"differs {when}")
+    for name in _MAPS:
+        a, b = getattr(first, name), getattr(second, name)
+        expect((a is None) == (b is None) and (a is None or same(a, b)), f"{name} differs {when}")

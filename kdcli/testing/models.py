@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from kdcli.networks.taps import TapReader
 from kdcli.protocols import DepthModel
-from kdcli.testing.guards import global_random_state_kept, model_unchanged, same, unchanged
+from kdcli.testing.draws import global_random_state_kept
+from kdcli.testing.guards import model_unchanged, same, unchanged
 from kdcli.testing.make import Subject, subject
 from kdcli.testing.report import Failure, Report, Skip, Test, expect, run
 from kdcli.testing.toys import toy_batch
@@ -31,7 +32,8 @@ def check_student(target: Any, *, options: Mapping[str, Any] | None = None, size
     """
     it = subject("student", target, options, seed=seed)
     checks = ModelChecks(it, sizes)
-    return run("student", it.name, [*checks.tests(), ("gradients", checks.gradients)], skip=skip, strict=strict)
+    tests: list[Test] = [*checks.tests(), ("gradients", checks.gradients)]
+    return run("student", it.name, tests, plugin=lambda: checks.model, skip=skip, strict=strict)
 
 
 def check_teacher(target: Any, *, options: Mapping[str, Any] | None = None, sizes: tuple[tuple[int, int], ...] = SIZES,
@@ -44,7 +46,8 @@ def check_teacher(target: Any, *, options: Mapping[str, Any] | None = None, size
     it = subject("teacher", target, options, seed=seed)
     checks = ModelChecks(it, sizes)
     more: list[Test] = [("provenance", checks.provenance), ("gradient to the image", checks.image_gradient)]
-    return run("teacher", it.name, [*checks.tests(), *more], skip=skip, strict=strict)
+    tests = [*checks.tests(), *more]
+    return run("teacher", it.name, tests, plugin=lambda: checks.model, skip=skip, strict=strict)
 
 
 class ModelChecks:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from kdcli.errors import ConfigError, PluginError, nearest
 from kdcli.plugins.registry import describe
 
-PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
+PASSED, FAILED, SKIPPED, EXEMPT = "passed", "failed", "skipped", "exempt"
+
+NEVER_EXEMPT = ("contract", "teacher untouched", "inputs kept", "input kept", "model kept")
+"""Checks that no plugin may declare itself exempt from: without them others than its own users are harmed."""
 
 Test = tuple[str, Callable[[], str | None]]
 """A check and what runs it: returns a remark or None, raises to fail, raises ``Skip`` to say it does not apply."""
@@ -48,6 +51,11 @@ class Report:
         return tuple(check for check in self.checks if check.outcome == FAILED)
 
     @property
+    def exempt(self) -> dict[str, str]:
+        """The checks that the plugin declares itself exempt from, with its reasons."""
+        return {check.name: check.detail for check in self.checks if check.outcome == EXEMPT}
+
+    @property
     def passed(self) -> tuple[str, ...]:
         """Names of the checks that passed."""
         return tuple(check.name for check in self.checks if check.outcome == PASSED)
@@ -76,9 +84,11 @@ def expect(holds: object, otherwise: str) -> None:
         raise Failure(otherwise)
 
 
-def run(kind: str, name: str, tests: Iterable[Test], *, skip: Collection[str] = (), strict: bool = True) -> Report:
+def run(kind: str, name: str, tests: Iterable[Test], *, plugin: Callable[[], Any] | None = None,
+        skip: Collection[str] = (), strict: bool = True) -> Report:
     """Run tests in order. When the first one, the contract itself, fails, the others are not tried.
 
+    plugin: gives the object, whose ``exempt`` names checks that do not apply to it; asked once the contract holds.
     skip: names of checks to leave out. strict: raise when anything failed.
 
     Raises:
@@ -91,17 +101,41 @@ def run(kind: str, name: str, tests: Iterable[Test], *, skip: Collection[str] = 
     for unknown in set(skip) - set(known):
         hint = f"{nearest(unknown, known)} Checks: {', '.join(known)}"
         raise ConfigError(f"there is no check '{unknown}' of a {kind}.{hint}")
+    exempt: Mapping[str, str] = {}
     for test, body in tests:
         if found and found[0].outcome == FAILED:
             found.append(Check(name=test, outcome=SKIPPED, detail=f"'{found[0].name}' failed"))
         elif test in skip:
             found.append(Check(name=test, outcome=SKIPPED, detail="left out on request"))
+        elif test in exempt:
+            found.append(Check(name=test, outcome=EXEMPT, detail=exempt[test]))
         else:
             found.append(_one(test, body))
+        if len(found) == 1 and plugin is not None and found[0].outcome != FAILED:
+            exempt, wrong = _exemptions(getattr(plugin(), "exempt", {}), kind, known)
+            if wrong:
+                found.append(Check(name="exemptions", outcome=FAILED, detail="; ".join(wrong)))
     report = Report(kind=kind, name=name, checks=tuple(found))
     if strict and report.failed:
         raise ConformanceError(report)
     return report
+
+
+def _exemptions(declared: Any, kind: str, known: Collection[str]) -> tuple[dict[str, str], list[str]]:
+    """Return the exemptions that count, and what is wrong with the others."""
+    if not isinstance(declared, Mapping):
+        return {}, [f"exempt is {type(declared).__name__}, not a mapping from checks to reasons"]
+    good, wrong = {}, []
+    for test, reason in declared.items():
+        if test not in known:
+            wrong.append(f"exempt names '{test}', which is no check of a {kind}.{nearest(str(test), known)}")
+        elif test in NEVER_EXEMPT:
+            wrong.append(f"no plugin can be exempt from '{test}'")
+        elif not isinstance(reason, str) or not reason.strip():
+            wrong.append(f"exempt gives no reason for '{test}'")
+        else:
+            good[test] = " ".join(reason.split())
+    return good, wrong
 
 
 def _one(name: str, body: Callable[[], str | None]) -> Check:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from kdcli.protocols import Source
-from kdcli.testing.guards import global_random_state_kept, same
+from kdcli.testing.draws import global_random_state_kept
+from kdcli.testing.guards import same
 from kdcli.testing.make import Subject, subject
 from kdcli.testing.report import Failure, Report, Skip, Test, expect, run
 from kdcli.types import Batch, DepthKind, Finding, Sample
@@ -26,7 +27,8 @@ def check_source(target: Any, *, options: Mapping[str, Any] | None = None, skip:
         ConformanceError: something does not hold, and ``strict`` is set.
     """
     it = subject("source", target, options, seed=seed)
-    return run("source", it.name, SourceChecks(it).tests(), skip=skip, strict=strict)
+    checks = SourceChecks(it)
+    return run("source", it.name, checks.tests(), plugin=lambda: checks.source, skip=skip, strict=strict)
 
 
 class SourceChecks:

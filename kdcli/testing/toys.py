@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kdcli.networks.taps import INPUT
+from kdcli.testing.draws import cpu_seeded
 from kdcli.types import Batch, DepthKind, Prediction, Provenance, Tap
 
 RANGE = (0.5, 8.0)
@@ -19,6 +22,8 @@ _OWN = {
     "dec1": Tap(module="dec1", stride=2, channels=8),
     "pre_head": Tap(module="dec1", stride=2, channels=8),
 }
+_TURN = ("enc1", "enc2", "dec1")
+"""What declared taps stand for, in turn."""
 
 
 class ToyDepth(nn.Module):
@@ -28,13 +33,17 @@ class ToyDepth(nn.Module):
     """
 
     def __init__(self, *, kind: DepthKind = DepthKind.METRIC, stride: int = 2, bins: int = 8, seed: int = 0,
-                 taps: Iterable[str] = ()) -> None:
-        """Build it. stride: of the output, 1 or 2. taps: further names, which stand for inner features in turn."""
+                 taps: Iterable[str] = (), spread: bool = False) -> None:
+        """Build it.
+
+        stride: of the output, 1 or 2. taps: further names, ``module:PATH`` and ``input:PATH`` too, which stand for
+        inner features in turn: the same place in the list, the same shape. spread: fill ``std`` and ``entropy`` too.
+        """
         super().__init__()
+        self.spread = spread
         self.depth_kind, self.depth_range, self.stride = kind, RANGE, stride
         self.provenance = Provenance(name="toy", licence="Apache-2.0", training_data="none")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with cpu_seeded(seed):
             self.enc1 = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.Softplus())
             self.enc2 = nn.Sequential(nn.Conv2d(8, 12, 3, 2, 1), nn.BatchNorm2d(12), nn.Softplus())
             self.dec1 = nn.Sequential(nn.Conv2d(20, 8, 3, 1, 1), nn.BatchNorm2d(8), nn.Softplus())
@@ -43,15 +52,30 @@ class ToyDepth(nn.Module):
             self.twigs = nn.ModuleList(nn.Conv2d(8, 1, 1) for _ in range(2))
         self.bins: Tensor
         self.register_buffer("bins", torch.linspace(*RANGE, bins))
-        cycle = [_OWN["enc1"], _OWN["enc2"], _OWN["dec1"]]
-        self.taps = {**{name: cycle[i % 3] for i, name in enumerate(taps)}, **_OWN}
+        self.taps = dict(_OWN)
+        self._stubs = nn.ModuleList()
+        self._stub_of: dict[str, int] = {}
+        self._stubs_after: dict[str, list[int]] = {name: [] for name in _TURN}
+        for i, name in enumerate(taps):
+            place = _TURN[i % len(_TURN)]
+            if name.startswith(("module:", INPUT)):
+                self._stand_in(name.partition(":")[2], place)
+            else:
+                self.taps[name] = _OWN[place]
+
+    def get_submodule(self, target: str) -> nn.Module:
+        """Return a submodule; the path of one that another network has leads to what stands for it here."""
+        if target in self._stub_of:
+            return self._stubs[self._stub_of[target]]
+        return super().get_submodule(target)
 
     def forward(self, image: Tensor) -> Prediction:
         """Predict depth at 1 / stride of the image's size."""
-        fine = self.enc1(image * 2 - 1)
-        coarse = self.enc2(fine)
+        fine = self._shown("enc1", self.enc1(image * 2 - 1))
+        coarse = self._shown("enc2", self.enc2(fine))
         size = fine.shape[-2:]
-        joined = self.dec1(torch.cat([fine, functional.interpolate(coarse, size=size)], dim=1))
+        joined = torch.cat([fine, functional.interpolate(coarse, size=size)], dim=1)
+        joined = self._shown("dec1", self.dec1(joined))
         if self.stride == 1:
             joined = functional.interpolate(joined, size=image.shape[-2:], mode="bilinear", align_corners=False)
         probs = (4 * self.head(joined)).softmax(dim=1)
@@ -59,8 +83,24 @@ class ToyDepth(nn.Module):
         depth = (probs * centers[:, :, None, None]).sum(dim=1, keepdim=True)
         side = functional.interpolate(self._squash(self.side(coarse)), size=size)
         branches = tuple(self._squash(twig(joined)) for twig in self.twigs)
+        std = entropy = None
+        if self.spread:
+            std = (probs * (centers[:, :, None, None] - depth).square()).sum(dim=1, keepdim=True).sqrt()
+            entropy = -(probs * probs.log()).sum(dim=1, keepdim=True) / math.log(probs.shape[1])
         return Prediction(depth=depth, kind=self.depth_kind, probs=probs, centers=centers, aux=(side,),
-                          branches=branches)
+                          branches=branches, std=std, entropy=entropy)
+
+    def _stand_in(self, path: str, place: str) -> None:
+        """Let a module that does nothing stand for one of another network, behind an inner feature."""
+        if path and path not in self._stub_of:
+            self._stub_of[path] = len(self._stubs)
+            self._stubs_after[place].append(len(self._stubs))
+            self._stubs.append(nn.Identity())
+
+    def _shown(self, place: str, feature: Tensor) -> Tensor:
+        for number in self._stubs_after[place]:
+            feature = self._stubs[number](feature)
+        return feature
 
     def _squash(self, logits: Tensor) -> Tensor:
         low, high = RANGE

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import pickle
 from pathlib import Path
 
@@ -102,3 +103,33 @@ def test_what_does_not_fit_is_refused_before(tmp_path: Path, monkeypatch: pytest
     room_for([(store, 1000)])
     with pytest.raises(ConfigError, match=r"takes up to 1.72 GB and .* has 1 GB free"):
         room_for([(store, 2000)])
+
+
+def test_of_two_keys_that_begin_a_folder_at_once_one_has_it(tmp_path: Path) -> None:
+    row = {"count": 1, "done": 0, "sha256": ""}
+    first, second = (CacheFolder(tmp_path / "c", key(Brightness(slope=slope))) for slope in (8.0, 9.0))
+    first.note("photos", row)
+    before = (tmp_path / "c" / "manifest.json").read_bytes()
+    with pytest.raises(ConfigError, match="use another folder"):
+        second.note("photos", row)
+    assert [path.name for path in (tmp_path / "c").iterdir()] == ["manifest.json"]
+    assert (tmp_path / "c" / "manifest.json").read_bytes() == before
+
+
+def _notes(folder: Path, name: str) -> None:
+    store = CacheFolder(folder, key())
+    for done in range(40):
+        store.note(name, {"count": 40, "done": done + 1, "sha256": ""})
+
+
+def test_processes_that_fill_one_folder_lose_no_note(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    names = ["a", "b", "c"]
+    racing = [context.Process(target=_notes, args=(tmp_path / "c", name)) for name in names]
+    for process in racing:
+        process.start()
+    for process in racing:
+        process.join(120)
+    assert [process.exitcode for process in racing] == [0, 0, 0]
+    store = CacheFolder(tmp_path / "c", key())
+    assert [store.done(name, 40)["done"] for name in names] == [40, 40, 40]

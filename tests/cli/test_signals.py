@@ -170,3 +170,14 @@ def test_nohup_is_respected(tmp_path: Path) -> None:
     until(lambda: len(list(tmp_path.glob("set/images/0*.png"))) > many, process)
     process.send_signal(signal.SIGTERM)
     assert ended(process) == (130, "kdcli: interrupted\n")
+
+
+def test_a_closed_terminal_that_says_so_twice_is_one_request(tmp_path: Path) -> None:
+    code = (
+        "import os, signal\nfrom kdcli.training.loop.train import stop_requests\n"
+        "with stop_requests() as asked:\n"
+        "    os.kill(os.getpid(), signal.SIGHUP)\n    os.kill(os.getpid(), signal.SIGHUP)\n    print(asked.is_set())\n"
+        "    try:\n        os.kill(os.getpid(), signal.SIGINT)\n    except KeyboardInterrupt:\n        print('at once')"
+    )
+    process = start(code, [], tmp_path)
+    assert process.communicate(timeout=PATIENCE) == ("True\nat once\n", "")

@@ -47,7 +47,7 @@ def test_a_plain_stream_is_one_of_text_for_those_who_ask() -> None:
     stream = streams.Plain(beneath)
     with pytest.raises(TypeError):
         stream.write(b"")  # type: ignore[arg-type]
-    assert stream.write(f"{RED}ü\n") == 7
+    assert stream.write(f"{RED}\xfc\n") == 7
     stream.writelines(["a", "\x07"])
     stream.flush()
     assert beneath.buffer.getvalue() == b"\\x1b[31m\\xfc\na\\x07"  # type: ignore[attr-defined]
@@ -60,7 +60,8 @@ def test_the_command_line_itself_says_nothing_raw(environment: dict[str, str], t
     odd = os.fsencode(RED + TURN) + b"\xff"
     for arguments in ([b"recipes", b"show", odd], [b"nothing" + odd], [b"eval", odd, b"--data", b"folder:" + odd]):
         done = subprocess.run(
-            [sys.executable.encode(), b"-m", b"kdcli", *arguments], env=environment, capture_output=True, cwd=tmp_path, check=False
+            [sys.executable.encode(), b"-m", b"kdcli", *arguments],
+            env=environment, capture_output=True, cwd=tmp_path, check=False,
         )  # fmt: skip
         said = done.stdout + done.stderr
         assert done.returncode in (1, 2, 3, 4) and b"Traceback" not in said and b"unexpected" not in said

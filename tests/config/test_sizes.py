@@ -110,12 +110,9 @@ def test_names_of_stages_are_names_of_files(name: str) -> None:
         load("tiny", RECIPE.replace('"train"', repr(name)), {}, [])
 
 
-def test_what_a_recipe_cannot_hold_is_refused_at_once() -> None:
-    with pytest.raises(ConfigError, match="not UTF-8"):
-        load("tiny", RECIPE, {"data": "folder:/data/\udcff"}, [])
-
-
-@pytest.mark.parametrize("text", ["a\tb", "a\x1b[31mb", 'say "x"', "back\\slash", "\x7f", "two\nlines", "\u00e4\U0001f600"])
+@pytest.mark.parametrize(
+    "text", ["a\tb", "a\x1b[31mb", 'say "x"', "back\\slash", "\x7f", "two\nlines", "\u00e4\U0001f600"]
+)
 def test_texts_come_back_from_a_dumped_recipe(text: str) -> None:
     from kdcli.config import dump
 

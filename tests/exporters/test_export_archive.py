@@ -154,7 +154,7 @@ def test_torch_reads_nothing_that_was_not_inspected(good: Path, tmp_path: Path) 
         (_set("models/model.json", "expr_str", "exec(chr(112))"), "computes a dimension"),
         (_set("models/model.json", "guards_code", ["print('never run')"]), "has the condition"),
         (_set("models/model.json", "guards_code", ["True, 'x'); print('never run'"]), "has the condition"),
-        (_set("models/model.json", "in_spec", '[1, {"type": "os.path", "context": null, "children_spec": []}]'), "kind"),
+        (_set("models/model.json", "in_spec", '[1, {"type": "os", "context": null, "children_spec": []}]'), "the kind"),
         (_set("models/model.json", "forward_arg_names", ["image=print('never run')"]), "where a name belongs"),
         (_set("models/model.json", "verifiers", ["mine"]), "where a name belongs"),
         (_set("models/model.json", "range_constraints", {"u99999999999": {"min_val": 0, "max_val": 9}}), "dimension"),
@@ -176,10 +176,12 @@ def test_what_could_act_is_refused(
 @pytest.mark.parametrize(
     "name",
     [
-        "data/constants/custom_obj_0", "data/constants/opaque_obj_0", "data/aotinductor/model/x.so", "data/weights/model.pt",
-        "data/weights/weight_0.so", "data/executorch/x.pte", "extra/other.json", "extra/../../outside", "models/second.json",
-        "Models/model.json", "models/MODEL.json", "models\\model.json", "models//model.json", "ｍodels/model.json",
-        "data/weights/weight_٣", "serialized_exported_program.json",
+        "data/constants/custom_obj_0", "data/constants/opaque_obj_0", "data/aotinductor/model/x.so",
+        "data/weights/model.pt",
+        "data/weights/weight_0.so", "data/executorch/x.pte", "extra/other.json", "extra/../../outside",
+        "models/second.json",
+        "Models/model.json", "models/MODEL.json", "models\\model.json", "models//model.json", "\uff4dodels/model.json",
+        "data/weights/weight_\u0663", "serialized_exported_program.json",
     ],
 )  # fmt: skip
 def test_a_member_that_no_export_has_is_refused(
@@ -208,7 +210,8 @@ def test_no_more_is_unpacked_than_was_announced_and_allowed(
 ) -> None:
     zeros = bytes(1 << 28)  # packs to 260 kB
     bomb = _with(
-        good, tmp_path / "bomb.pt2", lambda n, d: zeros if n == "data/weights/weight_0" else d, packed=zipfile.ZIP_DEFLATED
+        good, tmp_path / "bomb.pt2", lambda n, d: zeros if n == "data/weights/weight_0" else d,
+        packed=zipfile.ZIP_DEFLATED,
     )  # fmt: skip
     monkeypatch.setattr(zipfile.ZipFile, "open", lambda *_, **__: pytest.fail("it was unpacked"))
     _refused(bomb, "unpack to", capsys)

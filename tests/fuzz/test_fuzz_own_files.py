@@ -80,25 +80,25 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 CASES: dict[str, tuple[str, str, int, list[list[str]]]] = {
-    "manifest": ("runs/one/manifest.json", "json", 14, [
+    "manifest": ("runs/one/manifest.json", "json", 7, [
         ["runs", "list"], ["runs", "list", "--json"], ["runs", "show", "runs/one"],
         ["runs", "compare", "runs/two", "runs/one"], ["eval", "runs/one", "--data", "sim:rooms,count=1"],
     ]),
     "config": ("runs/one/config.toml", "toml", 10, [["runs", "show", "runs/one"], ["distill", "--resume", "runs/one"]]),
-    "results": ("runs/one/eval/per_image.csv", "bytes", 15, [["runs", "compare", "runs/one", "runs/two"]]),
-    "log": ("runs/one/metrics.jsonl", "jsonl", 6, [["runs", "compare", "runs/one", "runs/two", "--plot", "p.png"]]),
-    "recipe": ("tiny.toml", "toml", 40, [["recipes", "show", "./tiny.toml"],
+    "results": ("runs/one/eval/per_image.csv", "bytes", 8, [["runs", "compare", "runs/one", "runs/two"]]),
+    "log": ("runs/one/metrics.jsonl", "jsonl", 4, [["runs", "compare", "runs/one", "runs/two", "--plot", "p.png"]]),
+    "recipe": ("tiny.toml", "toml", 16, [["recipes", "show", "./tiny.toml"],
                                          ["distill", "--recipe", "./tiny.toml", "--dry-run"]]),
-    "resumed manifest": ("stopped/manifest.json", "json", 6, [["distill", "--resume", "stopped"]]),
-    "resumed log": ("stopped/metrics.jsonl", "jsonl", 4, [["distill", "--resume", "stopped"]]),
-    "checkpoint": ("stopped/checkpoints/state.pt", "bytes", 8, [["distill", "--resume", "stopped"]]),
-    "lock": ("stopped/.kdcli.lock", "bytes", 3, [["distill", "--resume", "stopped"]]),
-    "study": ("study.toml", "toml", 40, [["study", "study.toml", "--dry-run"]]),
+    "resumed manifest": ("stopped/manifest.json", "json", 3, [["distill", "--resume", "stopped"]]),
+    "resumed log": ("stopped/metrics.jsonl", "jsonl", 2, [["distill", "--resume", "stopped"]]),
+    "checkpoint": ("stopped/checkpoints/state.pt", "bytes", 4, [["distill", "--resume", "stopped"]]),
+    "lock": ("stopped/.kdcli.lock", "bytes", 1, [["distill", "--resume", "stopped"]]),
+    "study": ("study.toml", "toml", 20, [["study", "study.toml", "--dry-run"]]),
     "study.json": ("studies/tiny/study.json", "json", 6, [["study", "study.toml"]]),
     "cell": ("studies/tiny/cells/plain/seed0/manifest.json", "json", 8, [["study", "study.toml"]]),
-    "cell's results": ("studies/tiny/cells/plain/seed0/eval/results.json", "json", 10, [["study", "study.toml"]]),
-    "cell's images": ("studies/tiny/cells/plain/seed0/eval/per_image.csv", "bytes", 8, [["study", "study.toml"]]),
-    "teachers": ("studies/tiny/teachers/*/results.json", "json", 10, [["study", "study.toml"]]),
+    "cell's results": ("studies/tiny/cells/plain/seed0/eval/results.json", "json", 6, [["study", "study.toml"]]),
+    "cell's images": ("studies/tiny/cells/plain/seed0/eval/per_image.csv", "bytes", 5, [["study", "study.toml"]]),
+    "teachers": ("studies/tiny/teachers/*/results.json", "json", 6, [["study", "study.toml"]]),
 }  # fmt: skip
 
 

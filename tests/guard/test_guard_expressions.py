@@ -28,9 +28,11 @@ def test_arithmetic_of_sizes_passes_as_it_is(text: str) -> None:
         "", " ", "s0)", "exec", "print(s0)", "s0.__class__", "s0.free_symbols", "().__class__", "(lambda: 1)()", "[s0]",
         "Symbol('x')", "Symbol('s0', positive=print)", "Symbol(*s0)", "Symbol(**s0)", "Integer('1')", "Add(s0, key=1)",
         "Function('f')(s0)", "sympify('s0')", "Symbol('s0', commutative=False)", "f's0'", "s0 if s0 else s1", "s0 := 1",
-        "Float('__import__', precision=53)", "Pow(2, s0)", "9**9**9", "Pow(Pow(9, 8), 8)", "(9**8)**8", "9**9", "1j", "1e999",
-        "s0 @ s1", "s0 << 9", "s0; s1", "s0\ns1", "s0 # note", "1" * 5000, "s0 in s1", "s0 is s1", "...", "None", "'s0'",
-        "(" * 5000, "-" * 5000 + "1", "+".join(["s0"] * LONGEST), "ｓ0",
+        "Float('__import__', precision=53)", "Pow(2, s0)", "9**9**9", "Pow(Pow(9, 8), 8)", "(9**8)**8", "9**9",
+        "1j", "1e999",
+        "s0 @ s1", "s0 << 9", "s0; s1", "s0\ns1", "s0 # note", "1" * 5000, "s0 in s1", "s0 is s1", "...",
+        "None", "'s0'",
+        "(" * 5000, "-" * 5000 + "1", "+".join(["s0"] * LONGEST), "\uff53" "0",
     ],
 )  # fmt: skip
 def test_anything_else_does_not(text: str) -> None:
@@ -56,9 +58,11 @@ def test_conditions_on_the_size_pass(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "L", "L['image']", "L['image'].data", "L['image'].size().__class__", "L['image'].size(print())[0]", "torch.load",
+        "L", "L['image']", "L['image'].data", "L['image'].size().__class__", "L['image'].size(print())[0]",
+        "torch.load",
         "torch.load(1)", "L[print(1)].size()[0]", "L['image'].size()[print(1)]", "L['a\"'].size()[0] > 1", "print(1)",
-        "L['image'].save()[0]", "L['image'].size()[-1] > 2", "math.factorial(9)", "[x for x in (1,)]", "1 > 0; 2 > 1", "1, 2",
+        "L['image'].save()[0]", "L['image'].size()[-1] > 2", "math.factorial(9)", "[x for x in (1,)]",
+        "1 > 0; 2 > 1", "1, 2",
         "L['image'].size()[2] ** 99999 > 1", "(yield)", "await x", "G['x'].size()[0] > 1",
     ],
 )  # fmt: skip

@@ -86,7 +86,8 @@ def test_a_folder_of_links_into_one_store_is_read(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("never")
 @pytest.mark.parametrize(
     "location",
-    ["../outside", "/etc/hostname", "inner/../../outside", "missing", "", "link", "*/_ORT_MEM_ADDR_/*", "..\\outside", "."],
+    ["../outside", "/etc/hostname", "inner/../../outside", "missing", "", "link", "*/_ORT_MEM_ADDR_/*",
+    "..\\outside", "."],
 )
 def test_weights_in_other_places_are_refused(tmp_path: Path, location: str) -> None:
     (tmp_path / "outside").write_bytes(WEIGHT.tobytes())
@@ -97,7 +98,9 @@ def test_weights_in_other_places_are_refused(tmp_path: Path, location: str) -> N
 
 
 @pytest.mark.usefixtures("never")
-@pytest.mark.parametrize("place", [{"offset": 4}, {"offset": -4}, {"length": 8}, {"length": 1 << 50}, {"offset": 1 << 70}])
+@pytest.mark.parametrize(
+    "place", [{"offset": 4}, {"offset": -4}, {"length": 8}, {"length": 1 << 50}, {"offset": 1 << 70}]
+)
 def test_weights_beyond_their_file_are_refused(tmp_path: Path, place: dict[str, int]) -> None:
     (tmp_path / "data").write_bytes(WEIGHT.tobytes())
     _refused(_saved(_model(weights=[_external("data", **place)]), tmp_path / "net.onnx"), "bytes in 'data'")
@@ -167,7 +170,8 @@ def _change(**values: Any) -> Callable[[TensorProto], None]:
 @pytest.mark.parametrize(
     "change",
     [
-        _change(dims=[1 << 40, 3, 1, 1]), _change(dims=[1, 3, 1, 2]), _change(dims=[-1, 3, 1, 1]), _change(raw_data=b""),
+        _change(dims=[1 << 40, 3, 1, 1]), _change(dims=[1, 3, 1, 2]), _change(dims=[-1, 3, 1, 1]),
+        _change(raw_data=b""),
         _change(data_type=99), _change(data_type=TensorProto.DOUBLE), _change(dims=[1 << 62] * 4),
     ],
 )  # fmt: skip
@@ -184,7 +188,8 @@ def test_sparse_weights_long_metadata_and_other_files_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sparse = _model()
-    values, places = numpy_helper.from_array(np.ones(1, np.float32), "s"), numpy_helper.from_array(np.zeros(1, np.int64))
+    values = numpy_helper.from_array(np.ones(1, np.float32), "s")
+    places = numpy_helper.from_array(np.zeros(1, np.int64))
     sparse.graph.sparse_initializer.append(helper.make_sparse_tensor(values, places, [1 << 40]))
     _refused(_saved(sparse, tmp_path / "sparse.onnx"), "only some are written")
     long = _model()

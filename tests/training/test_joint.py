@@ -21,6 +21,7 @@ from kdcli.transform import load as load_transform
 from kdcli.weights import load_state
 
 
+@pytest.mark.slow
 def test_a_transformation_learned_with_the_student(tmp_path: Path) -> None:
     flags = {
         "student": "mobilenet,width=0.35", "transform": "joint", "data": "sim:blocks,count=8", "steps": 6,

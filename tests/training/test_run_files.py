@@ -202,8 +202,8 @@ def test_a_damaged_line_of_the_log_is_named(begun: Path, line: str, words: str) 
 
 def test_a_gradient_without_end_is_null(tiny: Resolve, tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path / "run", tiny(), {})
-    run.log_step(StepLog(variant="student", stage="train", step=1, total=2, loss=1.0, terms={"l1": 1.0}, notes={}, lr=0.1,
-                         grad_norm=float("inf"), images_per_second=3.0))  # fmt: skip
+    run.log_step(StepLog(variant="student", stage="train", step=1, total=2, loss=1.0, terms={"l1": 1.0}, notes={},
+                         lr=0.1, grad_norm=float("inf"), images_per_second=3.0))  # fmt: skip
     assert run.metrics()[0]["grad_norm"] is None
 
 

@@ -187,7 +187,7 @@ def test_a_killed_making_goes_on(recipe: Callable[..., RunConfig], tmp_path: Pat
     command = [sys.executable, "-m", "kdcli", "distill", "--recipe", str(tmp_path / "recipe.toml"), "--quiet"]
     process = subprocess.Popen([*command, "--out", str(tmp_path / "run")], env={**os.environ, "OMP_NUM_THREADS": "1"})
     try:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 600
         while not list((tmp_path / "cache").glob("maps/*/*")) and process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.01)

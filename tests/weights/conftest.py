@@ -9,6 +9,8 @@ from typing import ClassVar
 import pytest
 
 CONTENT = bytes(range(256)) * 8000
+TRICKLE = 0.15
+"""Seconds between the eight parts of what trickles."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -18,6 +20,8 @@ class Handler(BaseHTTPRequestHandler):
     asked: ClassVar[list[str]]
     content = CONTENT
     etag = '"one"'
+    over: ClassVar[threading.Event]
+    """Set when the test is over: until then a server that stalls says nothing."""
 
     REDIRECTS: ClassVar[dict[str, tuple[int, str]]] = {
         "/moved": (301, "/ok"), "/found": (302, "/ok"), "/login": (302, "/page?token=secret"),
@@ -40,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             return self.end_headers()
         if path == "/slow":
-            time.sleep(1.0)
+            self.over.wait()
             return None
         same = asked is not None and self.headers["If-Range"] == self.etag
         start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and same else 0
@@ -65,10 +69,11 @@ class Handler(BaseHTTPRequestHandler):
         if path == "/trickle":
             for begin in range(0, len(body), len(body) // 8):
                 self.wfile.write(body[begin : begin + len(body) // 8])
-                time.sleep(0.02)
+                time.sleep(TRICKLE)
         elif path == "/stall":
             self.wfile.write(body[:half])
-            time.sleep(1.0)
+            self.wfile.flush()
+            self.over.wait()
         else:
             # A server that dies half way: fewer bytes than announced, then the connection is closed.
             self.wfile.write(body[:half] if path in ("/cut", "/endless") else body)
@@ -84,11 +89,12 @@ Server = tuple[str, type[Handler]]
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     monkeypatch.delenv("KDCLI_OFFLINE", raising=False)
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    handler = type("Handler", (Handler,), {"ranges": [], "asked": []})
+    handler = type("Handler", (Handler,), {"ranges": [], "asked": [], "over": threading.Event()})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
         http.daemon_threads = True
         http.handle_error = lambda *_: None  # type: ignore[method-assign]
         http.block_on_close = False
         threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         yield f"http://127.0.0.1:{http.server_port}", handler
+        handler.over.set()  # type: ignore[attr-defined]
         http.shutdown()

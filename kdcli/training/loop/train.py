@@ -191,6 +191,8 @@ def stop_requests() -> Iterator[threading.Event]:
         return
 
     def ask(number: int, frame: FrameType | None) -> None:
+        if asked.is_set() and interrupts.repeated(number):
+            return
         interrupts.note(number)
         if asked.is_set():
             raise KeyboardInterrupt

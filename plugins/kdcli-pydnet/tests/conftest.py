@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 from pathlib import Path
@@ -9,19 +10,27 @@ from pathlib import Path
 import pytest
 import torch
 
+NEEDED = ("kdcli_pydnet",)
+
+
+def missing() -> str | None:
+    """Return why the tests cannot run here; None where they can."""
+    lacking = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if not lacking and not any(importlib.metadata.distributions(name="kdcli-pydnet")):
+        lacking = ["the entry points of kdcli-pydnet"]
+    return f"{' and '.join(lacking)} not installed; pip install ./plugins/kdcli-pydnet" if lacking else None
+
 
 class NotInstalled(pytest.Module):
-    """A test file that cannot be looked at: the package it tests is not there."""
+    """A test file that cannot be looked at: it imports what is not there."""
 
     def collect(self) -> list[pytest.Item]:
-        pytest.skip("kdcli-pydnet is not installed; pip install ./plugins/kdcli-pydnet", allow_module_level=True)
+        pytest.skip(str(missing()), allow_module_level=True)
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
-    """Skip the files with a reason where the package is not installed: they import it."""
-    if importlib.util.find_spec("kdcli_pydnet") is None:
-        return NotInstalled.from_parent(parent, path=module_path)
-    return None
+    """Skip the files with a reason where the package, or what it stands on, is not installed."""
+    return NotInstalled.from_parent(parent, path=module_path) if missing() is not None else None
 
 
 @pytest.fixture(scope="session")
