@@ -27,8 +27,8 @@ def loss_parts(stage: StageConfig, seed: int) -> list[LossPart]:
     whole = [(loss, weight) for loss, weight in given if not _is_term(loss, given)]
     made = {
         loss.name: LossPart(
-            name=loss.name, loss=_built(loss, seed_of(seed, stage.name, "loss", loss.name)), weight=weight,
-            teachers=loss.teachers,
+            name=loss.name, plugin=loss.spec.name, weight=weight, teachers=loss.teachers,
+            loss=_built(loss, seed_of(seed, stage.name, "loss", loss.name)),
         )
         for loss, weight in whole
     }
