@@ -43,7 +43,9 @@ def list_(session: Session, folder: Folder = Path("runs")) -> None:
 
 
 def show(session: Session, run: Run) -> None:
-    """Show a run: its state, teachers, results, and the recipe that repeats it."""
+    """Show a run: its state, teachers, stages, results, and the recipe that repeats it."""
+    from kdcli.errors import ConfigError
+    from kdcli.training.run.finish import labels_of, stage_rows
     from kdcli.training.run.folder import RunFolder
 
     opened = RunFolder.open(run)
@@ -53,8 +55,22 @@ def show(session: Session, run: Run) -> None:
     rows += [
         (f"teacher {t['spec']}", f"{t.get('licence')}, sha256 {t.get('sha256')}") for t in manifest.get("teachers", [])
     ]
-    rows += [(f"delta1 {name}", _number(r["metrics"], "delta1")) for name, r in manifest.get("eval", {}).items()]
+    try:
+        config = opened.config()
+        labels = labels_of(config)
+        rows += [(f"stage {row.pop('stage')}", _told(row)) for row in stage_rows(config, opened)]
+    except ConfigError as error:  # a damaged recipe hides no results
+        labels = {}
+        session.note(f"note: {error}")
+    rows += [
+        (f"delta1 {labels.get(role, role)}", _number(r["metrics"], "delta1"))
+        for role, r in manifest.get("eval", {}).items()
+    ]
     session.result({**manifest, "config": text}, lambda: session.table(("key", "value"), rows, title=str(run)))
+
+
+def _told(row: dict[str, str]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in row.items())
 
 
 def _number(metrics: dict[str, float | None], name: str) -> str:

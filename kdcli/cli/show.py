@@ -76,8 +76,10 @@ class TrainingProgress:
 
 def run_table(session: Session, document: dict[str, Any], config: RunConfig) -> None:
     """Print what a finished run comes to: the table, the gain over the twin, where everything is."""
+    from kdcli.config.references import roles_of
+
     label = config.twin.label if config.twin else "twin"
-    names = {"student": f"student ({config.recipe})", "twin": f"twin ({label})"}
+    names = {**roles_of(config.main), "student": f"student ({config.recipe})", "twin": f"twin ({label})"}
     shown = ("delta1", "abs_rel", "rmse", "silog")
     rows = []
     for role in sorted(document["eval"], key=lambda role: (role == "twin", role == "student", role)):

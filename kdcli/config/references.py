@@ -20,6 +20,13 @@ def teachers_of(stage: StageKeys) -> dict[str, str]:
     return dict(_named(entry) for entry in stage.teachers)
 
 
+def roles_of(stage: StageKeys) -> dict[str, str]:
+    """Return what tables call a stage's teachers, by role (``teacher``, ``teacher 2`` ...): with names if several."""
+    names = list(teachers_of(stage))
+    roles = ["teacher" if i == 1 else f"teacher {i}" for i in range(1, len(names) + 1)]
+    return {role: role if len(names) == 1 else f"{role} ({name})" for role, name in zip(roles, names, strict=True)}
+
+
 def outside_teachers(stage: StageKeys) -> list[str]:
     """Return the specs of those teachers that are not results of earlier stages."""
     return [spec for spec in teachers_of(stage).values() if not spec.startswith(STAGE)]

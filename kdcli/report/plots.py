@@ -10,6 +10,7 @@ from kdcli.text import block as plain
 
 _COLOURS = ("#3b7dd8", "#e07b39", "#3a9d5d", "#b5489a", "#8a8a2c", "#c0392b")
 _WIDTH, _HEIGHT = 720, 300
+_ROW = 16
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 24, 44
 
 
@@ -29,7 +30,9 @@ def svg(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str = "ste
         up = (y - y_low) / (y_high - y_low) * (_HEIGHT - _TOP - _BOTTOM)
         return _LEFT + across, _HEIGHT - _BOTTOM - up
 
-    parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" role="img" font-size="12">']
+    legend = _legend(list(lines))
+    top = _ROW * (max((row for row, _ in legend.values()), default=0))
+    parts = [f'<svg viewBox="0 {-top} {_WIDTH} {_HEIGHT + top}" width="{_WIDTH}" role="img" font-size="12">']
     for value in ticks(y_low, y_high):
         _, y = at(x_low, value)
         parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#8884"/>')
@@ -39,15 +42,27 @@ def svg(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str = "ste
         parts.append(_text(x, _HEIGHT - _BOTTOM + 16, f"{value:.6g}", "middle"))
     parts.append(_text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, x_label, "middle"))
     parts.append(_text(8, 14, y_label, "start"))
-    offset = float(_LEFT + 80)
     for i, (name, points) in enumerate(lines.items()):
         colour = _COLOURS[i % len(_COLOURS)]
         path = " ".join("{:.1f},{:.1f}".format(*at(x, y)) for x, y in points)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
-        parts.append(f'<rect x="{offset:.0f}" y="5" width="10" height="10" fill="{colour}"/>')
-        parts.append(_text(offset + 14, 14, name, "start"))
-        offset += 30 + 7.5 * len(name)
+        row, across = legend[name]
+        parts.append(f'<rect x="{across:.0f}" y="{5 + _ROW * row - top}" width="10" height="10" fill="{colour}"/>')
+        parts.append(_text(across + 14, 14 + _ROW * row - top, name, "start"))
     return "".join([*parts, "</svg>"])
+
+
+def _legend(names: Sequence[str]) -> dict[str, tuple[int, float]]:
+    """Return the row and the left edge of each name; a row ends where the next name would leave the picture."""
+    places: dict[str, tuple[int, float]] = {}
+    row, across = 0, float(_LEFT + 80)
+    for name in names:
+        wide = 30 + 7.5 * len(name)
+        if across + wide > _WIDTH and across > _LEFT + 80:
+            row, across = row + 1, float(_LEFT + 80)
+        places[name] = (row, across)
+        across += wide
+    return places
 
 
 def ticks(low: float, high: float, most: int = 6) -> list[float]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kdcli.documents import read_text
-from kdcli.report.html import Curves, Facts, Picture, Section, Table, Text, write_report
+from kdcli.report.html import Facts, Picture, Section, Table, Text, write_report
+from kdcli.report.training import training_sections
 
 SHOWN = ("delta1", "delta2", "delta3", "abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog")
 
@@ -18,13 +20,13 @@ def write_run_report(
     results: Mapping[str, Any],
     metrics: Sequence[Mapping[str, Any]],
     *,
-    twin_label: str | None,
+    labels: Mapping[str, str] | None = None,
     seconds: float,
 ) -> None:
-    """Write ``report.html`` into a run's folder, with its pictures embedded."""
+    """Write ``report.html`` into a run's folder, with its pictures embedded. labels: of models, by role."""
     sections = []
     if results:
-        sections.append(_results(results, twin_label))
+        sections.append(_results(results, labels or {}))
     pictures = [
         Picture(image=path.read_bytes(), caption=caption)
         for name, caption in (
@@ -43,24 +45,25 @@ def write_run_report(
     ]
     if pictures:
         sections.append(Section(title="Pictures", blocks=pictures))
-    if metrics:
-        sections.append(Section(title="Training", blocks=[_losses(metrics), _speed(metrics)]))
+    sections += training_sections(metrics)
     config = read_text(folder / "config.toml", "the run is damaged: start another", names=True)
     sections.append(_origin(manifest, seconds, config))
     write_report(folder / "report.html", f"kdcli run {folder.name}", sections)
 
 
-def _results(results: Mapping[str, Any], twin_label: str | None) -> Section:
-    rows = []
-    for role, result in results.items():
-        name = f"{role} ({twin_label})" if role == "twin" and twin_label else role
-        rows.append([name, *(_interval(result, metric) for metric in SHOWN)])
+def _results(results: Mapping[str, Any], labels: Mapping[str, str]) -> Section:
+    rows = [
+        [labels.get(role, role), *(_interval(result, metric) for metric in SHOWN)] for role, result in results.items()
+    ]
     first = next(iter(results.values()))
     blocks: list[Any] = [
         Table(columns=["model", *SHOWN], rows=rows, caption="Mean over images with 95 % bootstrap interval.")
     ]
     pairs = [
-        [f"student minus {pair['against']}", *(_difference(pair, metric) for metric in SHOWN)]
+        [
+            f"student minus {labels.get(pair['against'], pair['against'])}",
+            *(_difference(pair, metric) for metric in SHOWN),
+        ]
         for pair in results.get("student", {}).get("paired", {}).values()
     ]
     if pairs:
@@ -82,25 +85,6 @@ def _results(results: Mapping[str, Any], twin_label: str | None) -> Section:
     return Section(title="Results", blocks=blocks)
 
 
-def _losses(metrics: Sequence[Mapping[str, Any]]) -> Curves:
-    series: dict[str, list[tuple[float, float]]] = {}
-    for row in metrics:
-        series.setdefault(f"{row['variant']} {row['stage']}", []).append((float(row["step"]), float(row["loss"])))
-    return Curves(
-        series=series,
-        y_label="loss",
-        caption="Loss of each variant; twin and student see different images, so compare shapes.",
-    )
-
-
-def _speed(metrics: Sequence[Mapping[str, Any]]) -> Facts:
-    last: dict[str, Any] = {}
-    for row in metrics:
-        speed = row.get("images_per_second") or 0.0
-        last[f"{row['variant']} {row['stage']}"] = f"{row['step']} steps, {speed:.1f} images/s"
-    return Facts(values=last)
-
-
 def _origin(manifest: Mapping[str, Any], seconds: float, config: str) -> Section:
     facts: dict[str, Any] = {
         key: value for key, value in manifest.items() if isinstance(value, str | int) and key != "state"
@@ -115,10 +99,11 @@ def _origin(manifest: Mapping[str, Any], seconds: float, config: str) -> Section
     facts["seconds"] = f"{seconds:.0f}"
     facts["command"] = " ".join(str(part) for part in manifest.get("argv", []))
     rows, section, stages = [], "", 0
+    names = iter(f"stage {name}" for name in re.findall(r'^name = "([^"]*)"', config, re.MULTILINE))
     for line in config.splitlines():
         if line.startswith("["):
             stages += line == "[[stage]]"
-            section = f"stage {stages}" if line == "[[stage]]" else line.strip("[]")
+            section = next(names, f"stage {stages}") if line == "[[stage]]" else line.strip("[]")
         elif " = " in line:
             key, _, value = line.partition(" = ")
             rows.append([f"{section}: {key}", value])

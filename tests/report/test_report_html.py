@@ -126,3 +126,16 @@ def test_ticks_are_few_round_and_inside(low: float, high: float) -> None:
     assert all(low - 1e-9 <= mark <= high + 1e-9 for mark in marks)
     step = marks[1] - marks[0]
     assert f"{step:.0e}"[0] in "125"
+
+
+def test_a_long_legend_takes_rows_and_leaves_nothing_outside() -> None:
+    names = [f"student a-term-of-some-length.{i}" for i in range(7)]
+    drawn = svg({name: [(0.0, float(i)), (1.0, 2.0)] for i, name in enumerate(names)})
+    box = re.search(r'viewBox="0 (-?[0-9]+) ([0-9]+) ([0-9]+)"', drawn)
+    assert box is not None
+    top, width = int(box[1]), int(box[2])
+    drawn_names = re.finditer(r'x="([0-9.]+)" y="(-?[0-9.]+)"[^>]*>(student[^<]*)', drawn)
+    places = {found[3]: (float(found[1]), float(found[2])) for found in drawn_names}
+    assert list(places) == names
+    assert all(x + 7.5 * len(name) <= width and y > top for name, (x, y) in places.items())
+    assert len({y for _, y in places.values()}) > 1

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from kdcli.config import RunConfig
+from kdcli.config.references import roles_of
 from kdcli.evals import compare, evaluate, examine
 from kdcli.evals.results import require_measured, write_csv
 from kdcli.files import write_json
@@ -60,10 +61,8 @@ def evaluate_run(shop: Workshop, run: RunFolder, progress: Progress, *, teachers
 
 def models_of(shop: Workshop, run: RunFolder) -> dict[str, nn.Module]:
     """Return the models of a run by role: teacher (further ones are counted), student, twin."""
-    models: dict[str, nn.Module] = {
-        "teacher" if i == 1 else f"teacher {i}": teacher
-        for i, teacher in enumerate(shop.teachers(shop.config.main).values(), start=1)
-    }
+    teachers = shop.teachers(shop.config.main).values()
+    models: dict[str, nn.Module] = dict(zip(roles_of(shop.config.main), teachers, strict=True))
     models["student"] = load_model(run.student, shop.device)
     if run.twin.is_file():
         models["twin"] = load_model(run.twin, shop.device)
@@ -139,6 +138,25 @@ def _held_out_images(shop: Workshop) -> Tensor:
     )
 
 
+def labels_of(config: RunConfig) -> dict[str, str]:
+    """Return what a run's tables call its models, by role."""
+    twin = {} if config.twin is None else {"twin": f"twin ({config.twin.label})"}
+    return roles_of(config.main) | twin
+
+
+def stage_rows(config: RunConfig, run: RunFolder) -> list[dict[str, str]]:
+    """Return what each stage trains, by whom it is taught, and the file that it left behind, if any."""
+    rows = []
+    for stage in config.stages:
+        trained = stage.student or config.student if stage.train == "student" else "a transformation network"
+        row = {"stage": stage.name, "trains": trained}
+        row |= {"without": ", ".join(stage.freeze)} if stage.freeze else {}
+        row |= {"taught by": ", ".join(stage.teachers)}
+        row |= {"kept as": f"stages/{stage.name}.safetensors"} if run.stage(stage.name).is_file() else {}
+        rows.append(row)
+    return rows
+
+
 def report_of_run(run: RunFolder, config: RunConfig, documents: dict[str, Any], seconds: float) -> None:
     """Write the run's one-file report."""
     from kdcli.report.run_report import write_run_report
@@ -148,6 +166,6 @@ def report_of_run(run: RunFolder, config: RunConfig, documents: dict[str, Any], 
         run.manifest(),
         documents,
         run.metrics(),
-        twin_label=config.twin.label if config.twin else None,
+        labels=labels_of(config),
         seconds=seconds,
     )

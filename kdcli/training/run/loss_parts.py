@@ -27,8 +27,8 @@ def loss_parts(stage: StageConfig, seed: int) -> list[LossPart]:
     whole = [(loss, weight) for loss, weight in given if not _is_term(loss, given)]
     made = {
         loss.name: LossPart(
-            name=loss.name, loss=_built(loss, seed_of(seed, stage.name, "loss", loss.name)), weight=weight,
-            teachers=loss.teachers,
+            name=loss.name, plugin=loss.spec.name, weight=weight, teachers=loss.teachers,
+            loss=_built(loss, seed_of(seed, stage.name, "loss", loss.name)),
         )
         for loss, weight in whole
     }
@@ -36,7 +36,14 @@ def loss_parts(stage: StageConfig, seed: int) -> list[LossPart]:
         if not _is_term(loss, given):
             continue
         called, term = loss.spec.name, str(loss.spec.location)
-        owner = next((known.name for known, _ in whole if called in (known.name, known.spec.name)), None)
+        owners = [known.name for known, _ in whole if known.name == called]
+        owners = owners or [known.name for known, _ in whole if known.spec.name == called]
+        if len(owners) > 1:
+            raise ConfigError(
+                f"'{loss.spec}' of stage '{stage.name}' may mean {' or '.join(owners)}; write as=NAME to each, and "
+                f"NAME:{term}"
+            )
+        owner = owners[0] if owners else None
         if owner is None:  # its weight alone asks for the loss
             owner = called
             seed_here = seed_of(seed, stage.name, "loss", called)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kdcli.config import StageConfig, check_looks
 from kdcli.config.references import origin_of
@@ -13,7 +14,9 @@ from kdcli.errors import ConfigError, DataError
 from kdcli.evals import check as check_evaluation
 from kdcli.plugins import registry
 from kdcli.training.run.checks import check_gradients, check_outputs
+from kdcli.training.run.results import check_carried
 from kdcli.training.run.workshop import Workshop, check_kinds, probe_options
+from kdcli.training.step.task import DistillTask
 from kdcli.transform import probe_for, statistics_for
 from kdcli.types import Batch
 
@@ -27,11 +30,15 @@ def preflight(shop: Workshop, student: nn.Module) -> None:
     config = shop.config
     twin = () if config.twin is None else config.twin.stages(config.stages)
     networks: dict[str | None, nn.Module] = {None: student}
-    for stage in (*config.stages, *twin):
-        origin = origin_of(config.stages, stage)
-        if origin not in networks:
-            networks[origin] = shop.network(stage)[0]
-        check(shop, stage, networks[origin])
+    for stages in (config.stages, twin):
+        learned: dict[str, tuple[str, Mapping[str, Tensor]]] = {}
+        for stage in stages:
+            origin = origin_of(config.stages, stage)
+            if origin not in networks:
+                networks[origin] = shop.network(stage)[0]
+            task = check(shop, stage, networks[origin])
+            if task is not None:
+                check_carried(task, learned)
     if config.eval_data is not None:
         models = {"student": student, **shop.teachers(config.main)}
         check_evaluation(models, shop.source(config.eval_data), config.protocol, config.align)
@@ -39,8 +46,10 @@ def preflight(shop: Workshop, student: nn.Module) -> None:
         registry.load(registry.find("exporter", config.export))
 
 
-def check(shop: Workshop, stage: StageConfig, student: nn.Module) -> None:
+def check(shop: Workshop, stage: StageConfig, student: nn.Module) -> DistillTask | None:
     """Build everything of a stage that does not depend on an earlier one, to refuse what cannot work.
+
+    Returns the stage's task; None where it trains no student.
 
     Raises:
         ConfigError, PluginError, SpecError, WeightsError: as building would. DataError: the first images cannot be
@@ -53,7 +62,7 @@ def check(shop: Workshop, stage: StageConfig, student: nn.Module) -> None:
         for teacher in shop.teachers(stage).values():
             probe_for(teacher, statistics_for(teacher, stage.statistics), **probe_options(stage))
         shop.mixers(stage, None)
-        return
+        return None
     if "student" not in stage.freeze:
         check_kinds(stage.student or shop.config.student, student, shop.teachers(stage))
     task = shop.task(replace(stage, transform="none") if stage.transform == "fitted" else stage, student, None)
@@ -66,6 +75,7 @@ def check(shop: Workshop, stage: StageConfig, student: nn.Module) -> None:
     if next(task.trained_parameters(), None) is None and not task.learns_inside:
         raise ConfigError(f"freeze of stage '{stage.name}' leaves nothing that learns: {', '.join(stage.freeze)}")
     check_gradients(task, context.batch.image)
+    return task
 
 
 def _probe(shop: Workshop, stage: StageConfig, batch: Batch) -> None:

@@ -119,15 +119,38 @@ def frozen_copy(model: nn.Module) -> nn.Module:
     return made
 
 
+def check_carried(task: DistillTask, before: dict[str, tuple[str, Mapping[str, Tensor]]]) -> None:
+    """Check that a stage's losses can go on with what those of the same name will have learned; note their own.
+
+    before: stage and tensors of the losses of earlier stages that own modules, by name; added to.
+
+    Raises:
+        ConfigError: modules of another shape.
+    """
+    for part in task.losses:
+        module = task.module_of(part.name)
+        if module is not None:
+            if part.name in before:
+                stage, tensors = before[part.name]
+                _check_shapes(module, tensors, part.name, stage, task.stage.name)
+            before[part.name] = (task.stage.name, module.state_dict())
+
+
 def _load(module: nn.Module, tensors: Mapping[str, Tensor], name: str, before: str, stage: str) -> None:
-    try:
-        module.load_state_dict(dict(tensors))
-    except RuntimeError as error:  # missing names, other shapes
-        detail = " ".join(str(error).split())[:200]
+    _check_shapes(module, tensors, name, before, stage)
+    module.load_state_dict(dict(tensors))
+
+
+def _check_shapes(module: nn.Module, tensors: Mapping[str, Tensor], name: str, before: str, stage: str) -> None:
+    mine = {key: tuple(value.shape) for key, value in module.state_dict().items()}
+    theirs = {key: tuple(value.shape) for key, value in tensors.items()}
+    odd = next((key for key in (*mine, *theirs) if mine.get(key) != theirs.get(key)), None)
+    if odd is not None:
+        now, then = (f"of {shapes[odd]}" if odd in shapes else "missing" for shapes in (mine, theirs))
         raise ConfigError(
-            f"loss '{name}' of stage '{stage}' cannot go on with what it learned in stage '{before}': {detail}; "
-            "give it another name by as=NAME to begin anew"
-        ) from None
+            f"loss '{name}' of stage '{stage}' cannot go on with what it learned in stage '{before}': '{odd}' is "
+            f"{now}, was {then}; give it another name by as=NAME to begin anew"
+        )
 
 
 def file_of(folder: Path, variant: str, stage: str) -> Path:

@@ -17,6 +17,8 @@ class LossPart:
 
     name: str
     """Of its terms in logs, of its modules and state in checkpoints and later stages."""
+    plugin: str = ""
+    """Name of the loss itself: a term of that name is the whole of it."""
     loss: Loss
     weight: float = 1.0
     terms: Mapping[str, float] = field(default_factory=dict)
@@ -30,7 +32,7 @@ class LossPart:
 
     def logged(self, term: str) -> str:
         """Return the name under which a term is logged."""
-        return self.name if term == self.name else f"{self.name}.{term}"
+        return self.name if term in (self.name, self.plugin) else f"{self.name}.{term}"
 
     def check_terms(self, given: Mapping[str, object]) -> None:
         """Check that every term with a weight of its own is there.

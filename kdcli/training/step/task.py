@@ -105,7 +105,7 @@ class DistillTask(nn.Module):
         (dropout) are put to a start that depends on the number alone, so that a run repeats and goes on.
         """
         begun = self._begin(batch, number, total, epoch)
-        reseed(seed_of(self._seed, self.stage.name, number, "global"), self._device)
+        reseed(self._generator.initial_seed() ^ 1, self._device)  # other numbers than the context's
         for name in _numbered(self.mixers):
             self._inner.step(name, self._for(begun, name))
         looks = self._mix(begun)

@@ -1,0 +1,61 @@
+"""How training went, stage by stage: losses, their terms, what plugins told beside them, speed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from kdcli.report.html import Block, Curves, Facts, Section
+
+Row = Mapping[str, Any]
+
+
+def training_sections(metrics: Sequence[Row]) -> list[Section]:
+    """Return a section for each stage, in the order in which they were trained."""
+    stages = list(dict.fromkeys(str(row["stage"]) for row in metrics))
+    return [
+        Section(
+            title="Training" if len(stages) == 1 else f"Training: stage {stage}",
+            blocks=_blocks([row for row in metrics if row["stage"] == stage]),
+        )
+        for stage in stages
+    ]
+
+
+def _blocks(rows: Sequence[Row]) -> list[Block]:
+    variants = list(dict.fromkeys(str(row["variant"]) for row in rows))
+    several = len(variants) > 1
+    compared = " Twin and student may see different images, so compare shapes." if several else ""
+    blocks: list[Block] = [
+        Curves(
+            series={name: _points((row for row in rows if row["variant"] == name), "loss") for name in variants},
+            y_label="loss", caption=f"Loss.{compared}",
+        )
+    ]
+    for prefix, caption in (("term/", "Terms, not weighted."), ("note/", "What plugins told beside their terms.")):
+        series = _named(rows, prefix, variants)
+        if len(series) > len(variants) or (series and prefix == "note/"):
+            blocks.append(Curves(series=series, caption=caption))
+    blocks.append(Facts(values={name: _speed([row for row in rows if row["variant"] == name]) for name in variants}))
+    return blocks
+
+
+def _named(rows: Sequence[Row], prefix: str, variants: Sequence[str]) -> dict[str, list[tuple[float, float]]]:
+    """Return the values of keys that begin alike, by what follows, and by variant where there are several."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for variant in variants:
+        mine = [row for row in rows if row["variant"] == variant]
+        for key in dict.fromkeys(key for row in mine for key in row if key.startswith(prefix)):
+            name = key.removeprefix(prefix)
+            found[name if len(variants) == 1 else f"{variant} {name}"] = _points(mine, key)
+    return found
+
+
+def _points(rows: Iterable[Row], key: str) -> list[tuple[float, float]]:
+    return [(float(row["step"]), float(row[key])) for row in rows if row.get(key) is not None]
+
+
+def _speed(rows: Sequence[Row]) -> str:
+    last = rows[-1]
+    speed = last.get("images_per_second")
+    return f"{last['step']} steps" + ("" if speed is None else f", {speed:.1f} images/s")
