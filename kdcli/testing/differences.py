@@ -14,7 +14,7 @@ from kdcli.testing.loss_bench import LossBench
 from kdcli.testing.points import POINTS, Point
 from kdcli.testing.report import Failure, Skip, expect
 from kdcli.testing.toys import toy_batch
-from kdcli.types import DepthKind, Needs, Prediction, Tap
+from kdcli.types import Batch, DepthKind, Needs, Prediction, Tap
 
 STEP = 1e-3
 """Of the central difference: small beside a depth, large beside what a loss that computes in float32 rounds away."""
@@ -49,7 +49,7 @@ def check_differences(bench: LossBench) -> str:
 
 
 class _Fixed(nn.Module):
-    """A model that answers with the same depth whatever it is shown."""
+    """A model that has its depth for each image of the batch, whatever it shows."""
 
     def __init__(self, depth: Tensor, kind: DepthKind) -> None:
         super().__init__()
@@ -57,7 +57,15 @@ class _Fixed(nn.Module):
         self.taps: dict[str, Tap] = {}
 
     def forward(self, image: Tensor) -> Prediction:
-        return Prediction(depth=self.depth.clone(), kind=self.depth_kind)  # a leaf carries its flag into no_grad
+        return self._said(list(range(len(image))))
+
+    def from_batch(self, batch: Batch) -> Prediction:
+        return self._said([int(name.removeprefix("toy")) for name in batch.ids])
+
+    def _said(self, images: list[int]) -> Prediction:
+        whole = images == list(range(len(self.depth)))
+        # Not the leaf itself, which carries its flag into no_grad.
+        return Prediction(depth=self.depth.clone() if whole else self.depth[images], kind=self.depth_kind)
 
 
 def _by_pixel(bench: LossBench, loss: Any) -> str:
@@ -72,7 +80,8 @@ def _by_pixel(bench: LossBench, loss: Any) -> str:
     depth = drawn()
 
     def value(at: Tensor, point: Point) -> Tensor:
-        ctx = FakeContext(batch=batch, student=_Fixed(at, kind), teachers=teachers, task=bench.task())
+        student = _Fixed(at, kind)
+        ctx = FakeContext(batch=batch, student=student, teachers=teachers, task=bench.task(), owner=bench.owner)
         return _total(bench, loss, ctx.at(point))
 
     found = _Places()
@@ -85,8 +94,8 @@ def _by_pixel(bench: LossBench, loss: Any) -> str:
         for place in torch.randperm(depth.numel(), generator=generator)[:_PIXELS].tolist():
             step = torch.zeros_like(depth)
             step.view(-1)[place] = STEP
-            measured = (value(depth + step, point) - value(depth - step, point)) / (2 * STEP)
-            found.add(point, measured.item(), gradient.flatten()[place].item(), gradient.abs().max().item())
+            ends = value(depth - step, point).item(), total.item(), value(depth + step, point).item()
+            found.add(point, ends, STEP, gradient.flatten()[place].item(), gradient.abs().max().item())
     return found.compare()
 
 
@@ -123,9 +132,9 @@ def _along_parameters(bench: LossBench, loss: Any) -> str:
             below = total(point).item()
             move(directions, length)
             slope = sum(float((g * d).sum()) for g, d in zip(gradients, directions, strict=True) if g is not None)
-            pairs.append(((above - below) / (2 * length), slope))
-        for measured, slope in pairs:
-            found.add(point, measured, slope, max(abs(other) for _, other in pairs))
+            pairs.append(((below, value.item(), above), slope))
+        for ends, slope in pairs:
+            found.add(point, ends, length, slope, max(abs(other) for _, other in pairs))
     return found.compare()
 
 
@@ -135,9 +144,16 @@ class _Places:
     def __init__(self) -> None:
         self._rows: list[tuple[Point, float, float, bool]] = []
 
-    def add(self, point: Point, measured: float, gradient: float, largest: float) -> None:
-        """Take one place; within 5 %, or 5 % of the largest gradient there, is agreement."""
-        off = abs(measured - gradient) > 0.05 * abs(gradient) + 0.05 * largest + 1e-7
+    def add(self, point: Point, ends: tuple[float, float, float], length: float, gradient: float,
+            largest: float) -> None:
+        """Take the values below, at and above one place.
+
+        Agreement is 5 %, of the gradient, of the largest one there, or of how the slope changes from one side to the
+        other: beside a minimum, what is left of a slope is curvature.
+        """
+        below, middle, above = ends
+        measured, bend = (above - below) / (2 * length), abs(above + below - 2 * middle) / length
+        off = abs(measured - gradient) > 0.05 * (abs(gradient) + largest + bend) + 1e-7
         self._rows.append((point, measured, gradient, not off))
 
     def compare(self) -> str:

@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 from kdcli.plugins.registry import describe
 from kdcli.testing.loss_bench import LossBench
 from kdcli.testing.own import changed
-from kdcli.testing.report import Failure
+from kdcli.testing.report import Failure, Skip
 from kdcli.types import Needs, Prediction
 
 _MORE = ("probs", "aux", "branches", "std", "entropy")
@@ -23,7 +23,7 @@ def check_lean(bench: LossBench) -> None:
     """Expect terms and their gradient where models have the declared outputs and derivatives alone.
 
     Raises:
-        Failure: the loss fails there; what it does not declare is named.
+        Failure: the loss fails there; what it does not declare is named. Skip: it fails anywhere.
     """
     needs: Needs = bench.it.build().needs
     try:
@@ -31,6 +31,10 @@ def check_lean(bench: LossBench) -> None:
         return
     except Exception as error:  # whatever it is, one lack at a time tells which
         found = error
+    try:
+        _try(bench, frozenset())
+    except Exception as error:
+        raise Skip(f"it fails where everything is given as well: {describe(error)}") from error
     for lack in _lacks(needs):
         try:
             _try(bench, frozenset({lack}))

@@ -36,6 +36,11 @@ class LossBench:
         self._built: list[Any] = []
         self._lent = Lent()
 
+    @property
+    def owner(self) -> str:
+        """How messages call the loss."""
+        return f"{self.it.kind} '{self.it.name}'"
+
     def make(self) -> tuple[Any, FakeContext]:
         """Return a fresh loss with a fresh context."""
         loss = self.it.build()
@@ -77,7 +82,7 @@ class LossBench:
         frozen = {name: model.eval().requires_grad_(False) for name, model in models.items()}
         return FakeContext(
             batch=batch, student=student, teachers=frozen, task=self.task() if task else None, amp=amp,
-            owner=f"{self.it.kind} '{self.it.name}'", step=USUAL.step, batch_number=USUAL.batch_number,
+            owner=self.owner, step=USUAL.step, batch_number=USUAL.batch_number,
             epoch=USUAL.epoch, stage=USUAL.stage, progress=USUAL.progress,
         )
 

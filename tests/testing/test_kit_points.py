@@ -13,6 +13,7 @@ from torch import Tensor
 from kdcli.maps import masked_mean
 from kdcli.testing import check_loss, check_mixer
 from kdcli.testing.points import FIRST, POINTS, USUAL
+from kdcli.types import ANY_KIND, Needs
 
 
 class WarmsUp(Plain):
@@ -106,6 +107,39 @@ def test_a_fault_at_one_point_is_named_with_the_point(faulty: type[Plain]) -> No
     found = only("loss", faulty, name)
     assert found.outcome == "failed"
     assert told in found.detail
+
+
+class HalfAndHalf(Plain):
+    """Of the teacher's depth, each image's is asked by itself."""
+
+    value_at_equality = 0.0
+
+    def gap(self, ctx: Any) -> Tensor:
+        images = torch.arange(len(ctx.batch), device=ctx.batch.image.device)
+        parts = [ctx.target(ctx.teacher.subset(images[i:i + 1])) for i in range(len(images))]
+        target, valid = (torch.cat(part) for part in zip(*parts, strict=True))
+        return masked_mean((ctx.student.out.depth - target).square(), valid)
+
+
+class AtRest(Plain):
+    """Beside its minimum along every parameter: what is left of a slope is curvature."""
+
+    needs = Needs(kinds=ANY_KIND, student_taps=("x",))
+    value_at_equality = float("nan")
+
+    def __init__(self) -> None:
+        self.rest: Tensor | None = None
+
+    def gap(self, ctx: Any) -> Tensor:
+        feature = ctx.student.feat("x").mean(dim=(0, 2, 3)).double()
+        if self.rest is None:
+            self.rest = feature.detach()
+        return (1000 * (feature - self.rest)).square().sum()
+
+
+def test_gradients_of_parts_of_a_batch_and_beside_a_minimum_are_judged_rightly() -> None:
+    assert only("loss", HalfAndHalf, "finite differences").outcome == "passed"
+    assert only("loss", AtRest, "finite differences").outcome == "passed"
 
 
 class BrightAtLast(Dims):

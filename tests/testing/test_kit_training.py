@@ -179,6 +179,12 @@ def test_a_fault_is_named(faulty: type[Plain]) -> None:
     assert told in found.detail
 
 
+def test_a_loss_that_fails_anywhere_is_not_told_to_declare_more() -> None:
+    found = only("loss", KeepsAnObject, "needs")
+    assert found.outcome == "skipped"
+    assert "ctx.state['best']" in found.detail
+
+
 class Labelled(Plain):
     """Truth and task map, asked as the contract has it."""
 
