@@ -20,6 +20,7 @@ from kdcli.errors import WeightsError
 from kdcli.guard.payload import plain_payload
 from kdcli.guard.program import plain_program
 from kdcli.guard.words import Refused
+from kdcli.text import line
 
 NOTES = "extra/kdcli.json"
 """The member with kdcli's own metadata."""
@@ -64,11 +65,12 @@ def read_archive(path: Path) -> tuple[io.BytesIO, dict[str, str]]:
             return _rebuilt(archive, found, documents, texts), notes
     except Refused as refused:
         raise WeightsError(
-            f"'{path}' {refused}, and is not opened because that could run code; export the model again, or as ONNX"
+            f"'{path}' {line(refused)}, and is not opened because that could run code; "
+            "export the model again, or as ONNX"
         ) from refused
     except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError, OSError, EOFError, RecursionError,
             NotImplementedError, RuntimeError, AttributeError) as error:  # fmt: skip
-        detail = " ".join(str(error).split())[:120] or type(error).__name__
+        detail = line(error, 120) or type(error).__name__
         raise WeightsError(f"'{path}' is no exported program, or is damaged ({detail}); export it again") from error
 
 

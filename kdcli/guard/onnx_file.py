@@ -26,6 +26,9 @@ _NODES = 1_000_000
 
 _STANDARD = ("", "ai.onnx", "ai.onnx.ml")
 _ONNXRUNTIME = "com.microsoft"
+_TAKEN = ("ai.", "com.microsoft", "com.ms", "org.pytorch")
+"""Domains in which a runtime can have operators of its own, which would come before a file's."""
+
 _FUSED = """
     Attention BiasAdd BiasGelu BiasSplitGelu ConvTransposeWithDynamicPads CropAndResize
     DecoderMaskedMultiHeadAttention DequantizeLinear DynamicQuantizeMatMul ExpandDims FastGelu FusedConv FusedGemm
@@ -68,7 +71,7 @@ def read_onnx(path: Path) -> OnnxBytes:
         raise Refused("is no ONNX file that can be run, or is damaged") from error
     if sum(len(entry.key) + len(entry.value) for entry in model.metadata_props) > _METADATA:
         raise Refused("has more than 1 MiB of metadata")
-    defined = {(function.domain, function.name) for function in model.functions}
+    defined = {(f.domain, f.name) for f in model.functions if not f.domain.startswith(_TAKEN)}
     beside = {}
     for count, one in enumerate(_walk(model)):
         if count > _NODES:

@@ -10,6 +10,7 @@ import torch
 from kdcli.errors import WeightsError
 from kdcli.guard.onnx_file import read_onnx
 from kdcli.guard.words import Refused
+from kdcli.text import line
 
 
 def open_onnx(path: Path, provider: Any = "CPUExecutionProvider") -> Any:
@@ -24,7 +25,7 @@ def open_onnx(path: Path, provider: Any = "CPUExecutionProvider") -> Any:
         inspected = read_onnx(path)
     except Refused as refused:
         advice = "" if ";" in str(refused) else "; get or export it again"
-        raise WeightsError(f"'{path}' {refused}{advice}") from refused
+        raise WeightsError(f"'{path}' {line(refused)}{advice}") from refused
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = torch.get_num_threads()
@@ -37,7 +38,7 @@ def open_onnx(path: Path, provider: Any = "CPUExecutionProvider") -> Any:
     try:
         session = onnxruntime.InferenceSession(inspected.data, options, providers=providers)
     except Exception as error:  # as many classes of error as ways of being broken
-        reason = " ".join(str(error).split())[-160:]
+        reason = line(error)[-160:]
         raise WeightsError(f"'{path}' is no ONNX file that can be run ({reason}); get or export it again") from error
     session.kept = values  # onnxruntime reads them where they are, for as long as it runs
     return session

@@ -25,6 +25,14 @@ _FORBIDDEN = {
 _LEFT_OUT = ("metadata", "custom_obj_values", "treespec_namedtuple_fields")
 """Traces and names of functions, which PyTorch would look up, and foreign objects, which no export of kdcli has."""
 
+_NUMBERS = (
+    "min_val", "max_val", "as_int", "as_ints", "as_bool", "as_bools", "dtype", "layout", "index", "kind",
+    "as_scalar_type", "as_layout", "as_memory_format", "requires_grad", "persistent", "is_param",
+)  # fmt: skip
+"""Where no text may stand."""
+
+_INPUTS = ("user_input", "parameter", "buffer", "tensor_constant")
+
 _PLACES = 2_000_000
 """Most values in a document."""
 
@@ -35,6 +43,11 @@ def plain_program(document: Document) -> Document:
     Raises:
         Refused: it calls or holds anything but computation. KeyError, TypeError: it is no such document.
     """
+    graph = document["graph_module"]
+    kinds = {kind for given in graph["graph"]["inputs"] for kind in given}
+    kinds |= {kind for given in graph["signature"]["input_specs"] for kind in given if kind not in _INPUTS}
+    if kinds != {"as_tensor"}:
+        raise Refused(f"takes {', '.join(sorted(map(str, kinds)))[:60]}, not an image")
     for symbol in document["range_constraints"]:
         if not re.fullmatch(r"[a-z]{1,3}[0-9]{1,4}", symbol):
             raise Refused(f"names a dimension '{symbol[:40]}'")
@@ -57,6 +70,8 @@ def _plain(document: Document) -> Document:
             elif isinstance(inner, dict | list):
                 todo.append((inner, key))
             elif isinstance(inner, str):
+                if key in _NUMBERS:
+                    raise Refused(f"holds the text '{inner[:60]}' where a number belongs")
                 one[place] = _RULES.get(key, _words)(inner)
             elif isinstance(inner, int | float) and abs(inner) > 2**63:
                 raise Refused("holds a number beyond all sizes")

@@ -10,8 +10,8 @@ NAME = re.compile(r"(?:[A-Za-z_][A-Za-z0-9_]{0,400})?")
 WORDS = re.compile(r"(?!(?:.*\.)?__)[A-Za-z0-9_.]{0,1000}")
 """Dotted names of parameters and modules; no part of it begins with two underscores, as Python's own names do."""
 
-TEXT = re.compile(r"[ -~]{0,300}")
-"""Arguments of operators, such as ``bilinear`` or the formula of an ``einsum``."""
+TEXT = re.compile(r"[A-Za-z0-9 ,.:;>=<_+*/()-]{0,300}")
+"""Arguments of operators, such as ``bilinear`` or the formula of an ``einsum``; no quotes, wherever they are put."""
 
 
 class Refused(Exception):

@@ -99,6 +99,19 @@ def _graph(**values: object) -> Callable[[str, bytes], bytes]:
     return change
 
 
+def _inputs(*more: object) -> Callable[[str, bytes], bytes]:
+    """Add inputs to the graph."""
+
+    def change(name: str, data: bytes) -> bytes:
+        if name != "models/model.json":
+            return data
+        document = json.loads(data)
+        document["graph_module"]["graph"]["inputs"] += more
+        return json.dumps(document).encode()
+
+    return change
+
+
 def _refused(bad: Path, reason: str, capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted(bad.parent.iterdir())
     with pytest.raises(WeightsError, match=reason) as caught:
@@ -156,6 +169,11 @@ def test_torch_reads_nothing_that_was_not_inspected(good: Path, tmp_path: Path) 
         (_set("models/model.json", "guards_code", ["True, 'x'); print('never run'"]), "has the condition"),
         (_set("models/model.json", "in_spec", '[1, {"type": "os", "context": null, "children_spec": []}]'), "the kind"),
         (_set("models/model.json", "forward_arg_names", ["image=print('never run')"]), "where a name belongs"),
+        (_inputs({"as_string": "x' or print('never run') or '"}), "not an image"),
+        (_inputs({"as_string": "depth"}), "takes as_string"),
+        (_set("models/model.json", "input_specs", [{"constant_input": {"name": "x", "value": {}}}]), "not an image"),
+        (_set("models/model.json", "min_val", "print.x"), "where a number belongs"),
+        (_set("models/model.json", "arg", {"as_string": "' + print('never run') + '"}), "where a name belongs"),
         (_set("models/model.json", "verifiers", ["mine"]), "where a name belongs"),
         (_set("models/model.json", "range_constraints", {"u99999999999": {"min_val": 0, "max_val": 9}}), "dimension"),
         (_set("models/model.json", "device", {"type": "privateuse", "index": 0}), "where a name belongs"),

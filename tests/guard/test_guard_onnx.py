@@ -152,6 +152,11 @@ def test_operators_that_the_file_defines_are_looked_into(tmp_path: Path) -> None
     assert open_onnx(_saved(model(""), tmp_path / "good.onnx")).run(None, {"image": IMAGE})[0].max() == 3
     with pytest.raises(WeightsError, match="calls 'other:Conv'"):
         open_onnx(_saved(model("other"), tmp_path / "bad.onnx"))
+    taken = model("")
+    for part in (*taken.functions, *taken.graph.node):
+        part.domain = "com.microsoft"
+    with pytest.raises(WeightsError, match=r"calls 'com\.microsoft:Mine'"):
+        open_onnx(_saved(taken, tmp_path / "taken.onnx"))
 
 
 def _change(**values: Any) -> Callable[[TensorProto], None]:
