@@ -10,9 +10,9 @@ from PIL import Image
 from torch import Tensor
 from typer.testing import CliRunner, Result
 
-from kdcli.plugins import registry
 from kdcli.cli.app import app
 from kdcli.errors import WeightsError
+from kdcli.plugins import registry
 from kdcli.published.guidedepth import GuideDepth
 from kdcli.remarks import heard, remark
 from kdcli.weights import load_state
