@@ -16,7 +16,8 @@ from kdcli.config import load
 from kdcli.devices import choose
 from kdcli.recipes import read
 from kdcli.spec import parse_size
-from kdcli.training.batches.feed import Feed, RenderCache
+from kdcli.training.batches.feed import Feed
+from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.run.workshop import Workshop
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from kdcli.study.cells import Job
-from kdcli.training.batches.feed import RenderCache
+from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.loop.train import StepLog
 from kdcli.training.run.job import RunResult, distill
 from kdcli.training.run.progress import Progress

@@ -30,7 +30,7 @@ from kdcli import interrupts
 from kdcli.errors import TrainingError
 from kdcli.study.attempt import attempt, headline
 from kdcli.study.cells import Job
-from kdcli.training.batches.feed import CACHE_BYTES, RenderCache
+from kdcli.training.batches.render_cache import CACHE_BYTES, RenderCache
 from kdcli.training.loop.train import StepLog, stop_requests
 from kdcli.training.run.job import RunResult
 from kdcli.training.run.progress import Progress

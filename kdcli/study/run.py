@@ -31,7 +31,7 @@ from kdcli.study.cells import Job, jobs
 from kdcli.study.grid import Study
 from kdcli.study.pool import run_in_processes
 from kdcli.study.teachers import measure_teachers
-from kdcli.training.batches.feed import RenderCache
+from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.run.environment import environment
 from kdcli.training.run.job import RunResult
 from kdcli.training.run.preflight import preflight

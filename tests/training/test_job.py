@@ -182,7 +182,7 @@ def test_a_loss_that_is_no_number_names_the_image(
 
     monkeypatch.setattr(SimSource, "batch", poisoned)
     monkeypatch.setattr(
-        "kdcli.training.batches.feed.RenderCache.batch",
+        "kdcli.training.batches.render_cache.RenderCache.batch",
         lambda self, source, i, size, device: source.batch(i, size, device),
     )
     with pytest.raises(TrainingError, match=r"blocks/0/5\b"):

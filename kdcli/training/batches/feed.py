@@ -20,6 +20,7 @@ from kdcli import interrupts
 from kdcli.errors import DataError, KdcliError
 from kdcli.plugins.blame import blame, owner_of
 from kdcli.protocols import Source
+from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.batches.trouble import Trouble, delivered, first_trouble
 from kdcli.training.seeds import seed_of
 from kdcli.types import Batch, Sample
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
 
 ENDLESS = 2**31 - 1
 """Length from which a source counts as endless: no epoch, no permutation, no cache."""
-CACHE_BYTES = 2 * 2**30
 
 
 class Feed:
@@ -106,44 +106,10 @@ class Feed:
         return self._order[1]
 
 
-class RenderCache:
-    """Keeps what a counted simulated source has rendered: 8-bit images, float depth, 16-bit ids, in main memory.
-
-    Image, depth and instances come out the same whether rendered now or before: also a first use is rounded to 8 bit.
-    """
-
-    def __init__(self, limit: int = CACHE_BYTES) -> None:
-        self._limit, self._used = limit, 0
-        self._kept: dict[tuple[str, tuple[int, int]], dict[int, tuple[str, dict[str, Tensor]]]] = {}
-
-    def batch(self, source: Source, indices: Sequence[int], size: tuple[int, int], device: torch.device) -> Batch:
-        """Return a batch, rendering only what is not kept yet."""
-        kept = self._kept.setdefault((repr(source_key(source)), size), {})
-        missing = [i for i in dict.fromkeys(indices) if i not in kept]
-        fresh: dict[int, tuple[str, dict[str, Tensor]]] = {}
-        if missing:
-            with blame(source, "batch"):
-                rendered: Batch = source.batch(missing, size, device)  # type: ignore[attr-defined]
-            packed = _pack(rendered)
-            for position, index in enumerate(missing):
-                fresh[index] = (rendered.ids[position], {name: value[position] for name, value in packed.items()})
-                self._used += sum(value[position].nbytes for value in packed.values())
-            if self._used <= self._limit:
-                kept.update(fresh)
-        items = [kept[i] if i in kept else fresh[i] for i in indices]
-        stacked = {name: torch.stack([item[1][name] for item in items]).to(device) for name in items[0][1]}
-        return _unpack(tuple(item[0] for item in items), stacked)
-
-
 def _leave_signals(worker: int) -> None:
     """Let the main process answer signals, which may reach the whole group; workers end when it does."""
     for number in interrupts.requests():
         signal.signal(number, signal.SIG_IGN)
-
-
-def source_key(source: Source) -> tuple[object, ...]:
-    """Return what tells two simulated sources apart: name and seed."""
-    return (source.name, getattr(source, "seed", None))
 
 
 def resize_batch(batch: Batch, size: tuple[int, int]) -> Batch:
@@ -242,26 +208,3 @@ def _nearest(tensor: Tensor | None, size: tuple[int, int]) -> Tensor | None:
     if tensor is None or tuple(tensor.shape[-2:]) == size:
         return tensor
     return F.interpolate(tensor.double(), size=size, mode="nearest-exact").to(tensor.dtype)
-
-
-def _pack(batch: Batch) -> dict[str, Tensor]:
-    packed = {"image": (batch.image * 255).round().to(torch.uint8)}
-    for name, kind in (("depth", None), ("valid", None), ("instances", torch.int16), ("intrinsics", None)):
-        value = getattr(batch, name)
-        if value is not None:
-            packed[name] = value if kind is None else value.to(kind)
-    return {name: value.cpu() for name, value in packed.items()}
-
-
-def _unpack(ids: tuple[str, ...], packed: dict[str, Tensor]) -> Batch:
-    instances = packed.get("instances")
-    depth = packed.get("depth")
-    return Batch(
-        ids=ids,
-        image=packed["image"].float() / 255,
-        depth=depth,
-        valid=packed.get("valid"),
-        instances=None if instances is None else instances.long(),
-        intrinsics=packed.get("intrinsics"),
-        labelled=None if depth is None else torch.ones(len(ids), dtype=torch.bool, device=depth.device),
-    )

@@ -15,7 +15,7 @@ from kdcli.config.references import trains_student
 from kdcli.errors import ConfigError
 from kdcli.files import sha256_of
 from kdcli.students.files import save_student
-from kdcli.training.batches.feed import RenderCache
+from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.loop import train as loop
 from kdcli.training.run.finish import evaluate_run, export_run, picture_of_run, report_of_run
 from kdcli.training.run.folder import RunFolder, new_path

@@ -20,8 +20,9 @@ from kdcli.plugins import registry
 from kdcli.protocols import DepthModel, Loss, Mixer, Source
 from kdcli.sources import load_source
 from kdcli.spec import Spec, parse
-from kdcli.training.batches.feed import Feed, RenderCache
+from kdcli.training.batches.feed import Feed
 from kdcli.training.batches.geometry import centre_crop
+from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.batches.taught import Taught
 from kdcli.training.batches.teacher_cache import cacheable, open_cache
 from kdcli.training.run.checks import check_parts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from torch import nn
+from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, nearest
 from kdcli.protocols import Loss
@@ -25,6 +25,10 @@ class LossPart:
     """Weights of single terms where they differ from ``weight``."""
     teachers: tuple[str, ...] = ()
     """Names of the stage's teachers that it sees; all where none is named."""
+
+    def sees(self, teacher: str) -> bool:
+        """Whether the loss is shown one of the stage's teachers."""
+        return not self.teachers or teacher in self.teachers
 
     def weight_of(self, term: str) -> float:
         """Return the weight of one of its terms."""
@@ -56,3 +60,12 @@ def key_of(name: str) -> str:
 def modules_of(parts: Mapping[str, object]) -> nn.ModuleDict:
     """Return those of some parts by name that own modules."""
     return nn.ModuleDict({key_of(name): part for name, part in parts.items() if isinstance(part, nn.Module)})
+
+
+def scalars(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return a plugin's terms, seen to be what the contract says."""
+    for name, value in terms.items():
+        if not isinstance(value, Tensor) or value.numel() != 1:
+            what = f"a tensor of {value.numel()} numbers" if isinstance(value, Tensor) else type(value).__name__
+            raise TypeError(f"'{name}' is {what}, not a tensor of one number")
+    return dict(terms)

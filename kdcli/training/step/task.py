@@ -6,7 +6,7 @@ Mixers, contexts, inner updates, task loss, weighted terms. Backward, clipping a
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -21,8 +21,9 @@ from kdcli.training.seeds import reseed, seed_of, seeded
 from kdcli.training.step.context import Context
 from kdcli.training.step.freezing import Frozen
 from kdcli.training.step.inner import InnerUpdates
+from kdcli.training.step.looks import Look, Models
 from kdcli.training.step.mixing import mixed_by
-from kdcli.training.step.parts import LossPart, key_of, modules_of
+from kdcli.training.step.parts import LossPart, key_of, modules_of, scalars
 from kdcli.training.step.state import PluginState
 from kdcli.training.step.view import ModelView
 from kdcli.types import Batch
@@ -38,20 +39,6 @@ class StepResult:
     """What plugins told beside their terms; complete once ``after_step`` was called."""
     sound: Tensor
     """B bool: image, target and prediction are all finite."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Look:
-    """The images at one point of their way that the losses look at, with what that counts."""
-
-    prefix: str
-    """Of the names of its terms and of the losses' states: ``plain.`` ..., or nothing where there is one look only."""
-    share: float
-    context: Context
-
-    def notes(self) -> dict[str, Tensor | float]:
-        """Return what plugins told of it, by the names that are logged."""
-        return {self.prefix + name: value for name, value in self.context.notes.items()}
 
 
 class DistillTask(nn.Module):
@@ -85,16 +72,12 @@ class DistillTask(nn.Module):
         self.states: dict[str, PluginState] = {}
         self._inner = InnerUpdates(parts)
         self._frozen = Frozen(stage, student, self.plugins)
-        self._teachers, self._cached = dict(teachers), tuple(cached)
-        self._seed, self._amp, self._device = seed, amp, device
-        self._generator = torch.Generator(device=device)
-        self._student_taps = tuple({tap: None for part in losses for tap in part.loss.needs.student_taps})
-        self._teacher_taps = {
-            name: tuple({tap: None for part in losses for tap in part.loss.needs.teacher_taps if _sees(part, name)})
-            for name in teachers
-        }
+        self._models = Models(
+            stage, student, teachers, losses, task_loss, seed=seed, device=device, amp=amp, cached=cached
+        )
+        self._seed, self._device = seed, device
         self._after = [part for part in parts.items() if hasattr(part[1], "after_step")]
-        self._last: _Look | None = None
+        self._last: Look | None = None
         self._notes: dict[str, Tensor | float] = {}
         self._checked = False
 
@@ -104,8 +87,8 @@ class DistillTask(nn.Module):
         number, total: of this batch and of all batches of the stage; several may make an update. Global random numbers
         (dropout) are put to a start that depends on the number alone, so that a run repeats and goes on.
         """
-        begun = self._begin(batch, number, total, epoch)
-        reseed(self._generator.initial_seed() ^ 1, self._device)  # other numbers than the context's
+        begun = self._models.begin(batch, number, total, epoch)
+        reseed(self._models.generator.initial_seed() ^ 1, self._device)  # other numbers than the context's
         for name in _numbered(self.mixers):
             self._inner.step(name, self._for(begun, name))
         looks = self._mix(begun)
@@ -121,11 +104,11 @@ class DistillTask(nn.Module):
         for name, mixer in _numbered(self.mixers).items():
             if hasattr(mixer, "terms"):
                 with blame(mixer, "terms"):
-                    added = _scalars(mixer.terms(self._for(last.context, name)))
+                    added = scalars(mixer.terms(self._for(last.context, name)))
                 for term, value in added.items():
                     terms[f"transform.{term}"] = value
                     total_loss = total_loss + value
-        sound = torch.stack([_sound(look.context) for look in looks]).all(dim=0)
+        sound = torch.stack([look.sound() for look in looks]).all(dim=0)
         self._notes = dict(begun.notes)
         for look in looks:
             self._notes |= look.notes()
@@ -151,12 +134,12 @@ class DistillTask(nn.Module):
 
     def context(self, batch: Batch, number: int, total: int, epoch: int = 0) -> Context:
         """Mix a batch and wrap it with lazy views of all models; the last of several looks."""
-        return self._mix(self._begin(batch, number, total, epoch))[-1].context
+        return self._mix(self._models.begin(batch, number, total, epoch))[-1].context
 
     def contexts(self, context: Context) -> Iterator[tuple[LossPart, Context]]:
         """Yield each loss with what it sees of a context."""
         for part in self.losses:
-            yield part, self._of(_Look("", 1.0, context), part)
+            yield part, self._of(Look("", 1.0, context), part)
 
     def build(self, batch: Batch) -> None:
         """Let plugins create their own modules from one probe batch, and give inner parameters their optimisers.
@@ -167,7 +150,7 @@ class DistillTask(nn.Module):
         self.train()
         with torch.no_grad(), statistics_kept(self.student):
             with seeded(seed_of(self._seed, self.stage.name, "build")):
-                look = self._mix(self._begin(batch, 0, 1, 0))[-1]
+                look = self._mix(self._models.begin(batch, 0, 1, 0))[-1]
             for part in self.losses:
                 if hasattr(part.loss, "build"):
                     seed = seed_of(self._seed, self.stage.name, "build", part.name)
@@ -236,12 +219,7 @@ class DistillTask(nn.Module):
         key = key_of(name)
         return self.plugins[key] if key in self.plugins else None  # noqa: SIM401  (a ModuleDict has no get)
 
-    def _begin(self, batch: Batch, number: int, total: int, epoch: int) -> Context:
-        """Put the random numbers of a batch to their start and wrap it as it came."""
-        self._generator.manual_seed(seed_of(self._seed, self.stage.name, number))
-        return self._wrap(batch, number=number, epoch=epoch, progress=number / max(total, 1))
-
-    def _mix(self, begun: Context) -> list[_Look]:
+    def _mix(self, begun: Context) -> list[Look]:
         """Apply the mixers and return the looks that count: at the final images, or at those that the stage names."""
         own = len(self.stage.mixers)  # behind them comes the transformation network, if there is one
         mixed = final = begun.batch
@@ -255,37 +233,13 @@ class DistillTask(nn.Module):
             "number": begun.batch_number, "epoch": begun.epoch, "progress": begun.progress,
         }
         return [
-            _Look(prefix, share, self._wrap(batch, **counters))
+            Look(prefix, share, self._models.on(batch, **counters))
             for prefix, share, batch in chosen or [("", 1.0, final)]
         ]
 
     def _mixed_by(self, number: int, mixer: Mixer, batch: Batch, begun: Context) -> Batch:
         with blame(mixer, "mix"):
             return mixed_by(mixer, batch, self._for(begun, f"mixer{number}"))
-
-    def _wrap(self, batch: Batch, *, number: int, epoch: int, progress: float) -> Context:
-        """Return lazy views of all models on a batch."""
-        # The graph behind the images leads to a mixer that learns; the student's losses end before it unless asked.
-        seen = batch if self.stage.transform_gradient else replace(batch, image=batch.image.detach())
-        kept = {} if batch.taught is None else dict(zip(self._cached, torch.split(batch.taught, 1, dim=1), strict=True))
-        return Context(
-            step=number // self.stage.accumulate,
-            batch_number=number,
-            epoch=epoch,
-            stage=self.stage.name,
-            progress=progress,
-            generator=self._generator,
-            batch=batch,
-            student=ModelView(self.student, seen, gradient=True, taps=self._student_taps, amp=self._amp),
-            teachers={
-                name: ModelView(
-                    teacher, batch, gradient=False, taps=self._teacher_taps[name], amp=self._amp,
-                    taught=kept.get(name),
-                )
-                for name, teacher in self._teachers.items()
-            },
-            task=self.task_loss,
-        )
 
     def _state(self, name: str) -> PluginState:
         if name not in self.states:
@@ -295,25 +249,25 @@ class DistillTask(nn.Module):
     def _for(self, context: Context, name: str, teachers: Mapping[str, ModelView] | None = None) -> Context:
         return context.seen_by(name, self._state(name), teachers)
 
-    def _of(self, look: _Look, part: LossPart) -> Context:
+    def _of(self, look: Look, part: LossPart) -> Context:
         """Return a look as one loss sees it: with its own store and its own teachers."""
         teachers = look.context.teachers
         own = {name: teachers[name] for name in part.teachers} if part.teachers else None
         return look.context.seen_by(part.name, self._state(look.prefix + part.name), own)
 
-    def _terms(self, look: _Look) -> Iterator[tuple[str, float, Tensor]]:
+    def _terms(self, look: Look) -> Iterator[tuple[str, float, Tensor]]:
         """Yield name, weight and value of the terms on one look at the images, the task loss first."""
         if self.task_loss is not None and look.context.batch.depth is not None:
             yield "task", self.stage.task_weight, self._task(look)
         for part in self.losses:
             with blame(part.loss, "terms"):
-                found = _scalars(part.loss.terms(self._of(look, part)))
+                found = scalars(part.loss.terms(self._of(look, part)))
             if not self._checked:
                 part.check_terms(found)
             for term, value in found.items():
                 yield part.logged(term), part.weight_of(term), value
 
-    def _task(self, look: _Look) -> Tensor:
+    def _task(self, look: Look) -> Tensor:
         error_map, counted = look.context.task_map(look.context.student.out)
         weight = counted.to(error_map.dtype)
         for part in self.losses:
@@ -323,34 +277,6 @@ class DistillTask(nn.Module):
                 if factor is not None:
                     weight = weight * factor.detach()
         return (error_map * weight).sum() / (weight > 0).sum().clamp(min=1)
-
-
-def _sound(context: Context) -> Tensor:
-    """Return which images are finite, as are what was asked of the student and of an only teacher."""
-    size = len(context.batch)
-    parts = [context.batch.image]
-    if context.student.evaluated:
-        parts.append(context.student.out.depth.detach())
-    if len(context.teachers) == 1:
-        teacher = context.teacher
-        if teacher.taught is not None:
-            parts.append(teacher.taught)
-        elif teacher.evaluated and teacher.out.valid is None:
-            parts.append(teacher.out.depth)
-    return torch.stack([torch.isfinite(part.reshape(size, -1)).all(dim=1) for part in parts]).all(dim=0)
-
-
-def _scalars(terms: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return a plugin's terms, seen to be what the contract says."""
-    for name, value in terms.items():
-        if not isinstance(value, Tensor) or value.numel() != 1:
-            what = f"a tensor of {value.numel()} numbers" if isinstance(value, Tensor) else type(value).__name__
-            raise TypeError(f"'{name}' is {what}, not a tensor of one number")
-    return dict(terms)
-
-
-def _sees(part: LossPart, teacher: str) -> bool:
-    return not part.teachers or teacher in part.teachers
 
 
 def _numbered(mixers: list[Mixer]) -> dict[str, Mixer]:
