@@ -265,3 +265,11 @@ def test_damaged_pictures_are_one_line(tmp_path: Path, suffix: str) -> None:
             refused += 1
             assert str(path) in str(error) and "\n" not in str(error)
     assert refused > 10
+
+
+def test_two_arrays_of_one_name_in_an_npz(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", depth=METRES)
+    with zipfile.ZipFile(tmp_path / "a.npz", "a") as archive, pytest.warns(UserWarning, match="Duplicate"):
+        archive.writestr("depth.npy", archive.read("depth.npy"))
+    with pytest.raises(DataError, match="'depth' twice"):
+        read_depth(tmp_path / "a.npz")

@@ -36,7 +36,7 @@ def read_array(path: Path) -> tuple[Array, NDArray[np.bool_] | None]:
             _check(path, lazy.shape, lazy.dtype)
             return _flat(np.array(lazy)), None
         with zipfile.ZipFile(path) as archive:
-            names = _names(archive)
+            names = _names(path, archive)
             chosen = _chosen(path, names)
             array = _flat(_member(path, archive, names[chosen]))
             known: NDArray[np.bool_] | None = None
@@ -63,7 +63,7 @@ def array_type(path: Path) -> np.dtype[np.generic]:
             with path.open("rb") as stream:
                 return _header(stream)[1]
         with zipfile.ZipFile(path) as archive:
-            names = _names(archive)
+            names = _names(path, archive)
             with archive.open(names[_chosen(path, names)]) as stream:
                 return _header(stream)[1]
 
@@ -79,8 +79,17 @@ def _readable(path: Path) -> Iterator[None]:
         raise DataError(f"'{path}' is not a readable array file ({reason}); write it again with numpy.save") from None
 
 
-def _names(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    return {item.filename.removesuffix(".npy"): item for item in archive.infolist()}
+def _names(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Return the members by the names of their arrays.
+
+    Raises:
+        DataError: two of one name, of which readers may take either.
+    """
+    names = [item.filename.removesuffix(".npy") for item in archive.infolist()]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"'{path}' has the array '{twice[:80]}' twice; write it again with numpy.savez")
+    return dict(zip(names, archive.infolist(), strict=True))
 
 
 def _chosen(path: Path, names: dict[str, zipfile.ZipInfo]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from kdcli.errors import SpecError, WeightsError
 from kdcli.files import from_json
 from kdcli.networks.limits import no_larger_than
 from kdcli.plugins import registry
+from kdcli.spec import Spec, keys, parse
 from kdcli.types import DepthKind
 from kdcli.version import __version__
 from kdcli.weights import load_into, load_tensors, read_metadata, save
@@ -84,7 +86,7 @@ def load_student(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     tensors = load_tensors(path)
     try:
         with no_larger_than(path.stat().st_size, len(tensors), f"the card in '{path}'"):
-            student = registry.build("student", card["student"])
+            student = registry.build("student", _bare(card["student"]))
     except SpecError as error:
         raise _damaged(path, f"its student cannot be built: {error}") from None
     load_into(
@@ -96,6 +98,21 @@ def load_student(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     student.card = card
     student.eval()
     return student, card
+
+
+def _bare(text: str) -> Spec:
+    """Return the network that a card names without weights of its own: its file holds them, and a file from a stranger
+    makes nobody fetch or read others."""
+    plugin, spec = registry.resolve("student", parse(text))
+    factory = registry.load(plugin)
+    options = dict(spec.options)
+    if "pretrained" in keys(factory):
+        options["pretrained"] = "false"
+    # Networks of the literature take a file of weights as their location; timm's takes the name of a backbone.
+    location = None if hasattr(factory, "weights") else spec.location
+    return replace(
+        spec, name=plugin.address if plugin.shadowed_by else plugin.name, location=location, options=options
+    )
 
 
 def _is_range(value: Any) -> bool:

@@ -13,7 +13,7 @@ import torch
 
 from kdcli.errors import WeightsError
 from kdcli.networks.limits import no_larger_than
-from kdcli.students.files import CARD, load_student, read_card, save_student
+from kdcli.students.files import CARD, _bare, load_student, read_card, save_student
 from kdcli.students.mobilenet import MobileNet
 from kdcli.weights import load_tensors, save
 
@@ -52,6 +52,24 @@ def test_the_card_that_was_written_is_read(student: Path, changed: Callable[[Any
     assert card["student"].startswith("mobilenet,width=0.35,") and network.card == card
     tensors = load_tensors(student)
     assert all(torch.equal(value, tensors[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("asked", ["mobilenet,width=0.35,pretrained=true", "mobilenet,width=0.35"])
+def test_a_card_makes_nobody_fetch_weights(changed: Callable[[Any], Path], asked: str) -> None:
+    assert str(_bare(asked)) == "mobilenet,width=0.35,pretrained=false"
+    assert isinstance(load_student(changed({"student": asked}))[0], MobileNet)
+
+
+def test_a_card_makes_nobody_read_other_weights(tmp_path: Path) -> None:
+    from kdcli.published.guidedepth import GuideDepth
+
+    path = tmp_path / "student.safetensors"
+    network = GuideDepth(None, size="s")
+    tensors = {name: value.contiguous() for name, value in network.state_dict().items()}
+    card = {"student": f"guidedepth:{tmp_path}/others.pth,size=s", "teachers": [], "depth_kind": "metric",
+            "depth_range": list(network.depth_range)}
+    save(path, tensors, {CARD: json.dumps(card)})
+    assert isinstance(load_student(path)[0], GuideDepth)
 
 
 @pytest.mark.parametrize("text", ["", "x", "3", "[]", "null", '"a"', "[" * 200_000, '{"a":' * 50_000, "\x00", "{} {}"])
