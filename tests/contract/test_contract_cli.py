@@ -51,6 +51,7 @@ def test_a_dry_run_names_stages_and_takes_teachers_by_name(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_run_that_was_killed_in_its_second_stage_goes_on_to_the_same_bits(installed: Path, tmp_path: Path) -> None:
     _, text = read("align-frozen")
     recipe = tmp_path / "long.toml"

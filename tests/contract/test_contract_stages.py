@@ -27,12 +27,12 @@ def count(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
+@pytest.mark.slow
 def test_an_assistant_is_deployed_with_its_student(installed: Path, tmp_path: Path) -> None:
     prototype = Prototype(recipe="residual", folder=tmp_path)
-    student = "residual:[mobilenet,width=0.35|tiny,width=4]"
-    config = replace(prototype.config("export=onnx", student=student), twin=None)
+    config = replace(prototype.config("export=onnx"), twin=None)
     result = distill(config, out=tmp_path / "run")
-    parts = count(build("student", "mobilenet,width=0.35")) + count(build("student", "tiny,width=4")) + 1
+    parts = count(build("student", "tiny,width=6")) + count(build("student", "tiny,width=4")) + 1
     model = kdcli.load_model(result.run)
     assert count(model) == parts
     assert result.export is not None

@@ -28,7 +28,7 @@ class Align(nn.Module):
         self.phase, self.channels = phase, channels
         self.adapters = nn.ModuleList()
         self.needs = Needs(
-            kinds=ANY_KIND, student_taps=(TAP,), teacher_taps=(TAP,), teachers=(1, None), min_batch=2
+            kinds=ANY_KIND, student_taps=(TAP,), teacher_taps=(TAP,), teachers=(1, None), min_batch=3
         )
         self.centre: Tensor
 
