@@ -79,7 +79,10 @@ class OnnxFile:
         self.outputs: tuple[str, ...] = tuple(names[1])
         if names[0] != ["image"] or self.outputs[:1] != ("depth",):
             raise WeightsError(f"'{path}' takes {names[0]} and gives {names[1]}, not image and depth; export it again")
-        batch, _, height, width = self._session.get_inputs()[0].shape
+        shape = self._session.get_inputs()[0].shape
+        if len(shape) != 4:
+            raise WeightsError(f"'{path}' takes {len(shape)} dimensions, not images B x 3 x H x W; export it again")
+        batch, _, height, width = shape
         self.batch: int | None = batch if isinstance(batch, int) else None
         self.size: tuple[int, int] | None = (height, width) if isinstance(height, int) else None
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)

@@ -35,10 +35,19 @@ def open_onnx(path: Path, provider: Any = "CPUExecutionProvider") -> Any:
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensor) for tensor in inspected.beside.values()]
         options.add_external_initializers(list(inspected.beside), values)
     providers = [provider] if provider == "CPUExecutionProvider" else [provider, "CPUExecutionProvider"]
+    again = int(len(providers) > 1)  # trying the CPU once more after the CPU would only be told on standard output
     try:
-        session = onnxruntime.InferenceSession(inspected.data, options, providers=providers)
+        session = onnxruntime.InferenceSession(inspected.data, options, providers=providers, enable_fallback=again)
+        _read_texts(session)
     except Exception as error:  # as many classes of error as ways of being broken
         reason = line(error)[-160:]
         raise WeightsError(f"'{path}' is no ONNX file that can be run ({reason}); get or export it again") from error
     session.kept = values  # onnxruntime reads them where they are, for as long as it runs
     return session
+
+
+def _read_texts(session: Any) -> None:
+    """Ask for every text of a session once: those that are no UTF-8 fail now, not in the midst of work."""
+    for value in (*session.get_inputs(), *session.get_outputs()):
+        _ = value.name, value.type, list(value.shape)
+    _ = session.get_modelmeta().custom_metadata_map

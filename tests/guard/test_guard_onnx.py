@@ -228,3 +228,24 @@ def test_metadata_that_says_nothing_sensible_is_one_line(tmp_path: Path) -> None
         assert len(str(caught.value)) < 600
     helper.set_model_props(model, {"depth_kind": "metric", "depth_range": "[0.1, 9]", "extra": "[" * 100_000})
     assert load_exported(_saved(model, tmp_path / "net.onnx"))(torch.ones(1, 3, 4, 5)).depth.max() == 3
+
+
+@pytest.mark.parametrize("place", ["name", "metadata", "dimension"])
+def test_texts_that_are_no_utf8_are_one_line(tmp_path: Path, place: str) -> None:
+    model = _model()
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_param = "mark" if place == "dimension" else "h"
+    helper.set_model_props(model, {"depth_kind": "metric", "note": "mark" if place == "metadata" else "x"})
+    if place == "name":
+        model.graph.output[0].name = model.graph.node[0].output[0] = "mark"
+    path = _saved(model, tmp_path / "net.onnx")
+    path.write_bytes(path.read_bytes().replace(b"mark", b"m\xffrk"))
+    with pytest.raises(WeightsError) as caught:
+        load_exported(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_image_without_its_batch_is_refused(tmp_path: Path) -> None:
+    model = _model()
+    del model.graph.input[0].type.tensor_type.shape.dim[0]
+    with pytest.raises(WeightsError, match=r"not images|can be run"):
+        load_exported(_saved(model, tmp_path / "net.onnx"))
