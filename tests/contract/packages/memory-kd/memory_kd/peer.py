@@ -9,8 +9,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+import kdcli
 from kdcli.maps import at_size, masked_mean, widen
-from kdcli.plugins.registry import build
 from kdcli.protocols import API_VERSION, StepContext
 from kdcli.types import POSITIVE_DEPTH, Needs
 
@@ -31,7 +31,7 @@ class Peer(nn.Module):
 
     def __init__(self, *, network: str = "tiny") -> None:
         super().__init__()
-        self.network = build("student", network.removeprefix("[").removesuffix("]"))
+        self.network = kdcli.build("student", network.removeprefix("[").removesuffix("]"))
 
     def terms(self, ctx: StepContext) -> Mapping[str, Tensor]:
         """Return what each of the two has to learn; no gradient crosses."""

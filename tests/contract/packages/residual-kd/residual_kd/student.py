@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+import kdcli
 from kdcli.errors import SpecError
-from kdcli.plugins.registry import build
 from kdcli.protocols import API_VERSION
 from kdcli.types import Prediction, Tap
 
@@ -25,7 +25,7 @@ class Residual(nn.Module):
         specs = location.removeprefix("[").removesuffix("]").split("|")
         if len(specs) != 2:
             raise SpecError(f"residual:{location} names {len(specs)} networks; write residual:[BASE|ASSISTANT]")
-        base, assistant = (build("student", _within(spec, max_depth)) for spec in specs)
+        base, assistant = (kdcli.build("student", _within(spec, max_depth)) for spec in specs)
         self.base, self.assistant = base, Assistant(assistant)
         self.depth_kind, self.depth_range = base.depth_kind, base.depth_range
         parts = [str(getattr(net, "architecture", spec)) for net, spec in zip((base, assistant), specs, strict=True)]
