@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.faulthandler import fault_handler_stderr_fd_key
 from fuzz_finite import unfit_file, unfit_numbers
 
 from kdcli.cli import app
@@ -36,21 +37,23 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def judge(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Judge]:
+def judge(
+    request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Iterator[Judge]:
     """A function that runs a command and refuses every answer but success and one line with a documented code.
 
     ``writes`` names what may change beside what ``--out`` and its like name. Where the code is 0, the numbers of
     ``--json`` and of all files that were written are finite.
     """
     before = {number: signal.getsignal(number) for number in _SIGNALS}
-    _watch()
+    unheard = request.config.stash[fault_handler_stderr_fd_key]
 
     def call(what: str, *arguments: object, writes: tuple[str, ...] = ()) -> int:
         words = [str(argument) for argument in arguments]
         monkeypatch.setattr(sys, "argv", ["kdcli", *words])
         capfd.readouterr()
         there, told = _there(folder.parent), f"{what}\n$ kdcli {' '.join(map(repr, words))}\n"
-        faulthandler.dump_traceback_later(_PATIENCE, exit=True, file=_STDERR)
+        faulthandler.dump_traceback_later(_PATIENCE, exit=True, file=unheard)
         with pytest.raises(SystemExit) as stopped:
             app.main()
         faulthandler.cancel_dump_traceback_later()
@@ -74,14 +77,6 @@ def judge(folder: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     faulthandler.cancel_dump_traceback_later()
     for number, handler in before.items():
         signal.signal(number, handler)
-
-
-_STDERR = os.fdopen(os.dup(2), "w")
-"""Standard error as it was before pytest took it, for the traces of what hangs."""
-
-
-def _watch() -> None:
-    faulthandler.enable(file=_STDERR)
 
 
 def _there(root: Path) -> dict[Path, tuple[int, int]]:
