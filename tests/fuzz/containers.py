@@ -1,4 +1,4 @@
-"""Files that are made of parts, damaged in a part so that the rest still holds: what a checksum would hide is reached."""
+"""Files made of parts, damaged in a part so that the rest still holds: what a checksum would hide is reached."""
 
 from __future__ import annotations
 
@@ -13,7 +13,22 @@ import zlib
 from mutations import VALUES, damaged, flipped, twisted
 
 _SIGN = b"\x89PNG\r\n\x1a\n"
-_TYPES = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"pHYs", b"eXIf", b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"acTL", b"fcTL")
+_TYPES = (
+    b"IHDR",
+    b"PLTE",
+    b"IDAT",
+    b"IEND",
+    b"tRNS",
+    b"gAMA",
+    b"pHYs",
+    b"eXIf",
+    b"tEXt",
+    b"zTXt",
+    b"iTXt",
+    b"iCCP",
+    b"acTL",
+    b"fcTL",
+)
 _NUMBERS = (0, 1, 2, 7, 255, 256, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1)
 
 
@@ -44,8 +59,16 @@ def damaged_png(content: bytes, draw: random.Random) -> bytes:
     elif way == 2:
         draw.shuffle(chunks)
     elif way == 3:
-        added = draw.choice((data, draw.randbytes(30), b"Comment\0\0" + zlib.compress(b"\0" * 10**6), b"depth_units_per_metre\0nan",
-                             b"depth_units_per_metre\x001e-300", b"depth_units_per_metre\x00" + b"9" * 400))
+        added = draw.choice(
+            (
+                data,
+                draw.randbytes(30),
+                b"Comment\0\0" + zlib.compress(b"\0" * 10**6),
+                b"depth_units_per_metre\0nan",
+                b"depth_units_per_metre\x001e-300",
+                b"depth_units_per_metre\x00" + b"9" * 400,
+            )
+        )
         chunks.insert(draw.randrange(1, len(chunks)), (draw.choice(_TYPES), added))
     elif way == 4 and kind == b"IDAT":
         chunks[place] = (kind, zlib.compress(damaged(zlib.decompress(data), draw)))
@@ -64,7 +87,10 @@ def damaged_zip(content: bytes, draw: random.Random) -> bytes:
     if way == 0:
         del members[place]
     elif way == 1:
-        members[place] = (draw.choice(("", "x", "../x.npy", "/x.npy", "a/b", "depth.npy", "mask.npy", "\xe4.npy", "a" * 300)), data)
+        members[place] = (
+            draw.choice(("", "x", "../x.npy", "/x.npy", "a/b", "depth.npy", "mask.npy", "\xe4.npy", "a" * 300)),
+            data,
+        )
     elif way == 2:
         members.insert(draw.randrange(len(members) + 1), (name, damaged(data, draw)))
     elif way == 3:
@@ -72,7 +98,10 @@ def damaged_zip(content: bytes, draw: random.Random) -> bytes:
     else:
         members[place] = (name, damaged(data, draw))
     made = io.BytesIO()
-    with warnings.catch_warnings(), zipfile.ZipFile(made, "w", draw.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive:
+    with (
+        warnings.catch_warnings(),
+        zipfile.ZipFile(made, "w", draw.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))) as archive,
+    ):
         warnings.simplefilter("ignore")  # two members of a name are meant
         for name, data in members:
             archive.writestr(zipfile.ZipInfo(name or "."), data)
@@ -82,11 +111,52 @@ def damaged_zip(content: bytes, draw: random.Random) -> bytes:
 def damaged_npy(content: bytes, draw: random.Random) -> bytes:
     """Another number type, shape or order in the header; its length is right unless that is what is wrong."""
     size = struct.unpack("<H", content[8:10])[0]
-    kind = draw.choice(("'<f4'", "'<f8'", "'<f2'", "'|b1'", "'<i8'", "'<u2'", "'>u4'", "'|O'", "'<U9'", "'<c8'", "'|S0'", "'<M8[s]'",
-                        "[('a', '<f4')]", "[]", "'|V4'", "None", "3", "'<f99'", "'" + "x" * 99 + "'"))
-    shape = draw.choice(("()", "(0,)", "(24, 0)", "(24, 32)", "(32, 24)", "(-1, 32)", "(24, 32, 1)", "(1,) * 3", "(1, 1, 24, 32)",
-                         "(10**9, 10**9)", "(99999, 99999)", "(2**63, 2)", "'x'", "[24, 32]", "(24.0, 32)", "(True, 768)", "(1, 768)",
-                         f"({'1, ' * 70})", "(" * 300 + ")" * 300))
+    kind = draw.choice(
+        (
+            "'<f4'",
+            "'<f8'",
+            "'<f2'",
+            "'|b1'",
+            "'<i8'",
+            "'<u2'",
+            "'>u4'",
+            "'|O'",
+            "'<U9'",
+            "'<c8'",
+            "'|S0'",
+            "'<M8[s]'",
+            "[('a', '<f4')]",
+            "[]",
+            "'|V4'",
+            "None",
+            "3",
+            "'<f99'",
+            "'" + "x" * 99 + "'",
+        )
+    )
+    shape = draw.choice(
+        (
+            "()",
+            "(0,)",
+            "(24, 0)",
+            "(24, 32)",
+            "(32, 24)",
+            "(-1, 32)",
+            "(24, 32, 1)",
+            "(1,) * 3",
+            "(1, 1, 24, 32)",
+            "(10**9, 10**9)",
+            "(99999, 99999)",
+            "(2**63, 2)",
+            "'x'",
+            "[24, 32]",
+            "(24.0, 32)",
+            "(True, 768)",
+            "(1, 768)",
+            f"({'1, ' * 70})",
+            "(" * 300 + ")" * 300,
+        )
+    )
     order = draw.choice(("False", "False", "True", "None", "0", "'x'"))
     header = f"{{'descr': {kind}, 'fortran_order': {order}, 'shape': {shape}, }}".encode()
     if draw.random() < 0.2:

@@ -43,14 +43,22 @@ def pictures() -> dict[str, bytes]:
     exif[0x0112] = 6
     plain = Image.fromarray(photo())
     return {
-        "rgb.png": encoded(photo(), "PNG"), "alpha.png": encoded(plain.convert("RGBA"), "PNG"),
-        "palette.png": encoded(plain.quantize(16), "PNG", transparency=0), "wide.png": encoded(millimetres(), "PNG"),
-        "bits.png": encoded(plain.convert("1"), "PNG"), "noted.png": encoded(plain, "PNG", exif=exif.tobytes()),
-        "rgb.jpg": encoded(photo(), "JPEG"), "turned.jpg": encoded(photo(), "JPEG", exif=exif.tobytes()),
-        "slow.jpg": encoded(photo(), "JPEG", progressive=True), "inks.jpg": encoded(plain.convert("CMYK"), "JPEG"),
-        "rgb.tif": encoded(photo(), "TIFF"), "packed.tif": encoded(photo(), "TIFF", compression="tiff_lzw"),
-        "turned.tif": encoded(photo(), "TIFF", exif=exif), "rgb.webp": encoded(photo(), "WEBP", lossless=True),
-        "rgb.bmp": encoded(photo(), "BMP"), "rgb.ppm": encoded(photo(), "PPM"),
+        "rgb.png": encoded(photo(), "PNG"),
+        "alpha.png": encoded(plain.convert("RGBA"), "PNG"),
+        "palette.png": encoded(plain.quantize(16), "PNG", transparency=0),
+        "wide.png": encoded(millimetres(), "PNG"),
+        "bits.png": encoded(plain.convert("1"), "PNG"),
+        "noted.png": encoded(plain, "PNG", exif=exif.tobytes()),
+        "rgb.jpg": encoded(photo(), "JPEG"),
+        "turned.jpg": encoded(photo(), "JPEG", exif=exif.tobytes()),
+        "slow.jpg": encoded(photo(), "JPEG", progressive=True),
+        "inks.jpg": encoded(plain.convert("CMYK"), "JPEG"),
+        "rgb.tif": encoded(photo(), "TIFF"),
+        "packed.tif": encoded(photo(), "TIFF", compression="tiff_lzw"),
+        "turned.tif": encoded(photo(), "TIFF", exif=exif),
+        "rgb.webp": encoded(photo(), "WEBP", lossless=True),
+        "rgb.bmp": encoded(photo(), "BMP"),
+        "rgb.ppm": encoded(photo(), "PPM"),
     }
 
 
@@ -58,14 +66,17 @@ def maps() -> dict[str, bytes]:
     """Depth maps by ending and what is special about them."""
     wide, metres = millimetres(), depth()
     found = {
-        "wide.png": encoded(wide, "PNG"), "grey.png": encoded((metres * 20).astype(np.uint8), "PNG"),
-        "floats.tif": encoded(metres, "TIFF"), "wide.tif": encoded(wide, "TIFF"),
+        "wide.png": encoded(wide, "PNG"),
+        "grey.png": encoded((metres * 20).astype(np.uint8), "PNG"),
+        "floats.tif": encoded(metres, "TIFF"),
+        "wide.tif": encoded(wide, "TIFF"),
         "packed.tif": encoded(metres, "TIFF", compression="tiff_adobe_deflate"),
         "wide.pgm": b"P5\n# camera\n32 24\n65535\n" + wide.astype(">u2").tobytes(),
         "grey.pgm": b"P5 32 24 255\n" + (metres * 20).astype(np.uint8).tobytes(),
         "rows.pfm": b"Pf\n32 24\n-1.0\n" + metres.tobytes(),
         "rows.exr": struct.pack("<I", 20000630) + b"\2\0\0\0channels\0chlist\0" + metres.tobytes(),
-        "pair.npz": arrays(depth=metres, valid=metres > 2), "alone.npz": arrays(arr_0=metres),
+        "pair.npz": arrays(depth=metres, valid=metres > 2),
+        "alone.npz": arrays(arr_0=metres),
     }
     kinds = ("f2", "f4", "f8", "u1", "u2", "u4", "i2", "i4", "i8")
     return found | {f"{kind}.npy": array((metres * (1 if kind[0] == "f" else 30)).astype(kind)) for kind in kinds}

@@ -16,8 +16,34 @@ from kdcli.spec import keys
 Judge = Callable[..., int]
 NUMBERS = {"sources": 70, "plugins": 90, "parts": 40, "settings": 50, "paths": 50, "options": 30}
 INPUTS = sum(NUMBERS.values())
-_VALUES = ("set", "set/rgb", "set/depth", "rooms", "blocks", "noise", "demo", "constant", "3", "0.5", "32x64", "mobilenet", "ground-truth")
-_TINY = ("--steps", "1", "--batch-size", "2", "--size", "32x64", "--eval-data", "none", "--no-twin", "--dry-run", "--quiet")
+_VALUES = (
+    "set",
+    "set/rgb",
+    "set/depth",
+    "rooms",
+    "blocks",
+    "noise",
+    "demo",
+    "constant",
+    "3",
+    "0.5",
+    "32x64",
+    "mobilenet",
+    "ground-truth",
+)
+_TINY = (
+    "--steps",
+    "1",
+    "--batch-size",
+    "2",
+    "--size",
+    "32x64",
+    "--eval-data",
+    "none",
+    "--no-twin",
+    "--dry-run",
+    "--quiet",
+)
 
 
 def _known(kind: str) -> tuple[list[str], dict[str, list[str]]]:
@@ -50,7 +76,13 @@ def test_plugins_by_name(judge: Judge, folder: Path) -> None:
 def test_parts_of_a_run(judge: Judge, place: Path) -> None:
     """Teacher, student, loss, mixer and data of a run that would make one step."""
     known = {kind: _known(kind) for kind in ("teacher", "student", "loss", "mixer", "source")}
-    sound = {"teacher": "ground-truth", "student": "mobilenet,width=0.35", "loss": "l1=1", "mixer": "none", "source": "sim:blocks,count=4"}
+    sound = {
+        "teacher": "ground-truth",
+        "student": "mobilenet,width=0.35",
+        "loss": "l1=1",
+        "mixer": "none",
+        "source": "sim:blocks,count=4",
+    }
     for what, draw in inputs("parts", NUMBERS["parts"]):
         kind = draw.choice(list(sound))
         text = spec(draw, *known[kind], _VALUES)
@@ -62,11 +94,11 @@ def test_parts_of_a_run(judge: Judge, place: Path) -> None:
         judge(what, "distill", "--recipe", "plain", *_TINY, *flags)
 
 
-_KEYS = (
-    "student", "seed", "protocol", "align", "eval_data", "export", "twin.gamma", "stage.steps", "train.lr", "lr", "steps", "size", "gamma",
-    "losses", "losses.l1", "losses.silog", "mixers", "data", "teachers", "batch_size", "weight_decay", "clip", "ema", "schedule", "warmup",
-    "optimizer", "optimiser", "freeze", "name", "taps", "teacher_cache", "looks", "workers", "precision", "log_every", "task_weight", "x.y.z",
-)  # fmt: skip
+_KEYS = tuple(
+    "student seed protocol align eval_data export twin.gamma stage.steps train.lr lr steps size gamma losses losses.l1 "
+    "losses.silog mixers data teachers batch_size weight_decay clip ema schedule warmup optimizer optimiser freeze name "
+    "taps teacher_cache looks workers precision log_every task_weight x.y.z".split()
+)
 
 
 def test_settings_of_recipes(judge: Judge, folder: Path) -> None:
@@ -79,7 +111,16 @@ def test_settings_of_recipes(judge: Judge, folder: Path) -> None:
         flags = [f"--set={word}" for word in words]
         if number % 5 == 0:
             judge(what, "recipes", "show", "--", draw.choice((*ODD, *shipped)) + draw.choice(("", "", *ODD)))
-        judge(what, "distill", "--recipe", "supervised", "--data=sim:blocks,count=4", "--student=mobilenet,width=0.35", *_TINY, *flags)
+        judge(
+            what,
+            "distill",
+            "--recipe",
+            "supervised",
+            "--data=sim:blocks,count=4",
+            "--student=mobilenet,width=0.35",
+            *_TINY,
+            *flags,
+        )
 
 
 def test_paths(judge: Judge, place: Path) -> None:
@@ -88,7 +129,19 @@ def test_paths(judge: Judge, place: Path) -> None:
     (place / "a.pt2").write_bytes(b"PK\5\6" + b"\0" * 18)
     (place / "a.safetensors").write_bytes(b"\xff" * 40)
     (place / "loop").symlink_to("loop")
-    words = ("set", "set/rgb/0.png", "set/a.onnx", "set/a.pt2", "set/a.safetensors", "set/loop", "set/none", "/dev/null", "teacher:", "run:", ".")
+    words = (
+        "set",
+        "set/rgb/0.png",
+        "set/a.onnx",
+        "set/a.pt2",
+        "set/a.safetensors",
+        "set/loop",
+        "set/none",
+        "/dev/null",
+        "teacher:",
+        "run:",
+        ".",
+    )
     for what, draw in inputs("paths", NUMBERS["paths"]):
         path = draw.choice((*words, *words, *ODD)) + draw.choice(("", "", "", "/x", *ODD[:3]))
         judge(what, *draw.choice((

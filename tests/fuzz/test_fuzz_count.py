@@ -10,7 +10,14 @@ import test_fuzz_sets
 import test_fuzz_weights
 from mutations import damaged, inputs, shown
 
-MODULES = (test_fuzz_commands, test_fuzz_lists, test_fuzz_own_files, test_fuzz_pictures, test_fuzz_sets, test_fuzz_weights)
+MODULES = (
+    test_fuzz_commands,
+    test_fuzz_lists,
+    test_fuzz_own_files,
+    test_fuzz_pictures,
+    test_fuzz_sets,
+    test_fuzz_weights,
+)
 
 
 def test_a_thousand_inputs_are_damaged() -> None:

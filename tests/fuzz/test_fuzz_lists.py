@@ -13,12 +13,38 @@ from mutations import damaged, damaged_document, inputs, shown
 from words import ODD, line
 
 Judge = Callable[..., int]
-HERE = ("rgb/0.png", "rgb/1.png", "depth/0.png", "depth/1.png", "None", "518.85", "rgb\\0.png", "./rgb/0.png", "/a/b/rgb/0.png", "C:\\rgb\\0.png",
-        "../set/rgb/0.png", "depth", "rgb/0.jpg", "rgb/nothing.png", "nan", "inf", "-1", "1e400", "0", "depth/1_mask.png", "0.05", "1305031102.175")
+HERE = (
+    "rgb/0.png",
+    "rgb/1.png",
+    "depth/0.png",
+    "depth/1.png",
+    "None",
+    "518.85",
+    "rgb\\0.png",
+    "./rgb/0.png",
+    "/a/b/rgb/0.png",
+    "C:\\rgb\\0.png",
+    "../set/rgb/0.png",
+    "depth",
+    "rgb/0.jpg",
+    "rgb/nothing.png",
+    "nan",
+    "inf",
+    "-1",
+    "1e400",
+    "0",
+    "depth/1_mask.png",
+    "0.05",
+    "1305031102.175",
+)
 FORMS: dict[str, tuple[str, str, bytes]] = {
     "nyu-list": ("my.txt", "nyu:set,list=my.txt", b"rgb/0.png depth/0.png 518.85\nrgb/1.png depth/1.png 518.85\n"),
     "kitti-list": ("my.txt", "kitti:set,list=my.txt", b"rgb/0.png None 721.5\nrgb/1.png depth/1.png 721.5\n"),
-    "columns": ("my.txt", "nyu:set,list=my.txt", b"image,depth,focal\nrgb/0.png,depth/0.png,500\nrgb/1.png,depth/1.png,\n"),
+    "columns": (
+        "my.txt",
+        "nyu:set,list=my.txt",
+        b"image,depth,focal\nrgb/0.png,depth/0.png,500\nrgb/1.png,depth/1.png,\n",
+    ),
     "associations": ("associations.txt", "rgbd:set", b"0.1 rgb/0.png 0.1 depth/0.png\n0.2 rgb/1.png 0.2 depth/1.png\n"),
     "times": ("rgb.txt", "rgbd:set", b"# time file\n0.1 rgb/0.png\n0.2 rgb/1.png\n"),
     "camera": ("camera-intrinsics.txt", "rgbd:set", b"500 0 16\n0 500 12\n0 0 1\n"),
@@ -78,7 +104,10 @@ def test_damaged_lists(judge: Judge, folder: Path, name: str) -> None:
 def test_damaged_calibration_of_kitti(judge: Judge, folder: Path) -> None:
     day = folder / "set" / "2011_09_26"
     drive = "2011_09_26_drive_0001_sync"
-    for part, values in ((day / drive / "image_02" / "data", photo()), (folder / "set" / drive / "proj_depth" / "groundtruth" / "image_02", millimetres())):
+    for part, values in (
+        (day / drive / "image_02" / "data", photo()),
+        (folder / "set" / drive / "proj_depth" / "groundtruth" / "image_02", millimetres()),
+    ):
         part.mkdir(parents=True)
         (part / "0000000005.png").write_bytes(encoded(values, "PNG"))
     row = "P_rect_02: 721.5 0 16 44.8 0 721.5 12 0.2 0 0 1 0.002"
@@ -97,8 +126,16 @@ def test_damaged_instance_files(judge: Judge, folder: Path) -> None:
     square = [[2.0, 2, 20, 2, 20, 15, 2, 15]]
     runs = {"size": [HEIGHT, WIDTH], "counts": [100, 50, HEIGHT * WIDTH - 150]}
     images = [{"id": n, "file_name": f"{n}.png", "height": HEIGHT, "width": WIDTH} for n in range(2)]
-    outlines = [square, runs, {"size": [HEIGHT, WIDTH], "counts": packed(runs["counts"])}, [[1, 1, 9, 1, 9, 9], [12, 12, 30, 12, 30, 20]]]
-    annotations = [{"id": n, "image_id": n % 2, "iscrowd": 0, "category_id": 1, "segmentation": one} for n, one in enumerate(outlines)]
+    outlines = [
+        square,
+        runs,
+        {"size": [HEIGHT, WIDTH], "counts": packed(runs["counts"])},
+        [[1, 1, 9, 1, 9, 9], [12, 12, 30, 12, 30, 20]],
+    ]
+    annotations = [
+        {"id": n, "image_id": n % 2, "iscrowd": 0, "category_id": 1, "segmentation": one}
+        for n, one in enumerate(outlines)
+    ]
     content = json.dumps({"images": images, "annotations": annotations}).encode()
     source = "folder:set/rgb,coco=objects.json"
     Path("objects.json").write_bytes(content)

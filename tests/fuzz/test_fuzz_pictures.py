@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-import pytest
 from containers import damaged_head, damaged_npy, damaged_png, damaged_zip
 from healthy import array, arrays, depth, encoded, maps, millimetres, pairs, photo, pictures
 from mutations import damaged, inputs, shown
@@ -65,7 +64,9 @@ def test_maps_of_any_values(judge: Judge, folder: Path) -> None:
             stored = values.astype(kind)
         form = draw.choice((".npy", ".npz", ".tif", ".png", ".pgm"))
         if form == ".npz":
-            masks = draw.choice(({}, {"valid": depth() > draw.choice((0, 3, 9))}, {"mask": stored}, {"invalid": values}))
+            masks = draw.choice(
+                ({}, {"valid": depth() > draw.choice((0, 3, 9))}, {"mask": stored}, {"invalid": values})
+            )
             content = arrays(depth=stored, **masks)
         elif form == ".npy" or kind in ("?", "c8", "f2", "u8", "i8", "i1", "u4"):
             form, content = ".npy", array(stored)

@@ -24,7 +24,7 @@ _TRAIN = ("distill", "--recipe", "plain", "--teacher", "demo", "--data", "folder
 def test_damaged_maps_of_caches(judge: Judge, folder: Path, name: str) -> None:
     layout, number = CACHES[name]
     pairs(folder / "set")
-    more = ("--layout", layout, "--max-depth", "80") if layout == "gt-kd" else ("--storage", name)
+    more = ("--layout", layout, "--max-depth", "80", "--size", "24x32") if layout == "gt-kd" else ("--storage", name)
     assert judge("as it is", *_CACHE, *more) == 0
     path = sorted(path for path in (folder / "maps").rglob("*") if path.suffix in (".png", ".safetensors"))[0]
     content = path.read_bytes()
@@ -41,7 +41,18 @@ def test_damaged_maps_of_caches(judge: Judge, folder: Path, name: str) -> None:
 
 def test_damaged_sidecars_of_predictions(judge: Judge, folder: Path) -> None:
     place = pairs(folder / "set")
-    command = ("predict", "teacher:demo", "set/rgb/0.png", "--out", "maps", "--size", "32x64", "--format", "both", "--json")
+    command = (
+        "predict",
+        "teacher:demo",
+        "set/rgb/0.png",
+        "--out",
+        "maps",
+        "--size",
+        "32x64",
+        "--format",
+        "both",
+        "--json",
+    )
     assert judge("as it is", *command) == 0
     content = Path("maps/0.json").read_bytes()
     shutil.copytree("maps", place / "predictions")
@@ -58,10 +69,16 @@ def test_damaged_sidecars_of_predictions(judge: Judge, folder: Path) -> None:
 
 def test_damaged_files_of_scenenet(judge: Judge, folder: Path) -> None:
     place = folder / "set" / "val" / "0" / "223"
-    for name, values, form in (("photo/0.jpg", photo(), "JPEG"), ("depth/0.png", millimetres(), "PNG"), ("instance/0.png", millimetres() // 900, "PNG")):
+    for name, values, form in (
+        ("photo/0.jpg", photo(), "JPEG"),
+        ("depth/0.png", millimetres(), "PNG"),
+        ("instance/0.png", millimetres() // 900, "PNG"),
+    ):
         (place / name).parent.mkdir(parents=True)
         (place / name).write_bytes(encoded(values, form))
-    instances = b"".join(b"\x0a\x04\x08" + bytes([number]) + b"\x20" + bytes([kind]) for number, kind in ((1, 4), (2, 2), (3, 4)))
+    instances = b"".join(
+        b"\x0a\x04\x08" + bytes([number]) + b"\x20" + bytes([kind]) for number, kind in ((1, 4), (2, 2), (3, 4))
+    )
     trajectory = instances + b"\x22\x050/223"
     content = b"\x0a" + bytes([len(trajectory)]) + trajectory
     path = folder / "set" / "scenenet_rgbd_val.pb"
@@ -74,7 +91,20 @@ def test_damaged_files_of_scenenet(judge: Judge, folder: Path) -> None:
 
 
 def test_damaged_parts_of_mixed_sets(judge: Judge, folder: Path) -> None:
-    mix = ("mix", "--data", "sim:blocks,count=4", "--mixer", "cutmix", "--size", "32x32", "--count", "2", "--out", "mixed", "--quiet")
+    mix = (
+        "mix",
+        "--data",
+        "sim:blocks,count=4",
+        "--mixer",
+        "cutmix",
+        "--size",
+        "32x32",
+        "--count",
+        "2",
+        "--out",
+        "mixed",
+        "--quiet",
+    )
     assert judge("as it is", *mix) == 0
     paths = sorted(path for path in (folder / "mixed").rglob("*.png"))
     for what, draw in inputs("mixed-parts", NUMBERS["mixed-parts"]):

@@ -1,4 +1,4 @@
-"""Checkpoints, students, transformations and exported files, damaged in seeded ways, through the commands that read them."""
+"""Checkpoints, students, transformations and exported files, damaged, through the commands that read them."""
 
 from __future__ import annotations
 
@@ -51,8 +51,12 @@ def _checkpoints() -> dict[str, bytes]:
     wrapped = {"model": {f"module.{key}": value for key, value in net.state_dict().items()}, "optimizer": optimiser.state_dict(),
                "epoch": 3, "args": {"lr": 1e-4}}  # fmt: skip
     return {
-        "state.pth": _saved(net.state_dict()), "old.pth": _saved(net.state_dict(), zipped=False), "wrapped.pth": _saved(wrapped),
-        "old_wrapped.tar": _saved(wrapped, zipped=False), "whole.pt": _saved(net), "old_whole.pth": _saved(net, zipped=False),
+        "state.pth": _saved(net.state_dict()),
+        "old.pth": _saved(net.state_dict(), zipped=False),
+        "wrapped.pth": _saved(wrapped),
+        "old_wrapped.tar": _saved(wrapped, zipped=False),
+        "whole.pt": _saved(net),
+        "old_whole.pth": _saved(net, zipped=False),
         "half.ckpt": _saved({"state_dict": {key: value.half() for key, value in net.state_dict().items()}}),
         "net.safetensors": save({key: value.contiguous() for key, value in net.state_dict().items()}, {"format": "pt"}),
     }
@@ -65,7 +69,9 @@ def _saved(thing: object, *, zipped: bool = True) -> bytes:
 
 
 def _hurt(name: str, content: bytes, draw: random.Random) -> bytes:
-    parts = damaged_safetensors if name.endswith(".safetensors") else damaged_zip if content[:2] == b"PK" else damaged_head
+    parts = (
+        damaged_safetensors if name.endswith(".safetensors") else damaged_zip if content[:2] == b"PK" else damaged_head
+    )
     return draw.choice((damaged, damaged_head, parts, parts))(content, draw)
 
 
@@ -85,7 +91,9 @@ def test_damaged_checkpoints(judge: Judge, folder: Path) -> None:
 def test_damaged_students(judge: Judge, folder: Path) -> None:
     pairs(folder / "set")
     torch.manual_seed(0)
-    save_student(Path("s.safetensors"), MobileNet(width=0.35), "mobilenet,width=0.35", {"size": [32, 64], "licence": "MIT"})
+    save_student(
+        Path("s.safetensors"), MobileNet(width=0.35), "mobilenet,width=0.35", {"size": [32, 64], "licence": "MIT"}
+    )
     content = Path("s.safetensors").read_bytes()
     command = ("eval", "s.safetensors", "--data", "rgbd:set", "--size", "32x64", "--json", "--quiet")
     assert judge("as it is", *command) == 0
@@ -94,7 +102,17 @@ def test_damaged_students(judge: Judge, folder: Path) -> None:
         Path("s.safetensors").write_bytes(bad)
         judge(f"{what}: {shown(bad)}", *command)
         if number % 3 == 0:
-            judge(f"{what}: {shown(bad)}", "predict", "s.safetensors", "set/rgb/0.png", "--out", "maps", "--json", "--format", "both")
+            judge(
+                f"{what}: {shown(bad)}",
+                "predict",
+                "s.safetensors",
+                "set/rgb/0.png",
+                "--out",
+                "maps",
+                "--json",
+                "--format",
+                "both",
+            )
             shutil.rmtree("maps", ignore_errors=True)
 
 
@@ -139,16 +157,22 @@ def _twisted_onnx(draw: random.Random) -> bytes:
     elif way == 4:
         graph.initializer[0].data_type = draw.randrange(30)
     elif way == 5:
-        graph.initializer[0].raw_data = draw.choice((b"", b"\xff" * 12, np.array([np.nan, np.inf, 1e38], "f4").tobytes()))
+        graph.initializer[0].raw_data = draw.choice(
+            (b"", b"\xff" * 12, np.array([np.nan, np.inf, 1e38], "f4").tobytes())
+        )
     elif way == 6:
         value = draw.choice((*graph.input, *graph.output)).type.tensor_type
-        value.elem_type = draw.choice((TensorProto.INT64, TensorProto.DOUBLE, TensorProto.STRING, TensorProto.FLOAT16, 99))
+        value.elem_type = draw.choice(
+            (TensorProto.INT64, TensorProto.DOUBLE, TensorProto.STRING, TensorProto.FLOAT16, 99)
+        )
     elif way == 7:
         shape = draw.choice((*graph.input, *graph.output)).type.tensor_type.shape
         shape.dim[draw.randrange(4)].dim_value = draw.choice((0, -1, 1, 3, 7, 10**9, 2**62))
     elif way == 8:
         note = draw.choice(model.metadata_props)
-        note.value = draw.choice((odd, "[]", "[1]", "[9, 0.1]", "[NaN, 1]", "[0, Infinity]", "[" * 10**5, "affine_disparity"))
+        note.value = draw.choice(
+            (odd, "[]", "[1]", "[9, 0.1]", "[NaN, 1]", "[0, Infinity]", "[" * 10**5, "affine_disparity")
+        )
     else:
         model.opset_import[0].version = draw.choice((0, -1, 1, 6, 99, 2**40))
         model.ir_version = draw.choice((0, 3, 8, 99, 2**40))

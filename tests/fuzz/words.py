@@ -36,4 +36,6 @@ def line(draw: random.Random, words: Sequence[str], most: int = 5) -> str:
     """A line of a list: words set off in one of the ways that people write."""
     sign = draw.choice((" ", " ", "\t", ",", ";", "  ", " , "))
     quote = draw.choice(("", "", "", '"', "'"))
-    return sign.join(quote + draw.choice((*words, *words, draw.choice(ODD))) + quote for _ in range(draw.randint(1, most)))
+    return sign.join(
+        quote + draw.choice((*words, *words, draw.choice(ODD))) + quote for _ in range(draw.randint(1, most))
+    )
