@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, WeightsError
+from kdcli.exporters.running import fixed_sides, maps_of
 from kdcli.exporters.trace import outputs_of, silence, trace
 from kdcli.guard.onnx_open import open_onnx
 from kdcli.protocols import API_VERSION
@@ -79,25 +80,29 @@ class OnnxFile:
         self.outputs: tuple[str, ...] = tuple(names[1])
         if names[0] != ["image"] or self.outputs[:1] != ("depth",):
             raise WeightsError(f"'{path}' takes {names[0]} and gives {names[1]}, not image and depth; export it again")
-        shape = self._session.get_inputs()[0].shape
-        if len(shape) != 4:
-            raise WeightsError(f"'{path}' takes {len(shape)} dimensions, not images B x 3 x H x W; export it again")
-        batch, _, height, width = shape
-        self.batch: int | None = batch if isinstance(batch, int) else None
-        self.size: tuple[int, int] | None = (height, width) if isinstance(height, int) else None
+        self.batch, self.size = fixed_sides(self._session.get_inputs()[0].shape, path)
+        self._path = path
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
 
     def __call__(self, image: Tensor) -> Tensor:
-        """Return depth B x 1 x h x w on the image's device."""
-        return self._run(image, ("depth",))[0]
+        """Return depth B x 1 x h x w on the image's device.
 
-    def all(self, image: Tensor) -> dict[str, Tensor]:
-        """Return every output by name, on the image's device."""
-        return dict(zip(self.outputs, self._run(image, self.outputs), strict=True))
+        Raises:
+            ConfigError, WeightsError: as ``maps_of``.
+        """
+        return self._run(image, ("depth",))["depth"]
 
-    def _run(self, image: Tensor, names: tuple[str, ...]) -> list[Tensor]:
+    def all(self, image: Tensor) -> Mapping[str, Tensor]:
+        """Return every output by name, on the image's device.
+
+        Raises:
+            ConfigError, WeightsError: as ``maps_of``.
+        """
+        return self._run(image, self.outputs)
+
+    def _run(self, image: Tensor, names: tuple[str, ...]) -> Mapping[str, Tensor]:
         feed = {"image": image.detach().float().cpu().contiguous().numpy()}
-        return [torch.from_numpy(array).to(image.device) for array in self._session.run(list(names), feed)]
+        return maps_of(self._path, image, names, lambda: self._session.run(list(names), feed))
 
 
 def _tidy(proto: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, WeightsError
+from kdcli.exporters.running import fixed_sides, maps_of
 from kdcli.exporters.trace import silence, trace
 from kdcli.files import is_lfs_pointer
 from kdcli.guard.archive import NOTES, read_archive
@@ -74,35 +75,29 @@ class Pt2File:
         except Exception as error:  # a damaged archive surfaces in many ways
             reason = " ".join(str(error).split())[:160] or type(error).__name__
             raise WeightsError(f"'{path}' is no exported program to be run ({reason}); export it again") from error
-        self.batch: int | None = shape[0] if isinstance(shape[0], int) else None
+        self.batch, self.size = fixed_sides(shape, path)
         self.outputs: tuple[str, ...] = _outputs(self.metadata, count, path)
-        self.size: tuple[int, int] | None = (shape[2], shape[3]) if isinstance(shape[2], int) else None
 
     def __call__(self, image: Tensor) -> Tensor:
         """Return depth B x 1 x h x w on the image's device.
 
         Raises:
-            ConfigError: as ``all``.
+            ConfigError, WeightsError: as ``all``.
         """
         return self.all(image)["depth"]
 
-    def all(self, image: Tensor) -> dict[str, Tensor]:
+    def all(self, image: Tensor) -> Mapping[str, Tensor]:
         """Return every output by name, on the image's device.
 
         Raises:
-            ConfigError: the program does not take images of this size, which its export could not know.
+            ConfigError, WeightsError: as ``maps_of``; small sizes are left out where the file leaves sizes open.
         """
-        try:
-            with torch.no_grad():
-                given = self._module(image.detach().float().cpu())
-        except AssertionError as error:  # a guard of torch.export
-            size = "x".join(map(str, image.shape[-2:]))
-            raise ConfigError(
-                f"'{self._path}' does not take images of {size} (small ones are left out where sizes are open); "
-                f"export it again with --size {size}, or as ONNX"
-            ) from error
-        tensors = given if isinstance(given, tuple | list) else (given,)
-        return {name: one.to(image.device) for name, one in zip(self.outputs, tensors, strict=True)}
+        return maps_of(self._path, image, self.outputs, lambda: self._run(image))
+
+    def _run(self, image: Tensor) -> Sequence[Tensor]:
+        with torch.no_grad():
+            given = self._module(image.detach().float().cpu())
+        return given if isinstance(given, tuple | list) else (given,)
 
 
 def _outputs(notes: Mapping[str, str], count: int, path: Path) -> tuple[str, ...]:

@@ -10,11 +10,13 @@ import json
 import os
 import random
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 SEED, TIMES = os.environ.get("KDCLI_FUZZ_SEED", ""), float(os.environ.get("KDCLI_FUZZ_TIMES", "1"))
 """Another seed draws other files, ``KDCLI_FUZZ_TIMES=20`` draws twenty times as many."""
+ONLY = os.environ.get("KDCLI_FUZZ_ONLY", "")
+"""The number of one input, to draw it alone, as a failure names it."""
 
 NOT_UTF8 = b"\xff\xfe\x80"
 DEPTH = 20_000
@@ -26,14 +28,17 @@ VALUES: tuple[Any, ...] = (
 """What stands where something else is meant. No number is large and allowed: none may cost memory or time."""
 
 
-def drawing(name: str) -> random.Random:
-    """Return the generator of a test."""
-    return random.Random(f"{name}{SEED}")
+def inputs(family: str, number: int) -> Iterator[tuple[str, random.Random]]:
+    """Yield how an input is called in a failure, and the generator that draws it; each can be drawn alone."""
+    chosen: Iterable[int] = [int(ONLY)] if ONLY else range(max(1, round(number * TIMES)))
+    for which in chosen:
+        repeat = f"KDCLI_FUZZ_SEED={SEED!r} KDCLI_FUZZ_ONLY={which} python -m pytest -n 0 tests/fuzz -k '{family}'"
+        yield f"input {which} of '{family}' ({repeat})", random.Random(f"{family}/{which}/{SEED}")
 
 
-def rounds(number: int) -> range:
-    """Return how often a test draws."""
-    return range(max(1, round(number * TIMES)))
+def shown(content: bytes) -> str:
+    """Return bytes for a failure: as text where they are short, else their beginning in hexadecimal."""
+    return repr(content) if len(content) < 600 else f"{len(content)} bytes, {content[:1000].hex()}"
 
 
 def flipped(content: bytes, draw: random.Random) -> bytes:
