@@ -18,6 +18,7 @@ from kdcli.images.opening import opened
 from kdcli.images.pictures import GREY_16
 from kdcli.images.upright import loaded_upright
 from kdcli.rasters import Tiff, array_type, graymap_bits, must_exist, read_array, read_pgm
+from kdcli.rasters.significant import significant_bits, unspread
 from kdcli.rasters.tiffs import floating
 
 DEPTH_SUFFIXES = frozenset({".png", ".pgm", ".npy", ".npz", ".tif", ".tiff"})
@@ -98,7 +99,7 @@ def read_stored(path: Path) -> StoredDepth:
             _check_mode(path, image)
             scale = _named_scale(path, image)
             upright, turned = loaded_upright(image)
-            array = _numbers(upright)
+            array = unspread(_numbers(upright), significant_bits(path) if image.format == "PNG" else None)
     with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite and so not valid
         values = np.array(array, dtype=np.float32, order="C")
     valid = _measured(array, values)
