@@ -26,6 +26,6 @@ from kdcli.images.writing import write_depth_npy, write_depth_png, write_units_p
 __all__ = [
     "DEPTH_SUFFIXES", "FURTHEST", "IMAGE_SUFFIXES", "NO_VALUE", "SCALES", "UNITS_NOTE", "Form", "Picture",
     "StoredDepth", "depth_form", "image_size", "is_upright", "like", "opened", "read_depth", "read_image",
-    "read_picture", "read_stored", "turn", "turn_camera", "turned_by", "write_depth_npy", "write_depth_png", "write_image",
-    "write_units_png",
+    "read_picture", "read_stored", "turn", "turn_camera", "turned_by", "write_depth_npy", "write_depth_png",
+    "write_image", "write_units_png",
 ]

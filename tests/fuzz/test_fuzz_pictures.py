@@ -86,8 +86,19 @@ def _judge_map(judge: Judge, told: str, place: Path, ending: str, content: bytes
     path.write_bytes(content)
     judge(told, "data", "check", "rgbd:set", "--json", "--quiet")
     if number % 2:
-        judge(told, "eval", "constant", "--data", "rgbd:set", "--json", "--quiet", "--csv", "rows.csv", "--align",
-              ("none", "median", "scale-shift")[number % 3])  # fmt: skip
+        judge(
+            told,
+            "eval",
+            "constant",
+            "--data",
+            "rgbd:set",
+            "--json",
+            "--quiet",
+            "--csv",
+            "rows.csv",
+            "--align",
+            ("none", "median", "scale-shift")[number % 3],
+        )
     elif number % 6 == 0:
         judge(told, "data", "show", "folder:set/rgb,depths=set/depth", "--out", "sheet.png", "--over", "--quiet")
     path.unlink()
@@ -99,8 +110,13 @@ def test_damaged_masks(judge: Judge, folder: Path) -> None:
     (place / "ids").mkdir()
     ids = (millimetres() // 700).astype(np.uint8)
     valid = ((depth() > 2) * 255).astype(np.uint8)
-    healthy = {"ids.png": encoded(ids, "PNG"), "colours.png": encoded(photo() // 128 * 128, "PNG"), "valid.npy": array(valid),
-               "valid.png": encoded(valid, "PNG"), "ids.tif": encoded(ids.astype(np.uint16), "TIFF")}  # fmt: skip
+    healthy = {
+        "ids.png": encoded(ids, "PNG"),
+        "colours.png": encoded(photo() // 128 * 128, "PNG"),
+        "valid.npy": array(valid),
+        "valid.png": encoded(valid, "PNG"),
+        "ids.tif": encoded(ids.astype(np.uint16), "TIFF"),
+    }
     for what, draw in inputs("masks", FAMILIES["masks"]):
         name = draw.choice(sorted(healthy))
         bad = hurt(name, healthy[name], draw)
@@ -121,7 +137,18 @@ def test_predictions_of_damaged_pictures(judge: Judge, folder: Path) -> None:
         name = draw.choice(sorted(healthy))
         bad = hurt(name, healthy[name], draw)
         (folder / name).write_bytes(bad)
-        judge(f"{what}: {name}: {shown(bad)}", "predict", "teacher:demo", name, "--out", "maps", "--size", "32x64", "--format", "both",
-              "--json")  # fmt: skip
+        judge(
+            f"{what}: {name}: {shown(bad)}",
+            "predict",
+            "teacher:demo",
+            name,
+            "--out",
+            "maps",
+            "--size",
+            "32x64",
+            "--format",
+            "both",
+            "--json",
+        )
         shutil.rmtree("maps", ignore_errors=True)
         (folder / name).unlink()

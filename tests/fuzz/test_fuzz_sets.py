@@ -17,8 +17,30 @@ NUMBERS = {"sidecars": 40, "protobuf": 30, "mixed-parts": 20}
 INPUTS = sum(NUMBERS.values()) + sum(number for _, number in CACHES.values())
 _SEEN = "sim:blocks,count=2,size=32x64"
 _CACHE = ("cache", "--teacher", "demo", "--data", _SEEN, "--out", "maps", "--size", "32x64", "--quiet")
-_TRAIN = ("distill", "--recipe", "plain", "--teacher", "demo", "--data", _SEEN, "--student", "mobilenet,width=0.35", "--size", "32x64",
-          "--batch-size", "2", "--steps", "1", "--eval-data", "none", "--no-twin", "--dry-run", "--quiet", "--mixer", "none")  # fmt: skip
+_TRAIN = (
+    "distill",
+    "--recipe",
+    "plain",
+    "--teacher",
+    "demo",
+    "--data",
+    _SEEN,
+    "--student",
+    "mobilenet,width=0.35",
+    "--size",
+    "32x64",
+    "--batch-size",
+    "2",
+    "--steps",
+    "1",
+    "--eval-data",
+    "none",
+    "--no-twin",
+    "--dry-run",
+    "--quiet",
+    "--mixer",
+    "none",
+)
 
 
 @pytest.mark.parametrize("name", CACHES)
