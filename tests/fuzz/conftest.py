@@ -64,7 +64,7 @@ def judge(
         lines = [line for line in err.splitlines() if line.startswith("kdcli: ")]
         assert code in (0, 1, 2, 3, 4), f"{told}code {code}: {err[-400:]}"
         assert len(lines) == (0 if code in (0, 2) else 1), f"{told}{err[-600:]}"
-        assert not any("unexpected" in line for line in lines), f"{told}{err[-600:]}"
+        assert not any(line.startswith("kdcli: unexpected ") for line in lines), f"{told}{err[-600:]}"
         assert not heard, f"{told}{[str(one) for one in heard]}"
         assert "Traceback" not in err + out, f"{told}{err[-2000:]}"
         assert not any(letter in out + err for letter in "\0\x1b\x07\x08"), f"{told}{(out + err)[-2000:]!r}"

@@ -61,7 +61,7 @@ def test_maps_of_any_values(judge: Judge, folder: Path) -> None:
                 if draw.random() < 0.3:
                     values[:] = odd
                 values[: draw.randrange(24), draw.randrange(32) :] = odd
-            stored = values.astype(kind)
+            stored, wide = values.astype(kind), values.astype("u2")
         form = draw.choice((".npy", ".npz", ".tif", ".png", ".pgm"))
         if form == ".npz":
             masks = draw.choice(
@@ -71,11 +71,11 @@ def test_maps_of_any_values(judge: Judge, folder: Path) -> None:
         elif form == ".npy" or kind in ("?", "c8", "f2", "u8", "i8", "i1", "u4"):
             form, content = ".npy", array(stored)
         elif form == ".tif":
-            content = encoded(stored if kind in ("u1", "u2", "f4", "i4") else values.astype("f4"), "TIFF")
+            content = encoded(stored if kind in ("u1", "u2", "f4", "i4") else wide, "TIFF")
         elif form == ".png":
-            content = encoded(stored if kind in ("u1", "u2") else values.astype("u2"), "PNG")
+            content = encoded(stored if kind in ("u1", "u2") else wide, "PNG")
         else:
-            content = b"P5 32 24 65535\n" + values.astype(">u2").tobytes()
+            content = b"P5 32 24 65535\n" + wide.astype(">u2").tobytes()
         told = f"{what}: {form} of {kind}: {stored.ravel()[:8].tolist()} ... {shown(content)}"
         _judge_map(judge, told, place, form, content, number)
 
