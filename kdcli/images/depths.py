@@ -30,6 +30,9 @@ NO_VALUE = 65535
 FURTHEST = 1e5
 """Metres from which on a number is no measurement but a mark for none, such as 1e10 or the largest of its type."""
 
+SCALES = (1e-6, 1e12)
+"""Least and most units per metre that a scale can name; beyond them no depth is a number that float32 holds."""
+
 UNITS_NOTE = "depth_units_per_metre"
 """Text chunk of a PNG that names its unit; ``write_depth_png`` writes it."""
 
@@ -190,7 +193,7 @@ def _named_scale(path: Path, image: Image.Image) -> float | None:
         scale = float(text)
     except (TypeError, ValueError):
         scale = math.nan
-    if not 0 < scale < math.inf:
+    if not SCALES[0] <= scale <= SCALES[1]:
         raise DataError(f"'{path}' says '{str(text)[:40]}' units per metre; write it again or give scale=")
     return scale
 
