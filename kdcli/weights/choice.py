@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kdcli.errors import WeightsError
+from kdcli.files import at_home
 from kdcli.weights.modules import Found
 from kdcli.weights.wrappers import COPY, FIRM, UNKNOWN, named, rank
 
@@ -21,7 +22,7 @@ def parted(location: str | Path) -> tuple[str, str | None]:
     """
     text = str(location)
     file, sign, part = text.rpartition("#")
-    if not (sign and file and part) or Path(text).expanduser().exists():
+    if not (sign and file and part) or at_home(text).exists():
         return text, None
     return file, part
 

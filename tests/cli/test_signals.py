@@ -143,6 +143,7 @@ def test_a_terminal_that_is_closed_keeps_the_state(tmp_path: Path) -> None:
     (tmp_path / "long.toml").write_text(RECIPE)
     pid, terminal = pty.fork()
     if not pid:
+        _as_from_a_terminal()
         os.chdir(tmp_path)
         os.execv(sys.executable, [sys.executable, "-m", "kdcli", "distill", "--recipe", "long.toml", "--out", "run"])
     end, done = time.monotonic() + PATIENCE, (0, 0)

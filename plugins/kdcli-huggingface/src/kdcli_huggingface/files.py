@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from kdcli.errors import SpecError, WeightsError
-from kdcli.files import from_json, is_lfs_pointer
+from kdcli.files import at_home, from_json, is_lfs_pointer
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _WEIGHTS = (
@@ -40,7 +40,7 @@ def find(location: str, revision: str | None) -> Found:
     Raises:
         WeightsError: there is none, it is not complete, or it cannot be fetched. SpecError: a revision of a folder.
     """
-    folder = Path(location).expanduser()
+    folder = at_home(location)
     if folder.is_dir():
         if revision is not None:
             raise SpecError(f"'{location}' is a folder, which has no revisions; leave out revision={revision}")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from torch import nn
 
 from kdcli.errors import WeightsError
-from kdcli.files import sha256_of
+from kdcli.files import at_home, sha256_of
 from kdcli.types import Provenance
 from kdcli.weights import load_into, load_state, parted
 
@@ -41,7 +40,7 @@ def load_weights(network: nn.Module, location: str) -> None:
         WeightsError: missing, broken or foreign file.
     """
     file, part = parted(location)
-    path = Path(file).expanduser()
+    path = at_home(file)
     load_into(network, load_state(path, part), str(path))
 
 
@@ -60,7 +59,7 @@ def require(location: str | None, published: Published) -> str:
 
 def provenance_of(location: str, published: Published) -> Provenance:
     """Return where weights come from; of a file whose hash is not known only that much is said."""
-    path = Path(parted(location)[0]).expanduser()
+    path = at_home(parted(location)[0])
     sha256 = sha256_of(path)
     training = published.known.get(sha256)
     return Provenance(
