@@ -2,8 +2,8 @@
 # F.interpolate(scale_factor=0.6, mode="nearest") picks other pixels in torch, in onnxruntime and in ONNX's own reference.
 #
 # Expected: nearest copies pixels, there is nothing to round: the exported file gives the very same pixels as the model.
-# Happens: 0.6 is no binary number. Every fifth source position falls on a whole number, or by a rounding error just below
-#   it, and is then cut to the pixel before. torch divides once and hits 5, 10, 15. onnxruntime takes the float32 scale of
+# Happens: 0.6 is no binary number. For every third pixel the source position is a whole number, or by a rounding error just
+#   below it, and is then cut to the pixel before. torch hits 5, 10, 15. onnxruntime takes the float32 scale of
 #   the file and gets 14 instead of 15; ONNX's reference evaluator gets 4, 9, 14. In a map of depth that is another object
 #   at edges, in 13 % of the columns of a row of 640. 0.15, 0.3, 1.2 and 2.4 behave alike; 0.5, 2 and 4 are safe.
 # Seen with: torch 2.14.1, onnx 1.23.2, onnxscript 0.7.2, onnxruntime 1.32.0, numpy 2.4.6, Python 3.11, CPU.

@@ -3,8 +3,8 @@
 #
 # Expected: not-a-number goes through: numpy.max and torch (max_pool2d, adaptive_max_pool2d, amax) keep it, so a network
 #   that overflows gives not-a-number and somebody notices.
-# Happens, on the CPU: GlobalMaxPool (the channel attention of many decoders) drops it nearly anywhere and gives
-#   the largest number of the rest. ReduceMax and ReduceMin drop it unless it comes first. MaxPool (the stem of every
+# Happens, on the CPU: GlobalMaxPool (the channel attention of many decoders) drops it nearly anywhere and gives the
+#   largest number of the rest. ReduceMax and ReduceMin drop it unless it comes first. MaxPool (the stem of every
 #   ResNet) drops it in most of the windows that hold it. Relu, Clip, AveragePool and Softmax keep it.
 # Seen with: onnxruntime 1.32.0, onnx 1.23.2, numpy 2.4.6, Python 3.11, Linux x86-64 with AVX2.
 # So: look for not-a-number in torch, before the export; finite output of the exported file proves nothing.

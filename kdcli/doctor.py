@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import platform
@@ -15,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from kdcli.errors import ConfigError
 from kdcli.plugins import status as plugin_status
 from kdcli.plugins.memory import cache_folder
 from kdcli.version import __version__
@@ -148,7 +150,10 @@ def available_memory() -> int | None:
 
 
 def _disk(folder: Path) -> Iterator[Finding]:
-    for name, place in (("disk here", folder), ("disk of the cache", cache_folder())):
+    places = {"disk here": folder}
+    with contextlib.suppress(ConfigError):  # what is told of the cache itself
+        places["disk of the cache"] = cache_folder()
+    for name, place in places.items():
         there = next((p for p in (place.absolute(), *place.absolute().parents) if p.exists()), Path("/"))
         free = shutil.disk_usage(there).free
         low = free < LOW_DISK * _GIB
@@ -158,7 +163,11 @@ def _disk(folder: Path) -> Iterator[Finding]:
 
 
 def _cache() -> Iterator[Finding]:
-    folder = cache_folder()
+    try:
+        folder = cache_folder()
+    except ConfigError as error:
+        yield Finding(name="cache", status=WARNING, value=str(error).partition(";")[0], hint="set KDCLI_CACHE=DIR")
+        return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

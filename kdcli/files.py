@@ -14,6 +14,11 @@ from typing import Any
 from kdcli.drafts import draft_of
 
 
+def at_home(path: str | Path) -> Path:
+    """Return a path with ``~`` or ``~user`` in full, or as it is where there is no such user."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - pathlib's raises
+
+
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it on success, remove it on any failure.

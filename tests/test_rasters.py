@@ -128,7 +128,7 @@ def test_a_png_that_names_its_unit_is_read_in_it(tmp_path: Path) -> None:
     assert depth_form(tmp_path / "a.png").scale == 256
 
 
-@pytest.mark.parametrize("text", ["nan", "0", "-1", "inf", "metres"])
+@pytest.mark.parametrize("text", ["nan", "0", "-1", "inf", "1e-300", "metres"])
 def test_a_png_that_names_no_unit_for_its_unit(tmp_path: Path, text: str) -> None:
     notes = PngImagePlugin.PngInfo()
     notes.add_text("depth_units_per_metre", text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch import nn
 
 from kdcli.cache.entry import Storage
 from kdcli.errors import ConfigError
-from kdcli.files import digest
+from kdcli.files import at_home, digest
 from kdcli.networks.read_out import read_out_of
 from kdcli.spec import parse
 from kdcli.types import DepthKind
@@ -98,7 +97,7 @@ def identity(spec: str, teacher: nn.Module) -> dict[str, Any]:
     A location that is a file counts by its content, so that a moved file is the same teacher.
     """
     parsed = parse(spec)
-    is_file = parsed.location is not None and Path(parsed.location).expanduser().exists()
+    is_file = parsed.location is not None and at_home(parsed.location).exists()
     read = {name: value for name, value in asdict(read_out_of(teacher)).items() if name != "flip"}
     return {
         "plugin": parsed.name,

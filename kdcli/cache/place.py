@@ -15,6 +15,7 @@ from kdcli.cache.folder import CacheFolder
 from kdcli.cache.identity import CacheKey
 from kdcli.cache.shown import Shown
 from kdcli.errors import ConfigError
+from kdcli.files import at_home
 from kdcli.plugins.memory import cache_folder
 from kdcli.spec import parse
 
@@ -68,7 +69,7 @@ def open_store(where: str, key: CacheKey, *, source: str, alone: bool = True) ->
     if where == "auto":
         return CacheFolder(cache_folder() / "teachers" / f"{_slug(key.spec)}-{key.digest}", key)
     max_depth = None
-    folder = Path(where).expanduser()
+    folder = at_home(where)
     authors = folder.name.startswith("gt_kd") or (folder / MANIFEST).is_file() or _only_maps(folder)
     if where.startswith(f"{AUTHORS}:"):
         folder, max_depth, authors = *_authors(where), True
@@ -105,7 +106,7 @@ def _authors(where: str) -> tuple[Path, float | None]:
         max_depth = -1.0
     if not spec.location or unknown or (max_depth is not None and not 0 < max_depth < 1e6):
         raise ConfigError(f"teacher_cache='{where}' is not gt-kd:DIR[,max_depth=METRES]")
-    return Path(spec.location).expanduser(), max_depth
+    return at_home(spec.location), max_depth
 
 
 def _only_maps(folder: Path) -> bool:

@@ -10,6 +10,7 @@ from kdcli.images.depths import (
     DEPTH_SUFFIXES,
     FURTHEST,
     NO_VALUE,
+    SCALES,
     UNITS_NOTE,
     Form,
     StoredDepth,
@@ -23,8 +24,8 @@ from kdcli.images.upright import is_upright, like, turn, turn_camera
 from kdcli.images.writing import write_depth_npy, write_depth_png, write_units_png
 
 __all__ = [
-    "DEPTH_SUFFIXES", "FURTHEST", "IMAGE_SUFFIXES", "NO_VALUE", "UNITS_NOTE", "Form", "Picture", "StoredDepth",
-    "depth_form", "image_size", "is_upright", "like", "opened", "read_depth", "read_image", "read_picture",
-    "read_stored", "turn", "turn_camera", "turned_by", "write_depth_npy", "write_depth_png", "write_image",
-    "write_units_png",
+    "DEPTH_SUFFIXES", "FURTHEST", "IMAGE_SUFFIXES", "NO_VALUE", "SCALES", "UNITS_NOTE", "Form", "Picture",
+    "StoredDepth", "depth_form", "image_size", "is_upright", "like", "opened", "read_depth", "read_image",
+    "read_picture", "read_stored", "turn", "turn_camera", "turned_by", "write_depth_npy", "write_depth_png",
+    "write_image", "write_units_png",
 ]

@@ -18,6 +18,7 @@ from kdcli.images.opening import opened
 from kdcli.images.pictures import GREY_16
 from kdcli.images.upright import loaded_upright
 from kdcli.rasters import Tiff, array_type, graymap_bits, must_exist, read_array, read_pgm
+from kdcli.rasters.significant import significant_bits, unspread
 from kdcli.rasters.tiffs import floating
 
 DEPTH_SUFFIXES = frozenset({".png", ".pgm", ".npy", ".npz", ".tif", ".tiff"})
@@ -28,6 +29,9 @@ NO_VALUE = 65535
 
 FURTHEST = 1e5
 """Metres from which on a number is no measurement but a mark for none, such as 1e10 or the largest of its type."""
+
+SCALES = (1e-6, 1e12)
+"""Least and most units per metre that a scale can name; beyond them no depth is a number that float32 holds."""
 
 UNITS_NOTE = "depth_units_per_metre"
 """Text chunk of a PNG that names its unit; ``write_depth_png`` writes it."""
@@ -98,7 +102,7 @@ def read_stored(path: Path) -> StoredDepth:
             _check_mode(path, image)
             scale = _named_scale(path, image)
             upright, turned = loaded_upright(image)
-            array = _numbers(upright)
+            array = unspread(_numbers(upright), significant_bits(path) if image.format == "PNG" else None)
     with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite and so not valid
         values = np.array(array, dtype=np.float32, order="C")
     valid = _measured(array, values)
@@ -189,7 +193,7 @@ def _named_scale(path: Path, image: Image.Image) -> float | None:
         scale = float(text)
     except (TypeError, ValueError):
         scale = math.nan
-    if not 0 < scale < math.inf:
+    if not SCALES[0] <= scale <= SCALES[1]:
         raise DataError(f"'{path}' says '{str(text)[:40]}' units per metre; write it again or give scale=")
     return scale
 

@@ -12,18 +12,27 @@ import os
 import sys
 from pathlib import Path
 
+from kdcli.errors import ConfigError
 from kdcli.plugins.locate import module_file
 
 _LIMIT = 200
 
 
 def cache_folder() -> Path:
-    """Return the folder for what can be made again: ``KDCLI_CACHE``, else the platform's cache folder."""
+    """Return the folder for what can be made again: ``KDCLI_CACHE``, else the platform's cache folder.
+
+    Raises:
+        ConfigError: the user has no home, as in some containers.
+    """
+    home = os.path.expanduser("~")  # noqa: PTH111 - pathlib's raises
     if chosen := os.environ.get("KDCLI_CACHE"):
-        return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "kdcli" / "cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "kdcli"
+        return Path(os.path.expanduser(chosen))  # noqa: PTH111
+    windows = sys.platform == "win32"
+    if given := os.environ.get("LOCALAPPDATA" if windows else "XDG_CACHE_HOME"):
+        return Path(given, "kdcli", "cache") if windows else Path(given, "kdcli")
+    if home == "~":
+        raise ConfigError("this user has no home folder for what is kept; set KDCLI_CACHE=DIR")
+    return Path(home, "AppData", "Local", "kdcli", "cache") if windows else Path(home, ".cache", "kdcli")
 
 
 def recall(distribution: str, version: str, value: str) -> str | None:
@@ -47,7 +56,7 @@ def remember(distribution: str, version: str, value: str, error: str | None) -> 
 
     try:
         write_json(_path(), dict(list(known.items())[-_LIMIT:]))
-    except OSError:
+    except (OSError, ConfigError):
         return
 
 
@@ -58,7 +67,7 @@ def _path() -> Path:
 def _read() -> dict[str, str]:
     try:
         document = json.loads(_path().read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError, ConfigError):
         return {}
     return {k: v for k, v in document.items() if isinstance(v, str)} if isinstance(document, dict) else {}
 

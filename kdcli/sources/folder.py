@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from kdcli.errors import ConfigError, DataError
-from kdcli.files import is_lfs_pointer
+from kdcli.files import at_home, is_lfs_pointer
 from kdcli.images import IMAGE_SUFFIXES
 from kdcli.protocols import API_VERSION
 from kdcli.sources.coco import CocoFile
@@ -53,7 +53,7 @@ class FolderSource(PairSource):
         if void is not None and coco is not None:
             raise ConfigError(f"void={void} is an id of instances=DIR; coco= has none")
         place = location
-        if location and (parts := _mixed_set(Path(location).expanduser())):
+        if location and (parts := _mixed_set(at_home(location))):
             place = str(parts["images"])
             depths = str(parts["depth"]) if depths is None and "depth" in parts else depths
             if instances is None and coco is None and "instances" in parts:
@@ -75,7 +75,7 @@ class FolderSource(PairSource):
             )
             for path in images
         ]
-        if not Path(place).expanduser().is_dir():
+        if not at_home(place).is_dir():
             left.depths.clear()  # of a choice of images many maps have none
         left.twins = [(one[0], other) for one in by_name(images, base).values() for other in one[1:]]
         used = {path for pair in pairs for path in pair.files}
@@ -90,7 +90,7 @@ class FolderSource(PairSource):
             self._open(coco, base)
 
     def _open(self, given: str, base: Path) -> None:
-        path = next((path for path in (Path(given).expanduser(), base / given) if path.is_file()), None)
+        path = next((path for path in (at_home(given), base / given) if path.is_file()), None)
         if path is None:
             raise DataError(f"coco file '{given}' exists neither as written nor in '{base}'; check coco=")
         self._coco = CocoFile(path)
@@ -138,7 +138,7 @@ def _mixed_set(root: Path) -> dict[str, Path]:
 
 def _images(location: str, recursive: bool, left: LeftOut) -> tuple[Path, list[Path]]:
     """Return the folder that names are relative to, and the images."""
-    path = Path(location).expanduser()
+    path = at_home(location)
     if not location:
         raise ConfigError("folder: lacks the folder; write folder:DIR")
     if path.is_dir():

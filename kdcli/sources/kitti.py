@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from kdcli.errors import DataError
+from kdcli.files import at_home
 from kdcli.images import IMAGE_SUFFIXES
 from kdcli.protocols import API_VERSION
 from kdcli.sources.cuts import KITTI_BENCHMARK
@@ -93,7 +94,7 @@ class KittiSource(PairSource):
 
 
 def _below(root: Path, given: str) -> Path:
-    for path in (Path(given).expanduser(), root / given):
+    for path in (at_home(given), root / given):
         if path.is_dir():
             return path
     raise DataError(f"'{given}' exists neither as written nor in '{root}'; give the folder of the tree")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from kdcli.errors import ConfigError, DataError
+from kdcli.files import at_home
 from kdcli.sources.listing import is_hidden
 from kdcli.sources.pairs import Pair
 from kdcli.sources.texts.lines import FORM, Line, read_list
@@ -24,7 +25,7 @@ def existing_root(location: str) -> Path:
     Raises:
         DataError: it does not exist or is no folder.
     """
-    root = Path(location).expanduser()
+    root = at_home(location)
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
         raise DataError(f"'{location}' {what}; give the folder of the data set")
@@ -38,7 +39,7 @@ def find_list(root: Path, given: str | None, split: str | None) -> Path | None:
         DataError: the given one does not exist. ConfigError: several fit.
     """
     if given is not None:
-        for path in (Path(given).expanduser(), root / given):
+        for path in (at_home(given), root / given):
             if path.is_file():
                 return path
         raise DataError(f"list '{given}' exists neither as written nor in '{root}'; check the path")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kdcli.errors import ConfigError, DataError
-from kdcli.images import like, read_picture, read_stored, turn
+from kdcli.images import SCALES, like, read_picture, read_stored, turn
 from kdcli.sources.checks import survey
 from kdcli.sources.cuts import Cut
 from kdcli.sources.instances import read_instances, resize_instances
@@ -40,8 +40,11 @@ class PairSource(OfFiles):
 
         notes: what ``data check`` shall say of how they were found.
         """
-        if scale is not None and not 0 < scale < float("inf"):
-            raise ConfigError(f"scale={scale:g} is no number above 0; it is the stored units per metre, such as 1000")
+        if scale is not None and not SCALES[0] <= scale <= SCALES[1]:
+            raise ConfigError(
+                f"scale={scale:g} is no number of {SCALES[0]:g} to {SCALES[1]:g}; it is the stored units per metre, "
+                "such as 1000"
+            )
         self._notes = tuple(notes)
         self.pairs: Sequence[Pair] = pairs if selection is None else selection.apply(pairs, where)
         self.where = where

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import overload
 
 from kdcli.errors import DataError
+from kdcli.files import at_home
 from kdcli.sources.listing import natural_key
 from kdcli.sources.pairs import Pair
 
@@ -115,7 +116,7 @@ def find_protobufs(root: Path, split: str, given: str | None) -> list[Path]:
     """
     pattern = f"scenenet_rgbd_{split}*.pb"
     if given is not None:
-        path = next((path for path in (Path(given).expanduser(), root / given) if path.exists()), None)
+        path = next((path for path in (at_home(given), root / given) if path.exists()), None)
         found = [] if path is None else [path] if path.is_file() else list(path.glob(pattern))
         if not found:
             where = f"exists neither as written nor in '{root}'" if path is None else f"has no {pattern}"

@@ -34,6 +34,11 @@ def read_mask(path: Path, size: tuple[int, int], depth: Path) -> Tensor:
         with opened(path) as image:
             if image.mode == "P":
                 raise DataError(f"'{path}' is a picture with a palette, not a mask; give one of 0 and 255")
+            if image.mode == "1" and image.format == "TIFF" and image.tag_v2.get(262) == 0:  # type: ignore[attr-defined]
+                raise DataError(
+                    f"the mask '{path}' is a one-bit TIFF in which 0 is white: writers mean either by that (tifffile "
+                    "the numbers, Pillow the looks); store it as PNG or as 8-bit numbers"
+                )
             array = np.asarray(image)
         if array.ndim == 3:
             array = array[..., :3].max(axis=2)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdcli.errors import ConfigError, SpecError, WeightsError
-from kdcli.files import is_lfs_pointer, sha256_of
+from kdcli.files import at_home, is_lfs_pointer, sha256_of
 from kdcli.guard.metadata import range_of
 from kdcli.protocols import API_VERSION
 from kdcli.spec import parse_size
@@ -72,7 +72,7 @@ class OnnxTeacher(nn.Module):
                 that is missing or does not fit the file.
         """
         super().__init__()
-        path = Path(location).expanduser()
+        path = at_home(location)
         if not path.is_file():
             raise WeightsError(f"there is no ONNX file at '{path}'; check the path")
         if is_lfs_pointer(path):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdcli.errors import WeightsError
+from kdcli.files import openable
 from kdcli.remarks import remark
 from kdcli.weights.choice import asked_for, only_one, parted
 from kdcli.weights.header import read_header
@@ -111,7 +112,8 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        return load_file(path, device="cpu")
+        with openable(path) as there:
+            return load_file(there, device="cpu")
     except Exception as error:  # the reader's own error classes differ by version; all mean the same to the user
         raise broken(path, error) from error
 

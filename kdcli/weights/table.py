@@ -12,6 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from kdcli.errors import WeightsError, nearest
+from kdcli.files import at_home
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +114,7 @@ def converted(file: str) -> str:
 def folders() -> tuple[Path, ...]:
     """Return the folders that are searched, first to last: ``KDCLI_WEIGHTS`` if set, then the user's cache."""
     given = os.environ.get("KDCLI_WEIGHTS")
-    chosen = (Path(given).expanduser(),) if given else ()
+    chosen = (at_home(given),) if given else ()
     return (*chosen, _cache())
 
 
@@ -142,7 +143,7 @@ def locate(name: str | Path, *, released: bool = False) -> Path:
     Raises:
         WeightsError: it is nowhere; the message says where to get it and where to put it.
     """
-    path = Path(name).expanduser()
+    path = at_home(name)
     if known := entries().get(str(name)):
         if found := find(known, released=released):
             return found
@@ -169,4 +170,4 @@ def _cache() -> Path:
         return Path(given) / "kdcli" / "weights"
     if sys.platform == "win32" and (local := os.environ.get("LOCALAPPDATA")):
         return Path(local) / "kdcli" / "weights"
-    return Path("~/.cache/kdcli/weights").expanduser()
+    return at_home("~/.cache/kdcli/weights")

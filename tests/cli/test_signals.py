@@ -33,10 +33,16 @@ log_every = 1
 """
 
 
+def _as_from_a_terminal() -> None:
+    """Heed SIGHUP and SIGINT, which whoever runs these tests in the background may have the process ignore."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def start(code: str, arguments: list[str], folder: Path, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", code, *arguments], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        text=True, env={**os.environ, "OMP_NUM_THREADS": "1", **environment}, preexec_fn=_as_from_a_terminal,
     )  # fmt: skip
 
 

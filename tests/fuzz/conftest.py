@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,8 @@ def judge(
         capfd.readouterr()
         there, told = _there(folder.parent), f"{what}\n$ kdcli {' '.join(map(repr, words))}\n"
         faulthandler.dump_traceback_later(_PATIENCE, exit=True, file=unheard)
-        with pytest.raises(SystemExit) as stopped:
+        with warnings.catch_warnings(record=True) as heard, pytest.raises(SystemExit) as stopped:
+            _as_python_begins()
             app.main()
         faulthandler.cancel_dump_traceback_later()
         out, err = capfd.readouterr()
@@ -62,7 +64,8 @@ def judge(
         lines = [line for line in err.splitlines() if line.startswith("kdcli: ")]
         assert code in (0, 1, 2, 3, 4), f"{told}code {code}: {err[-400:]}"
         assert len(lines) == (0 if code in (0, 2) else 1), f"{told}{err[-600:]}"
-        assert not any("unexpected" in line for line in lines), f"{told}{err[-600:]}"
+        assert not any(line.startswith("kdcli: unexpected ") for line in lines), f"{told}{err[-600:]}"
+        assert not heard, f"{told}{[str(one) for one in heard]}"
         assert "Traceback" not in err + out, f"{told}{err[-2000:]}"
         assert not any(letter in out + err for letter in "\0\x1b\x07\x08"), f"{told}{(out + err)[-2000:]!r}"
         allowed = [*writes, *(words[at + 1] for at, word in enumerate(words[:-1]) if word in _OUTPUTS)]
@@ -77,6 +80,14 @@ def judge(
     faulthandler.cancel_dump_traceback_later()
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+def _as_python_begins() -> None:
+    """Hear what a person would see: the filters of Python's start and those that kdcli sets on its import."""
+    warnings.resetwarnings()
+    for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+        warnings.simplefilter("ignore", category)
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 
 def _there(root: Path) -> dict[Path, tuple[int, int]]:

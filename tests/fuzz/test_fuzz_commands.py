@@ -94,11 +94,13 @@ def test_parts_of_a_run(judge: Judge, place: Path) -> None:
         judge(what, "distill", "--recipe", "plain", *_TINY, *flags)
 
 
-_KEYS = tuple(
-    "student seed protocol align eval_data export twin.gamma stage.steps train.lr lr steps size gamma losses losses.l1 "
-    "losses.silog mixers data teachers batch_size weight_decay clip ema schedule warmup optimizer optimiser freeze name "
-    "taps teacher_cache looks workers precision log_every task_weight x.y.z".split()
-)
+_KEYS = (
+    "student", "seed", "protocol", "align", "eval_data", "export", "twin.gamma", "stage.steps", "train.lr", "lr",
+    "steps", "size", "gamma", "losses", "losses.l1", "losses.silog", "mixers", "data", "teachers", "batch_size",
+    "weight_decay", "clip", "ema", "schedule", "warmup", "optimizer", "optimiser", "freeze", "name", "taps",
+    "teacher_cache", "looks", "workers", "precision", "log_every", "task_weight", "x.y.z",
+)  # fmt: skip
+_SETTINGS = ("[1, 2]", "{a = 1}", "[[[", "-3", "1e-3", *_VALUES, *ODD)
 
 
 def test_settings_of_recipes(judge: Judge, folder: Path) -> None:
@@ -106,8 +108,8 @@ def test_settings_of_recipes(judge: Judge, folder: Path) -> None:
 
     shipped = sorted(path.stem for path in Path(recipes).parent.glob("*.toml"))
     for number, (what, draw) in enumerate(inputs("settings", NUMBERS["settings"])):
-        words = [f"{draw.choice((*_KEYS, *_KEYS, *ODD))}={draw.choice((*ODD, *_VALUES, '[1, 2]', '{a = 1}', '[[[', '-3', '1e-3'))}"
-                 for _ in range(draw.randint(1, 3))]  # fmt: skip
+        names = (*_KEYS, *_KEYS, *ODD)
+        words = [f"{draw.choice(names)}={draw.choice(_SETTINGS)}" for _ in range(draw.randint(1, 3))]
         flags = [f"--set={word}" for word in words]
         if number % 5 == 0:
             judge(what, "recipes", "show", "--", draw.choice((*ODD, *shipped)) + draw.choice(("", "", *ODD)))
@@ -144,31 +146,67 @@ def test_paths(judge: Judge, place: Path) -> None:
     )
     for what, draw in inputs("paths", NUMBERS["paths"]):
         path = draw.choice((*words, *words, *ODD)) + draw.choice(("", "", "", "/x", *ODD[:3]))
-        judge(what, *draw.choice((
-            ["runs", "show", "--json", "--", path], ["runs", "list", "--json", "--folder", path], ["runs", "compare", "--", path, path],
-            ["study", "--dry-run", "--", path], ["weights", "convert", "--out", "x.safetensors", "--", path],
-            ["predict", "--out", "maps", "--", path, "set/rgb"], ["predict", "--out", "maps", "--", "teacher:demo", path],
-            ["eval", "--data", "rgbd:set", "--json", "--", path], ["export", "--out", "y.onnx", "--", path], ["distill", f"--resume={path}"],
-            ["cache", "--teacher", "demo", f"--data=folder:{path}", "--out", "maps", "--verify"], ["recipes", "show", "--", path],
-        )))  # fmt: skip
+        judge(
+            what,
+            *draw.choice(
+                (
+                    ["runs", "show", "--json", "--", path],
+                    ["runs", "list", "--json", "--folder", path],
+                    ["runs", "compare", "--", path, path],
+                    ["study", "--dry-run", "--", path],
+                    ["weights", "convert", "--out", "x.safetensors", "--", path],
+                    ["predict", "--out", "maps", "--", path, "set/rgb"],
+                    ["predict", "--out", "maps", "--", "teacher:demo", path],
+                    ["eval", "--data", "rgbd:set", "--json", "--", path],
+                    ["export", "--out", "y.onnx", "--", path],
+                    ["distill", f"--resume={path}"],
+                    ["cache", "--teacher", "demo", f"--data=folder:{path}", "--out", "maps", "--verify"],
+                    ["recipes", "show", "--", path],
+                )
+            ),
+        )
 
 
 def test_options(judge: Judge, place: Path) -> None:
     """Numbers, sizes and choices of flags."""
     for what, draw in inputs("options", NUMBERS["options"]):
         odd = draw.choice((*ODD, "0x0", "99999x99999", "32x", "x32", "-3x4", "32x64x3", "100000000", "1e-9", "-0.0"))
-        judge(what, *draw.choice((
-            ["eval", "constant", "--data=rgbd:set", f"--protocol={odd}", "--json"], ["eval", "constant", "--data=rgbd:set", f"--align={odd}"],
-            ["eval", "constant", "--data=rgbd:set", f"--size={odd}", "--json"], ["eval", "constant", "--data=rgbd:set", f"--limit={odd}"],
-            ["predict", "teacher:demo", "set/rgb/0.png", "--out=maps", f"--size={odd}"],
-            ["predict", "teacher:demo", "set/rgb/0.png", "--out=maps", "--size=32x64", f"--limits={odd}"],
-            ["predict", "teacher:demo", "set/rgb/0.png", "--out=maps", "--size=32x64", f"--cmap={odd}"],
-            ["predict", "teacher:demo", "set/rgb/0.png", "--out=maps", "--size=32x64", f"--focal={odd}"],
-            ["mix", "--data=sim:blocks,count=2", "--mixer=cutmix", "--count=1", "--out=mixed", f"--size={odd}"],
-            ["cache", "--teacher=demo", "--data=rgbd:set", "--out=maps", "--layout=gt-kd", f"--max-depth={odd}", "--size=32x64"],
-            ["data", "check", "rgbd:set", f"--seed={odd}"], ["data", "check", "rgbd:set", f"--device={odd}"],
-            ["distill", "--dry-run", "--recipe=supervised", f"--lr={odd}", "--student=mobilenet,width=0.35", *_TINY],
-        )), writes=("maps", "mixed"))  # fmt: skip
+        judge(
+            what,
+            *draw.choice(
+                (
+                    ["eval", "constant", "--data=rgbd:set", f"--protocol={odd}", "--json"],
+                    ["eval", "constant", "--data=rgbd:set", f"--align={odd}"],
+                    ["eval", "constant", "--data=rgbd:set", f"--size={odd}", "--json"],
+                    ["eval", "constant", "--data=rgbd:set", f"--limit={odd}"],
+                    ["predict", "teacher:demo", "set/rgb/0.png", "--out=maps", f"--size={odd}"],
+                    ["predict", "teacher:demo", "set/rgb/0.png", "--out=maps", "--size=32x64", f"--limits={odd}"],
+                    ["predict", "teacher:demo", "set/rgb/0.png", "--out=maps", "--size=32x64", f"--cmap={odd}"],
+                    ["predict", "teacher:demo", "set/rgb/0.png", "--out=maps", "--size=32x64", f"--focal={odd}"],
+                    ["mix", "--data=sim:blocks,count=2", "--mixer=cutmix", "--count=1", "--out=mixed", f"--size={odd}"],
+                    [
+                        "cache",
+                        "--teacher=demo",
+                        "--data=rgbd:set",
+                        "--out=maps",
+                        "--layout=gt-kd",
+                        f"--max-depth={odd}",
+                        "--size=32x64",
+                    ],
+                    ["data", "check", "rgbd:set", f"--seed={odd}"],
+                    ["data", "check", "rgbd:set", f"--device={odd}"],
+                    [
+                        "distill",
+                        "--dry-run",
+                        "--recipe=supervised",
+                        f"--lr={odd}",
+                        "--student=mobilenet,width=0.35",
+                        *_TINY,
+                    ],
+                )
+            ),
+            writes=("maps", "mixed"),
+        )
 
 
 def _small(text: str) -> str:

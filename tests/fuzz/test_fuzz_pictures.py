@@ -61,7 +61,7 @@ def test_maps_of_any_values(judge: Judge, folder: Path) -> None:
                 if draw.random() < 0.3:
                     values[:] = odd
                 values[: draw.randrange(24), draw.randrange(32) :] = odd
-            stored = values.astype(kind)
+            stored, wide = values.astype(kind), values.astype("u2")
         form = draw.choice((".npy", ".npz", ".tif", ".png", ".pgm"))
         if form == ".npz":
             masks = draw.choice(
@@ -71,11 +71,11 @@ def test_maps_of_any_values(judge: Judge, folder: Path) -> None:
         elif form == ".npy" or kind in ("?", "c8", "f2", "u8", "i8", "i1", "u4"):
             form, content = ".npy", array(stored)
         elif form == ".tif":
-            content = encoded(stored if kind in ("u1", "u2", "f4", "i4") else values.astype("f4"), "TIFF")
+            content = encoded(stored if kind in ("u1", "u2", "f4", "i4") else wide, "TIFF")
         elif form == ".png":
-            content = encoded(stored if kind in ("u1", "u2") else values.astype("u2"), "PNG")
+            content = encoded(stored if kind in ("u1", "u2") else wide, "PNG")
         else:
-            content = b"P5 32 24 65535\n" + values.astype(">u2").tobytes()
+            content = b"P5 32 24 65535\n" + wide.astype(">u2").tobytes()
         told = f"{what}: {form} of {kind}: {stored.ravel()[:8].tolist()} ... {shown(content)}"
         _judge_map(judge, told, place, form, content, number)
 
@@ -86,8 +86,19 @@ def _judge_map(judge: Judge, told: str, place: Path, ending: str, content: bytes
     path.write_bytes(content)
     judge(told, "data", "check", "rgbd:set", "--json", "--quiet")
     if number % 2:
-        judge(told, "eval", "constant", "--data", "rgbd:set", "--json", "--quiet", "--csv", "rows.csv", "--align",
-              ("none", "median", "scale-shift")[number % 3])  # fmt: skip
+        judge(
+            told,
+            "eval",
+            "constant",
+            "--data",
+            "rgbd:set",
+            "--json",
+            "--quiet",
+            "--csv",
+            "rows.csv",
+            "--align",
+            ("none", "median", "scale-shift")[number % 3],
+        )
     elif number % 6 == 0:
         judge(told, "data", "show", "folder:set/rgb,depths=set/depth", "--out", "sheet.png", "--over", "--quiet")
     path.unlink()
@@ -99,8 +110,13 @@ def test_damaged_masks(judge: Judge, folder: Path) -> None:
     (place / "ids").mkdir()
     ids = (millimetres() // 700).astype(np.uint8)
     valid = ((depth() > 2) * 255).astype(np.uint8)
-    healthy = {"ids.png": encoded(ids, "PNG"), "colours.png": encoded(photo() // 128 * 128, "PNG"), "valid.npy": array(valid),
-               "valid.png": encoded(valid, "PNG"), "ids.tif": encoded(ids.astype(np.uint16), "TIFF")}  # fmt: skip
+    healthy = {
+        "ids.png": encoded(ids, "PNG"),
+        "colours.png": encoded(photo() // 128 * 128, "PNG"),
+        "valid.npy": array(valid),
+        "valid.png": encoded(valid, "PNG"),
+        "ids.tif": encoded(ids.astype(np.uint16), "TIFF"),
+    }
     for what, draw in inputs("masks", FAMILIES["masks"]):
         name = draw.choice(sorted(healthy))
         bad = hurt(name, healthy[name], draw)
@@ -121,7 +137,18 @@ def test_predictions_of_damaged_pictures(judge: Judge, folder: Path) -> None:
         name = draw.choice(sorted(healthy))
         bad = hurt(name, healthy[name], draw)
         (folder / name).write_bytes(bad)
-        judge(f"{what}: {name}: {shown(bad)}", "predict", "teacher:demo", name, "--out", "maps", "--size", "32x64", "--format", "both",
-              "--json")  # fmt: skip
+        judge(
+            f"{what}: {name}: {shown(bad)}",
+            "predict",
+            "teacher:demo",
+            name,
+            "--out",
+            "maps",
+            "--size",
+            "32x64",
+            "--format",
+            "both",
+            "--json",
+        )
         shutil.rmtree("maps", ignore_errors=True)
         (folder / name).unlink()

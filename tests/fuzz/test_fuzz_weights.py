@@ -48,8 +48,12 @@ def _checkpoints() -> dict[str, bytes]:
     """Files of ``torch.save`` and of safetensors in several wrappers."""
     net = Small()
     optimiser = torch.optim.AdamW(net.parameters())
-    wrapped = {"model": {f"module.{key}": value for key, value in net.state_dict().items()}, "optimizer": optimiser.state_dict(),
-               "epoch": 3, "args": {"lr": 1e-4}}  # fmt: skip
+    wrapped = {
+        "model": {f"module.{key}": value for key, value in net.state_dict().items()},
+        "optimizer": optimiser.state_dict(),
+        "epoch": 3,
+        "args": {"lr": 1e-4},
+    }
     return {
         "state.pth": _saved(net.state_dict()),
         "old.pth": _saved(net.state_dict(), zipped=False),
@@ -119,8 +123,26 @@ def test_damaged_students(judge: Judge, folder: Path) -> None:
 def test_damaged_transformations(judge: Judge, folder: Path) -> None:
     save_transform(TransformNetwork(width=4, depth=1), Path("t.safetensors"), {"teacher": {"spec": "demo"}, "steps": 3})
     content = Path("t.safetensors").read_bytes()
-    command = ("distill", "--recipe", "supervised", "--transform", "t.safetensors", "--student", "mobilenet,width=0.35", "--data",
-               "sim:blocks,count=4", "--batch-size", "2", "--size", "32x64", "--eval-data", "none", "--no-twin", "--dry-run", "--quiet")  # fmt: skip
+    command = (
+        "distill",
+        "--recipe",
+        "supervised",
+        "--transform",
+        "t.safetensors",
+        "--student",
+        "mobilenet,width=0.35",
+        "--data",
+        "sim:blocks,count=4",
+        "--batch-size",
+        "2",
+        "--size",
+        "32x64",
+        "--eval-data",
+        "none",
+        "--no-twin",
+        "--dry-run",
+        "--quiet",
+    )
     assert judge("as it is", *command) == 0
     for what, draw in inputs("transforms", NUMBERS["transforms"]):
         bad = _hurt("t.safetensors", content, draw)
@@ -131,10 +153,12 @@ def test_damaged_transformations(judge: Judge, folder: Path) -> None:
 def _onnx() -> onnx.ModelProto:
     weight = np.full((1, 3, 1, 1), 0.5, np.float32)
     graph = helper.make_graph(
-        [helper.make_node("Conv", ["image", "w"], ["raw"]), helper.make_node("Exp", ["raw"], ["depth"])], "net",
+        [helper.make_node("Conv", ["image", "w"], ["raw"]), helper.make_node("Exp", ["raw"], ["depth"])],
+        "net",
         [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["b", 3, "h", "w"])],
-        [helper.make_tensor_value_info("depth", TensorProto.FLOAT, ["b", 1, "h", "w"])], [numpy_helper.from_array(weight, "w")],
-    )  # fmt: skip
+        [helper.make_tensor_value_info("depth", TensorProto.FLOAT, ["b", 1, "h", "w"])],
+        [numpy_helper.from_array(weight, "w")],
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     for key, value in FACTS.items():
         model.metadata_props.add(key=key, value=value)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kdcli.errors import ConfigError
 from kdcli.images import write_depth_png
 from kdcli.sources import load_source
 from kdcli.sources.checks import survey
@@ -115,3 +116,9 @@ def test_a_file_that_names_its_unit(tmp_path: Path) -> None:
     assert findings(tmp_path, lambda path: write_depth_png(path.with_suffix(".png"), depth, scale=4000)) == []
     sample = load_source(f"rgbd:{tmp_path}")[0]
     assert sample.depth is not None and np.abs(sample.depth[0].numpy() - METRES).max() < 1 / 4000
+
+
+@pytest.mark.parametrize("scale", ["0", "-1", "nan", "inf", "1e-300", "1e-7", "1e13", "1e300"])
+def test_a_scale_that_cannot_be_is_refused(tmp_path: Path, scale: str) -> None:
+    with pytest.raises(ConfigError, match=r"scale=\S+ is no number of 1e-06 to 1e\+12;"):
+        findings(tmp_path, png(METRES.astype(np.uint16)), options=f",scale={scale}")

@@ -233,6 +233,11 @@ def test_a_dry_run_measures_and_writes_nothing(tiny: Resolve, tmp_path: Path, mo
     assert not list(tmp_path.iterdir())
 
 
+def test_a_dry_run_refuses_a_loss_that_is_no_number(tiny: Resolve) -> None:
+    with pytest.raises(TrainingError, match="the loss of stage 'train' is not a number at step 1"):
+        measure(tiny("train.losses={ l1 = 1e300 }"), torch.device("cpu"))
+
+
 def test_run_paths_do_not_collide(tiny: Resolve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     first = new_path(tiny())

@@ -7,7 +7,7 @@ import torch
 
 from kdcli.config import StageConfig
 from kdcli.errors import TrainingError
-from kdcli.training.loop.train import _Watch
+from kdcli.training.loop.train import Watch
 from kdcli.training.step.task import StepResult
 
 NAN = float("nan")
@@ -19,7 +19,7 @@ def result(**terms: float) -> StepResult:
 
 
 def test_terms_that_are_no_numbers_are_named() -> None:
-    watch = _Watch(StageConfig(name="main", steps=2))
+    watch = Watch(StageConfig(name="main", steps=2))
     watch.see(("a",), result(mine=1.0, yours=2.0))
     watch.check(1)
     watch.see(("b",), result(mine=1.0, yours=NAN))
@@ -28,7 +28,7 @@ def test_terms_that_are_no_numbers_are_named() -> None:
 
 
 def test_images_that_are_no_numbers_are_named_where_all_terms_are_some() -> None:
-    watch = _Watch(StageConfig(name="main", steps=2))
+    watch = Watch(StageConfig(name="main", steps=2))
     one = torch.tensor(1.0)
     watch.see(("a", "b"), StepResult(loss=one, terms={"mine": one}, notes={}, sound=torch.tensor([True, False])))
     with pytest.raises(TrainingError, match=r"is not a number at step 1; images: b; "):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from kdcli.errors import DataError
+from kdcli.files import at_home
 from kdcli.images import DEPTH_SUFFIXES
 from kdcli.sources.instances import INSTANCE_SUFFIXES
 from kdcli.sources.listing import list_files, read_json
@@ -44,7 +45,7 @@ def find_maps(what: What, given: str, base: Path, images: Sequence[Path], recurs
     Raises:
         DataError: no such folder, or none of its files is called like an image.
     """
-    folders = [path for path in dict.fromkeys((Path(given).expanduser(), base / given)) if path.is_dir()]
+    folders = [path for path in dict.fromkeys((at_home(given), base / given)) if path.is_dir()]
     if not folders:
         kind = "depth" if what == "depths" else "instance"
         raise DataError(f"{kind} folder '{given}' exists neither as written nor in '{base}'; check {what}=")

@@ -89,7 +89,7 @@ def train(
     average = Averaged(task.student, stage.ema) if stage.ema else None
     start = checkpoint.restore(resume, task, optimizer, average) if resume else 0
     generator = torch.Generator(device=device)
-    watch = _Watch(stage)
+    watch = Watch(stage)
     task.begin_training()
     batches = feed.batches(start * stage.accumulate, total * stage.accumulate)
     # Where only inner updates learn, the main optimiser has nothing to see.
@@ -159,7 +159,7 @@ def train(
     return checkpoint.student_state(task.student, average)
 
 
-class _Watch:
+class Watch:
     """Finds images that make the loss something other than a number, without asking the device at every step."""
 
     def __init__(self, stage: StageConfig) -> None:
@@ -167,10 +167,15 @@ class _Watch:
         self._recent: list[tuple[tuple[str, ...], Tensor, Tensor, Mapping[str, Tensor]]] = []
 
     def see(self, ids: tuple[str, ...], result: StepResult) -> None:
+        """Remember a batch: its images and what a step gave for it."""
         self._recent.append((ids, result.sound, torch.isfinite(result.loss.detach()), result.terms))
 
     def check(self, step: int) -> None:
-        """Raise when any step since the last check went wrong."""
+        """Look at what was seen since the last check.
+
+        Raises:
+            TrainingError: a loss or an image was no finite number.
+        """
         for ids, sound, finite, terms in self._recent:
             if not bool(finite & sound.all()):
                 wrong = [name for name, value in terms.items() if not bool(torch.isfinite(value))]

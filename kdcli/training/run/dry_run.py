@@ -55,7 +55,7 @@ def measure(config: RunConfig, device: torch.device, repeats: int = 1) -> dict[s
         task.build(shop.first(stage))
         task.begin_training()
         generator = torch.Generator(device=device)
-        times = []
+        times, watch = [], loop.Watch(stage)
         with global_random_kept(device):
             for step, batch in enumerate(batches):
                 if cache is not None:
@@ -66,6 +66,8 @@ def measure(config: RunConfig, device: torch.device, repeats: int = 1) -> dict[s
                 if result.loss.requires_grad:
                     result.loss.backward()
                 task.after_step()
+                watch.see(batch.ids, result)
+                watch.check(step + 1)
                 # Reading the terms waits for the device.
                 told = {name: round(float(value), 5) for name, value in result.terms.items()}
                 terms[stage.name] = terms.get(stage.name, told)
