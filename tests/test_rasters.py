@@ -216,6 +216,15 @@ def test_an_array_is_as_large_as_its_bytes(tmp_path: Path, shape: str) -> None:
         assert "\n" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("error")
+def test_an_array_beyond_what_numbers_can_count_is_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "0.npy"
+    with file.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": (2**31, 2**31)})
+    with pytest.raises(DataError, match=r"2147483648 x 2147483648\), more than the limit"):
+        read_depth(file)
+
+
 def test_damaged_compression_in_an_npz_is_one_line(tmp_path: Path) -> None:
     path = tmp_path / "a.npz"
     np.savez_compressed(path, depth=np.random.default_rng(0).random((40, 40)))

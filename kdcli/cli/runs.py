@@ -51,7 +51,7 @@ def show(session: Session, run: Run) -> None:
     opened = RunFolder.open(run)
     manifest = opened.manifest()
     text = opened.text()
-    rows = [(key, value) for key, value in manifest.items() if not isinstance(value, dict | list)]
+    rows = [(key, _short(value)) for key, value in manifest.items() if not isinstance(value, dict | list)]
     rows += [
         (f"teacher {t['spec']}", f"{t.get('licence')}, sha256 {t.get('sha256')}") for t in manifest.get("teachers", [])
     ]
@@ -67,6 +67,10 @@ def show(session: Session, run: Run) -> None:
         for role, r in manifest.get("eval", {}).items()
     ]
     session.result({**manifest, "config": text}, lambda: session.table(("key", "value"), rows, title=str(run)))
+
+
+def _short(value: object) -> object:
+    return f"{value:.1f}" if isinstance(value, float) else value
 
 
 def _told(row: dict[str, str]) -> str:

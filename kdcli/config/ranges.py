@@ -50,6 +50,8 @@ def check_stage(stage: StageKeys) -> None:
     for key in ("ema", "warmup", "transform_share"):
         if not 0 <= getattr(stage, key) <= 1:
             raise ConfigError(f"{key}={getattr(stage, key)} of stage '{stage.name}' must lie in 0..1")
+    if stage.ema == 1:
+        raise ConfigError(f"ema=1 of stage '{stage.name}' keeps the student as it began; write 0 to below 1")
     if min(stage.size) < 32:
         raise ConfigError(f"size={stage.size[0]}x{stage.size[1]} of stage '{stage.name}' is below 32 pixels")
     check_sizes(stage)

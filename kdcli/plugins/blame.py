@@ -15,7 +15,10 @@ from typing import Any
 from kdcli import interrupts
 from kdcli.errors import KdcliError, PluginError
 from kdcli.plugins.plugin import Plugin
-from kdcli.plugins.words import plain
+from kdcli.text import line
+
+_LONGEST = 300
+"""Letters of an error of somebody else's."""
 
 _owners: dict[int, tuple[Any, Plugin]] = {}
 """id -> a way to the object, which tells that it still is that object, and its plugin."""
@@ -147,7 +150,7 @@ def describe(error: BaseException) -> str:
         text = str(error)
     except Exception:
         text = ""
-    return plain(f"{type(error).__name__}: {text}" if text.strip() else type(error).__name__)
+    return line(f"{type(error).__name__}: {text}" if text.strip() else type(error).__name__, _LONGEST)
 
 
 def _sign(error: KdcliError, plugin: Plugin) -> None:

@@ -12,8 +12,12 @@ from typing import Any, Literal, Union
 
 from kdcli.errors import KdcliError, PluginError, nearest
 from kdcli.plugins import registry
-from kdcli.plugins.words import paragraphs, plain
 from kdcli.spec import Spec, hints, keys, parse
+from kdcli.text import block
+from kdcli.text import line as plain
+
+_LONGEST = 300
+"""Letters of a fact or a default."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +132,7 @@ def _keys(factory: Callable[..., Any]) -> tuple[tuple[Key, ...], bool]:
     known = hints(factory)
     found = tuple(
         Key(name=name, type=_type_name(known.get(name, str)),
-            default=None if parameter.default is parameter.empty else plain(str(parameter.default)))
+            default=None if parameter.default is parameter.empty else plain(parameter.default, _LONGEST))
         for name, parameter in parameters.items() if name != "location"
     )
     return found, "location" in parameters
@@ -159,7 +163,7 @@ def _description(factory: Any) -> str:
     doc = inspect.getdoc(factory) or ""
     if doc.startswith(f"{getattr(factory, '__name__', '')}("):
         return ""
-    return paragraphs(re.split(r"\n\n(?:Args|Raises|Returns|Yields):", doc)[0])
+    return block(re.split(r"\n\n(?:Args|Raises|Returns|Yields):", doc)[0])
 
 
 def _facts(factory: Any) -> dict[str, str]:
@@ -169,7 +173,7 @@ def _facts(factory: Any) -> dict[str, str]:
         value = inspect.getattr_static(factory, name, None)
         if value is not None and not callable(value) and not hasattr(value, "__get__"):
             text = ", ".join(sorted(map(str, value))) if isinstance(value, frozenset) else str(value)
-            facts[name.replace("_", " ")] = plain(text)
+            facts[name.replace("_", " ")] = plain(text, _LONGEST)
     return facts
 
 
@@ -179,4 +183,4 @@ def _leading_comment(text: str) -> str:
         if not line.startswith("#"):
             break
         comment.append(line.lstrip("# "))
-    return paragraphs("\n".join(comment))
+    return block("\n".join(comment))

@@ -15,7 +15,7 @@ from importlib.metadata import Distribution, DistributionFinder
 from pathlib import Path
 from typing import Any
 
-from kdcli.plugins.words import plain
+from kdcli.text import line as plain
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
 _VALUE = re.compile(r"[\w.]+\s*(:\s*[\w.]+\s*)?(\[.*\]\s*)?")
@@ -129,7 +129,7 @@ def _read_one(distribution: Distribution, name: str, version: str, prefix: str, 
     version = plain(version, _LONGEST) or "0"
     reading.points += [Point(group=g, name=n, value=v, distribution=name, version=version) for g, n, v in found]
     if reason is not None:
-        reason = f"{plain(reason)}; reinstall or uninstall it"
+        reason = f"{plain(reason, 300)}; reinstall or uninstall it"
         reading.unreadable.append(Unreadable(distribution=name, version=version, reason=reason, ours=ours))
 
 
@@ -220,4 +220,4 @@ def _said(error: BaseException) -> str:
         return f"entry_points.txt or METADATA is not UTF-8 at byte {error.start}"
     if isinstance(error, OSError):
         return f"{error.strerror or type(error).__name__}: {error.filename}"
-    return plain(f"{type(error).__name__}: {error}")
+    return plain(f"{type(error).__name__}: {error}", 300)

@@ -32,9 +32,9 @@ def read_array(path: Path) -> tuple[Array, NDArray[np.bool_] | None]:
     """
     with _readable(path):
         if path.suffix.lower() == ".npy":
-            lazy = np.load(path, mmap_mode="r", allow_pickle=False)
-            _check(path, lazy.shape, lazy.dtype)
-            return _flat(np.array(lazy)), None
+            with path.open("rb") as stream:
+                _check(path, *_header(stream))
+            return _flat(np.array(np.load(path, mmap_mode="r", allow_pickle=False))), None
         with zipfile.ZipFile(path) as archive:
             names = _names(path, archive)
             chosen = _chosen(path, names)

@@ -12,7 +12,7 @@ from kdcli.drafts import whole_folder
 from kdcli.errors import ConfigError
 from kdcli.files import write_text
 from kdcli.plugins import registry
-from kdcli.plugins.words import plain
+from kdcli.text import line as plain
 from kdcli.version import __version__
 
 _TEMPLATES = Path(__file__).parent / "templates"

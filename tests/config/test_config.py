@@ -95,6 +95,7 @@ def test_epochs_replace_steps() -> None:
         (RECIPE.replace('["demo"]', "[]"), "no teacher"),
         (RECIPE.replace('name = "distill"', 'name = "distill"\nlr = 0'), "above 0"),
         (RECIPE.replace('name = "distill"', 'name = "distill"\nema = 2'), "0..1"),
+        (RECIPE.replace('name = "distill"', 'name = "distill"\nema = 1'), "keeps the student as it began"),
     ],
 )
 def test_what_does_not_hold_is_refused_in_one_line(text: str, message: str) -> None:

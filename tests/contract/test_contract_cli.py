@@ -100,6 +100,7 @@ def test_report_and_table_name_stages_teachers_and_notes(installed: Path, tmp_pa
     assert re.search(r"stage aux +trains tiny,width=12, taught by big=tiny-teacher.* kept as stages/aux", shown)
     assert re.search(r"stage main +trains tiny,width=6, taught by aux=stage:aux, big=tiny-teacher", shown)
     assert re.search(r"delta1 teacher \(aux\) ", shown)
+    assert re.search(r"seconds +\d+\.\d *$", shown, flags=re.MULTILINE)
     rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     weights = [row["note/early.weight"] for row in rows if row["stage"] == "main" and row["variant"] == "student"]
     assert weights == pytest.approx([1, 1, 1, 0.7, 0.7, 0.7])

@@ -59,9 +59,9 @@ DAMAGED: dict[str, tuple[str | bytes, str]] = {
     "no-sign": ("[console_scripts]\nthis line is none\n", "line 2 of entry_points.txt, 'this line is none'"),
     "no-sign-ours": ("[kdcli.losses]\nno sign\n", "'no sign', is not NAME = MODULE:FACTORY"),
     "latin": (b"[kdcli.losses]\nna\xefve = a:B\n", "not UTF-8 at byte 17"),
-    "nul": (b"[kdcli.losses]\na\0b = a:B\n", r"'a\?b' has a name that nobody can write"),
-    "colours": ("[kdcli.losses]\n\x1b[31mred = a:B\n", r"'\?\[31mred' has a name"),
-    "long": (f"[kdcli.losses]\n{'n' * 5000} = a:B\n", r"'nnn.*\.\.\.' has a name"),
+    "nul": (b"[kdcli.losses]\na\0b = a:B\n", r"'a\\x00b' has a name that nobody can write"),
+    "colours": ("[kdcli.losses]\n\x1b[31mred = a:B\n", r"'\\x1b\[31mred' has a name"),
+    "long": (f"[kdcli.losses]\n{'n' * 5000} = a:B\n", r"'nnn.* \.\.\. n+' has a name"),
     "spaces": ("[kdcli.losses]\nmy loss = a:B\n", "'my loss' has a name"),
     "huge": (b"# \n" * 400_000, "more than 1,048,576 bytes"),
 }

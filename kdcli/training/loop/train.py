@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +24,7 @@ from kdcli.training.batches.feed import Feed
 from kdcli.training.loop import checkpoint
 from kdcli.training.loop.optim import Averaged, has_learned, lr_factor, lr_scales, optimizer_of
 from kdcli.training.seeds import global_random_kept
-from kdcli.training.step.task import DistillTask
+from kdcli.training.step.task import DistillTask, StepResult
 
 
 class Interrupted(KeyboardInterrupt):
@@ -114,7 +114,7 @@ def train(
                 result = task(batch, number, total * stage.accumulate, number // feed.steps_per_epoch)
                 if result.loss.requires_grad:  # a batch without labels may have nothing to teach
                     (result.loss / stage.accumulate).backward()
-                watch.see(batch.ids, result.sound, result.loss)
+                watch.see(batch.ids, result)
                 seen += len(batch)
             norm = torch.nn.utils.clip_grad_norm_(list(task.trained_parameters()), stage.clip or float("inf"))
             done = step + 1
@@ -164,11 +164,11 @@ class Watch:
 
     def __init__(self, stage: StageConfig) -> None:
         self._stage = stage
-        self._recent: list[tuple[tuple[str, ...], Tensor, Tensor]] = []
+        self._recent: list[tuple[tuple[str, ...], Tensor, Tensor, Mapping[str, Tensor]]] = []
 
-    def see(self, ids: tuple[str, ...], sound: Tensor, loss: Tensor) -> None:
-        """Remember a batch: its images, which of them gave numbers (B bool), and its loss."""
-        self._recent.append((ids, sound, torch.isfinite(loss.detach())))
+    def see(self, ids: tuple[str, ...], result: StepResult) -> None:
+        """Remember a batch: its images and what a step gave for it."""
+        self._recent.append((ids, result.sound, torch.isfinite(result.loss.detach()), result.terms))
 
     def check(self, step: int) -> None:
         """Look at what was seen since the last check.
@@ -176,11 +176,13 @@ class Watch:
         Raises:
             TrainingError: a loss or an image was no finite number.
         """
-        for ids, sound, finite in self._recent:
+        for ids, sound, finite, terms in self._recent:
             if not bool(finite & sound.all()):
+                wrong = [name for name, value in terms.items() if not bool(torch.isfinite(value))]
                 bad = [name for name, good in zip(ids, sound.tolist(), strict=True) if not good] or list(ids)
+                where = f" in {', '.join(wrong[:4])}{' ...' if len(wrong) > 4 else ''}" if wrong else ""
                 raise TrainingError(
-                    f"the loss of stage '{self._stage.name}' is not a number at step {step}; images: "
+                    f"the loss of stage '{self._stage.name}' is not a number at step {step}{where}; images: "
                     f"{', '.join(bad[:4])}{' ...' if len(bad) > 4 else ''}; look at them with 'kdcli data check', "
                     "or lower --lr"
                 )

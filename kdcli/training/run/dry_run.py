@@ -66,7 +66,7 @@ def measure(config: RunConfig, device: torch.device, repeats: int = 1) -> dict[s
                 if result.loss.requires_grad:
                     result.loss.backward()
                 task.after_step()
-                watch.see(batch.ids, result.sound, result.loss)
+                watch.see(batch.ids, result)
                 watch.check(step + 1)
                 # Reading the terms waits for the device.
                 told = {name: round(float(value), 5) for name, value in result.terms.items()}
