@@ -23,6 +23,12 @@ def note(number: int = 0) -> None:
         _leave_the_terminal()
 
 
+def forget() -> None:
+    """Begin anew: what was asked before was answered, and whoever called goes on in the same process."""
+    global _seen, _hung_up
+    _seen = _hung_up = False
+
+
 def repeated(number: int) -> bool:
     """Return whether a signal says what is known: a terminal that is closed tells its processes twice.
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kdcli import interrupts
 from kdcli.cli import interrupt
 from kdcli.cli.streams import whole
 from kdcli.errors import KdcliError
@@ -148,6 +149,7 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
             session = Session(
                 device_name=shared["device"], seed_given=shared["seed"], json=shared["json"], quiet=shared["quiet"]
             )
+            interrupts.forget()
             try:
                 with heard(session.note):
                     _run(function, session, options)

@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from kdcli.config.looks import check_looks
-from kdcli.config.references import check_references, replaced_teachers, teachers_of
+from kdcli.config.references import STAGE, check_references, replaced_teachers, teachers_of
 from kdcli.config.schema import RUN_KEYS, RunConfig, StageConfig, TwinConfig
 from kdcli.config.values import convert, keys, known_only
 from kdcli.documents import literal, parse_toml
@@ -134,6 +134,11 @@ def _check(config: RunConfig) -> None:
     names = [stage.name for stage in config.stages]
     if len(set(names)) != len(names):
         raise ConfigError(f"stages need different names, not {', '.join(names)}")
+    if config.student.startswith(STAGE):
+        raise ConfigError(
+            f"student '{config.student}' is a stage's: the run's student is a spec; stages name networks by their own "
+            "student key"
+        )
     check_references(config.stages)
     if config.twin is not None:
         twin = {stage.name: stage for stage in config.twin.stages(config.stages)}

@@ -193,6 +193,7 @@ class Watch:
 def stop_requests() -> Iterator[threading.Event]:
     """Turn Ctrl-C, SIGTERM and SIGHUP into a flag that the loop reads between steps; a second Ctrl-C stops at once."""
     asked = threading.Event()
+    interrupts.forget()
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
