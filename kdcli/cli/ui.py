@@ -149,7 +149,10 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
             session = Session(
                 device_name=shared["device"], seed_given=shared["seed"], json=shared["json"], quiet=shared["quiet"]
             )
+            from kdcli.plugins.lenient import be_lenient
+
             interrupts.forget()
+            be_lenient()
             try:
                 with heard(session.note):
                     _run(function, session, options)

@@ -1,6 +1,6 @@
 """Run the kit on somebody else's plugin in a process of its own, which it may end or crash without this one.
 
-``python -m kdcli.testing.isolated SPEC KIND SEED ANSWER.json`` is that process.
+``main`` is what that process runs.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def _one(plugin: Plugin, addressed: str, seed: int) -> Report:
         return check_by_name(addressed, plugin.kind, seed=seed)[0]
     with tempfile.TemporaryDirectory(prefix="kdcli-check-") as folder:
         answer = Path(folder, "answer.json")
-        command = [sys.executable, "-P", "-m", __name__, addressed, plugin.kind, str(seed), str(answer)]
+        command = [sys.executable, "-P", "-c", _START, addressed, plugin.kind, str(seed), str(answer)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=2, env=plugin_status.same_path(), check=False)
         try:
             document = json.loads(answer.read_text(encoding="utf-8"))
@@ -79,6 +79,13 @@ def _report(row: dict[str, Any]) -> Report:
     return Report(**{**row, "checks": tuple(Check(**check) for check in row["checks"])})
 
 
+_START = (
+    "from kdcli.plugins.lenient import be_lenient; be_lenient(); "  # before the kit imports PyTorch
+    "import sys; from pathlib import Path; from kdcli.testing.isolated import main; "
+    "main(sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]))"
+)
+
+
 def main(addressed: str, kind: str, seed: int, answer: Path) -> None:
     """Check a plugin and write ``{"report": ...}`` or ``{"error": [class, message]}``."""
     from kdcli.testing.by_name import check_by_name
@@ -92,6 +99,3 @@ def main(addressed: str, kind: str, seed: int, answer: Path) -> None:
         document = {"error": [PluginError.__name__, f"the check of '{addressed}' failed: {describe(error)}"]}
     write_json(answer, document)
 
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]))
