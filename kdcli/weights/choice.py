@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kdcli.errors import WeightsError
@@ -28,12 +29,14 @@ def parted(location: str | Path) -> tuple[str, str | None]:
 
 
 def asked_for(parts: Sequence[Found], part: str, path: Path) -> Found:
-    """Return the part of a file that a user's word means.
+    """Return the part of a file that a user's word means: a key, or what stands before the names of its tensors.
 
     Raises:
         WeightsError: none or several.
     """
     keys = named([found.key for found in parts], part)
+    if not keys and len(inner := [own for found in parts if (own := _within(found, part)).tensors]) == 1:
+        return inner[0]
     if len(keys) != 1:
         raise WeightsError(f"'{path}' holds {len(keys) or 'no'} '{part[:80]}'; it holds {listed(parts)}")
     return next(found for found in parts if found.key == keys[0])
@@ -84,6 +87,18 @@ def listed(parts: Sequence[Found]) -> str:
     """Return the parts of a file with their sizes, for messages."""
     texts = [f"{found} with {len(found.tensors)} tensors" for found in parts[:_LISTED]]
     return ", ".join([*texts, *(["..."] if len(parts) > _LISTED else [])]) or "none"
+
+
+def _within(found: Found, prefix: str) -> Found:
+    """Return what of a part has a prefix, without it: a network beside the weights of a loss, say."""
+    start = f"{prefix}."
+    return replace(
+        found, key=f"{found.key}.{prefix}" if found.key else prefix,
+        tensors={name.removeprefix(start): value for name, value in found.tensors.items() if name.startswith(start)},
+        parameters=None if found.parameters is None else frozenset(
+            name.removeprefix(start) for name in found.parameters if name.startswith(start)
+        ),
+    )
 
 
 def _belongs(found: Found, other: Found) -> bool:

@@ -168,6 +168,15 @@ def test_several_networks_are_listed_with_how_to_choose(tmp_path: Path, name: st
         load_state(file, "nothing")
 
 
+def test_a_network_beside_the_weights_of_a_loss_is_had_by_its_prefix(tmp_path: Path) -> None:
+    file = tmp_path / "lightning.ckpt"
+    torch.save({"state_dict": {**named("model.", weights()), "loss_fn.weight": torch.ones(2)}}, file)
+    equal(load_state(f"{file}#model"), weights())
+    equal(load_state(convert(file, tmp_path / "out.safetensors", "model").path), weights())
+    with pytest.raises(WeightsError, match="holds no 'mod'"):
+        load_state(file, "mod")
+
+
 def test_what_is_no_second_network(tmp_path: Path) -> None:
     state = weights()
     for document in (
