@@ -145,7 +145,7 @@ def test_what_would_fail_later_is_refused_at_once(
 
 def test_a_run_that_fails_says_so(recipe: str, tmp_path: Path) -> None:
     error = _error("distill", "--recipe", recipe, "--out", "run", "--lr", "1e30")
-    assert "not a number at step 2; images: " in str(error)
+    assert "not a number at step 2 in l1; images: " in str(error)
     shown = _json("runs", "show", "run")
     assert shown["state"] == "failed" and "not a number" in shown["error"]
     assert not list((tmp_path / "run").rglob("*.safetensors"))
