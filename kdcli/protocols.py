@@ -31,7 +31,10 @@ def plugin(factory: F) -> F:
 
 
 class Factory(Protocol):
-    """What an entry point names: called with the keys of the spec as keyword arguments."""
+    """What an entry point names: called with the keys of the spec as keyword arguments.
+
+    What it makes may say by ``exempt`` which checks of the kit do not apply to it, each with its reason.
+    """
 
     api_version: ClassVar[int]
 
