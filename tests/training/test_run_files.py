@@ -131,7 +131,7 @@ def _flipped(path: Path) -> bytes:
 @pytest.mark.parametrize("damage", ["flipped", "packed", "cut", "empty", "text", "stage", "shape", "types", "other"])
 def test_a_damaged_checkpoint_is_told_before_it_is_gone_on_with(begun: Path, damage: str) -> None:
     path = begun / "checkpoints" / "state.pt"
-    state = torch.load(path)
+    state = torch.load(path, weights_only=True)
     if damage == "stage":
         torch.save({**state, "stage": "another"}, path)
     elif damage == "shape":
