@@ -55,7 +55,7 @@ class DepthModel(Protocol):
     ``architecture`` (a spec of the same network without weights, by which a trained copy is rebuilt from its file),
     ``read_out`` (a ``ReadOut``: how its authors read the final depth out of a prediction), ``bounded = False`` (its
     last layer is linear: the declared range is where depth is meant to lie, not a promise), ``differentiable = False``
-    (it gives no gradient to the image).
+    (it gives no gradient to the image), ``made_for`` (a ``MadeFor``: sizes, scenes and range that it was trained for).
     """
 
     depth_kind: DepthKind

@@ -146,6 +146,26 @@ class ReadOut:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MadeFor:
+    """What a model was made for, as far as its authors say: sizes, recipes and ranges follow it where nobody asks for
+    others."""
+
+    train_size: tuple[int, int] | None = None
+    """Height and width in pixels of the images, or of the windows cut out of them, that it was trained on."""
+    eval_size: tuple[int, int] | None = None
+    """Height and width that its authors show it images at when they measure; None = as they are."""
+    domain: Literal["indoor", "driving", "any"] = "any"
+    """Which scenes it knows."""
+    near: float | None = None
+    far: float | None = None
+    """Metres between which its depth means something; None for a model without a unit."""
+    transfer: str | None = None
+    """Source of images of another world, to teach a student with where there are none; None = its domain's."""
+    test: str | None = None
+    """Source of held-out images of its own world, with depth, that every machine has; None = there is none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """Where a model's weights come from; inherited by the card of every student taught by it."""
 
