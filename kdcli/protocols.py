@@ -55,7 +55,10 @@ class DepthModel(Protocol):
     ``architecture`` (a spec of the same network without weights, by which a trained copy is rebuilt from its file),
     ``read_out`` (a ``ReadOut``: how its authors read the final depth out of a prediction), ``bounded = False`` (its
     last layer is linear: the declared range is where depth is meant to lie, not a promise), ``differentiable = False``
-    (it gives no gradient to the image), ``made_for`` (a ``MadeFor``: sizes, scenes and range that it was trained for).
+    (it gives no gradient to the image), ``made_for`` (a ``MadeFor``: sizes, scenes and range that it was trained for),
+    ``deployed() -> nn.Module`` (the form of it that is exported: branches that only training needs folded into single
+    layers, with the same numbers. It is called on a copy in eval mode, which it may change and return. A module inside
+    of the model may have it as well, and then gives what takes its place).
     """
 
     depth_kind: DepthKind

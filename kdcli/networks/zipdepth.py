@@ -65,11 +65,11 @@ class ZipDepthNet(nn.Module):
         return self.decoder(self.encoder(image))  # type: ignore[no-any-return]
 
     def deployed(self) -> nn.Module:
-        """Return a copy for inference alone, with branches and inner norms in single convolutions."""
+        """Return the network for inference alone, with branches and inner norms in single convolutions."""
         with torch.device("meta"):
             made = ZipDepthNet(self.variant, self.head, "folded")
         made.load_state_dict(folded(self.state_dict()), assign=True)
-        return made.eval().requires_grad_(False)
+        return made
 
 
 class Encoder(nn.Module):

@@ -59,7 +59,7 @@ class Decoder(nn.Module):
         With the encoder's way of drawing weights it would be below zero, where the last ReLU has no gradient, on up to
         nearly all pixels.
         """
-        nn.init.normal_(self.head_half.weight, std=0.01)
+        nn.init.normal_(self.head_half.weight, std=0.005)
         nn.init.constant_(self.head_half.bias, BEGINNING)  # type: ignore[arg-type]
 
 

@@ -33,7 +33,7 @@ MISMATCH = getattr(fake_tensor, "FakeTensorDeviceMismatchError", RuntimeError)  
 PUBLISHED = (
     "adabins", "bts", "bts,backbone=densenet161,max_depth=80,focal=721.5", "depthformer,backbone=swin-t", "fastdepth",
     "fcrn,backbone=resnet18", "guidedepth", "hu2019", "mff", "mff,backbone=mobilenet_v2", "midas-small", "tie-kd",
-    "tie-kd,backbone=resnet18,head=response",
+    "tie-kd,backbone=resnet18,head=response", "zipdepth", "zipdepth,variant=small,head=npu",
 )
 MIXERS = (
     "none", "object", "object,placement=jitter", "object,placement=each,min_scale=0.2,max_scale=2,flip=0.5",

@@ -21,7 +21,7 @@ TEACHERS = {
     "guidedepth-kitti", "guidedepth-nyu", "guidedepth-s-kitti", "guidedepth-s-nyu", "hu2019-densenet161-nyu",
     "hu2019-resnet50-nyu", "hu2019-senet154-nyu", "mff-mobilenetv2-nyu", "mff-resnet34-nyu", "midas-small",
     "tie-kd-mobilenetv2-kitti", "tie-kd-mobilenetv2-nyu", "tie-kd-resnet18-kitti", "tie-kd-resnet18-nyu",
-    "tie-kd-resnet50-kitti", "tie-kd-resnet50-nyu",
+    "tie-kd-resnet50-kitti", "tie-kd-resnet50-nyu", "zipdepth", "zipdepth-npu",
 }
 
 
