@@ -9,7 +9,7 @@ from kdcli.errors import SpecError
 from kdcli.plugins import registry
 from kdcli.weights import save
 
-PLAIN = ("fastdepth", "guidedepth", "hu2019", "mff", "midas-small", "fcrn", "bts", "adabins", "tie-kd")
+PLAIN = ("depthart", "fastdepth", "guidedepth", "hu2019", "mff", "midas-small", "fcrn", "bts", "adabins", "tie-kd")
 
 
 @pytest.mark.parametrize("name", PLAIN)
