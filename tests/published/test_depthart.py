@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import kdcli
 from kdcli.errors import WeightsError
+from kdcli.evals.cost import cost_of
 from kdcli.exporters.trace import trace
 from kdcli.networks import depthart_encoder
 from kdcli.networks.backbone import timm_network
@@ -62,7 +63,7 @@ def test_the_file_tells_the_size_it_was_made_for(golden: Callable[[str], Golden]
         file = known.save(tmp_path / f"depthart_relative_mnv4m_slim_{side}.pth", wrap=_wrapped)
         made = registry.build("student", f"depthart:{file}").made_for
         assert made == MadeFor(train_size=(side, side), eval_size=(side, side), domain="any")
-    assert not hasattr(registry.build("student", "depthart"), "made_for")
+    assert getattr(registry.build("student", "depthart"), "made_for", None) is None
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
@@ -92,6 +93,25 @@ def test_it_can_learn_metres_of_any_size() -> None:
     assert prediction.depth.shape == (1, 1, 75, 131)
     assert prediction.kind is DepthKind.METRIC
     assert prediction.depth.min() >= 0
+
+
+def test_it_costs_what_its_authors_say() -> None:
+    normed = 0
+
+    def count_norms(_module: nn.Module, _given: object, feature: Tensor) -> None:
+        nonlocal normed
+        normed += feature.numel()
+
+    with torch.device("meta"), torch.no_grad():
+        student = registry.build("student", "depthart").eval()
+        cost = cost_of(student, lambda: student(torch.empty(1, 3, 448, 448)))
+        for module in student.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.register_forward_hook(count_norms)
+        student(torch.empty(1, 3, 448, 448))
+    assert cost.parameters == 6_054_609 and cost.size == (448, 448) and cost.multiply_adds is not None
+    # Theirs counts four for each number that is normalised.
+    assert cost.multiply_adds + 4 * normed == pytest.approx(3.78e9, rel=1e-3)
 
 
 @pytest.mark.parametrize("seed", range(4))
