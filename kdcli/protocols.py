@@ -53,6 +53,7 @@ class DepthModel(Protocol):
     than the image), ``input_size`` (the size that the model brings every image to, or a function that gives it for the
     image's height and width; strides of taps refer to it),
     ``architecture`` (a spec of the same network without weights, by which a trained copy is rebuilt from its file),
+    ``outside_parameters`` and ``outside_work`` (what of it PyTorch does not see: ``kdcli.evals.cost``),
     ``read_out`` (a ``ReadOut``: how its authors read the final depth out of a prediction), ``bounded = False`` (its
     last layer is linear: the declared range is where depth is meant to lie, not a promise), ``differentiable = False``
     (it gives no gradient to the image), ``made_for`` (a ``MadeFor``: sizes, scenes and range that it was trained for),
