@@ -259,7 +259,8 @@ class Mixer(Protocol):
     A mixer with parameters of its own is also an ``nn.Module``; it is built under a seed of the run and may make layers
     that depend on the size of the images in its first ``mix``. Optional members, used where present: an inner update
     (see ``InnerUpdate``), ``after_step(ctx)`` and ``exempt`` as of a loss, ``needs`` (a ``Needs``, of which
-    ``input_gradient`` counts), ``terms(ctx)`` (named terms that are added to the student's).
+    ``input_gradient``, ``instances`` and ``ground_truth`` count), ``terms(ctx)`` (named terms that are added to the
+    student's).
     """
 
     def mix(self, batch: Batch, ctx: MixContext) -> Batch:
@@ -270,8 +271,9 @@ class Mixer(Protocol):
 class Source(Protocol):
     """Where images come from. Items are addressed by index; an endless source has a very large length.
 
-    Optional member: ``batch(indices, size, device) -> Batch`` for a source that makes whole batches on the device; a
-    size of None is the source's own. Items may be asked for in several processes, never from two threads at once.
+    Optional members: ``batch(indices, size, device) -> Batch`` for a source that makes whole batches on the device (a
+    size of None is the source's own), ``has_instances`` (whether its items have maps of object ids; where it does not
+    say, its first item tells). Items may be asked for in several processes, never from two threads at once.
     """
 
     name: str
