@@ -15,6 +15,7 @@ from torch import Tensor
 
 from kdcli.errors import DataError
 from kdcli.evals import intervals
+from kdcli.evals.cost import Cost
 from kdcli.evals.metrics import NAMES
 from kdcli.evals.protocol import Protocol
 from kdcli.evals.uncertainty import Uncertainty
@@ -51,6 +52,8 @@ class Result:
     """Height and width that images were resized to before the model; None = as they are."""
     source: str = ""
     seed: int = 0
+    cost: Cost = field(default_factory=Cost)
+    """Parameters and multiply-adds of the model, where they can be told."""
     uncertainty: Uncertainty | None = None
     """How well the model knows where it is wrong; None where that was not measured, or the model does not tell."""
     metrics: Mapping[str, float] = field(init=False)
@@ -80,6 +83,7 @@ class Result:
             "spec": self.source,
             "size": None if self.size is None else list(self.size),
             "n": self.n,
+            **self.cost.document(),
             "pixels": int(self.pixels.sum()),
             "skipped": [{"id": s.id, "reason": s.reason} for s in self.skipped],
             "metrics": {name: _number(value) for name, value in self.metrics.items()},

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from kdcli.choosing import Built
 from kdcli.config import RunConfig, StageConfig
 from kdcli.config.references import trains_student
 from kdcli.errors import ConfigError
@@ -17,6 +18,7 @@ from kdcli.files import sha256_of
 from kdcli.students.files import save_student
 from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.loop import train as loop
+from kdcli.training.run.choice import choice_of, told
 from kdcli.training.run.finish import evaluate_run, export_run, picture_of_run, report_of_run
 from kdcli.training.run.folder import RunFolder, new_path
 from kdcli.training.run.preflight import preflight
@@ -38,6 +40,8 @@ class RunResult:
     eval: Mapping[str, Any]
     """``student``, ``teacher``, ``twin`` -> result document; empty without evaluation data."""
     export: Path | None = None
+    choice: Mapping[str, Any] = field(default_factory=dict)
+    """The recipe, and the reasons for it and for values that nobody said."""
 
     def document(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -48,6 +52,7 @@ class RunResult:
             "seconds": round(self.seconds, 1),
             "eval": dict(self.eval),
             "export": None if self.export is None else str(self.export),
+            "choice": dict(self.choice),
         }
 
 
@@ -60,12 +65,13 @@ def distill(
     progress: Progress | None = None,
     cache: RenderCache | None = None,
     measure_teachers: bool = True,
+    built: Built | None = None,
 ) -> RunResult:
     """Distil, evaluate beside teacher and twin, and export.
 
     With ``resume`` the configuration of that run is used, finished parts are kept, and the stage under way goes on
     from its last checkpoint. cache: rendered images to share with other runs. measure_teachers: False where the
-    teachers were measured on the same images before.
+    teachers were measured on the same images before. built: teachers and sources that are there already.
 
     Raises:
         ConfigError, DataError, WeightsError, PluginError: before the first step, wherever possible.
@@ -76,7 +82,11 @@ def distill(
     if resume is not None:
         run = RunFolder.open(resume)
         config = run.config()
-    shop = Workshop(config=config, device=torch.device(device), cache=cache or RenderCache())
+    shop = Workshop(
+        config=config, device=torch.device(device), cache=cache or RenderCache(), built=built or Built()
+    )
+    if resume is None and config.reasons:
+        progress.note(told(config))
     # Everything that can be refused is refused before anything is written.
     student, spec = shop.student()
     preflight(shop, student)
@@ -84,7 +94,10 @@ def distill(
     if resume is None:
         run = RunFolder.create(
             out or new_path(config), config,
-            {"student": spec, "teachers": teachers, "begun_from": begun_from(student), "device": str(shop.device)},
+            {
+                "student": spec, "teachers": teachers, "begun_from": begun_from(student), "device": str(shop.device),
+                "choice": choice_of(config),
+            },
         )
     elif (threads := run.manifest().get("threads")) != torch.get_num_threads():
         now = torch.get_num_threads()
@@ -104,7 +117,10 @@ def distill(
         report_of_run(run, config, results, seconds)
         run.drop_states(config)
         run.update(state="finished", seconds=seconds, eval=results, student_sha256=sha256_of(run.student))
-    return RunResult(run=run.path, student=run.student, steps=steps, seconds=seconds, eval=results, export=exported)
+    return RunResult(
+        run=run.path, student=run.student, steps=steps, seconds=seconds, eval=results, export=exported,
+        choice=run.manifest().get("choice", {}),
+    )
 
 
 def _train(shop: Workshop, run: RunFolder, spec: str, teachers: list[dict[str, Any]], progress: Progress) -> int:
