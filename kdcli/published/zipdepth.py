@@ -44,8 +44,6 @@ class ZipDepth(Published):
     title: ClassVar[str] = "ZipDepth"
     licence: ClassVar[str] = "MIT"
     reference: ClassVar[str] = "ZipDepth, arXiv 2607.08771; https://github.com/fabiotosi92/ZipDepth"
-    # 384 x 512 is what the authors make of 480 x 640; they keep the aspect ratio of other images.
-    made_for: ClassVar[MadeFor] = MadeFor(train_size=(384, 384), eval_size=(384, 512), domain="any")
     depth_kind = DepthKind.AFFINE_DISPARITY
     any_kind = True
     bounded = False
@@ -75,6 +73,9 @@ class ZipDepth(Published):
             f"zipdepth,variant={variant},head={head},layout={layout},max_depth={self.depth_range[1]:.12g}"
         )
         self.taps = _taps(SIZES[variant])
+        if read is not None:
+            # 384 x 512 is what the authors make of 480 x 640; they keep the shape of other images.
+            self.made_for = MadeFor(train_size=(384, 384), eval_size=(384, 512), domain="any")
 
     @classmethod
     def weights(cls, options: Mapping[str, Any]) -> str:

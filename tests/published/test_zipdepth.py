@@ -18,7 +18,7 @@ from kdcli.networks.zipdepth import ZipDepthNet
 from kdcli.networks.zipdepth_layouts import folded, fused
 from kdcli.plugins import registry
 from kdcli.testing import check_student, check_teacher
-from kdcli.types import DepthKind
+from kdcli.types import DepthKind, MadeFor
 
 HEADS = [("zipdepth", "convex", 6_788_254, 6_143_510), ("zipdepth_npu", "npu", 6_786_602, 6_141_834)]
 STEPS: dict[str, tuple[str, Callable[[dict[str, Tensor]], dict[str, Tensor]]]] = {
@@ -61,6 +61,7 @@ def test_the_authors_numbers(
     assert model.architecture == f"zipdepth,variant=base,head={head},layout=branches,max_depth=10000"
     assert model.provenance.licence == "MIT"  # type: ignore[union-attr]
     assert "CC-BY-NC" in model.provenance.training_data  # type: ignore[union-attr,operator]
+    assert model.made_for == MadeFor(train_size=(384, 384), eval_size=(384, 512), domain="any")
     single = deployed(model)
     assert count(single) == fewer == known.meta["parameters_fused_export"]
     known.check(single, TAPS)
