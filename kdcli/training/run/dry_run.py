@@ -96,6 +96,7 @@ def measure(config: RunConfig, device: torch.device, repeats: int = 1) -> dict[s
         "recipe": config.recipe,
         "stages": rows,
         "terms": terms[config.main.name],
+        **({} if shop.holdout is None else {"holdout": shop.holdout.document()}),
         "parameters": {name: sum(p.numel() for p in model.parameters()) for name, model in models.items()},
     }
 

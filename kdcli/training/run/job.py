@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from kdcli.files import sha256_of
 from kdcli.students.files import save_student
 from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.loop import train as loop
-from kdcli.training.run.finish import evaluate_run, export_run, picture_of_run, report_of_run
+from kdcli.training.run.fidelity import fidelity_of_run
+from kdcli.training.run.finish import evaluate_run, export_run, models_of, picture_of_run, report_of_run
 from kdcli.training.run.folder import RunFolder, new_path
 from kdcli.training.run.preflight import preflight
 from kdcli.training.run.progress import Progress, Silent
@@ -37,6 +38,9 @@ class RunResult:
     seconds: float
     eval: Mapping[str, Any]
     """``student``, ``teacher``, ``twin`` -> result document; empty without evaluation data."""
+    fidelity: Mapping[str, Any] = field(default_factory=dict)
+    """``teacher`` (further ones are counted) -> ``student``, ``twin`` -> result document against that teacher on
+    held-out images: no accuracy. Empty without ``holdout``."""
     export: Path | None = None
 
     def document(self) -> dict[str, Any]:
@@ -47,6 +51,7 @@ class RunResult:
             "steps": self.steps,
             "seconds": round(self.seconds, 1),
             "eval": dict(self.eval),
+            **({"fidelity": dict(self.fidelity)} if self.fidelity else {}),
             "export": None if self.export is None else str(self.export),
         }
 
@@ -77,6 +82,8 @@ def distill(
         run = RunFolder.open(resume)
         config = run.config()
     shop = Workshop(config=config, device=torch.device(device), cache=cache or RenderCache())
+    if resume is not None and shop.holdout is not None:
+        shop.holdout.check_unchanged(run.manifest().get("holdout", {}), run.path)
     # Everything that can be refused is refused before anything is written.
     student, spec = shop.student()
     preflight(shop, student)
@@ -84,7 +91,10 @@ def distill(
     if resume is None:
         run = RunFolder.create(
             out or new_path(config), config,
-            {"student": spec, "teachers": teachers, "begun_from": begun_from(student), "device": str(shop.device)},
+            {
+                "student": spec, "teachers": teachers, "begun_from": begun_from(student), "device": str(shop.device),
+                **({} if shop.holdout is None else {"holdout": shop.holdout.document()}),
+            },
         )
     elif (threads := run.manifest().get("threads")) != torch.get_num_threads():
         now = torch.get_num_threads()
@@ -98,13 +108,18 @@ def distill(
         finally:
             run.update(seconds=kept_before + time.perf_counter() - begin)
         results = evaluate_run(shop, run, progress, teachers=measure_teachers)
+        fidelity = fidelity_of_run(shop, run, progress, lambda: models_of(shop, run))
         picture_of_run(shop, run)
         exported = export_run(shop, run, progress)
         seconds = kept_before + time.perf_counter() - begin
-        report_of_run(run, config, results, seconds)
+        report_of_run(run, config, results, fidelity, seconds)
         run.drop_states(config)
-        run.update(state="finished", seconds=seconds, eval=results, student_sha256=sha256_of(run.student))
-    return RunResult(run=run.path, student=run.student, steps=steps, seconds=seconds, eval=results, export=exported)
+        told = {"fidelity": fidelity} if fidelity else {}
+        run.update(state="finished", seconds=seconds, eval=results, **told, student_sha256=sha256_of(run.student))
+    return RunResult(
+        run=run.path, student=run.student, steps=steps, seconds=seconds, eval=results, fidelity=fidelity,
+        export=exported,
+    )
 
 
 def _train(shop: Workshop, run: RunFolder, spec: str, teachers: list[dict[str, Any]], progress: Progress) -> int:
