@@ -37,7 +37,7 @@ def evaluate_run(shop: Workshop, run: RunFolder, progress: Progress, *, teachers
     """
     config = shop.config
     if config.eval_data is None:
-        progress.note("no evaluation data: nothing was measured; give --eval-data SPEC")
+        progress.note("no evaluation data: accuracy was not measured; give --eval-data SPEC")
         return {}
     source = shop.source(config.eval_data)
     progress.note(f"evaluating on {config.eval_data}, protocol {config.protocol}")
