@@ -14,6 +14,7 @@ from kdcli.text import CELL, block, line
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from kdcli.choosing import Choice
     from kdcli.config import RunConfig
     from kdcli.training.loop.train import StepLog
 
@@ -125,14 +126,18 @@ def _fidelity(
             say(_gain(pair, "fidelity delta1", ("nearer to the teacher", "farther from the teacher")))
 
 
-def dry_run(session: Session, config: RunConfig) -> None:
-    """Print the resolved recipe with origins, and what one real step costs."""
+def dry_run(session: Session, choice: Choice) -> None:
+    """Print what was chosen, the resolved recipe with origins, and what one real step costs."""
     from kdcli.config import dump
+    from kdcli.training.run.choice import told as told_of
     from kdcli.training.run.dry_run import measure
 
-    told = measure(config, session.device)
+    config = choice.config
+    told = measure(config, session.device, built=choice.built)
 
     def human() -> None:
+        if config.reasons:
+            say(told_of(config) + "\n")
         say(dump(config))
         if "holdout" in told:
             held = told["holdout"]

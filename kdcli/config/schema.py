@@ -89,7 +89,9 @@ class RunConfig:
     stages: tuple[StageConfig, ...]
     twin: TwinConfig | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Where each value came from: ``default``, ``recipe``, ``flag`` or ``--set``."""
+    """Where each value came from: ``default``, ``recipe``, ``flag``, ``--set``, ``auto`` or ``follows KEY``."""
+    reasons: tuple[str, ...] = ()
+    """Why the recipe was chosen and values are what they are where nobody said them, each in a few words."""
 
     def __post_init__(self) -> None:
         """Check ranges.

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from kdcli.errors import DataError
 from kdcli.evals import intervals
+from kdcli.evals.cost import Cost
 from kdcli.evals.metrics import NAMES
 from kdcli.evals.protocol import Protocol
 from kdcli.evals.uncertainty import Uncertainty
@@ -53,6 +54,8 @@ class Result:
     seed: int = 0
     against: str | None = None
     """The teacher whose depth took the place of ground truth: fidelity, not accuracy. None: measured depth."""
+    cost: Cost = field(default_factory=Cost)
+    """Parameters and multiply-adds of the model, where they can be told."""
     uncertainty: Uncertainty | None = None
     """How well the model knows where it is wrong; None where that was not measured, or the model does not tell."""
     metrics: Mapping[str, float] = field(init=False)
@@ -83,6 +86,7 @@ class Result:
             **({} if self.against is None else {"against": self.against}),
             "size": None if self.size is None else list(self.size),
             "n": self.n,
+            **self.cost.document(),
             "pixels": int(self.pixels.sum()),
             "skipped": [{"id": s.id, "reason": s.reason} for s in self.skipped],
             "metrics": {name: _number(value) for name, value in self.metrics.items()},

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from kdcli.errors import ConfigError, DataError, PluginError
 from kdcli.evals.alignment import UNKNOWNS, resolve
 from kdcli.evals.batches import Prepared, batches, positions, prepare
+from kdcli.evals.cost import Cost, cost_of
 from kdcli.evals.metrics import NAMES, per_image
 from kdcli.evals.predict import Raw, depth_of, place, raw_prediction, spread_of
 from kdcli.evals.protocol import Alignment, Protocol, find
@@ -77,7 +78,7 @@ def evaluate(
     order = positions(source, limit)
     tallies = {name: _Tally() for name in models}
     where = device_of(models, device)
-    done = 0
+    done, first = 0, None
     with evaluating(models if against is None else {**models, "": against.model}, where):
         for indices, batch in batches(source, order, batch_size=batch_size, size=size, device=where):
             if against is not None:
@@ -86,17 +87,20 @@ def evaluate(
             open_rows = _usable(indices, prepared, tallies)
             if len(open_rows):
                 kept = _select(prepared, open_rows)
+                first = first or _select(kept, torch.tensor([0]))
                 for name, model in models.items():
                     _measure(name, model, kept, [indices[i] for i in open_rows.tolist()], rules, align, tallies[name],
                              uncertainty, against)
             done += len(indices)
             if progress is not None:
                 progress(done, len(order))
+        costs = {name: _cost(name, model, first, rules) for name, model in models.items()}
     if not any(tally.kind for tally in tallies.values()):
         _refuse_empty(source, next(iter(tallies.values())), len(order))
     named = spec or str(getattr(source, "name", ""))
     return {
-        name: _result(name, tally, named, rules.for_model(read_out_of(models[name])), align, size, seed, against)
+        name: _result(name, tally, named, rules.for_model(read_out_of(models[name])), align, size, seed, costs[name],
+                      against)
         for name, tally in tallies.items()
     }
 
@@ -218,9 +222,18 @@ def _select(prepared: Prepared, rows: Tensor) -> Prepared:
     return replace(prepared, batch=batch, depth=prepared.depth[at], valid=prepared.valid[at], focal=focal)
 
 
+def _cost(name: str, model: nn.Module, one: Prepared | None, rules: Protocol) -> Cost:
+    """Return what a model costs for one image, seen as all were seen, but not mirrored."""
+    if one is None:
+        return cost_of(model)
+    plain = replace(rules.for_model(read_out_of(model)), flip=False)
+    height, width = one.batch.image.shape[-2:]
+    return cost_of(model, lambda: raw_prediction(model, one, plain, name), (height, width))
+
+
 def _result(
     name: str, tally: _Tally, source: str, rules: Protocol, align: str | None, size: tuple[int, int] | None, seed: int,
-    against: Reference | None,
+    cost: Cost, against: Reference | None,
 ) -> Result:
     kind = tally.kind if against is None or tally.kind is None else kind_against(tally.kind, against.kind)
     used = rules if kind is None else rules.modified(resolve(align, kind, rules.alignment))
@@ -240,6 +253,7 @@ def _result(
         source=source,
         seed=seed,
         against=None if against is None else against.name,
+        cost=cost,
         uncertainty=Uncertainty.of(sure, seed) if sure else None,
     )
 

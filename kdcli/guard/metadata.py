@@ -23,3 +23,9 @@ def range_of(text: str | None) -> tuple[float, float] | None:
     except (ValueError, TypeError, OverflowError):
         return None
     return (low, high) if 0 <= low < high and math.isfinite(high) else None
+
+
+def count_of(text: str | None) -> int | None:
+    """Return a number of things that is written out, None where it is none."""
+    found = value_of(text or "")
+    return found if type(found) is int and found > 0 else None

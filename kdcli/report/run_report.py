@@ -10,6 +10,7 @@ from typing import Any
 
 from kdcli.documents import read_text
 from kdcli.report.html import Facts, Picture, Section, Table, Text, write_report
+from kdcli.report.tables import amount, multiply_adds
 from kdcli.report.training import training_sections
 
 SHOWN = ("delta1", "delta2", "delta3", "abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog")
@@ -72,11 +73,18 @@ def _caption(measured: bool, faithful: bool) -> str:
 
 def _results(results: Mapping[str, Any], labels: Mapping[str, str], title: str) -> Section:
     rows = [
-        [labels.get(role, role), *(_interval(result, metric) for metric in SHOWN)] for role, result in results.items()
-    ]
+        [
+            labels.get(role, role), *(_interval(result, metric) for metric in SHOWN),
+            amount(result.get("parameters")), multiply_adds(result),
+        ]
+        for role, result in results.items()
+    ]  # fmt: skip
     first = next(iter(results.values()))
     blocks: list[Any] = [
-        Table(columns=["model", *SHOWN], rows=rows, caption="Mean over images with 95 % bootstrap interval.")
+        Table(
+            columns=["model", *SHOWN, "parameters", "multiply-adds"], rows=rows,
+            caption="Mean over images with 95 % bootstrap interval; multiply-adds of one image.",
+        )
     ]
     pairs = [
         [

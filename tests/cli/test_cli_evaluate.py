@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -58,6 +59,19 @@ def test_the_table_names_what_a_reader_needs() -> None:
     text = call("constant", "teacher:ground-truth", "--data", ROOMS, "--align", "median").stdout
     for part in (*NAMES, "plain+median", "constant", "n=3", "share > 0", "["):
         assert part in text
+
+
+def test_costs_stand_below_the_metrics(tmp_path: Path) -> None:
+    student = registry.build("student", "mobilenet,width=0.5")
+    file = tmp_path / "net.safetensors"
+    save_student(file, student, "mobilenet,width=0.5", {})
+    parameters = sum(parameter.numel() for parameter in student.parameters())
+    told = json.loads(call(str(file), "--data", ROOMS, "--size", "64x96", "--json").stdout)
+    assert told["parameters"] == parameters and told["multiply_adds_at"] == [64, 96] and told["multiply_adds"] > 10**6
+    lines = call(str(file), "constant", "--data", ROOMS, "--size", "64x96").stdout.splitlines()
+    cells = {line.split()[0]: re.split(r"\s{2,}", line) for line in lines if line}
+    assert cells["parameters"][1:] == ["less", f"{parameters / 1e3:.0f} k", "-"]
+    assert cells["multiply-adds"][2].endswith(" at 64x96") and cells["multiply-adds"][3] == "-"
 
 
 def test_files_are_written(tmp_path: Path) -> None:

@@ -49,6 +49,7 @@ class SimSource:
         self.world = location
         self.name = f"sim:{location}"
         self.depth_kind = None if location == "noise" else DepthKind.METRIC
+        self.has_instances = location != "noise"
         self.seed = _whole("seed", seed)
         self.count = None if count is None else _whole("count", count, lowest=1, highest=MOST_SCENES)
         self.size = DEFAULT_SIZE if size is None else _parse_size(size)

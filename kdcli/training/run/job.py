@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from kdcli.choosing import Built
 from kdcli.config import RunConfig, StageConfig
 from kdcli.config.references import trains_student
 from kdcli.errors import ConfigError
@@ -17,6 +18,7 @@ from kdcli.files import sha256_of
 from kdcli.students.files import save_student
 from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.loop import train as loop
+from kdcli.training.run.choice import choice_of, told
 from kdcli.training.run.fidelity import fidelity_of_run
 from kdcli.training.run.finish import evaluate_run, export_run, models_of, picture_of_run, report_of_run
 from kdcli.training.run.folder import RunFolder, new_path
@@ -42,6 +44,8 @@ class RunResult:
     """``teacher`` (further ones are counted) -> ``student``, ``twin`` -> result document against that teacher on
     held-out images: no accuracy. Empty without ``holdout``."""
     export: Path | None = None
+    choice: Mapping[str, Any] = field(default_factory=dict)
+    """The recipe, and the reasons for it and for values that nobody said."""
 
     def document(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -53,6 +57,7 @@ class RunResult:
             "eval": dict(self.eval),
             **({"fidelity": dict(self.fidelity)} if self.fidelity else {}),
             "export": None if self.export is None else str(self.export),
+            "choice": dict(self.choice),
         }
 
 
@@ -65,12 +70,13 @@ def distill(
     progress: Progress | None = None,
     cache: RenderCache | None = None,
     measure_teachers: bool = True,
+    built: Built | None = None,
 ) -> RunResult:
     """Distil, evaluate beside teacher and twin, and export.
 
     With ``resume`` the configuration of that run is used, finished parts are kept, and the stage under way goes on
     from its last checkpoint. cache: rendered images to share with other runs. measure_teachers: False where the
-    teachers were measured on the same images before.
+    teachers were measured on the same images before. built: teachers and sources that are there already.
 
     Raises:
         ConfigError, DataError, WeightsError, PluginError: before the first step, wherever possible.
@@ -81,9 +87,13 @@ def distill(
     if resume is not None:
         run = RunFolder.open(resume)
         config = run.config()
-    shop = Workshop(config=config, device=torch.device(device), cache=cache or RenderCache())
+    shop = Workshop(
+        config=config, device=torch.device(device), cache=cache or RenderCache(), built=built or Built()
+    )
     if resume is not None and shop.holdout is not None:
         shop.holdout.check_unchanged(run.manifest().get("holdout", {}), run.path)
+    if resume is None and config.reasons:
+        progress.note(told(config))
     # Everything that can be refused is refused before anything is written.
     student, spec = shop.student()
     preflight(shop, student)
@@ -93,6 +103,7 @@ def distill(
             out or new_path(config), config,
             {
                 "student": spec, "teachers": teachers, "begun_from": begun_from(student), "device": str(shop.device),
+                "choice": choice_of(config),
                 **({} if shop.holdout is None else {"holdout": shop.holdout.document()}),
             },
         )
@@ -114,11 +125,11 @@ def distill(
         seconds = kept_before + time.perf_counter() - begin
         report_of_run(run, config, results, fidelity, seconds)
         run.drop_states(config)
-        told = {"fidelity": fidelity} if fidelity else {}
-        run.update(state="finished", seconds=seconds, eval=results, **told, student_sha256=sha256_of(run.student))
+        faithful = {"fidelity": fidelity} if fidelity else {}
+        run.update(state="finished", seconds=seconds, eval=results, **faithful, student_sha256=sha256_of(run.student))
     return RunResult(
         run=run.path, student=run.student, steps=steps, seconds=seconds, eval=results, fidelity=fidelity,
-        export=exported,
+        export=exported, choice=run.manifest().get("choice", {}),
     )
 
 

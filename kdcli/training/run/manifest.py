@@ -32,6 +32,7 @@ MANIFEST = {
     "versions?": Each(_TEXT),
     "argv?": [str],
     "teachers?": [_ORIGIN],
+    "choice?": {"recipe": str, "reasons": [str]},
     "begun_from?": [_ORIGIN],
     "teacher_cache?": Each(dict),
     "eval?": RESULTS,

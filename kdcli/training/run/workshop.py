@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from kdcli.choosing import Built
+from kdcli.choosing.facts import farthest
 from kdcli.config import RunConfig, StageConfig, teachers_of
 from kdcli.config.references import STAGE, origin_of
 from kdcli.devices import autocast_dtype
 from kdcli.errors import ConfigError, PluginError
-from kdcli.models import load_teacher
 from kdcli.plugins import registry
 from kdcli.protocols import DepthModel, Loss, Mixer, Source
-from kdcli.sources import load_source
 from kdcli.spec import Spec, parse
 from kdcli.training.batches.feed import Feed
 from kdcli.training.batches.geometry import centre_crop
@@ -36,9 +36,6 @@ from kdcli.training.step.task import DistillTask
 from kdcli.transform import JointTransform, TransformNetwork, load_mixer, statistics_for
 from kdcli.types import Batch, DepthKind
 
-UNBOUNDED = 1000.0
-"""Metres from which a teacher's range counts as no range at all."""
-
 
 @dataclass(kw_only=True)
 class Workshop:
@@ -47,12 +44,13 @@ class Workshop:
     config: RunConfig
     device: torch.device
     cache: RenderCache = field(default_factory=RenderCache)
+    built: Built = field(default_factory=Built)
+    """Teachers and sources, each built once: those that the configuration was chosen by among them."""
     variant: str = RUN
     """Whose stages are at work: the run's or its twin's."""
     results: StageResults = field(default_factory=StageResults)
     _teachers: dict[str, nn.Module] = field(default_factory=dict)
     _expected: dict[str | None, nn.Module] = field(default_factory=dict)
-    _sources: dict[str, Source] = field(default_factory=dict)
     _taught: dict[tuple[object, ...], Taught | None] = field(default_factory=dict)
 
     def teachers(self, stage: StageConfig) -> dict[str, nn.Module]:
@@ -68,7 +66,7 @@ class Workshop:
             result = self.results.get(self.variant, name)
             return self._expected_of(name) if result is None else result.model
         if spec not in self._teachers:
-            self._teachers[spec] = _layout(load_teacher(spec).to(self.device))
+            self._teachers[spec] = _layout(self.built.teacher(spec).to(self.device))
         return self._teachers[spec]
 
     def _expected_of(self, name: str) -> nn.Module:
@@ -97,9 +95,7 @@ class Workshop:
 
     def source(self, spec: str) -> Source:
         """Return a source, built once."""
-        if spec not in self._sources:
-            self._sources[spec] = load_source(spec)
-        return self._sources[spec]
+        return self.built.source(spec)
 
     @cached_property
     def holdout(self) -> Holdout | None:
@@ -181,13 +177,13 @@ class Workshop:
         factory = registry.load(plugin)
         keys = inspect.signature(factory).parameters
         teacher = next(iter(teachers.values()))
-        farthest = float(teacher.depth_range[1])  # type: ignore[index]
+        far = farthest(teacher)
         said = {"max_depth", *getattr(factory, "range_options", ())} & spec.options.keys()
         # A checkpoint of a network whose last layer is bounded has its range built in.
         built_in = spec.location is not None and getattr(factory, "bounded", True) and hasattr(factory, "weights")
         unset = "max_depth" in keys and not said and not built_in
-        if unset and kind_of(teacher) is DepthKind.METRIC and farthest < UNBOUNDED:
-            return replace(spec, options={**spec.options, "max_depth": f"{farthest:g}"})
+        if unset and far is not None:
+            return replace(spec, options={**spec.options, "max_depth": f"{far:g}"})
         return spec
 
     def task(self, stage: StageConfig, student: nn.Module, fitted: Path | None) -> DistillTask:
