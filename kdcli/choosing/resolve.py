@@ -91,10 +91,12 @@ class Resolving:
         told: dict[str, str] = {}
         crop = left_open("crop", stage.get("crop"))
         if left_open("size", stage.get("size")):
-            source = self.built.source(str(stage.get("data", "sim:blocks")))
-            chosen = size_for(self.facts, own_size(source))
+            own = own_size(self.built.source(str(stage.get("data", "sim:blocks"))))
+            chosen = size_for(self.facts, own)
             self._put(stage, "size", chosen.size)
             told["size"] = f"size {_text(chosen.size)} ({chosen.why})"
+            if stage is self.draft.main and self.draft.run.get("eval_size") == "native" and own != chosen.size:
+                self.draft.put(self.draft.run, "eval_size", "training", "follows size")
             if crop:
                 self._put(stage, "crop", chosen.crop)
                 if chosen.crop is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,6 +14,8 @@ from torch import Tensor, nn
 from kdcli.choosing import Built
 from kdcli.types import DepthKind, MadeFor, Prediction, Provenance
 
+Command = Callable[..., Any]
+"""``kdcli distill`` in this process: options in, JSON document and what was said out."""
 ROOM = MadeFor(train_size=(64, 96), domain="indoor", near=0.1, far=8.0)
 STREET = MadeFor(train_size=(352, 704), domain="driving", near=1e-3, far=80.0)
 DAY, DRIVE = "2011_09_26", "2011_09_26_drive_0001_sync"
