@@ -13,6 +13,7 @@ from kdcli.evals.alignment import resolve
 from kdcli.evals.batches import batches, prepare
 from kdcli.evals.predict import depth_of, place, raw_prediction
 from kdcli.evals.protocol import Protocol
+from kdcli.evals.reference import Reference, as_known
 from kdcli.evals.runner import device_of, evaluating, rules_of
 from kdcli.networks.read_out import read_out_of
 
@@ -42,21 +43,26 @@ def examine(
     flip: bool | None = None,
     device: torch.device | str | None = None,
     size: tuple[int, int] | None = None,
+    against: Reference | None = None,
 ) -> list[Example]:
     """Return images at some positions of a source with each model's aligned depth, for pictures of them.
 
     As ``evaluate``, but align may also name one mode per model. The order of indices is kept.
     """
     rules = rules_of(protocol, flip)
+    rules = rules if against is None else against.rules(rules)
     where = device_of(models, device)
     shown = []
-    with evaluating(models, where):
+    with evaluating(models if against is None else {**models, "": against.model}, where):
         for _, batch in batches(source, indices, batch_size=1, size=size, device=where):
+            if against is not None:
+                batch = against.label(batch, size)
             prepared = prepare(batch, rules, size)
             predictions = {}
             for name, model in models.items():
                 own = rules.for_model(read_out_of(model))
                 raw = raw_prediction(model, prepared, own, name)
+                raw = raw if against is None else as_known(raw, against.kind)
                 asked = align.get(name) if isinstance(align, Mapping) else align
                 mode = resolve(asked, raw.kind, own.alignment)
                 predictions[name] = place(depth_of(raw, prepared, mode, own), prepared, own)[0, 0].cpu()

@@ -45,12 +45,16 @@ class Protocol:
     model's ``read_out`` says, no where it has none."""
     delta_inclusive: bool = False
     """Whether a ratio of exactly 1.25 counts as within; most published code says no."""
+    truth: Literal["measured", "teacher"] = "measured"
+    """What predictions are compared with: depth that was measured (accuracy), or what a teacher says (fidelity)."""
 
     @property
     def hash(self) -> str:
         """A short hash of all but the name; what is left to the model counts as for one that declares nothing."""
         content = asdict(self.for_model(ReadOut()))
         del content["name"]
+        if self.truth == "measured":  # accuracy is what is meant where nothing is said
+            del content["truth"]
         return digest(content)
 
     def document(self) -> dict[str, str]:
@@ -156,6 +160,8 @@ PROTOCOLS: dict[str, Protocol] = {
         # BTS: the prediction for the cut is pasted into the full frame and the box is taken there.
         Protocol(name="kitti-garg-full", frame=_KB_PASTED, crop=_GARG),
         Protocol(name="kitti-eigen-full", frame=_KB_PASTED, crop=_EIGEN),
+        # Against a teacher, see ``kdcli.evals.reference``: no accuracy.
+        Protocol(name="fidelity", max_depth=None, truth="teacher"),
     )
 }
 """The protocols by name."""

@@ -18,6 +18,7 @@ from kdcli.evals.cost import Cost, cost_of
 from kdcli.evals.metrics import NAMES, per_image
 from kdcli.evals.predict import Raw, depth_of, place, raw_prediction, spread_of
 from kdcli.evals.protocol import Alignment, Protocol, find
+from kdcli.evals.reference import Reference, as_known, check_reference, kind_against
 from kdcli.evals.results import Result, Skipped
 from kdcli.evals.uncertainty import SHARES, Uncertainty
 from kdcli.evals.uncertainty import per_image as uncertainties
@@ -51,6 +52,7 @@ def evaluate(
     limit: int | None = None,
     spec: str | None = None,
     uncertainty: bool = False,
+    against: Reference | None = None,
 ) -> dict[str, Result]:
     """Measure models on a source under a protocol; one pass over the images for all models.
 
@@ -58,8 +60,9 @@ def evaluate(
     flip: average with the mirrored image; None = as the protocol says, or else the model's ``read_out``. size: height
     and width that images are resized to before the models. limit: only the first so many images. spec: how the source
     is named in results; None = its own name. uncertainty: also measure whether models that tell how sure they are know
-    where they are wrong (``Result.uncertainty``). Models are moved to the device; their training mode is what it was
-    afterwards.
+    where they are wrong (``Result.uncertainty``). against: a teacher whose depth takes the place of ground truth, which
+    the source need not have; the protocol is then ``fidelity``. Models are moved to the device; their training mode is
+    what it was afterwards.
 
     Images without ground truth, without a pixel that counts, with no more pixels than the alignment has unknowns, or
     with a prediction that is not finite are in no metric; they are in ``Result.skipped`` with the reason. A model may
@@ -70,13 +73,16 @@ def evaluate(
         DataError: no image has ground truth that counts. PluginError: a model returns something else than a prediction.
     """
     rules = rules_of(protocol, flip)
-    check(models, source, rules, align)
+    check(models, source, rules, align, against)
+    rules = rules if against is None else against.rules(rules)
     order = positions(source, limit)
     tallies = {name: _Tally() for name in models}
     where = device_of(models, device)
     done, first = 0, None
-    with evaluating(models, where):
+    with evaluating(models if against is None else {**models, "": against.model}, where):
         for indices, batch in batches(source, order, batch_size=batch_size, size=size, device=where):
+            if against is not None:
+                batch = against.label(batch, size)
             prepared = prepare(batch, rules, size)
             open_rows = _usable(indices, prepared, tallies)
             if len(open_rows):
@@ -84,7 +90,7 @@ def evaluate(
                 first = first or _select(kept, torch.tensor([0]))
                 for name, model in models.items():
                     _measure(name, model, kept, [indices[i] for i in open_rows.tolist()], rules, align, tallies[name],
-                             uncertainty)
+                             uncertainty, against)
             done += len(indices)
             if progress is not None:
                 progress(done, len(order))
@@ -93,7 +99,8 @@ def evaluate(
         _refuse_empty(source, next(iter(tallies.values())), len(order))
     named = spec or str(getattr(source, "name", ""))
     return {
-        name: _result(name, tally, named, rules.for_model(read_out_of(models[name])), align, size, seed, costs[name])
+        name: _result(name, tally, named, rules.for_model(read_out_of(models[name])), align, size, seed, costs[name],
+                      against)
         for name, tally in tallies.items()
     }
 
@@ -136,12 +143,14 @@ def _measure(
     align: str | None,
     tally: _Tally,
     uncertainty: bool,
+    against: Reference | None,
 ) -> None:
     rules = rules.for_model(read_out_of(model))
     raw = raw_prediction(model, prepared, rules, name, SHARES if uncertainty else None)
     if tally.kind not in (None, raw.kind):
         raise PluginError(f"model '{name}' gives depth kind {raw.kind} after {tally.kind}; a model has one kind")
     tally.kind = raw.kind
+    raw = raw if against is None else as_known(raw, against.kind)
     mode = resolve(align, raw.kind, rules.alignment)
     counted = prepared.valid
     if raw.opinion is not None:
@@ -219,14 +228,15 @@ def _cost(name: str, model: nn.Module, one: Prepared | None, rules: Protocol) ->
         return cost_of(model)
     plain = replace(rules.for_model(read_out_of(model)), flip=False)
     height, width = one.batch.image.shape[-2:]
-    return cost_of(model, lambda: raw_prediction(model, one, plain, name), (height, width))
+    return cost_of(model, lambda form: raw_prediction(form, one, plain, name), (height, width))
 
 
 def _result(
     name: str, tally: _Tally, source: str, rules: Protocol, align: str | None, size: tuple[int, int] | None, seed: int,
-    cost: Cost,
+    cost: Cost, against: Reference | None,
 ) -> Result:
-    used = rules if tally.kind is None else rules.modified(resolve(align, tally.kind, rules.alignment))
+    kind = tally.kind if against is None or tally.kind is None else kind_against(tally.kind, against.kind)
+    used = rules if kind is None else rules.modified(resolve(align, kind, rules.alignment))
     order = sorted(tally.rows)
     rows = [tally.rows[index] for index in order]
     sure = [tally.sure[index] for index in order if index in tally.sure]
@@ -242,12 +252,16 @@ def _result(
         size=size,
         source=source,
         seed=seed,
+        against=None if against is None else against.name,
         cost=cost,
         uncertainty=Uncertainty.of(sure, seed) if sure else None,
     )
 
 
-def check(models: Mapping[str, nn.Module], source: Any, protocol: str | Protocol, align: str | None) -> None:
+def check(
+    models: Mapping[str, nn.Module], source: Any, protocol: str | Protocol, align: str | None,
+    against: Reference | None = None,
+) -> None:
     """Refuse what cannot work before the first image is touched.
 
     Raises:
@@ -257,6 +271,11 @@ def check(models: Mapping[str, nn.Module], source: Any, protocol: str | Protocol
     rules = rules_of(protocol, None)
     if not models:
         raise ConfigError("there is no model to evaluate; name at least one")
+    if against is not None:
+        check_reference(models, rules, align, against)
+        return
+    if rules.truth == "teacher":
+        raise ConfigError(f"protocol '{rules.name}' needs a teacher to measure against; use --against teacher:SPEC")
     truth = getattr(source, "depth_kind", DepthKind.METRIC)
     name = getattr(source, "name", type(source).__name__)
     if truth is None:

@@ -13,7 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.networks.zipdepth_blocks import (
-    ConvNorm, CrossScale, GlobalContext, PooledPyramid, RepBlock, SqueezeExcite, StripPooling, TwoDilations,
+    ConvNorm,
+    CrossScale,
+    GlobalContext,
+    PooledPyramid,
+    RepBlock,
+    SqueezeExcite,
+    StripPooling,
+    TwoDilations,
 )
 from kdcli.networks.zipdepth_decoder import Decoder, Head
 from kdcli.networks.zipdepth_layouts import Layout, folded

@@ -51,7 +51,9 @@ class Decoder(nn.Module):
         feature = self.fuse3(third, self.proj4(last))
         feature = self.fuse1(first, self.fuse2(second, feature))
         feature = self.fuse_half(stem, feature)
-        return self.convex_up(feature, self.head_half(feature))  # type: ignore[no-any-return]
+        # Depth comes last, where eight-bit files still compute in float.
+        where = self.convex_up.where(feature)  # type: ignore[operator]
+        return self.convex_up(where, self.head_half(feature))  # type: ignore[no-any-return]
 
     def begin(self) -> None:
         """Let depth start as nearly the same small positive number everywhere.
@@ -89,16 +91,20 @@ class ConvexUp(nn.Module):
             nn.ReLU(), nn.Conv2d(hidden, 9 * 4, 1),
         )
 
-    def forward(self, feature: Tensor, depth: Tensor) -> Tensor:
+    def where(self, feature: Tensor) -> Tensor:
+        """Return the weights of the nine old pixels around each of the four new ones, B x 9 x 4 x h x w."""
+        logits = widen(self.mask_pred(feature))
+        return torch.softmax(logits.view(-1, 9, 4, *logits.shape[-2:]), dim=1)
+
+    def forward(self, where: Tensor, depth: Tensor) -> Tensor:
         """Return B x 1 x 2h x 2w, float32 also under autocast."""
         height, width = depth.shape[-2:]
-        weights = torch.softmax(widen(self.mask_pred(feature)).unflatten(1, (9, 4)), dim=1)
         depth = widen(depth)
         # Edges repeat; put together by hand, since the gradient of replication padding is not deterministic on a GPU.
         depth = torch.cat([depth[..., :1, :], depth, depth[..., -1:, :]], dim=-2)
         depth = torch.cat([depth[..., :1], depth, depth[..., -1:]], dim=-1)
         around = torch.cat([depth[..., i:i + height, j:j + width] for i in range(3) for j in range(3)], dim=1)
-        return functional.pixel_shuffle((weights * around.unsqueeze(2)).sum(dim=1), 2)
+        return functional.pixel_shuffle((where * around.unsqueeze(2)).sum(dim=1), 2)
 
 
 class BlendUp(nn.Module):
@@ -113,11 +119,14 @@ class BlendUp(nn.Module):
             nn.Conv2d(hidden, 1, 1, bias=False),
         )
 
-    def forward(self, feature: Tensor, depth: Tensor) -> Tensor:
+    def where(self, feature: Tensor) -> Tensor:
+        """Return the share of nearest of each new pixel, B x 1 x 2h x 2w."""
+        return torch.sigmoid(_double(widen(self.where_conv(feature))))
+
+    def forward(self, where: Tensor, depth: Tensor) -> Tensor:
         """Return B x 1 x 2h x 2w, float32 also under autocast."""
         depth = widen(depth)
-        sharp = torch.sigmoid(_double(widen(self.where_conv(feature))))
-        return sharp * functional.interpolate(depth, scale_factor=2.0, mode="nearest") + (1 - sharp) * _double(depth)
+        return where * functional.interpolate(depth, scale_factor=2.0, mode="nearest") + (1 - where) * _double(depth)
 
 
 def _double(values: Tensor) -> Tensor:

@@ -44,8 +44,6 @@ class ZipDepth(Published):
     title: ClassVar[str] = "ZipDepth"
     licence: ClassVar[str] = "MIT"
     reference: ClassVar[str] = "ZipDepth, arXiv 2607.08771; https://github.com/fabiotosi92/ZipDepth"
-    # 384 x 512 is what the authors make of 480 x 640; they keep the aspect ratio of other images.
-    made_for: ClassVar[MadeFor] = MadeFor(train_size=(384, 384), eval_size=(384, 512), domain="any")
     depth_kind = DepthKind.AFFINE_DISPARITY
     any_kind = True
     bounded = False
@@ -75,6 +73,9 @@ class ZipDepth(Published):
             f"zipdepth,variant={variant},head={head},layout={layout},max_depth={self.depth_range[1]:.12g}"
         )
         self.taps = _taps(SIZES[variant])
+        if read is not None:
+            # 384 x 512 is what the authors make of 480 x 640; they keep the shape of other images.
+            self.made_for = MadeFor(train_size=(384, 384), eval_size=(384, 512), domain="any")
 
     @classmethod
     def weights(cls, options: Mapping[str, Any]) -> str:
@@ -111,14 +112,18 @@ def _held(
     sized: Variant | None = next((name for name, size in SIZES.items() if width == size.widths[:1]), None)
     headed: Head | None = next((name for name, tensor in _HEADS.items() if tensor in read.state), None)
     if sized is None or headed is None:
-        lacks = _WIDTH if width is None else f"{_WIDTH} of a known width" if sized is None else " or ".join(_HEADS.values())
+        lacks = " or ".join(_HEADS.values())
+        if sized is None:
+            lacks = _WIDTH if width is None else f"{_WIDTH} of a known width"
         raise WeightsError(
             f"'{read.path}' is no checkpoint of ZipDepth: it has no {lacks}; give one of fabiotosi92/ZipDepth"
         )
     held = layout_of(read.state)
     for word, asked, found in (("variant", variant, sized), ("head", head, headed), ("layout", layout, held)):
         if asked not in (None, found):
-            raise WeightsError(f"'{read.path}' holds ZipDepth with {word} {found}, not {asked}; leave out {word}={asked}")
+            raise WeightsError(
+                f"'{read.path}' holds ZipDepth with {word} {found}, not {asked}; leave out {word}={asked}"
+            )
     return sized, headed, held
 
 
@@ -133,7 +138,9 @@ def _without_constants(read: Checkpoint) -> dict[str, Tensor]:
         if given is not None and not (
             given.numel() == 3 and torch.allclose(given.float().flatten(), torch.tensor(known), atol=1e-3)
         ):
-            raise WeightsError(f"'{read.path}' normalises images by another {name} than ImageNet's, as ZipDepth does not")
+            raise WeightsError(
+                f"'{read.path}' normalises images by another {name} than ImageNet's; get the file again"
+            )
     return {name: value for name, value in read.state.items() if name not in _CONSTANTS}
 
 

@@ -20,7 +20,7 @@ Rows = tuple[list[str], list[list[str]]]
 def metric_rows(results: Sequence[Result]) -> Rows:
     """Return one row per metric and one column per model: the value and its 95 % interval over images, then its cost.
     """
-    columns = ["metric", "better", *(result.model for result in results)]
+    columns = [_what(results), "better", *(result.model for result in results)]
     rows = [
         [_label(name), _direction(name), *(_estimate(r.metrics[name], r.ci95[name]) for r in results)] for name in NAMES
     ]
@@ -56,7 +56,7 @@ def amount(value: int | None) -> str:
 
 def paired_rows(results: Sequence[Result]) -> Rows:
     """Return every later model against the first: difference, interval, and how sure its sign is."""
-    columns, rows = ["metric", "better"], [[_label(name), _direction(name)] for name in NAMES]
+    columns, rows = [_what(results), "better"], [[_label(name), _direction(name)] for name in NAMES]
     for other in results[1:]:
         found = compare(other, results[0])
         columns += [f"{other.model} - {results[0].model} (n={found.n})", "share > 0"]
@@ -124,6 +124,10 @@ def _estimate(value: float, bounds: tuple[float, float], *, sign: bool = False) 
         return number(value, sign=sign)
     low, high = (number(bound, sign=sign) for bound in bounds)
     return f"{number(value, sign=sign)} [{low}, {high}]"
+
+
+def _what(results: Sequence[Result]) -> str:
+    return "metric" if all(result.against is None for result in results) else "fidelity metric"
 
 
 def _label(name: str) -> str:

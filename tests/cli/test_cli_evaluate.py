@@ -118,6 +118,32 @@ def test_usage_errors_are_usage_errors() -> None:
     assert call("constant", "--data", ROOMS, "--limit", "0").exit_code == 2
 
 
+def test_against_a_teacher_all_is_fidelity(tmp_path: Path) -> None:
+    page, table = tmp_path / "r.html", tmp_path / "r.csv"
+    models = ("teacher:demo", "constant")
+    arguments = (*models, "--against", "teacher:demo", "--data", "sim:noise,count=3,size=24x32")
+    told = json.loads(call(*arguments, "--json", "--report", str(page), "--csv", str(table)).stdout)
+    assert list(told) == ["fidelity"]
+    same, constant = told["fidelity"]
+    assert same["metrics"]["delta1"] == 1 and same["metrics"]["abs_rel"] < 1e-6 and same["n"] == 3
+    assert same["against"] == "teacher:demo" and same["protocol"]["name"] == "fidelity"
+    assert constant["metrics"]["abs_rel"] > 0.01 and constant["paired"]["teacher:demo"]["n"] == 3
+    assert "Fidelity to teacher:demo (not accuracy)" in page.read_text()
+    assert "fidelity_delta1" in table.read_text().splitlines()[0]
+    shown = call(*arguments).stdout
+    assert shown.startswith("fidelity to teacher:demo (not accuracy)\n") and "fidelity metric" in shown
+
+
+def test_what_is_no_teacher_is_refused() -> None:
+    data = ("--data", "sim:noise,count=2,size=24x32")
+    told = failure("teacher:demo", "--against", "constant", *data)
+    assert isinstance(told, ConfigError) and "is no teacher" in str(told)
+    told = failure("teacher:demo", "--against", "teacher:demo", "--protocol", "plain", *data)
+    assert isinstance(told, ConfigError) and "is for measured depth" in str(told)
+    told = failure("teacher:demo", "--protocol", "fidelity", "--data", ROOMS)
+    assert isinstance(told, ConfigError) and "--against teacher:SPEC" in str(told)
+
+
 def test_the_help_names_every_protocol() -> None:
     text = "".join(call("--help").stdout.replace("|", " ").split())
     assert all(name in text for name in PROTOCOLS)

@@ -10,7 +10,8 @@ from kdcli.plugins import registry
 from kdcli.weights import save
 
 PLAIN = (
-    "adabins", "bts", "depthart", "fastdepth", "fcrn", "guidedepth", "hu2019", "mff", "midas-small", "tie-kd", "zipdepth",
+    "adabins", "bts", "depthart", "fastdepth", "fcrn", "guidedepth", "hu2019", "mff", "midas-small", "tie-kd",
+    "zipdepth",
 )
 
 

@@ -102,6 +102,7 @@ def measure(
         "choice": choice_of(config),
         "stages": rows,
         "terms": terms[config.main.name],
+        **({} if shop.holdout is None else {"holdout": shop.holdout.document()}),
         "parameters": {name: sum(p.numel() for p in model.parameters()) for name, model in models.items()},
     }
 

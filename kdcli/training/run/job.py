@@ -19,7 +19,8 @@ from kdcli.students.files import save_student
 from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.loop import train as loop
 from kdcli.training.run.choice import choice_of, told
-from kdcli.training.run.finish import evaluate_run, export_run, picture_of_run, report_of_run
+from kdcli.training.run.fidelity import fidelity_of_run
+from kdcli.training.run.finish import evaluate_run, export_run, models_of, picture_of_run, report_of_run
 from kdcli.training.run.folder import RunFolder, new_path
 from kdcli.training.run.preflight import preflight
 from kdcli.training.run.progress import Progress, Silent
@@ -39,6 +40,9 @@ class RunResult:
     seconds: float
     eval: Mapping[str, Any]
     """``student``, ``teacher``, ``twin`` -> result document; empty without evaluation data."""
+    fidelity: Mapping[str, Any] = field(default_factory=dict)
+    """``teacher`` (further ones are counted) -> ``student``, ``twin`` -> result document against that teacher on
+    held-out images: no accuracy. Empty without ``holdout``."""
     export: Path | None = None
     choice: Mapping[str, Any] = field(default_factory=dict)
     """The recipe, and the reasons for it and for values that nobody said."""
@@ -51,6 +55,7 @@ class RunResult:
             "steps": self.steps,
             "seconds": round(self.seconds, 1),
             "eval": dict(self.eval),
+            **({"fidelity": dict(self.fidelity)} if self.fidelity else {}),
             "export": None if self.export is None else str(self.export),
             "choice": dict(self.choice),
         }
@@ -85,6 +90,8 @@ def distill(
     shop = Workshop(
         config=config, device=torch.device(device), cache=cache or RenderCache(), built=built or Built()
     )
+    if resume is not None and shop.holdout is not None:
+        shop.holdout.check_unchanged(run.manifest().get("holdout", {}), run.path)
     if resume is None and config.reasons:
         progress.note(told(config))
     # Everything that can be refused is refused before anything is written.
@@ -97,6 +104,7 @@ def distill(
             {
                 "student": spec, "teachers": teachers, "begun_from": begun_from(student), "device": str(shop.device),
                 "choice": choice_of(config),
+                **({} if shop.holdout is None else {"holdout": shop.holdout.document()}),
             },
         )
     elif (threads := run.manifest().get("threads")) != torch.get_num_threads():
@@ -111,15 +119,17 @@ def distill(
         finally:
             run.update(seconds=kept_before + time.perf_counter() - begin)
         results = evaluate_run(shop, run, progress, teachers=measure_teachers)
+        fidelity = fidelity_of_run(shop, run, progress, lambda: models_of(shop, run))
         picture_of_run(shop, run)
         exported = export_run(shop, run, progress)
         seconds = kept_before + time.perf_counter() - begin
-        report_of_run(run, config, results, seconds)
+        report_of_run(run, config, results, fidelity, seconds)
         run.drop_states(config)
-        run.update(state="finished", seconds=seconds, eval=results, student_sha256=sha256_of(run.student))
+        faithful = {"fidelity": fidelity} if fidelity else {}
+        run.update(state="finished", seconds=seconds, eval=results, **faithful, student_sha256=sha256_of(run.student))
     return RunResult(
-        run=run.path, student=run.student, steps=steps, seconds=seconds, eval=results, export=exported,
-        choice=run.manifest().get("choice", {}),
+        run=run.path, student=run.student, steps=steps, seconds=seconds, eval=results, fidelity=fidelity,
+        export=exported, choice=run.manifest().get("choice", {}),
     )
 
 

@@ -36,6 +36,8 @@ MANIFEST = {
     "begun_from?": [_ORIGIN],
     "teacher_cache?": Each(dict),
     "eval?": RESULTS,
+    "fidelity?": Each(RESULTS),
+    "holdout?": {"images": int, "held_out": int, "training": int, "rule": str, "sha256": Each(str)},
 }
 
 

@@ -14,6 +14,7 @@ from kdcli.errors import ConfigError, DataError
 from kdcli.evals import check as check_evaluation
 from kdcli.plugins import registry
 from kdcli.training.run.checks import check_gradients, check_mixers, check_outputs
+from kdcli.training.run.fidelity import check_fidelity
 from kdcli.training.run.results import check_carried
 from kdcli.training.run.workshop import Workshop, check_kinds, probe_options
 from kdcli.training.step.mixing import build_mixers
@@ -43,6 +44,7 @@ def preflight(shop: Workshop, student: nn.Module) -> None:
     if config.eval_data is not None:
         models = {"student": student, **shop.teachers(config.main)}
         check_evaluation(models, shop.source(config.eval_data), config.protocol, config.align)
+    check_fidelity(shop, student)
     if config.export is not None:
         registry.load(registry.find("exporter", config.export))
 

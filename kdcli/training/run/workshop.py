@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.batches.taught import Taught
 from kdcli.training.batches.teacher_cache import cacheable, open_cache
 from kdcli.training.run.checks import check_parts
+from kdcli.training.run.holdout import Holdout
 from kdcli.training.run.loss_parts import loss_parts
 from kdcli.training.run.results import RUN, StageResults, frozen_copy
 from kdcli.training.seeds import seed_of, seeded
@@ -95,6 +97,19 @@ class Workshop:
         """Return a source, built once."""
         return self.built.source(spec)
 
+    @cached_property
+    def holdout(self) -> Holdout | None:
+        """What the run holds out of training; None where it trains on all images.
+
+        Raises:
+            ConfigError: the images of the main stage cannot be told apart.
+        """
+        return Holdout(self.config, self.source) if self.config.holdout else None
+
+    def images(self, stage: StageConfig) -> Source:
+        """Return what a stage trains on: its source without the images that the run holds out."""
+        return self.source(stage.data) if self.holdout is None else self.holdout.training(stage)
+
     def taught(self, stage: StageConfig) -> Taught | None:
         """Return the stage's teacher cache, opened but not made; None where it has none. A twin shares the run's.
 
@@ -104,13 +119,13 @@ class Workshop:
         named = ("teacher_cache", "teacher_flip", "teacher_storage", "teachers", "data", "size")
         key = tuple(str(getattr(stage, name)) for name in named)
         if key not in self._taught:
-            self._taught[key] = open_cache(stage, self.source(stage.data), self.teachers(stage), self.device)
+            self._taught[key] = open_cache(stage, self.images(stage), self.teachers(stage), self.device)
         return self._taught[key]
 
     def feed(self, stage: StageConfig, taught: Taught | None = None) -> Feed:
         """Return the stage's batches; the same order for a run and its twin. taught: what teachers say of them."""
         return Feed(
-            self.source(stage.data),
+            self.images(stage),
             batch_size=stage.batch_size,
             size=stage.size,
             seed=seed_of(self.config.seed, stage.name),
@@ -179,7 +194,7 @@ class Workshop:
         teachers = self.teachers(stage)
         mixers = self.mixers(stage, fitted)
         check_parts(
-            stage, student, teachers, losses, task_loss, self.source(stage.data),
+            stage, student, teachers, losses, task_loss, self.images(stage),
             dict(zip(stage.mixers, mixers, strict=False)),
         )
         full = any(part.loss.needs.precision == "full" for part in losses)
