@@ -66,7 +66,9 @@ def test_where_a_run_is_measured(tmp_path: Path) -> None:
     assert measured_on(deep, tested, shelf)[1] == f"{deep},start=18"
     # Images that the teacher's world is not made of are no images of it.
     assert measured_on(ids_only, tested, shelf)[1] == measured_on("sim:noise", tested, shelf)[1] == tested.test
-    assert measured_on(ids_only, ROOM, shelf)[1] is None
+    world = "sim:interiors,count=128,seed=1000"
+    assert measured_on(ids_only, ROOM, shelf)[1] == measured_on("sim:noise", ROOM, shelf)[1] == world
+    assert measured_on("sim:interiors,count=3000", ROOM, shelf)[1] == world
 
 
 def test_protocols_follow_the_source_and_the_range(tmp_path: Path) -> None:
