@@ -142,7 +142,7 @@ def test_depth_without_a_level_begins_in_the_middle(tiny: Resolve, teacher_file:
     task, batch, _ = task_of(tiny(teachers=(f"run:{teacher_file}",)))
     (view,) = task.context(batch, 0, 1).teachers.values()
     assert task.level(batch) is not None
-    view.model.depth_kind = DepthKind.AFFINE_DEPTH
+    view.model.depth_kind = DepthKind.AFFINE_DEPTH  # type: ignore[assignment]
     assert task.level(batch) is None
 
 

@@ -119,7 +119,7 @@ class VariantTraining:
         if resume is None and self._begins(stage) and hasattr(student, "begin_at"):
             level = task.level(first)
             if level is not None:
-                student.begin_at(level)
+                student.begin_at(level)  # type: ignore[operator]
                 self.progress.note(f"{where}: begins at {level:.3g}, the median of what is taught of the first images")
         task.build(first)
         for name in shop.results.carry(self.variant, self._done, task, shop.device):
