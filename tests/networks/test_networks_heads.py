@@ -29,7 +29,7 @@ def test_a_head_begins_where_it_is_told(low: float, high: float, depth: float, s
     feature = torch.rand(2, 8, 6, 5)
     for head in (DirectHead(8, low, high), BinsHead(8, low, high, 64, spacing)):  # type: ignore[arg-type]
         head.begin_at(depth)
-        assert float(head(feature)[0].detach().mean()) == pytest.approx(depth, rel=0.1)
+        assert float(head(feature)[0].detach().mean()) == pytest.approx(depth, rel=0.2)
 
 
 def test_a_head_begins_away_from_the_ends_of_its_range() -> None:
