@@ -1,13 +1,14 @@
 """How much a student depends on luck: one recipe, many seeds.
 
 python benchmarks/seeds.py [--recipe data-free] [--seeds 0-39] [--set steps=300] [--images 96] [--begin taught|middle]
-    [--head 1.0] [--device auto] [--out docs/results/seeds.json]
+    [--head 1.0] [--nudge 0] [--device auto] [--out docs/results/seeds.json]
 
 Each seed is a run of its own: other first weights, another order of the images, another transformation network. Runs
 share what was rendered, have no twin and export nothing. A run counts as stuck whose delta1 is below 0.9 of the median.
 ``--begin middle`` lets students begin in the geometric middle of their range instead of at what they are taught;
 ``--head`` multiplies the weights that their heads begin with, so that what pushes the head pushes the whole network
-harder. Rows are kept in the file as they come; the same command goes on where it was stopped.
+harder; ``--nudge N`` adds noise of 1e-5 to them, another for each N, so that only luck differs. Rows are kept in the
+file as they come; the same command goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -40,13 +41,17 @@ def numbers(text: str) -> list[int]:
     return [n for first, dash, last in ends for n in range(int(first), int(last if dash else first) + 1)]
 
 
-def change_students(begin: str, head: float) -> None:
+def change_students(begin: str, head: float, nudge: int) -> None:
     """Let students begin as asked: their only change is to the bias and the weights of the head."""
     told = PyramidNet.begin_at
 
     @torch.no_grad()
     def begin_at(self: PyramidNet, depth: float) -> None:
-        self.head.conv.weight.mul_(head)  # type: ignore[union-attr, operator]
+        weight: torch.Tensor = self.head.conv.weight  # type: ignore[union-attr, assignment]
+        weight.mul_(head)
+        if nudge:
+            noise = torch.randn(weight.shape, generator=torch.Generator().manual_seed(nudge))
+            weight.add_(noise.to(weight.device), alpha=1e-5)
         if begin == "taught":
             told(self, depth)
 
@@ -77,11 +82,12 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=96)
     parser.add_argument("--begin", choices=["taught", "middle"], default="taught")
     parser.add_argument("--head", type=float, default=1.0)
+    parser.add_argument("--nudge", type=int, default=0)
     parser.add_argument("--device", default="auto")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
-    change_students(given.begin, given.head)
-    keys = ("recipe", "set", "images", "begin", "head")
+    change_students(given.begin, given.head, given.nudge)
+    keys = ("recipe", "set", "images", "begin", "head", "nudge")
     facts = {key: getattr(given, key) for key in keys} | {"torch": torch.__version__}
     rows: list[dict[str, Any]] = []
     if given.out is not None and given.out.is_file():

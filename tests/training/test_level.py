@@ -146,6 +146,14 @@ def test_depth_without_a_level_begins_in_the_middle(tiny: Resolve, teacher_file:
     assert task.level(batch) is None
 
 
+def test_losses_that_see_no_scale_leave_a_student_in_the_middle(tiny: Resolve) -> None:
+    for losses, seen in (("gradient = 1.0, silog = 1.0", True), ("gradient = 1.0, affine-invariant = 1.0", False)):
+        task, batch, _ = task_of(tiny(f"losses={{ {losses} }}"))
+        assert (task.level(batch) is not None) is seen
+    task, batch, _ = task_of(tiny("losses={ affine-invariant = 1.0 }", "task_loss=l1"))
+    assert task.level(batch) is not None
+
+
 def test_images_of_which_nothing_is_known_have_no_level(tiny: Resolve) -> None:
     task, batch, _ = task_of(tiny())
     assert batch.valid is not None

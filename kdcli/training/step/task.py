@@ -164,8 +164,10 @@ class DistillTask(nn.Module):
     def level(self, batch: Batch) -> float | None:
         """Return the median of the depth that the teachers say of images as they came.
 
-        None where they say nothing of them, or where the numbers of their kind have no level.
+        None where they say nothing of them, where the numbers of their kind have no level, or where no loss sees it.
         """
+        if self.task_loss is None and all("scale" in part.loss.invariances for part in self.losses):
+            return None
         with seeded(seed_of(self._seed, self.stage.name, "level")), statistics_kept(self.student):
             context = self._models.begin(batch, 0, 1, 0)
             said = [
