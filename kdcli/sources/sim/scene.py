@@ -14,7 +14,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-_Table = TypeVar("_Table", "Posed", "Standing", "Ground", "View")
+_Table = TypeVar("_Table", "Posed", "Standing", "Ground")
 
 FACES = 6
 """Shell faces in order: -x, +x, floor, ceiling, -z, +z."""
@@ -166,7 +166,8 @@ class View:
 
     def map(self, index: Tensor) -> View:
         """Pick views along the first dimension."""
-        return _pick(self, index)
+        tensors = {f.name: getattr(self, f.name)[index] for f in fields(self) if f.name != "least_aspect"}
+        return replace(self, **tensors)
 
     def across(self, size: tuple[int, int]) -> Tensor:
         """Return the tangent of half the horizontal field of view of pictures of a size (height, width); B."""
