@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-WORLD_NAMES = ("rooms", "blocks", "interiors", "noise")
+WORLD_NAMES = ("rooms", "blocks", "interiors", "streets", "noise")
 DEFAULT_SIZE = (96, 128)
 ENDLESS = 2**31 - 1
 MOST_SCENES = 10**8

@@ -9,10 +9,12 @@ M = P + 6 + D materials (outdoors P + 6 + zones of the ground), L lights.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
+
+from kdcli.sources.sim.rays import Rays
 
 _Table = TypeVar("_Table", "Posed", "Standing", "Ground")
 
@@ -243,11 +245,35 @@ class Decals:
     ids_BD: Tensor | None = None
 
 
+class Outdoors(Protocol):
+    """What a world without a shell says of its own: how far depth is known, and what is seen."""
+
+    @property
+    def reach(self) -> tuple[float, float]:
+        """The nearest and the farthest known depth in metres; all else is invalid."""
+
+    def aim(self, rays: Rays) -> Rays:
+        """Give the camera's rays what the world's solids want to know of them."""
+
+    def paint(
+        self,
+        scene: Scene,
+        index_BN: Tensor,
+        rays: Rays,
+        point: tuple[Tensor, ...],
+        normal: tuple[Tensor, ...],
+        uv: tuple[Tensor, Tensor],
+        footprint: Tensor,
+    ) -> Tensor:
+        """Return the light that arrives at the camera, 3 x B x N; arguments as in ``finish.paint``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """A batch of scenes, ready to be rendered.
 
-    finish_BMF: what surfaces have beyond their colours (``materials.FINISH``), in worlds with ``Lamps``.
+    finish_BMF: what surfaces have beyond their colours (``materials.FINISH``), in worlds with ``Lamps`` or outdoors.
+    outdoors: there, in place of decals, baseboard and lighting.
     """
 
     keys_B: Tensor
@@ -255,10 +281,11 @@ class Scene:
     materials_BMF: Tensor
     decals: Decals | None
     baseboard_B: Tensor
-    lighting: Lighting | Lamps
+    lighting: Lighting | Lamps | None
     view: View
     photo: Photo | None
     finish_BMF: Tensor | None = None
+    outdoors: Outdoors | None = None
 
 
 def gather_rows(table_BKF: Tensor, index_BN: Tensor) -> Tensor:
