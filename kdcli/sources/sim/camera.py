@@ -74,9 +74,9 @@ def clearance(geometry: Geometry, position_B3: Tensor, margin: float) -> Tensor:
         if posed is not None:
             own = (posed.turn * (position_B3[:, None] - posed.center)[:, :, None]).sum(-1)
             gaps.append((own.abs() - posed.half).amax(-1))
-    if geometry.standing is not None:
-        standing = geometry.standing
-        gaps.append(((position_B3[:, None] - standing.center).abs() - standing.half).amax(-1))
+    for standing in (geometry.standing, geometry.balls):
+        if standing is not None:
+            gaps.append(((position_B3[:, None] - standing.center).abs() - standing.half).amax(-1))
     half = geometry.room_B3 * 0.5
     center = torch.stack((torch.zeros_like(half[:, 0]), half[:, 1], torch.zeros_like(half[:, 0])), dim=1)
     gaps.append((half - (position_B3 - center).abs()).amin(-1, keepdim=True))

@@ -41,10 +41,10 @@ def frame_table(geometry: Geometry) -> Tensor:
         assert posed.taper is not None
         lost = torch.cat((posed.taper, torch.zeros_like(posed.taper[..., :1])), dim=-1)
         rows.append(_rows(posed.center, posed.half, posed.turn.flatten(2), _TAPERED, lost))
-    if geometry.standing is not None:
-        standing = geometry.standing
-        own = straight.expand(*standing.half.shape[:2], 9)
-        rows.append(_rows(standing.center, standing.half, own, _TURNED, standing.profile))
+    for standing in (geometry.standing, geometry.balls):
+        if standing is not None:
+            own = straight.expand(*standing.half.shape[:2], 9)
+            rows.append(_rows(standing.center, standing.half, own, _TURNED, standing.profile))
     half = (geometry.room_B3 * 0.5)[:, None].expand(batch, FACES, 3)
     nought = torch.zeros_like(half[..., 0])
     center = torch.stack((nought, half[..., 1], nought), dim=-1)

@@ -97,7 +97,8 @@ def tapered_span(rays: Rays, boxes: Posed) -> tuple[Tensor, Tensor]:
         base, steep = 0.5 * lost * (1.0 + oy) - 1.0, 0.5 * lost * dy
         for sign in (1.0, -1.0):
             slope = torch.add(steep, d, alpha=sign)
-            meet = _inverse(slope).mul_(-(base + sign * o))
+            # Along a plane this is infinite, as it should be.
+            meet = -(base + sign * o) / slope
             falling = slope < 0.0
             enter = torch.where(falling, torch.maximum(enter, meet), enter)
             leave = torch.where(falling, leave, torch.minimum(leave, meet))
@@ -113,17 +114,45 @@ def turned_span(rays: Rays, solids: Posed) -> tuple[Tensor, Tensor]:
 
 def standing_span(rays: Rays, solids: Standing) -> tuple[Tensor, Tensor]:
     """Return enter and leave parameters of upright solids of revolution, B x S x N each; leave <= enter for a miss."""
+    origin, ahead = _upright(rays, solids)
+    return _revolved(origin, ahead, solids.profile, _swell(rays, solids))
+
+
+def ball_span(rays: Rays, balls: Standing) -> tuple[Tensor, Tensor]:
+    """Return enter and leave parameters of upright ellipsoids, B x A x N each; equal where a ray misses."""
+    (ox, oy, oz), (dx, dy, dz) = _upright(rays, balls)
+    a = torch.addcmul(dx * dx, dy, dy).addcmul_(dz, dz)
+    b = torch.addcmul(dx * ox, dy, oy).addcmul_(dz, oz)
+    c = ox * ox + oy * oy + oz * oz - 1.0
+    swell = _swell(rays, balls)
+    c = c if swell is None else torch.addcmul(c, swell, swell + 2.0, value=-1.0)
+    root = torch.addcmul(b * b, a, c, value=-1.0).clamp_(min=0.0).sqrt_()
+    # No direction is without length, and none is shorter than its part along the view by much.
+    inv = a.reciprocal_()
+    enter = torch.add(b, root).mul_(inv).neg_()
+    return enter, root.sub_(b).mul_(inv)
+
+
+_Three = tuple[Tensor, Tensor, Tensor]
+
+
+def _upright(rays: Rays, solids: Standing) -> tuple[_Three, _Three]:
+    """Carry rays into the units of solids that need no turn."""
     scale = solids.half.reciprocal()
     ox, oy, oz = ((rays.origin_B3[:, None] - solids.center) * scale)[..., None].unbind(2)
     sx, sy, sz = scale[..., None].unbind(2)
-    ahead = (sx * rays.x_BN[:, None], sy * rays.y_BN[:, None], sz * rays.z_BN[:, None])
-    swell = None
-    if rays.ripple_BLN is not None:
-        first, *rest = solids.ragged[..., None].unbind(2)
-        swell = first * rays.ripple_BLN[:, 0, None]
-        for level, share in enumerate(rest, start=1):
-            swell.addcmul_(share, rays.ripple_BLN[:, level, None])
-    return _revolved((ox, oy, oz), ahead, solids.profile, swell)
+    return (ox, oy, oz), (sx * rays.x_BN[:, None], sy * rays.y_BN[:, None], sz * rays.z_BN[:, None])
+
+
+def _swell(rays: Rays, solids: Standing) -> Tensor | None:
+    """Return what rays find added to the radii, B x K x N."""
+    if rays.ripple_BLN is None:
+        return None
+    first, *rest = solids.ragged[..., None].unbind(2)
+    swell = first * rays.ripple_BLN[:, 0, None]
+    for level, share in enumerate(rest, start=1):
+        swell.addcmul_(share, rays.ripple_BLN[:, level, None])
+    return swell
 
 
 def _revolved(

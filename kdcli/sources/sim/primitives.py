@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kdcli.sources.sim.posed import standing_span, tapered_span, tilted_span, turned_span
+from kdcli.sources.sim.posed import ball_span, standing_span, tapered_span, tilted_span, turned_span
 from kdcli.sources.sim.rays import Rays
 from kdcli.sources.sim.scene import CEILING, FLOOR, Geometry, Ground, Posed, Solids, Standing
+from kdcli.sources.sim.trimming import one_by_one
 
 _CHUNK = {"cpu": 1 << 17}
 _CHUNK_ELSEWHERE = 1 << 25
@@ -111,6 +112,7 @@ def _spans(rays: Rays, geometry: Geometry) -> Iterator[tuple[int, Tensor, Tensor
         (geometry.turned, turned_span),
         (geometry.tapered, tapered_span),
         (geometry.standing, standing_span),
+        (geometry.balls, ball_span),
     )
     for posed, posed_span in posed_spans:
         count = 0 if posed is None else posed.center.shape[1]
@@ -168,8 +170,16 @@ def ground_hit(rays: Rays, ground: Ground) -> tuple[Tensor, Tensor]:
     return best, torch.where(best < SKY, FLOOR, CEILING)
 
 
+def _apart(rays: Rays, geometry: Geometry) -> bool:
+    """Say whether the scenes of a batch are best met one by one: worlds outdoors leave much room unused."""
+    return geometry.sparse and len(rays.origin_B3) > 1 and rays.x_BN.device.type == "cpu"
+
+
 def nearest_hit(rays: Rays, geometry: Geometry) -> tuple[Tensor, Tensor]:
     """Return the ray parameter of the nearest surface and its number: 0 .. P-1 solids, P + face for the shell."""
+    if _apart(rays, geometry):
+        rows = [(*nearest_hit(*scene), numbers) for *scene, numbers in one_by_one(rays, geometry)]
+        return torch.cat([row[0] for row in rows]), torch.cat([row[2].gather(1, row[1]) for row in rows])
     ground = geometry.ground
     best, face = shell_exit(rays, geometry.room_B3) if ground is None else ground_hit(rays, ground)
     index = face + geometry.ids_BP.shape[1]
@@ -190,6 +200,8 @@ def nearest_hit(rays: Rays, geometry: Geometry) -> tuple[Tensor, Tensor]:
 
 def blocked(rays: Rays, geometry: Geometry, limit: float) -> Tensor:
     """Return whether a solid lies on each ray before the parameter limit; B x N bool. The shell never blocks."""
+    if _apart(rays, geometry):
+        return torch.cat([blocked(*scene, limit) for *scene, _ in one_by_one(rays, geometry)])
     result = torch.zeros_like(rays.x_BN, dtype=torch.bool)
     for _, enter, leave in _spans(rays, geometry):
         hit = enter.clamp(min=0.0) < leave.clamp(max=limit)

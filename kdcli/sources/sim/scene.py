@@ -2,8 +2,8 @@
 
 World axes: x and z along the floor, y up, metres; the shell spans [-X/2, X/2] x [0, Y] x [-Z/2, Z/2].
 Letters: B scenes, G groups of boxes that share a yaw, Q boxes a group, E ellipsoids, C cylinders, T tilted boxes,
-R turned solids, W tapered boxes, S standing solids, D decals, P = G * Q + E + C + T + R + W + S solids in that order,
-M = P + 6 + D materials (outdoors P + 6 + zones of the ground), L lights.
+R turned solids, W tapered boxes, S standing solids, A balls, D decals, P = G * Q + E + C + T + R + W + S + A solids in
+that order, M = P + 6 + D materials (outdoors P + 6 + zones of the ground), L lights.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class Posed:
     profile: Tensor | None = None
     taper: Tensor | None = None
 
-    def select(self, rows: Tensor | tuple[slice, slice]) -> Posed:
-        """Repeat or pick scenes: rows is an int64 index along B. A pair of slices picks along B and K."""
+    def select(self, rows: Tensor | tuple[slice, slice | Tensor]) -> Posed:
+        """Repeat or pick scenes: rows is an int64 index along B. A pair picks along B and K."""
         return _pick(self, rows)
 
 
@@ -68,7 +68,7 @@ class Standing:
     profile: Tensor
     ragged: Tensor
 
-    def select(self, rows: Tensor | tuple[slice, slice]) -> Standing:
+    def select(self, rows: Tensor | tuple[slice, slice | Tensor]) -> Standing:
         """Pick as ``Posed.select`` does."""
         return _pick(self, rows)
 
@@ -99,7 +99,7 @@ class Ground:
         return height
 
 
-def _pick(solids: _Table, rows: Tensor | tuple[slice, slice]) -> _Table:
+def _pick(solids: _Table, rows: Tensor | tuple[slice, slice | Tensor]) -> _Table:
     """Pick from every tensor of a table."""
     values = {f.name: getattr(solids, f.name) for f in fields(solids)}
     picked = {name: value[rows] for name, value in values.items() if isinstance(value, Tensor)}
@@ -112,8 +112,9 @@ class Geometry:
 
     room_B3: shell extents. pivot_BG3: origins of the box groups in the world. ids_BP: instance id of each solid, 0 for
     what belongs to the room. tilted, turned: boxes and solids of revolution in any pose, tapered: boxes that narrow
-    upwards, standing: upright solids of revolution, in worlds that have them. ground: the world is outdoors; the shell
-    is far and wide then, its floor is the ground, and what meets nothing leaves through the ceiling.
+    upwards, standing: upright solids of revolution, balls: those of them that are ellipsoids, in worlds that have them.
+    ground: the world is outdoors; the shell is far and wide then, its floor is the ground, and what meets nothing leaves
+    through the ceiling. sparse: scenes have room for many more solids than most of them use.
     """
 
     room_B3: Tensor
@@ -126,7 +127,9 @@ class Geometry:
     turned: Posed | None = None
     tapered: Posed | None = None
     standing: Standing | None = None
+    balls: Standing | None = None
     ground: Ground | None = None
+    sparse: bool = False
 
     def select(self, rows: Tensor) -> Geometry:
         """Repeat or pick scenes: rows is an int64 index along B."""
@@ -145,7 +148,9 @@ class Geometry:
             turned=None if self.turned is None else self.turned.select(rows),
             tapered=None if self.tapered is None else self.tapered.select(rows),
             standing=None if self.standing is None else self.standing.select(rows),
+            balls=None if self.balls is None else self.balls.select(rows),
             ground=None if self.ground is None else self.ground.select(rows),
+            sparse=self.sparse,
         )
 
 

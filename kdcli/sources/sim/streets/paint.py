@@ -74,7 +74,7 @@ class Street:
         sharpness = torch.lerp(look.sharpness, torch.full_like(glass, 90.0), glass)
         glow = look.glow + glass * (day.dusk_B[:, None] & (pane > 0.45) & (pane < 0.75)) * 14.0
         seen = self._light(rays, point, normal, colour, (gloss, sharpness, glow), grounded)
-        inv = torch.rsqrt((rays.x_BN * rays.x_BN + rays.y_BN * rays.y_BN + rays.z_BN * rays.z_BN))
+        inv = torch.rsqrt(rays.x_BN * rays.x_BN + rays.y_BN * rays.y_BN + rays.z_BN * rays.z_BN)
         way = (z - rays.origin_B3[:, 2, None]) / (rays.z_BN.clamp(min=0.05) * inv)
         clear = torch.exp(-day.haze_B[:, None] * way)
         seen = torch.lerp(0.9 * day.horizon_B3.T[..., None].expand_as(seen), seen, clear)

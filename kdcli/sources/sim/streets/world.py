@@ -6,19 +6,19 @@ As in ``interiors``, colours, light and cameras vary beyond what one city has. `
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from kdcli.sources.sim.assembling import draw_looks, first_of, fitting, placed, take, together
 from kdcli.sources.sim.hashing import Dice
-from kdcli.sources.sim.kinds import BOX, LOOKS, TAPERED, Loose, Pieces, frame_boxes, loose_parts
+from kdcli.sources.sim.kinds import BOX, LOOKS, TAPERED, Kind, Loose, Pieces, frame_boxes, loose_parts, part
 from kdcli.sources.sim.materials import draw_materials
 from kdcli.sources.sim.scene import BURIED, FACES, Geometry, Photo, Posed, Scene, Solids, Standing, View
 from kdcli.sources.sim.streets import lots as plots
 from kdcli.sources.sim.streets import planting, traffic
-from kdcli.sources.sim.streets.catalogue import KINDS, THING_PARTS, VEHICLE_BOXES, VEHICLE_PARTS, VEHICLES
+from kdcli.sources.sim.streets.catalogue import THING_PARTS, VEHICLE_BOXES, VEHICLE_PARTS, VEHICLES
 from kdcli.sources.sim.streets.daylight import draw_daylight
 from kdcli.sources.sim.streets.facades import PANES
 from kdcli.sources.sim.streets.lots import Lots, draw_lots
@@ -26,12 +26,12 @@ from kdcli.sources.sim.streets.markings import draw_markings
 from kdcli.sources.sim.streets.materials import MATERIALS, NUMBER
 from kdcli.sources.sim.streets.paint import ZONES, Street
 from kdcli.sources.sim.streets.planting import draw_things
-from kdcli.sources.sim.streets.road import GREEN, Road, draw_road
+from kdcli.sources.sim.streets.road import Road, draw_road
 from kdcli.sources.sim.streets.traffic import draw_traffic, wheels
 from kdcli.sources.sim.streets.walks import PIECES, draw_walks
 
-TILTED, TURNED, CABINS, UPRIGHT = 12, 20, 8, 56
-"""Tilted boxes, turned and tapered solids and standing ones that objects of a scene have room for."""
+TILTED, TURNED, CABINS, UPRIGHT, BALLS = 10, 20, 9, 20, 36
+"""Tilted boxes, turned and tapered solids, standing ones and balls that objects of a scene have room for."""
 _WHEELED = 8
 """The nearest vehicles have wheels."""
 OBJECTS = traffic.COUNT + planting.COUNT
@@ -105,7 +105,7 @@ def _geometry(
         loose_parts(things, upright=True, first_owner=1 + traffic.COUNT, slots=THING_PARTS),
     ]
     sort = _sorts(slots)
-    limits = (TILTED, TURNED, traffic.COUNT, UPRIGHT)
+    limits = (TILTED, TURNED, CABINS, UPRIGHT, BALLS)
     fits = fitting(slots, sort, limits, OBJECTS)
     picked = [first_of(fits & (sort == kind), limit) for kind, limit in enumerate(limits)]
     where = [placed(slots, order, there) for order, there in picked]
@@ -125,12 +125,14 @@ def _geometry(
         turn=torch.cat((lots.roofs.turn, turn[2]), dim=1),
         taper=torch.cat((lots.roofs.taper, take(taper, picked[2][0])), dim=1),  # type: ignore[list-item]
     )
-    ragged = together(slots, "ragged").gather(1, picked[3][0])
-    standing = Standing(
-        center=where[3][0],
-        half=where[3][1],
-        profile=take(profile, picked[3][0]),
-        ragged=_levels(where[3][0], ragged),
+    standing, balls = (
+        Standing(
+            center=where[kind][0],
+            half=where[kind][1],
+            profile=take(profile, picked[kind][0]),
+            ragged=_levels(where[kind][0], together(slots, "ragged").gather(1, picked[kind][0])),
+        )
+        for kind in (3, 4)
     )
     nought = walks.center[:, :0]
     empty = Solids(center=nought, half=nought, yaw=nought[..., 0])
@@ -138,7 +140,7 @@ def _geometry(
     none = torch.zeros((batch, _PLOTS * plots.MEMBERS), dtype=torch.int64, device=device)
     own = torch.arange(1, traffic.COUNT + 1, device=device).repeat_interleave(VEHICLE_BOXES).expand(batch, -1)
     paved, roofed = none[:, : 2 * PIECES], none[:, :_PLOTS]
-    ids = torch.cat((none, own, paved, owner[0], owner[1], roofed, owner[2], owner[3]), dim=1)
+    ids = torch.cat((none, own, paved, owner[0], owner[1], roofed, *owner[2:]), dim=1)
     geometry = Geometry(
         room_B3=torch.tensor(_ROOM, device=device).expand(batch, 3),
         pivot_BG3=torch.cat((lots.pivot_BG3, vehicles.place), dim=1),
@@ -154,19 +156,23 @@ def _geometry(
         turned=turned,
         tapered=tapered,
         standing=standing,
+        balls=balls,
         ground=road.ground,
+        sparse=True,
     )
     index = _materials(geometry, owner, looks, look)
-    return geometry, index, _panes(lots, vehicles, half, where[2][1], owner[2]), _casters(geometry)
+    return geometry, index, _panes(lots, vehicles, half, where[2][1], owner[2]), _casters(geometry, lots, vehicles)
 
 
 def _sorts(slots: list[Loose]) -> Tensor:
-    """Return which pool parts belong to: 0 tilted boxes, 1 turned, 2 tapered, 3 standing solids; B x N."""
+    """Return which pool parts belong to: 0 tilted boxes, 1 turned, 2 tapered, 3 standing solids, 4 balls; B x N."""
     shape, turn = together(slots, "shape"), together(slots, "turn")
     # Solids of revolution that stand upright and are as deep as wide need no turn.
     half = together(slots, "half")
     upright = (turn[..., 1, 1] > 0.9999) & ((half[..., 0] - half[..., 2]).abs() < 1e-3)
-    return torch.where(shape == BOX, 0, torch.where(shape == TAPERED, 2, torch.where(upright, 3, 1)))
+    ball = together(slots, "profile")[..., 0] == 1.0
+    sort = torch.where(upright, torch.where(ball, 4, 3), 1)
+    return torch.where(shape == BOX, 0, torch.where(shape == TAPERED, 2, sort))
 
 
 def _levels(center: Tensor, ragged: Tensor) -> Tensor:
@@ -199,7 +205,7 @@ def _materials(geometry: Geometry, owner: list[Tensor], looks: list[Tensor], box
     faces = ground[:, :1].expand(-1, FACES)
     roofs = (lot[:, 0] + 1).expand(batch, -1)
     vehicles = (own + box_look).flatten(1)
-    return torch.cat((members, vehicles, walks, pools[0], pools[1], roofs, pools[2], pools[3], faces, ground), dim=1)
+    return torch.cat((members, vehicles, walks, pools[0], pools[1], roofs, *pools[2:], faces, ground), dim=1)
 
 
 def _panes(lots: Lots, vehicles: Pieces, box_half: Tensor, cabin_half: Tensor, cabin_owner: Tensor) -> Tensor:
@@ -215,7 +221,7 @@ def _panes(lots: Lots, vehicles: Pieces, box_half: Tensor, cabin_half: Tensor, c
     there = which == torch.arange(VEHICLE_BOXES, device=box_half.device)
     box = _glass(box_half[..., 1], low.expand_as(there), high.expand_as(there), cell.expand_as(there), there)
     cabin = _glass(cabin_half[..., 1], torch.tensor(0.1), torch.tensor(0.86), torch.tensor(1000.0), cabin_owner > 0)
-    solids = (2 * PIECES + TILTED + TURNED + _PLOTS, UPRIGHT)
+    solids = (2 * PIECES + TILTED + TURNED + _PLOTS, UPRIGHT + BALLS)
     blank = [torch.zeros((batch, count, width), device=box_half.device) for count in solids]
     return torch.cat((members.flatten(1, 2), box.flatten(1, 2), blank[0], cabin, blank[1]), dim=1)
 
@@ -242,24 +248,44 @@ def _glass(half_height: Tensor, low: Tensor, high: Tensor, cell: Tensor, there: 
     return torch.stack([columns[name] for name in PANES], dim=-1)
 
 
-def _casters(geometry: Geometry) -> Geometry:
-    """Return what casts shadows: buildings, their boundaries, bodies and cabins of vehicles, roofs, what stands."""
+def _casters(geometry: Geometry, lots: Lots, vehicles: Pieces) -> Geometry:
+    """Return what casts shadows, of fewer and plainer solids: buildings and their boundaries, vehicles, crowns of trees.
+
+    Half of a roof's height is added to its building.
+    """
     boxes, nought = geometry.boxes, geometry.room_B3[:, None][:, :0]
-    assert geometry.tapered is not None and geometry.standing is not None
-    members = boxes.center[:, :_PLOTS, 0::3], boxes.half[:, :_PLOTS, 0::3]
-    bodies = boxes.center[:, _PLOTS:, :2], boxes.half[:, _PLOTS:, :2]
+    assert geometry.balls is not None
+    rise = lots.roofs.half[..., 1:2] * torch.tensor((0.0, 0.5, 0.0), device=nought.device)
+    buildings = lots.center[:, :, 0] + rise, lots.half[:, :, 0] + rise
+    fences = lots.center[:, :, 3], lots.half[:, :, 3]
+    plain = replace(vehicles, kinds=tuple(_plain(kind) for kind in VEHICLES))
+    center, half, exists, _ = frame_boxes(plain, 2)
+    center = torch.where(exists[..., None], center, torch.tensor((0.0, BURIED, 0.0), device=nought.device))
     return Geometry(
         room_B3=geometry.room_B3,
         pivot_BG3=geometry.pivot_BG3,
         boxes=Solids(
-            center=torch.cat((members[0], bodies[0]), dim=1), half=torch.cat((members[1], bodies[1]), dim=1), yaw=boxes.yaw
+            center=torch.cat((torch.stack((buildings[0], fences[0]), dim=2), center), dim=1),
+            half=torch.cat((torch.stack((buildings[1], fences[1]), dim=2), half), dim=1),
+            yaw=boxes.yaw,
         ),
         ellipsoids=Solids(center=nought, half=nought, yaw=nought[..., 0]),
         cylinders=Solids(center=nought, half=nought, yaw=nought[..., 0]),
         ids_BP=geometry.ids_BP[:, :0],
-        tapered=geometry.tapered,
-        standing=geometry.standing,
+        balls=geometry.balls,
+        sparse=True,
     )
+
+
+def _plain(kind: Kind) -> Kind:
+    """Return a vehicle of two boxes: all of it up to its bonnet, and what is higher."""
+    tops = [p.fraction for p in kind.parts if p.fraction[3] >= 0.97]
+    y0, z0, z1 = tops[0][2], tops[0][4], tops[0][5]
+    lost = next((p.taper[1] for p in kind.parts if p.shape == "taper"), 0.0) * 0.25 * (z1 - z0)
+    low = max(y0, 0.3)
+    upper = part("box", (-0.44, 0.44, low, 0.99, z0 + lost, z1 - lost))
+    wide = 0.1 if kind.low[0] < 0.6 else 0.48
+    return replace(kind, parts=(part("box", (-wide, wide, 0.1, low + 0.02, -0.48, 0.49)), upper))
 
 
 def _grounds(dice: Dice, road: Road) -> Tensor:
