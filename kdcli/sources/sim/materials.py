@@ -186,8 +186,10 @@ def draw_materials(
         base,
         second,
         salt=dice.integer(count, count=4096).float(),
-        **{key: drawn[key] for key in ("cell_u", "cell_v", "shift", "joint", "checker", "vary", "noise", "grain",
-        "line")},
+        **{
+            key: drawn[key]
+            for key in ("cell_u", "cell_v", "shift", "joint", "checker", "vary", "noise", "grain", "line")
+        },
     )
     drawn["cos"], drawn["sin"] = drawn["turn"].cos(), drawn["turn"].sin()
     return rows, torch.stack([drawn[name] for name in FINISH], dim=-1)

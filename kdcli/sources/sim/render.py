@@ -20,7 +20,12 @@ from kdcli.sources.sim.shade import albedo, light, surface_frame
 from kdcli.sources.sim.streets.world import streets
 from kdcli.types import Batch
 
-WORLDS: dict[str, Callable[[Tensor], Scene]] = {"rooms": rooms, "blocks": blocks, "interiors": interiors, "streets": streets}
+WORLDS: dict[str, Callable[[Tensor], Scene]] = {
+    "rooms": rooms,
+    "blocks": blocks,
+    "interiors": interiors,
+    "streets": streets,
+}
 
 
 def render(world: str, seed: int, indices: Tensor, size: tuple[int, int], device: torch.device | str = "cpu") -> Batch:

@@ -9,7 +9,16 @@ from kdcli.sources.sim.kinds import NOTHING, Kind, Part, Six, part
 
 VEHICLE_BOXES, VEHICLE_PARTS, THING_PARTS = 4, 3, 5
 """Most upright boxes and other parts of a vehicle; most parts of any other thing."""
-_COLOURS = ("dark paint", "dark paint", "grey paint", "grey paint", "white paint", "blue paint", "red paint", "any paint")
+_COLOURS = (
+    "dark paint",
+    "dark paint",
+    "grey paint",
+    "grey paint",
+    "white paint",
+    "blue paint",
+    "red paint",
+    "any paint",
+)
 _LORRY = ("white paint", "any paint", "blue paint", "red paint", "grey paint")
 _LEAVES = ("leaves", "leaves", "dark leaves", "autumn leaves")
 _BARK, _STEEL = ("bark",), ("steel", "steel", "dark paint")

@@ -26,7 +26,8 @@ _SUNNY, _HAZY, _OVERCAST, _DUSK = range(4)
 class Daylight:
     """Light of B scenes. sun_B3: direction to the sun; colour_B3: its light. ambient_B3: the sky's light.
 
-    zenith_B3, horizon_B3: colours of the sky. haze_B: share of light lost a metre. clouds_B: cover, 0 = none;
+    zenith_B3, horizon_B3: colours of the sky. haze_B: share of light lost a metre; veil_B3: what
+    replaces it. clouds_B: cover, 0 = none;
     cloud_size_B: relative. skyline_B3: base, roughness and steps of what stands on the horizon, as tangents; its colour.
     casters: what casts shadows. contact: middles (x, y, z), yaws and half sizes on the ground of what darkens it.
     """
@@ -37,6 +38,7 @@ class Daylight:
     zenith_B3: Tensor
     horizon_B3: Tensor
     haze_B: Tensor
+    veil_B3: Tensor
     clouds_B: Tensor
     cloud_size_B: Tensor
     skyline_B3: Tensor
@@ -52,9 +54,11 @@ class Daylight:
 def draw_daylight(dice: Dice, casters: Geometry, contact: tuple[Tensor, Tensor, Tensor]) -> Daylight:
     """Draw sun, sky and haze. casters: what casts shadows. contact: centre (B x K x 3), yaw and half sizes on the ground
     of what darkens the ground below it."""
-    weather = dice.weighted(weights=(0.55, 0.17, 0.2, 0.08))
+    weather = dice.weighted(weights=(0.64, 0.1, 0.19, 0.07))
     overcast, dusk = weather == _OVERCAST, weather == _DUSK
-    lift = torch.where(dusk, dice.uniform(low=2.0, high=12.0), dice.uniform(low=14.0, high=65.0)) * (math.pi / 180.0)
+    # The smaller of two draws: low suns are commoner, and their long shadows.
+    high_sun = dice.uniform(2, low=14.0, high=65.0).amin(-1)
+    lift = torch.where(dusk, dice.uniform(low=2.0, high=12.0), high_sun) * (math.pi / 180.0)
     turn = dice.uniform(high=2.0 * math.pi)
     sun = torch.stack((lift.cos() * turn.sin(), lift.sin(), lift.cos() * turn.cos()), dim=1)
     warm = hsv(
@@ -62,26 +66,30 @@ def draw_daylight(dice: Dice, casters: Geometry, contact: tuple[Tensor, Tensor, 
         torch.where(dusk, dice.uniform(low=0.2, high=0.6), dice.uniform(low=0.03, high=0.2)),
         torch.ones_like(lift),
     )
-    power = dice.uniform(low=1.8, high=4.2)
-    power = torch.where(weather == _HAZY, power * 0.5, torch.where(overcast, power * dice.uniform(low=0.0, high=0.08), power))
-    power = torch.where(dusk, power * dice.uniform(low=0.1, high=0.6), power)
-    ambient = torch.where(overcast, dice.uniform(low=0.7, high=1.1), dice.uniform(low=0.25, high=0.7))
+    power = dice.uniform(low=1.8, high=4.5)
+    dim = torch.where(overcast, dice.uniform(low=0.0, high=0.06), torch.where(weather == _HAZY, 0.5, 1.0))
+    power = power * torch.where(dusk, dice.uniform(low=0.1, high=0.5), dim)
+    ambient = torch.where(overcast, dice.uniform(low=0.5, high=1.0), dice.uniform(low=0.1, high=0.5))
     tint = hsv(
         dice.uniform(low=0.54, high=0.64),
         torch.where(overcast, dice.uniform(high=0.08), dice.uniform(low=0.05, high=0.35)),
         torch.ones_like(lift),
     )
-    high = colours(dice, hue=(0.55, 0.63), saturation=(0.3, 0.75), value=(0.7, 1.2))
-    low = colours(dice, hue=(0.52, 0.62), saturation=(0.0, 0.25), value=(1.2, 2.2))
-    pale = hsv(torch.full_like(lift, 0.58), dice.uniform(high=0.1), dice.uniform(low=0.9, high=2.0))
-    glowing = colours(dice, hue=(0.03, 0.12), saturation=(0.1, 0.6), value=(0.5, 1.2))
+    # The sky is brighter than anything that it lights, but at dusk.
+    high = colours(dice, hue=(0.55, 0.63), saturation=(0.2, 0.7), value=(1.0, 3.5))
+    low = colours(dice, hue=(0.5, 0.62), saturation=(0.0, 0.22), value=(2.5, 6.0))
+    pale = hsv(torch.full_like(lift, 0.58), dice.uniform(high=0.1), dice.uniform(low=1.6, high=4.0))
+    glowing = colours(dice, hue=(0.03, 0.12), saturation=(0.1, 0.6), value=(0.6, 2.0))
     high = torch.where(overcast[:, None], pale * dice.uniform(1, low=0.75, high=1.0), high)
     low = torch.where(overcast[:, None], pale, torch.where(dusk[:, None], glowing, low))
-    high = torch.where(dusk[:, None], high * 0.35, high)
+    high = torch.where(dusk[:, None], high * 0.3, high)
     # Visibility: mostly kilometres, in haze some hundred metres, now and then a fog.
-    clear = dice.uniform(low=0.0003, high=0.003)
-    thick = torch.where(dice.chance(probability=0.12), dice.uniform(low=0.02, high=0.05), dice.uniform(low=0.004, high=0.016))
-    haze = torch.where((weather == _HAZY) | (overcast & dice.chance(probability=0.4)), thick, clear)
+    clear = dice.uniform(low=0.0002, high=0.002)
+    fog = dice.chance(probability=0.1)
+    thick = torch.where(fog, dice.uniform(low=0.015, high=0.04), dice.uniform(low=0.003, high=0.012))
+    haze = torch.where((weather == _HAZY) | (overcast & dice.chance(probability=0.25)), thick, clear)
+    clouds = dice.uniform(low=-0.5, high=0.8).clamp(min=0.0)
+    skyline = dice.uniform(3)
     return Daylight(
         sun_B3=sun,
         colour_B3=warm * power[:, None],
@@ -89,10 +97,12 @@ def draw_daylight(dice: Dice, casters: Geometry, contact: tuple[Tensor, Tensor, 
         zenith_B3=high,
         horizon_B3=low,
         haze_B=haze,
-        clouds_B=torch.where(overcast, dice.uniform(low=0.0, high=0.6), dice.uniform(low=-0.5, high=0.8).clamp(min=0.0)),
+        veil_B3=low * dice.uniform(1, low=0.2, high=0.45),
+        clouds_B=torch.where(overcast, dice.uniform(low=0.0, high=0.6), clouds),
         cloud_size_B=dice.uniform(low=0.3, high=1.2),
-        skyline_B3=torch.stack((dice.uniform(low=-0.02, high=0.06), dice.uniform(low=0.01, high=0.06), dice.uniform(high=0.06)), 1),
-        skyline_colour_B3=colours(dice, hue=(0.2, 0.55), saturation=(0.05, 0.4), value=(0.1, 0.4)),
+        skyline_B3=skyline * torch.tensor((0.03, 0.035, 0.05), device=skyline.device)
+        + skyline.new_tensor((-0.01, 0.01, 0)),
+        skyline_colour_B3=colours(dice, hue=(0.2, 0.5), saturation=(0.05, 0.45), value=(0.06, 0.3)),
         salt_B=dice.integer(count=4096),
         dusk_B=dusk,
         casters=casters,
@@ -145,6 +155,12 @@ def contact(daylight: Daylight, point: tuple[Tensor, ...]) -> Tensor:
     return kept
 
 
+def veiled(daylight: Daylight, colour: Tensor, way: Tensor) -> Tensor:
+    """Return colours (3 x B x N) as seen through metres of haze (B x N)."""
+    clear = torch.exp(-daylight.haze_B[:, None] * way)
+    return torch.lerp(daylight.veil_B3.T[..., None].expand_as(colour), colour, clear)
+
+
 def sky(daylight: Daylight, rays: Rays) -> Tensor:
     """Return the sky, clouds and what stands on the horizon, 3 x B x N."""
     x, y, z = rays.x_BN, rays.y_BN, rays.z_BN
@@ -155,18 +171,29 @@ def sky(daylight: Daylight, rays: Rays) -> Tensor:
     colour = torch.lerp(horizon, zenith, (up.clamp(min=0.0) * 2.2).clamp(max=1.0).sqrt())
     far = torch.reciprocal(up.clamp(min=0.0) + 0.12) * inv / daylight.cloud_size_B[:, None]
     u, v = x * far, z * far
-    cover = smooth_noise(u, v, salt) + 0.5 * smooth_noise(2.3 * u, 2.3 * v, salt + 1) + 0.25 * smooth_noise(5.1 * u, 5.1 * v, salt + 2)
-    cover = (2.5 * (cover * 0.57 + daylight.clouds_B[:, None] - 0.75)).clamp(0.0, 1.0) * (daylight.clouds_B[:, None] > 0.0)
+    cover = torch.zeros_like(u)
+    for octave, scale in enumerate((1.0, 2.3, 5.1)):
+        cover = cover + 0.57 * 0.5**octave * smooth_noise(scale * u, scale * v, salt + octave)
+    clouds = daylight.clouds_B[:, None]
+    cover = (2.5 * (cover + clouds - 0.75)).clamp(0.0, 1.0) * (clouds > 0.0)
     colour = torch.lerp(colour, 1.15 * horizon.expand_as(colour), cover)
     sx, sy, sz = daylight.sun_B3[..., None].unbind(1)
     toward = ((x * sx + y * sy + z * sz) * inv).clamp(min=0.0)
-    colour = torch.addcmul(colour, daylight.colour_B3.T[..., None], 0.25 * toward.pow(12.0) + 2.0 * toward.pow(300.0))
+    colour = torch.addcmul(colour, daylight.colour_B3.T[..., None], 0.5 * toward.pow(12.0) + 4.0 * toward.pow(300.0))
     # Woods, hills and roofs far behind everything that has a depth.
     base, rough, steps = daylight.skyline_B3[..., None].unbind(1)
     across = x / z.clamp(min=0.05)
-    line = base + rough * (smooth_noise(across * 4.0, across * 0.0, salt) + 0.5 * smooth_noise(across * 23.0, across * 0.0, salt))
-    line = torch.maximum(line, steps * (smooth_noise((across * 9.0).floor(), across * 0.0, salt + 3) - 0.4))
+    nought = torch.zeros_like(across)
+    line = base
+    for cells, share in ((5.0, 1.0), (31.0, 0.5), (90.0, 0.25)):
+        line = line + rough * share * smooth_noise(across * cells, nought, salt)
+    line = torch.maximum(line, steps * (smooth_noise((across * 9.0).floor(), nought, salt + 3) - 0.4))
     behind = ((line - up) * 250.0).clamp(0.0, 1.0)
-    shade = daylight.skyline_colour_B3.T[..., None] * daylight.ambient_B3.T[..., None]
-    veil = 1.0 - torch.exp(daylight.haze_B[:, None] * -220.0 - 0.25)
-    return torch.lerp(colour, torch.lerp(shade, horizon, veil), behind)
+    light = daylight.ambient_B3 + 0.25 * daylight.colour_B3
+    shade = (daylight.skyline_colour_B3 * light).T[..., None] * (
+        0.75 + 0.5 * smooth_noise(across * 70.0, up * 70.0, salt)
+    )
+    colour = torch.lerp(
+        veiled(daylight, colour, 40.0 / (up.clamp(min=0.0) + 0.1)), veiled(daylight, shade, nought + 400.0), behind
+    )
+    return colour

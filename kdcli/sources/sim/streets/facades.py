@@ -16,10 +16,7 @@ metres from the solid's middle down to where cells begin; height of the ground f
 not) and half the width of its windows; width of rims in metres and their brightness; rows of cells (0 = no windows)."""
 
 
-
-def draw_facades(
-    dice: Dice, cell: Tensor, level: Tensor, floors: Tensor, half_height: Tensor, shops: Tensor
-) -> Tensor:
+def draw_facades(dice: Dice, cell: Tensor, level: Tensor, floors: Tensor, half_height: Tensor, shops: Tensor) -> Tensor:
     """Draw the windows of buildings, B x G x F. half_height: of the solid, which begins two metres below the ground."""
     plots = cell.shape[1]
     half_u = dice.uniform(plots, low=0.16, high=0.42)

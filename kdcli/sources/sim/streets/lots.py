@@ -35,7 +35,12 @@ _WALLS = (
     ("concrete", "cladding", "cladding", "bricks", "tiles", "plaster"),
 )
 _ROOFS = ("red tiles", "red tiles", "slates", "slates", "sheet")
-_BOUNDS = (("hedge", "hedge", "leaves"), ("stone", "bricks", "plaster", "concrete"), ("boards", "bars"), ("steel", "sheet"))
+_BOUNDS = (
+    ("hedge", "hedge", "leaves"),
+    ("stone", "bricks", "plaster", "concrete"),
+    ("boards", "bars"),
+    ("steel", "sheet"),
+)
 _ANNEX = ("plaster", "colour plaster", "bricks", "boards", "sheet", "canvas", "concrete", "white plate")
 
 
@@ -224,8 +229,12 @@ def _boundary(dice: Dice, road: Road, sign: Tensor, frontage: Tensor) -> tuple[T
     """Draw hedges, walls, fences and rails at the outer limit of the road; also which of them each is."""
     plots = 2 * PLOTS
     rural = (road.side_B2 == 2) | (road.side_B2 == 3)
-    one = torch.where(rural, dice.weighted(2, weights=(0.3, 0.25, 0.15, 0.3)), dice.weighted(2, weights=(0.42, 0.28, 0.28, 0.02)))
-    sort = torch.where(dice.chance(plots, probability=0.3), dice.integer(plots, count=3), one.repeat_interleave(PLOTS, dim=1))
+    one = torch.where(
+        rural, dice.weighted(2, weights=(0.3, 0.25, 0.15, 0.3)), dice.weighted(2, weights=(0.42, 0.28, 0.28, 0.02))
+    )
+    sort = torch.where(
+        dice.chance(plots, probability=0.3), dice.integer(plots, count=3), one.repeat_interleave(PLOTS, dim=1)
+    )
     low, high, thin, thick = torch.tensor(
         ((0.8, 2.4, 0.6, 1.2), (0.5, 2.4, 0.2, 0.4), (0.8, 1.9, 0.05, 0.1), (0.3, 0.4, 0.06, 0.1)), device=dice.device
     )[sort].unbind(-1)

@@ -41,7 +41,9 @@ def draw_markings(dice: Dice, road: Road) -> Markings:
     """Draw the paint of roads; narrow and minor ones have none."""
     plain = dice.chance(probability=0.3) & (road.lanes_B <= 2)
     middle = dice.weighted(weights=(0.12, 0.55, 0.23, 0.1))
-    middle = torch.where(plain | (road.lanes_B == 1), _NONE, torch.where(road.lanes_B == 4, middle.clamp(min=_SOLID), middle))
+    middle = torch.where(
+        plain | (road.lanes_B == 1), _NONE, torch.where(road.lanes_B == 4, middle.clamp(min=_SOLID), middle)
+    )
     white = dice.uniform(1, low=0.6, high=0.95).expand(-1, 3)
     yellow = torch.tensor((0.85, 0.6, 0.12), device=dice.device)
     zebra = dice.uniform(low=7.0, high=32.0)
@@ -100,6 +102,8 @@ def painted(marks: Markings, road: Road, off: Tensor, along: Tensor, footprint: 
     # Bars of half a metre along the road, over its whole width.
     bar = ((0.25 - (off - off.floor() - 0.5).abs()) / fine + 0.5).clamp(0.0, 1.0)
     zebra = band(marks.zebra_B, 3.2)
-    cover = torch.lerp(cover, torch.lerp(bar, torch.full_like(bar, 0.5), (fine * 2.0 - 0.3).clamp(0.0, 1.0)), zebra * inside)
+    cover = torch.lerp(
+        cover, torch.lerp(bar, torch.full_like(bar, 0.5), (fine * 2.0 - 0.3).clamp(0.0, 1.0)), zebra * inside
+    )
     own = inside & (off * road.own_B[:, None] >= 0.0) & marks.stop_B[:, None]
     return torch.maximum(cover, band(knots[:, 1] - 1.2, 0.4) * own)

@@ -11,10 +11,10 @@ _PAINT: dict[str, Range] = {"gloss": (0.3, 1.2), "sharpness": (20.0, 120.0), "no
 # fmt: off
 MATERIALS: dict[str, Material] = {
     # Grounds.
-    "asphalt": _M(hue=(0.55, 0.65), saturation=(0.0, 0.08), value=(0.18, 0.42), second=(0.6, 0.85), noise=(0.1, 0.35),
-                  grain=(0.4, 2.5), cell_u=(2.5, 6.0), cell_v=(6.0, 25.0), vary=(0.0, 0.2), speckle=(0.05, 0.4),
+    "asphalt": _M(hue=(0.55, 0.65), saturation=(0.0, 0.08), value=(0.12, 0.34), second=(0.6, 0.85), noise=(0.1, 0.35),
+                  grain=(0.4, 2.5), cell_u=(2.5, 6.0), cell_v=(6.0, 25.0), vary=(0.0, 0.12), speckle=(0.05, 0.4),
                   speckle_size=(0.02, 0.06), gloss=(0.0, 0.12)),
-    "patched asphalt": _M(hue=(0.08, 0.14), saturation=(0.0, 0.1), value=(0.2, 0.45), second=(0.5, 0.75),
+    "patched asphalt": _M(hue=(0.08, 0.14), saturation=(0.0, 0.1), value=(0.14, 0.36), second=(0.5, 0.75),
                           noise=(0.2, 0.45), grain=(0.3, 1.2), cell_u=(0.8, 2.5), cell_v=(1.5, 8.0), shift=(1.0, 1.0),
                           vary=(0.15, 0.4), joint=(0.02, 0.06), line=(0.0, 0.6), speckle=(0.05, 0.3)),
     "concrete road": _M(hue=(0.08, 0.14), saturation=(0.0, 0.1), value=(0.4, 0.65), second=(0.4, 0.7),
@@ -70,8 +70,8 @@ MATERIALS: dict[str, Material] = {
     "sheet": _M(saturation=(0.0, 0.25), value=(0.3, 0.7), second=(0.7, 0.9), cell_u=(0.4, 0.8), joint=(0.03, 0.06),
                 line=(0.5, 1.0), gloss=(0.0, 0.4), noise=(0.05, 0.2)),
     # Plants.
-    "leaves": _M(hue=(0.2, 0.33), saturation=(0.3, 0.75), value=(0.14, 0.42), second=(0.3, 0.7), noise=(0.8, 1.5),
-                 grain=(0.15, 0.5), speckle=(0.3, 0.7), speckle_size=(0.06, 0.2)),
+    "leaves": _M(hue=(0.18, 0.32), saturation=(0.3, 0.7), value=(0.1, 0.34), second=(0.15, 0.6), noise=(0.9, 1.8),
+                 grain=(0.12, 0.45), speckle=(0.3, 0.7), speckle_size=(0.08, 0.25)),
     "dark leaves": _M(hue=(0.25, 0.4), saturation=(0.3, 0.6), value=(0.06, 0.2), second=(0.4, 0.8), noise=(0.7, 1.4),
                       grain=(0.1, 0.4), speckle=(0.2, 0.6), speckle_size=(0.06, 0.2)),
     "autumn leaves": _M(hue=(0.03, 0.16), saturation=(0.4, 0.85), value=(0.25, 0.6), fresh=(0.2, 0.2),

@@ -11,7 +11,7 @@ from kdcli.sources.sim.finish import surface_look
 from kdcli.sources.sim.rays import Rays
 from kdcli.sources.sim.scene import CEILING, FACES, FLOOR, Scene, gather_rows
 from kdcli.sources.sim.shade import smooth_noise
-from kdcli.sources.sim.streets.daylight import Daylight, contact, sky, sunlight, with_ripple
+from kdcli.sources.sim.streets.daylight import Daylight, contact, sky, sunlight, veiled, with_ripple
 from kdcli.sources.sim.streets.facades import windows
 from kdcli.sources.sim.streets.markings import Markings, painted
 from kdcli.sources.sim.streets.road import Road
@@ -57,7 +57,7 @@ class Street:
         day, road = self.daylight, self.road
         solids = scene.geometry.ids_BP.shape[1]
         grounded, open_sky = index_BN == solids + FLOOR, index_BN == solids + CEILING
-        x, y, z = point
+        x, _, z = point
         off = road.off(x, z)
         zone, mouth = self._zone(off, z)
         material = torch.where(grounded, solids + FACES + zone, index_BN)
@@ -70,15 +70,13 @@ class Street:
         colour = torch.lerp(colour, bright, rim)
         curtain = (pane > 0.62) * (0.25 + 0.5 * pane)
         colour = torch.lerp(colour, 0.03 + 0.25 * curtain * colour, glass)
-        gloss = torch.lerp(look.gloss, torch.full_like(glass, 1.6), glass)
+        gloss = torch.lerp(look.gloss, torch.full_like(glass, 0.9), glass)
         sharpness = torch.lerp(look.sharpness, torch.full_like(glass, 90.0), glass)
         glow = look.glow + glass * (day.dusk_B[:, None] & (pane > 0.45) & (pane < 0.75)) * 14.0
         seen = self._light(rays, point, normal, colour, (gloss, sharpness, glow), grounded)
         inv = torch.rsqrt(rays.x_BN * rays.x_BN + rays.y_BN * rays.y_BN + rays.z_BN * rays.z_BN)
         way = (z - rays.origin_B3[:, 2, None]) / (rays.z_BN.clamp(min=0.05) * inv)
-        clear = torch.exp(-day.haze_B[:, None] * way)
-        seen = torch.lerp(0.9 * day.horizon_B3.T[..., None].expand_as(seen), seen, clear)
-        return torch.where(open_sky, sky(day, rays), seen)
+        return torch.where(open_sky, sky(day, rays), veiled(day, seen, way))
 
     def _zone(self, off: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return which ground a place has, 0 .. ZONES - 1, and whether a road crosses there."""
@@ -147,7 +145,7 @@ class Street:
         grazing = (1.0 - facing.abs()).clamp(0.0, 1.0)
         share = gloss * (0.06 + 0.5 * grazing * grazing * grazing)
         heaven = torch.lerp(day.horizon_B3.T[..., None], day.zenith_B3.T[..., None], ry.clamp(0.0, 1.0).sqrt())
-        mirrored = torch.lerp(0.25 * ambient_colour, heaven, (ry * 3.0 + 0.4).clamp(0.0, 1.0))
+        mirrored = torch.lerp(0.25 * ambient_colour, 0.5 * heaven, (ry * 3.0 + 0.4).clamp(0.0, 1.0))
         sx, sy, sz = day.sun_B3[..., None].unbind(1)
         shine = (rx * sx + ry * sy + rz * sz).clamp(min=0.0).pow(sharpness) * (sun > 0.0)
         return torch.addcmul(colour * (light + glow), share, mirrored + 4.0 * sun_colour * shine)

@@ -14,7 +14,7 @@ from kdcli.sources.sim.streets.catalogue import GANTRY, PEOPLE, POLES, THINGS, T
 from kdcli.sources.sim.streets.lots import Lots
 from kdcli.sources.sim.streets.road import GREEN, HOUSES, OPEN, TOWN, Road
 
-NEAR_TREES, FAR_TREES, PERSONS, STANDING = 8, 6, 4, 7
+NEAR_TREES, FAR_TREES, PERSONS, STANDING = 9, 9, 4, 7
 """Most trees beside the road and behind, people, and poles; the gantry is one more."""
 COUNT = NEAR_TREES + FAR_TREES + PERSONS + STANDING + 1
 _TREE_NAMES = [kind.name for kind in TREES]
@@ -36,7 +36,9 @@ def _limit(road: Road, side: Tensor, which: int) -> Tensor:
 def draw_things(dice: Dice, road: Road, lots: Lots, rise_B2: Tensor) -> Pieces:
     """Draw trees, people, poles and gantries (K = COUNT), nearest first."""
     groups = (_near_trees(dice, road), _far_trees(dice, road, lots), _people(dice, road), _poles(dice, road))
-    kind, size, z, side, off, yaw, exists = (torch.cat(rows, dim=1) for rows in zip(*groups, _gantry(dice, road), strict=True))
+    kind, size, z, side, off, yaw, exists = (
+        torch.cat(rows, dim=1) for rows in zip(*groups, _gantry(dice, road), strict=True)
+    )
     sign = side * 2.0 - 1.0
     x, y, at, along = road.place(z, off * sign)
     # On a bank things stand higher.
@@ -82,14 +84,16 @@ def _near_trees(dice: Dice, road: Road) -> _Row:
     # Large ones need room that pavements do not have.
     side = torch.where(row & dice.chance(1, probability=0.5), _side(dice, 1), _side(dice, n))
     beside = road.side_B2.gather(1, side)
-    size = draw_sizes(TREES, kind, dice.uniform(n, 3) * torch.where(row, 0.25, 1.0)[..., None]) * dice.uniform(1, 1, low=0.85, high=1.2)
+    size = draw_sizes(TREES, kind, dice.uniform(n, 3) * torch.where(row, 0.25, 1.0)[..., None]) * dice.uniform(
+        1, 1, low=0.85, high=1.2
+    )
     large = torch.tensor([name in ("great tree", "thicket") for name in _TREE_NAMES], device=device)[kind]
     even = dice.uniform(1, low=4.0, high=14.0) + torch.arange(n, device=device) * dice.uniform(1, low=5.0, high=13.0)
     z = torch.where(row, even, _far(dice, n, 5.0, 75.0))
     bush = torch.tensor([name in ("bush", "thicket") for name in _TREE_NAMES], device=device)[kind]
     edge = torch.where(bush | large, _limit(road, side, 2) + 0.45 * size[..., 0], _limit(road, side, 1) + 0.2)
     off = edge + torch.where(row, dice.uniform(1, high=1.2), dice.uniform(n, high=3.5))
-    share = torch.tensor((0.35, 0.5, 0.9, 0.4, 0.35), device=device)[beside]
+    share = torch.tensor((0.35, 0.6, 0.95, 0.5, 0.4), device=device)[beside]
     share = torch.where(row, 0.85, share)
     return kind, size, z, side, off, dice.uniform(n, high=2.0 * math.pi), dice.uniform(n) < share
 
@@ -105,7 +109,7 @@ def _far_trees(dice: Dice, road: Road, lots: Lots) -> _Row:
     reach = torch.where(wood, 16.0, torch.where(beside == HOUSES, 8.0, 20.0))
     off = _limit(road, side, 2) + 0.3 * size[..., 0] + torch.where(wood, 2.0, 1.0) + dice.uniform(n) * reach
     off = off + torch.where(beside == TOWN, 12.0, 0.0)
-    share = torch.tensor((0.3, 0.7, 1.0, 0.7, 0.5), device=device)[beside]
+    share = torch.tensor((0.35, 0.8, 1.0, 0.75, 0.6), device=device)[beside]
     return kind, size, z, side, off, dice.uniform(n, high=2.0 * math.pi), dice.uniform(n) < share
 
 
@@ -129,12 +133,18 @@ def _poles(dice: Dice, road: Road) -> _Row:
     kind = torch.where(alike, kind[:, :1], kind)
     size = torch.where(alike[..., None], draw_sizes(POLES, kind - first, dice.uniform(1, 3).expand(-1, n, -1)), size)
     side = torch.where(alike, _side(dice, 1), _side(dice, n))
-    even = dice.uniform(1, low=5.0, high=25.0) + torch.arange(n, device=dice.device) * dice.uniform(1, low=12.0, high=30.0)
+    even = dice.uniform(1, low=5.0, high=25.0) + torch.arange(n, device=dice.device) * dice.uniform(
+        1, low=12.0, high=30.0
+    )
     z = torch.where(alike, even, _far(dice, n, 5.0, 60.0))
     names = [kind.name for kind in POLES]
-    wide = torch.tensor([name in ("shelter", "hoarding", "signpost") for name in names], device=dice.device)[kind - first]
+    wide = torch.tensor([name in ("shelter", "hoarding", "signpost") for name in names], device=dice.device)[
+        kind - first
+    ]
     near = _limit(road, side, 0) + 0.35
-    off = torch.where(wide, torch.maximum(_limit(road, side, 1), near) + 0.4 * size[..., 0] - 0.3, near + dice.uniform(n, high=0.7))
+    off = torch.where(
+        wide, torch.maximum(_limit(road, side, 1), near) + 0.4 * size[..., 0] - 0.3, near + dice.uniform(n, high=0.7)
+    )
     # Signs face the camera (or turn their backs), arms of lamps reach over the road.
     arm = torch.tensor([name in ("street lamp", "shelter") for name in names], device=dice.device)[kind - first]
     arms = torch.where(side == 1, 0.0, math.pi)

@@ -134,6 +134,8 @@ def _ground(dice: Dice, crossed: Tensor) -> Ground:
     uneven = uneven & ~(crossed[:, None] & (torch.arange(4, device=dice.device) == 1))
     slope = torch.where(uneven, slope, 0.0)
     # A slope that is not drawn anew goes on, but for the first and where a road crosses.
-    slope = torch.stack((slope[:, 0], slope[:, 1], slope[:, 1] + slope[:, 2], slope[:, 1] + slope[:, 2] + slope[:, 3]), 1)
+    slope = torch.stack(
+        (slope[:, 0], slope[:, 1], slope[:, 1] + slope[:, 2], slope[:, 1] + slope[:, 2] + slope[:, 3]), 1
+    )
     height = F.pad((step * slope[:, :3]).cumsum(1), (1, 0))
     return Ground(knots_BK=knots, height_BK=height, slope_BK=slope)

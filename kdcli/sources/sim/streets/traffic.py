@@ -39,7 +39,9 @@ def draw_traffic(dice: Dice, road: Road) -> Pieces:
         return begin[:, None] + (own + gap).cumsum(1) - 0.5 * own
 
     ahead = row(slice(0, DRIVING), _skewed(dice, 6.0, 45.0), dice.uniform(DRIVING, low=6.0, high=30.0))
-    meeting = row(slice(DRIVING, DRIVING + MEETING), dice.uniform(low=-3.0, high=35.0), dice.uniform(MEETING, low=5.0, high=32.0))
+    meeting = row(
+        slice(DRIVING, DRIVING + MEETING), dice.uniform(low=-3.0, high=35.0), dice.uniform(MEETING, low=5.0, high=32.0)
+    )
     sides = []
     for side in range(2):
         begin = DRIVING + MEETING + side * PARKED
@@ -49,7 +51,9 @@ def draw_traffic(dice: Dice, road: Road) -> Pieces:
     z = torch.cat((ahead, meeting, *sides, other), dim=1)
     # Parked: on their strip, or half on the pavement where there is none and the camera gets past.
     strip = road.limits_B23[..., 0]
-    edge = torch.where(road.parking_B2, strip - 1.05, road.half_B[:, None] - 0.5) * torch.tensor((-1.0, 1.0), device=device)
+    edge = torch.where(road.parking_B2, strip - 1.05, road.half_B[:, None] - 0.5) * torch.tensor(
+        (-1.0, 1.0), device=device
+    )
     clear = (edge - road.own_B[:, None]).abs() > 2.3
     way = torch.where(road.own_B >= 0.0, 1.0, -1.0)[:, None]
     roadside = dice.weighted(OTHER, weights=(0.4, 0.6))
@@ -74,12 +78,16 @@ def draw_traffic(dice: Dice, road: Road) -> Pieces:
     yaw = yaw + against + dice.uniform(COUNT, low=-0.03, high=0.03)
     # Where a road crosses, one vehicle may be on it; others stand in yards, turned any way.
     elsewhere = first >= COUNT - OTHER
-    crossing = elsewhere & road.crossed_B[:, None] & (torch.cat((first.new_zeros(batch, COUNT - OTHER), roadside), 1) == 1)
+    crossing = (
+        elsewhere & road.crossed_B[:, None] & (torch.cat((first.new_zeros(batch, COUNT - OTHER), roadside), 1) == 1)
+    )
     middle = 0.5 * (road.ground.knots_BK[:, 1] + road.ground.knots_BK[:, 2])[:, None]
     lane = torch.where(dice.chance(COUNT, probability=0.5), 1.0, -1.0)
     x = torch.where(crossing, dice.uniform(COUNT, low=-16.0, high=16.0), x)
     at = torch.where(crossing, middle + 1.6 * lane * way, at)
-    yaw = torch.where(crossing, 0.5 * math.pi * lane, torch.where(elsewhere, dice.uniform(COUNT, high=2 * math.pi), yaw))
+    yaw = torch.where(
+        crossing, 0.5 * math.pi * lane, torch.where(elsewhere, dice.uniform(COUNT, high=2 * math.pi), yaw)
+    )
     y = road.ground.at(at)
     busy = dice.uniform(4)
     full = torch.stack(

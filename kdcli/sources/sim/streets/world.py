@@ -30,7 +30,7 @@ from kdcli.sources.sim.streets.road import Road, draw_road
 from kdcli.sources.sim.streets.traffic import draw_traffic, wheels
 from kdcli.sources.sim.streets.walks import PIECES, draw_walks
 
-TILTED, TURNED, CABINS, UPRIGHT, BALLS = 10, 20, 9, 20, 36
+TILTED, TURNED, CABINS, UPRIGHT, BALLS = 10, 20, 9, 22, 46
 """Tilted boxes, turned and tapered solids, standing ones and balls that objects of a scene have room for."""
 _WHEELED = 8
 """The nearest vehicles have wheels."""
@@ -180,7 +180,8 @@ def _levels(center: Tensor, ragged: Tensor) -> Tensor:
     far = (center[..., 2].clamp(5.0, 150.0) / 8.0).log() * 0.75
     middle = torch.arange(3, device=center.device)
     weight = (1.3 - (far[..., None] - middle).abs()).clamp(min=0.0)
-    weight = weight + 0.25 * (middle > far[..., None])
+    # Finer ones too, or the outlines of near crowns are round.
+    weight = weight + 0.35 * (middle > far[..., None])
     return ragged[..., None] * weight / weight.sum(-1, keepdim=True).clamp(min=0.3)
 
 
@@ -215,7 +216,10 @@ def _panes(lots: Lots, vehicles: Pieces, box_half: Tensor, cabin_half: Tensor, c
     members[:, :, 0] = lots.panes_BGF
     names = [kind.name for kind in VEHICLES]
     # Which box has windows, and between which shares of its height; a bus has a row of them.
-    rows = [{"bus": (0.0, 0.42, 0.9, 1.4), "lorry": (2.0, 0.45, 0.9, 1000.0)}.get(name, (9.0, 0.0, 0.0, 1.0)) for name in names]
+    rows = [
+        {"bus": (0.0, 0.42, 0.9, 1.4), "lorry": (2.0, 0.45, 0.9, 1000.0)}.get(name, (9.0, 0.0, 0.0, 1.0))
+        for name in names
+    ]
     table = torch.tensor(rows, device=box_half.device)[vehicles.kind]
     which, low, high, cell = table[:, :, None].unbind(-1)
     there = which == torch.arange(VEHICLE_BOXES, device=box_half.device)
@@ -325,7 +329,7 @@ def _photo(dice: Dice) -> Photo:
     bad = dice.chance(probability=0.1)
     cast = torch.where(bad[:, None], 0.2, 0.08)
     return Photo(
-        exposure_B=torch.where(bad, dice.uniform(low=0.06, high=0.55), dice.uniform(low=0.14, high=0.36)),
+        exposure_B=torch.where(bad, dice.uniform(low=0.05, high=0.55), dice.uniform(low=0.13, high=0.36)),
         balance_B3=1.0 + cast * dice.uniform(3, low=-1.0, high=1.0),
         vignette_B=dice.uniform(low=0.0, high=0.3),
         blur_B=torch.where(bad, dice.uniform(low=0.1, high=1.0), dice.uniform(low=0.2, high=0.55)),
