@@ -74,9 +74,8 @@ def clearance(geometry: Geometry, position_B3: Tensor, margin: float) -> Tensor:
         if posed is not None:
             own = (posed.turn * (position_B3[:, None] - posed.center)[:, :, None]).sum(-1)
             gaps.append((own.abs() - posed.half).amax(-1))
-    for standing in (geometry.standing, geometry.balls):
-        if standing is not None:
-            gaps.append(((position_B3[:, None] - standing.center).abs() - standing.half).amax(-1))
+    upright = [solids for solids in (geometry.standing, geometry.balls) if solids is not None]
+    gaps.extend(((position_B3[:, None] - solids.center).abs() - solids.half).amax(-1) for solids in upright)
     half = geometry.room_B3 * 0.5
     center = torch.stack((torch.zeros_like(half[:, 0]), half[:, 1], torch.zeros_like(half[:, 0])), dim=1)
     gaps.append((half - (position_B3 - center).abs()).amin(-1, keepdim=True))

@@ -39,7 +39,9 @@ _BOARDS = tuple(
 _SHELF_SITES = tuple(
     site for y, m in ((0.0, 0.09), (0.33, 0.03), (0.66, 0.03)) for site in row_of_sites(2, y, m, gap=0.34)
 )
-_TABLE_SITES = tuple(Site(area=(x, x + 0.3, z, z + 0.42)) for x in (-0.45, -0.15, 0.15) for z in (-0.43, 0.01))
+_TABLE_SITES = tuple(
+    Site(area=(x, x + 0.3, z, z + 0.42)) for x in (-0.45, -0.15, 0.15) for z in (-0.43, 0.01)
+)
 
 # fmt: off
 FURNITURE: tuple[Kind, ...] = (

@@ -178,8 +178,8 @@ def _apart(rays: Rays, geometry: Geometry) -> bool:
 def nearest_hit(rays: Rays, geometry: Geometry) -> tuple[Tensor, Tensor]:
     """Return the ray parameter of the nearest surface and its number: 0 .. P-1 solids, P + face for the shell."""
     if _apart(rays, geometry):
-        rows = [(*nearest_hit(*scene), numbers) for *scene, numbers in one_by_one(rays, geometry)]
-        return torch.cat([row[0] for row in rows]), torch.cat([row[2].gather(1, row[1]) for row in rows])
+        found = [(nearest_hit(own, solids), numbers) for own, solids, numbers in one_by_one(rays, geometry)]
+        return torch.cat([hit[0] for hit, _ in found]), torch.cat([numbers.gather(1, hit[1]) for hit, numbers in found])
     ground = geometry.ground
     best, face = shell_exit(rays, geometry.room_B3) if ground is None else ground_hit(rays, ground)
     index = face + geometry.ids_BP.shape[1]
@@ -201,7 +201,7 @@ def nearest_hit(rays: Rays, geometry: Geometry) -> tuple[Tensor, Tensor]:
 def blocked(rays: Rays, geometry: Geometry, limit: float) -> Tensor:
     """Return whether a solid lies on each ray before the parameter limit; B x N bool. The shell never blocks."""
     if _apart(rays, geometry):
-        return torch.cat([blocked(*scene, limit) for *scene, _ in one_by_one(rays, geometry)])
+        return torch.cat([blocked(own, solids, limit) for own, solids, _ in one_by_one(rays, geometry)])
     result = torch.zeros_like(rays.x_BN, dtype=torch.bool)
     for _, enter, leave in _spans(rays, geometry):
         hit = enter.clamp(min=0.0) < leave.clamp(max=limit)

@@ -112,9 +112,9 @@ class Geometry:
 
     room_B3: shell extents. pivot_BG3: origins of the box groups in the world. ids_BP: instance id of each solid, 0 for
     what belongs to the room. tilted, turned: boxes and solids of revolution in any pose, tapered: boxes that narrow
-    upwards, standing: upright solids of revolution, balls: those of them that are ellipsoids, in worlds that have them.
-    ground: the world is outdoors; the shell is far and wide then, its floor is the ground, and what meets nothing leaves
-    through the ceiling. sparse: scenes have room for many more solids than most of them use.
+    upwards, standing: upright solids of revolution, balls: upright ellipsoids, in worlds that have them. ground: the
+    world is outdoors; the shell is far and wide then, its floor is the ground, and what meets nothing leaves through
+    the ceiling. sparse: scenes have room for many more solids than most of them use.
     """
 
     room_B3: Tensor

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from kdcli.sources.sim.scene import BURIED, FACES, Geometry, Posed, Solids, Stan
 
 
 def one_by_one(rays: Rays, geometry: Geometry) -> Iterator[tuple[Rays, Geometry, Tensor]]:
-    """Yield, for each scene, its rays, its geometry of used solids, and their numbers (1 x (P' + 6), shell included)."""
+    """Yield, for each scene, its rays, its used solids, and their numbers (1 x (P' + 6), shell included)."""
     for b in range(len(rays.origin_B3)):
         ripple = None if rays.ripple_BLN is None else rays.ripple_BLN[b : b + 1]
         own = Rays(
@@ -42,6 +43,7 @@ def _used(geometry: Geometry) -> tuple[Geometry, Tensor]:
         boxes=Solids(center=boxes.center[:, kept], half=boxes.half[:, kept], yaw=boxes.yaw[:, kept]),
     )
     first = groups * members
+    left: dict[str, Any] = {}
     for name in ("tilted", "turned", "tapered", "standing", "balls"):
         solids: Posed | Standing | None = getattr(geometry, name)
         if solids is None:
@@ -49,7 +51,7 @@ def _used(geometry: Geometry) -> tuple[Geometry, Tensor]:
         kept = (solids.center[0, :, 1] > 0.5 * BURIED).nonzero()[:, 0]
         numbers.append(kept + first)
         first += solids.center.shape[1]
-        trimmed = replace(trimmed, **{name: solids.select((slice(None), kept)) if len(kept) else None})
+        left[name] = solids.select((slice(None), kept)) if len(kept) else None
     numbers.append(torch.arange(first, first + FACES))
     number = torch.cat(numbers)[None]
-    return replace(trimmed, ids_BP=geometry.ids_BP[:, : number.shape[1] - FACES]), number
+    return replace(trimmed, **left, ids_BP=geometry.ids_BP[:, : number.shape[1] - FACES]), number

@@ -74,6 +74,11 @@ def _pole(metres: float, y1: float = 1.0, look: int = 0, x: float = 0.0) -> Part
     return part("can", (x, x, 0, y1, 0, 0), (-metres, metres, 0, 0, -metres, metres), look)
 
 
+def _trunk(metres: float, y1: float) -> Part:
+    """Return a trunk that goes on into the ground, which may slope."""
+    return part("can", (0, 0, -0.08, y1, 0, 0), (-metres, metres, 0, 0, -metres, metres))
+
+
 def _sign(y0: float, y1: float, x: float = 0.5, look: int = 1) -> Part:
     """Return a plate in front of its pole."""
     return part("box", (-x, x, y0, y1, 0, 0), (0, 0, 0, 0, -0.09, -0.05), look)
@@ -119,18 +124,18 @@ VEHICLES: tuple[Kind, ...] = (
 )
 TREES: tuple[Kind, ...] = (
     Kind(name="broad tree", low=(5.0, 6.0, 5.0), high=(10.0, 13.0, 10.0), square=True, weight=3.0,
-         parts=(_pole(0.2, 0.6), _ball(0.4, 0.4, 1.0), _ball(0.3, 0.3, 0.75, 1, (0.2, 0.1)), _ball(0.28, 0.34, 0.8, 2,
+         parts=(_trunk(0.2, 0.6), _ball(0.4, 0.4, 1.0), _ball(0.3, 0.3, 0.75, 1, (0.2, 0.1)), _ball(0.28, 0.34, 0.8, 2,
                 (-0.2, -0.14))), looks=(_BARK, _LEAVES, _LEAVES)),
     Kind(name="street tree", low=(2.6, 4.5, 2.6), high=(5.0, 8.5, 5.0), square=True, weight=3.0,
-         parts=(_pole(0.12, 0.6), _ball(0.46, 0.38, 1.0), _ball(0.34, 0.32, 0.74, 1, (0.12, -0.1))),
+         parts=(_trunk(0.12, 0.6), _ball(0.46, 0.38, 1.0), _ball(0.34, 0.32, 0.74, 1, (0.12, -0.1))),
          looks=(_BARK, _LEAVES)),
     Kind(name="great tree", low=(9.0, 11.0, 9.0), high=(15.0, 19.0, 15.0), square=True, weight=1.5,
-         parts=(_pole(0.35, 0.5), _ball(0.4, 0.3, 1.0), _ball(0.32, 0.2, 0.72, 1, (-0.18, -0.16)), _ball(0.3, 0.24,
+         parts=(_trunk(0.35, 0.5), _ball(0.4, 0.3, 1.0), _ball(0.32, 0.2, 0.72, 1, (-0.18, -0.16)), _ball(0.3, 0.24,
                 0.8, 2, (0.2, 0.12))), looks=(_BARK, _LEAVES, _LEAVES)),
     Kind(name="poplar", low=(2.2, 9.0, 2.2), high=(4.0, 17.0, 4.0), square=True, weight=0.6,
-         parts=(_pole(0.18, 0.3), _ball(0.42, 0.12, 1.0), _ball(0.36, 0.1, 0.6)), looks=(_BARK, _LEAVES)),
+         parts=(_trunk(0.18, 0.3), _ball(0.42, 0.12, 1.0), _ball(0.36, 0.1, 0.6)), looks=(_BARK, _LEAVES)),
     Kind(name="fir", low=(3.0, 6.0, 3.0), high=(6.5, 15.0, 6.5), square=True, weight=1.0,
-         parts=(_pole(0.16, 0.3), _cone(0.5, 0.08, 0.7), _cone(0.36, 0.4, 1.0)), looks=(_BARK, ("dark leaves",))),
+         parts=(_trunk(0.16, 0.3), _cone(0.5, 0.08, 0.7), _cone(0.36, 0.4, 1.0)), looks=(_BARK, ("dark leaves",))),
     Kind(name="bush", low=(1.0, 0.8, 1.0), high=(3.5, 3.0, 3.5), square=True, weight=2.5,
          parts=(_ball(0.48, -0.15, 1.0, 0), _ball(0.36, -0.2, 0.75, 0, (0.3, 0.2))),
          looks=((*_LEAVES, "hedge", "blossom"),)),
@@ -152,8 +157,8 @@ PEOPLE: tuple[Kind, ...] = (
 )
 POLES: tuple[Kind, ...] = (
     Kind(name="street lamp", low=(1.2, 5.5, 0.3), high=(2.6, 9.0, 0.3), weight=2.5,
-         parts=(_pole(0.075), part("box", (-0.5, 0, 0.98, 0.98, 0, 0), (0, 0, 0, 0.08, -0.04, 0.04)), part("box", (-0.5, -0.5, 0.97,
-                0.97, 0, 0), (-0.4, 0.3, 0, 0.12, -0.12, 0.12), 1)), looks=(_STEEL, ("lamp",))),
+         parts=(_pole(0.075), part("box", (-0.5, 0, 0.98, 0.98, 0, 0), (0, 0, 0, 0.08, -0.04, 0.04)), part("box", (-0.5,
+                -0.5, 0.97, 0.97, 0, 0), (-0.4, 0.3, 0, 0.12, -0.12, 0.12), 1)), looks=(_STEEL, ("lamp",))),
     Kind(name="lantern", low=(0.35, 3.2, 0.35), high=(0.6, 4.5, 0.6), square=True, weight=1.0,
          parts=(_pole(0.06, 0.9), _round("pot", 0.5, 0.86, 0.96, 1), _round("cone", 0.55, 0.96, 1.0)),
          looks=(_STEEL, ("lamp",))),
@@ -189,8 +194,8 @@ POLES: tuple[Kind, ...] = (
 )
 GANTRY: tuple[Kind, ...] = (
     Kind(name="gantry", low=(1.0, 5.4, 0.4), high=(1.0, 7.0, 0.4),
-         parts=(_pole(0.16, 1.0, 0, -0.5), _pole(0.16, 1.0, 0, 0.5), part("box", (-0.5, 0.5, 0.97, 0.97, 0, 0), (0, 0, 0,
-                0.25, -0.15, 0.15)), part("box", (0.04, 0.4, 0.78, 1.0, 0, 0), (0, 0, 0, 0, -0.3, -0.2), 1),
+         parts=(_pole(0.16, 1.0, 0, -0.5), _pole(0.16, 1.0, 0, 0.5), part("box", (-0.5, 0.5, 0.97, 0.97, 0, 0), (0, 0,
+                0, 0.25, -0.15, 0.15)), part("box", (0.04, 0.4, 0.78, 1.0, 0, 0), (0, 0, 0, 0, -0.3, -0.2), 1),
                 part("box", (-0.36, -0.06, 0.82, 1.0, 0, 0), (0, 0, 0, 0, -0.3, -0.2), 2)),
          looks=(_STEEL, ("blue plate", "white plate", "yellow plate"), ("blue plate", "signal", "poster"))),
 )

@@ -26,9 +26,9 @@ _SUNNY, _HAZY, _OVERCAST, _DUSK = range(4)
 class Daylight:
     """Light of B scenes. sun_B3: direction to the sun; colour_B3: its light. ambient_B3: the sky's light.
 
-    zenith_B3, horizon_B3: colours of the sky. haze_B: share of light lost a metre; veil_B3: what
-    replaces it. clouds_B: cover, 0 = none;
-    cloud_size_B: relative. skyline_B3: base, roughness and steps of what stands on the horizon, as tangents; its colour.
+    zenith_B3, horizon_B3: colours of the sky. haze_B: share of light lost a metre; veil_B3: what replaces it. clouds_B:
+    cover, 0 = none; cloud_size_B: relative. skyline_B3: base, roughness and steps of what stands on the horizon, as
+    tangents; skyline_colour_B3: its colour. dusk_B: windows are lit.
     casters: what casts shadows. contact: middles (x, y, z), yaws and half sizes on the ground of what darkens it.
     """
 
@@ -52,8 +52,8 @@ class Daylight:
 
 
 def draw_daylight(dice: Dice, casters: Geometry, contact: tuple[Tensor, Tensor, Tensor]) -> Daylight:
-    """Draw sun, sky and haze. casters: what casts shadows. contact: centre (B x K x 3), yaw and half sizes on the ground
-    of what darkens the ground below it."""
+    """Draw sun, sky and haze. casters: what casts shadows. contact: centre (B x K x 3), yaw and half sizes on the
+    ground of what darkens the ground below it."""
     weather = dice.weighted(weights=(0.64, 0.1, 0.19, 0.07))
     overcast, dusk = weather == _OVERCAST, weather == _DUSK
     # The smaller of two draws: low suns are commoner, and their long shadows.

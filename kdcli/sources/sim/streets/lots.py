@@ -1,4 +1,4 @@
-"""What stands on the plots along a street: buildings with roofs and annexes, and the hedges, walls and fences before them.
+"""What stands on the plots along a street: buildings with roofs and annexes, hedges, walls and fences before them.
 
 All of it belongs to the street: none of it is an object.
 """
@@ -50,7 +50,6 @@ class Lots:
 
     pivot_BG3, yaw_BG: their frames, z along the road. center, half: B x G x MEMBERS x 3, buried where there is none.
     roofs: B x G. number_BGL: materials (wall, roof, boundary, annex). panes_BGF: windows of the walls, see ``facades``.
-    taken_BG2: from and to which z a plot is built on, or a place far behind.
     """
 
     pivot_BG3: Tensor
@@ -60,8 +59,6 @@ class Lots:
     roofs: Posed
     number_BGL: Tensor
     panes_BGF: Tensor
-    taken_BG2: Tensor
-    front_BG: Tensor
 
 
 def _between(unit: Tensor, ranges: tuple[Range, ...], which: Tensor) -> Tensor:
@@ -121,8 +118,6 @@ def draw_lots(dice: Dice, road: Road, banked_B2: Tensor) -> Lots:
         roofs=roofs,
         number_BGL=number,
         panes_BGF=draw_facades(dice, cell, level, floors, main_half[..., 1], shops),
-        taken_BG2=torch.stack((middle - 0.5 * frontage, middle + 0.5 * frontage), dim=-1),
-        front_BG=torch.where(built, front, 60.0),
     )
 
 
@@ -203,20 +198,19 @@ def _annex(
     aside = between(1, -0.35, 0.35) * width
     share = between(2, 0.15, 0.4) * width
     garage = torch.minimum(between(3, 2.2, 3.6), (spare * 0.9).clamp(min=0.1))
-    nook = torch.where(draw[..., 4] < 0.5, -1.0, 1.0)
+    nook = torch.where(draw[..., 4] < 0.5, -0.5, 0.5) * (width + garage)
+    wide, under = 0.6 * share, torch.full_like(level, -1.0)
+    inner, back = front + 0.4 * depth, front + 0.2 * depth
     # from and to: outwards from the plot's origin, up, along the road.
     rows = (
         (front, front + 0.01, level, level + 0.01, aside, aside + 0.01),
-        (front + 0.4 * depth, front + 0.4 * depth + 0.6, tall, tall + rise * 0.9 + 0.7, aside, aside + between(2, 0.5, 1.4)),
-        (
-            front + 0.2 * depth, front + 0.2 * depth + 5.5, -1.0 + 0.0 * level, between(0, 2.3, 2.9),
-            nook * (0.5 * width + 0.5 * garage) - 0.5 * garage, nook * (0.5 * width + 0.5 * garage) + 0.5 * garage,
-        ),
-        (front - out, front + 0.1, -1.0 + 0.0 * level, torch.minimum(level * 1.1, tall), aside - share * 0.6, aside + share * 0.6),
+        (inner, inner + 0.6, tall, tall + rise * 0.9 + 0.7, aside, aside + between(2, 0.5, 1.4)),
+        (back, back + 5.5, under, between(0, 2.3, 2.9), nook - 0.5 * garage, nook + 0.5 * garage),
+        (front - out, front + 0.1, under, torch.minimum(level * 1.1, tall), aside - wide, aside + wide),
         (front - out, front + 0.1, level - 0.35, level - between(3, 0.05, 0.25), aside - share, aside + share),
         (front - 0.7 * out, front + 0.1, level + 0.0, level + between(3, 0.9, 1.1), aside - share, aside + share),
-        (front + 0.5, front + 0.45 * depth, tall, tall + rise * between(3, 0.5, 0.8), aside - 0.6 * share, aside + 0.6 * share),
-    )  # fmt: skip
+        (front + 0.5, front + 0.45 * depth, tall, tall + rise * between(3, 0.5, 0.8), aside - wide, aside + wide),
+    )
     ends = torch.stack([torch.stack(row, dim=-1) for row in rows], dim=2)
     which = dice.weighted(plots, weights=(0.25, 0.2, 0.12, 0.13, 0.1, 0.1, 0.1))
     ends = ends.gather(2, which[..., None, None].expand(-1, -1, 1, 6))[:, :, 0]

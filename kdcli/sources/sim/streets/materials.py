@@ -1,4 +1,4 @@
-"""Materials of ``streets``: grounds, facades, roofs, plants, vehicles, clothes. Data, drawn as those of ``interiors``."""
+"""Materials of ``streets``: grounds, facades, roofs, plants, vehicles, clothes. Data, as those of ``interiors``."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ MATERIALS: dict[str, Material] = {
                 noise=(0.2, 0.4), grain=(0.2, 1.0)),
     "concrete": _M(saturation=(0.0, 0.1), value=(0.3, 0.7), second=(0.6, 0.85), cell_u=(2.0, 5.0), cell_v=(1.2, 3.0),
                    joint=(0.02, 0.04), line=(0.3, 1.0), noise=(0.15, 0.4), grain=(0.4, 2.0), vary=(0.0, 0.15)),
-    "cladding": _M(saturation=(0.0, 0.5), value=(0.3, 0.85), second=(0.75, 0.92), cell_u=(0.15, 0.5), checker=(0.3, 1.0),
-                   noise=(0.0, 0.12), gloss=(0.0, 0.3)),
+    "cladding": _M(saturation=(0.0, 0.5), value=(0.3, 0.85), second=(0.75, 0.92), cell_u=(0.15, 0.5),
+                   checker=(0.3, 1.0), noise=(0.0, 0.12), gloss=(0.0, 0.3)),
     "tiles": _M(hue=(0.4, 0.7), saturation=(0.1, 0.7), value=(0.3, 0.8), second=(0.5, 0.8), cell_u=(0.2, 0.5),
                 cell_v=(0.2, 0.5), vary=(0.2, 0.6), joint=(0.01, 0.02), line=(0.5, 1.0), gloss=(0.0, 0.4)),
     "boards": _M(hue=(0.04, 0.11), saturation=(0.2, 0.6), value=(0.2, 0.6), second=(0.3, 0.7), cell_u=(0.1, 0.18),

@@ -11,7 +11,6 @@ from kdcli.sources.sim.hashing import Dice
 from kdcli.sources.sim.kinds import Kind, Pieces, draw_sizes
 from kdcli.sources.sim.posed import turns
 from kdcli.sources.sim.streets.catalogue import GANTRY, PEOPLE, POLES, THINGS, TREES
-from kdcli.sources.sim.streets.lots import Lots
 from kdcli.sources.sim.streets.road import GREEN, HOUSES, OPEN, TOWN, Road
 
 NEAR_TREES, FAR_TREES, PERSONS, STANDING = 9, 9, 4, 7
@@ -33,9 +32,9 @@ def _limit(road: Road, side: Tensor, which: int) -> Tensor:
     return road.limits_B23[..., which].gather(1, side)
 
 
-def draw_things(dice: Dice, road: Road, lots: Lots, rise_B2: Tensor) -> Pieces:
+def draw_things(dice: Dice, road: Road, rise_B2: Tensor) -> Pieces:
     """Draw trees, people, poles and gantries (K = COUNT), nearest first."""
-    groups = (_near_trees(dice, road), _far_trees(dice, road, lots), _people(dice, road), _poles(dice, road))
+    groups = (_near_trees(dice, road), _far_trees(dice, road), _people(dice, road), _poles(dice, road))
     kind, size, z, side, off, yaw, exists = (
         torch.cat(rows, dim=1) for rows in zip(*groups, _gantry(dice, road), strict=True)
     )
@@ -98,7 +97,7 @@ def _near_trees(dice: Dice, road: Road) -> _Row:
     return kind, size, z, side, off, dice.uniform(n, high=2.0 * math.pi), dice.uniform(n) < share
 
 
-def _far_trees(dice: Dice, road: Road, lots: Lots) -> _Row:
+def _far_trees(dice: Dice, road: Road) -> _Row:
     """Trees behind: in gardens, in woods, over roofs."""
     n, device = FAR_TREES, dice.device
     kind, size = _pick(dice, TREES, n, 0)

@@ -18,10 +18,8 @@ from kdcli.sources.sim.scene import Ground
 
 TOWN, HOUSES, GREEN, OPEN, WORKS = range(5)
 """What is beside a road; one for each side."""
-END = 130.0
-"""Metres ahead up to which a scene is furnished."""
-_LEFT, _RIGHT = 0, 1
 SIGNS = (-1.0, 1.0)
+"""Of the left and the right side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +30,7 @@ class Road:
     the centre line: parking or cycle lane, pavement, verge. side_B2: what is beside it. lanes_B: 1 .. 4. own_B,
     oncoming_B: middle of the camera's lane and of the nearest of the other direction. crossed_B: whether a road
     crosses between knots 1 and 2 of the ground. raised_B: pavements are higher than the carriageway.
+    parking_B2: the strip is for parked vehicles.
     """
 
     bend_B: Tensor
