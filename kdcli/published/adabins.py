@@ -16,6 +16,7 @@ from kdcli.errors import ConfigError, SpecError, WeightsError
 from kdcli.networks.adabins import CHANNELS, PATCH, POSITIONS, QUERIES, AdaBinsNet, Layout
 from kdcli.networks.normalise import Normalise
 from kdcli.published.base import Checkpoint, Published, drawing
+from kdcli.published.facts import made_for
 from kdcli.published.teacher import teacher_of
 from kdcli.types import Prediction, ReadOut, Tap
 from kdcli.weights.rename import Rule, rename
@@ -86,6 +87,7 @@ class AdaBins(Published):
             self.fill(read, convert(read))
         self.depth_range = (MIN_DEPTH, max_depth)
         self.read_out = ReadOut(clip=self.depth_range, resize="bilinear-corners", flip=True)
+        self.made_for = made_for(self.title, read, max_depth, self.depth_range)
         self.architecture = f"adabins,layout={layout},max_depth={max_depth:.12g}"
         self.taps = _taps()
         self.input_size = fitting_size

@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from kdcli.errors import SpecError, WeightsError
 from kdcli.files import sha256_of
 from kdcli.protocols import API_VERSION
-from kdcli.types import DepthKind, Provenance, ReadOut, Tap
+from kdcli.types import DepthKind, MadeFor, Provenance, ReadOut, Tap
 from kdcli.weights import Entry, Weights, entry_of, load_into, locate, parted, read_weights
 
 B = TypeVar("B", bound=str)
@@ -55,6 +55,8 @@ class Published(nn.Module):
     read_out: ReadOut
     architecture: str
     network: nn.Module
+    made_for: MadeFor | None = None
+    """Of its weights; None where it is to learn."""
 
     @classmethod
     def weights(cls, options: Mapping[str, Any]) -> str:

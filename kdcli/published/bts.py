@@ -13,6 +13,7 @@ from kdcli.errors import SpecError, WeightsError
 from kdcli.networks.bts import ENCODERS, BtsNet
 from kdcli.networks.normalise import Normalise
 from kdcli.published.base import Checkpoint, Published, drawing, to_multiple
+from kdcli.published.facts import made_for
 from kdcli.published.teacher import teacher_of
 from kdcli.types import Prediction, ReadOut, Tap
 from kdcli.weights.rename import Rule, rename
@@ -105,6 +106,7 @@ class Bts(Published):
         self.read_out = (
             ReadOut(focal=FOCAL if pending else None) if official else ReadOut(clip=(1e-3, farthest), flip=True)
         )
+        self.made_for = made_for(self.title, read, farthest, self.depth_range)
         self.architecture = f"bts,backbone={backbone},max_depth={farthest:.12g},layout={layout}" + (
             "" if focal is None else f",focal={focal}"
         )

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kdcli.networks.fcrn import ENCODERS, FcrnNet
 from kdcli.published.base import Published, backbone_of, check_farthest, drawing, resize_corners
+from kdcli.published.facts import made_for
 from kdcli.published.teacher import teacher_of
 from kdcli.types import Prediction, ReadOut, Tap
 
@@ -50,6 +51,7 @@ class Fcrn(Published):
         self.fill(read)
         self.depth_range = (0.0, check_farthest(max_depth))
         self.read_out = ReadOut(resize="bilinear-corners")
+        self.made_for = made_for(self.title, read, max_depth, self.depth_range)
         self.architecture = f"fcrn,backbone={chosen},max_depth={max_depth:.12g}"
         self.taps = _taps(ENCODERS[chosen][1])
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from kdcli.networks.hu2019 import ENCODERS, Hu2019Net
 from kdcli.networks.normalise import Normalise
 from kdcli.published.base import Published, backbone_of, check_farthest, drawing
+from kdcli.published.facts import made_for
 from kdcli.published.teacher import teacher_of
 from kdcli.types import Prediction, ReadOut, Tap
 from kdcli.weights.rename import Rule, rename
@@ -70,6 +71,7 @@ class Hu2019(Published):
             self.fill(read, rename(read.state, _RULES, read.path, network=f"Hu et al. 2019 on {chosen}", advice=advice))
         self.depth_range = (0.0, check_farthest(max_depth))
         self.read_out = ReadOut(resize="bilinear-corners" if align_corners else "bilinear")
+        self.made_for = made_for(self.title, read, max_depth, self.depth_range)
         self.architecture = (
             f"hu2019,backbone={chosen},align_corners={str(align_corners).lower()},max_depth={max_depth:.12g}"
         )

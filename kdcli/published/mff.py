@@ -11,6 +11,7 @@ from torch import Tensor
 from kdcli.networks.mff import ENCODERS, MffNet, MobileNetEncoder
 from kdcli.networks.normalise import Normalise
 from kdcli.published.base import Published, backbone_of, check_farthest, drawing, resize_corners
+from kdcli.published.facts import made_for
 from kdcli.published.teacher import teacher_of
 from kdcli.types import Prediction, ReadOut, Tap
 from kdcli.weights.rename import Rule, rename
@@ -58,6 +59,7 @@ class Mff(Published):
             self.fill(read, rename(read.state, _rules(chosen), read.path, network=f"MFF on {chosen}", advice=_ADVICE))
         self.depth_range = (0.0, check_farthest(max_depth))
         self.read_out = ReadOut(resize="bilinear-corners")
+        self.made_for = made_for(self.title, read, max_depth, self.depth_range)
         self.architecture = f"mff,backbone={chosen},max_depth={max_depth:.12g}"
         self.taps = _taps(chosen)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from kdcli.networks.midas import DECODER, ENCODER, MidasSmallNet
 from kdcli.networks.normalise import Normalise
 from kdcli.published.base import Published, check_farthest, drawing, to_multiple
+from kdcli.published.facts import MIDAS_SMALL
 from kdcli.published.teacher import teacher_of
 from kdcli.types import DepthKind, Prediction, ReadOut, Tap
 
@@ -46,6 +47,7 @@ class MidasSmall(Published):
         self.fill(read)
         self.depth_range = (0.0, check_farthest(max_depth))
         self.read_out = ReadOut(resize="bicubic")
+        self.made_for = None if read is None else MIDAS_SMALL
         self.architecture = f"midas-small,max_depth={max_depth:.12g}"
         self.taps = _taps()
 

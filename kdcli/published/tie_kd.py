@@ -12,6 +12,7 @@ from kdcli.networks.heads import check_bins, check_range
 from kdcli.networks.normalise import Normalise
 from kdcli.networks.tie_kd import LAYOUTS, RESPONSE_BINS, TieKdNet
 from kdcli.published.base import Checkpoint, Published, drawing
+from kdcli.published.facts import made_for
 from kdcli.published.teacher import teacher_of
 from kdcli.types import Prediction, ReadOut, Tap
 from kdcli.weights.rename import Rule, rename
@@ -83,6 +84,7 @@ class TieKd(Published):
             self.fill(read, rename(read.state, rules, read.path, network="TIE-KD", advice=_ADVICE))
         self.depth_range = (min_depth if dpm else 0.0, far)
         self.read_out = ReadOut(clip=(min_depth, far), resize="bilinear-corners", flip=True)
+        self.made_for = made_for(self.title, read, far, self.depth_range)
         resolved = {"max_depth": f"{far:.12g}", **({"bins": count} if dpm else {}), **chosen}
         if min_depth != MIN_DEPTH:
             resolved["min_depth"] = f"{min_depth:.12g}"
