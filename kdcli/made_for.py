@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
@@ -38,21 +37,6 @@ def read(document: Any) -> MadeFor:
     if wrong := fault(made):
         raise ValueError(wrong)
     return made
-
-
-def read_text(text: str | None) -> MadeFor | None:
-    """Return what the metadata of a file says as JSON; None where it says nothing.
-
-    Raises:
-        ValueError: it is something else.
-    """
-    if text is None:
-        return None
-    try:
-        document = json.loads(text)
-    except (ValueError, RecursionError):
-        raise ValueError("made_for is no JSON") from None
-    return read(document)
 
 
 def fault(made: MadeFor) -> str | None:

@@ -266,8 +266,9 @@ class Mixer(Protocol):
 class Source(Protocol):
     """Where images come from. Items are addressed by index; an endless source has a very large length.
 
-    Optional member: ``batch(indices, size, device) -> Batch`` for a source that makes whole batches on the device; a
-    size of None is the source's own. Items may be asked for in several processes, never from two threads at once.
+    Optional members: ``batch(indices, size, device) -> Batch`` for a source that makes whole batches on the device; a
+    size of None is the source's own; ``domain``, the scenes that all of its images show (as in ``MadeFor``). Items may
+    be asked for in several processes, never from two threads at once.
     """
 
     name: str

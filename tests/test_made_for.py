@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kdcli.made_for import common, read, read_text, told
+from kdcli.made_for import common, read, told
 from kdcli.types import MadeFor
 
 WHOLE = MadeFor(
@@ -17,7 +17,7 @@ WHOLE = MadeFor(
 @pytest.mark.parametrize("made", [WHOLE, MadeFor(), MadeFor(train_size=(64, 96), far=10.0)], ids=str)
 def test_what_is_told_is_read_again(made: MadeFor) -> None:
     text = json.dumps(told(made))
-    assert read(json.loads(text)) == read_text(text) == made
+    assert read(json.loads(text)) == made
     assert "null" not in text and read({**told(made), "of a later version": 1}) == made
 
 
@@ -34,13 +34,6 @@ def test_what_does_not_hold_is_refused_by_name(key: str, value: Any) -> None:
     with pytest.raises(ValueError, match=key) as caught:
         read({**told(WHOLE), key: value})
     assert len(str(caught.value)) < 120
-
-
-@pytest.mark.parametrize("text", ["", "{", "[1]", "3", "[" * 100_000])
-def test_texts_that_are_none_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="made_for"):
-        read_text(text)
-    assert read_text(None) is None
 
 
 def test_several_have_in_common_what_all_of_them_say() -> None:

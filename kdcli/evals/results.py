@@ -19,6 +19,7 @@ from kdcli.evals.metrics import NAMES
 from kdcli.evals.protocol import Protocol
 from kdcli.evals.uncertainty import Uncertainty
 from kdcli.files import write_text
+from kdcli.networks.shown_size import Asked
 from kdcli.types import DepthKind
 
 
@@ -48,7 +49,13 @@ class Result:
     """Counted pixels of each image, N."""
     skipped: tuple[Skipped, ...] = ()
     size: tuple[int, int] | None = None
-    """Height and width that images were resized to before the model; None = as they are."""
+    """Height and width that images were resized to before the model; None = as they are, or at several sizes."""
+    sizes: tuple[tuple[int, int], ...] | None = None
+    """The sizes, where images were resized to several: a model that keeps their aspect ratio."""
+    asked: Asked | None = None
+    """The size that was asked for."""
+    notes: tuple[str, ...] = ()
+    """What there is to say of the size; ``{}`` stands for the model's name."""
     source: str = ""
     seed: int = 0
     uncertainty: Uncertainty | None = None
@@ -70,6 +77,12 @@ class Result:
         """How many images the metrics are made of."""
         return len(self.ids)
 
+    @property
+    def seen_at(self) -> str:
+        """At which size the model saw images, in words."""
+        sizes = self.sizes or ([] if self.size is None else [self.size])
+        return ", ".join(f"{height}x{width}" for height, width in sizes) or "as they are"
+
     def document(self) -> dict[str, Any]:
         """Return the result for JSON; what does not exist is null, never not-a-number."""
         return {
@@ -79,6 +92,7 @@ class Result:
             "align": self.protocol.alignment,
             "spec": self.source,
             "size": None if self.size is None else list(self.size),
+            **({} if self.sizes is None else {"sizes": [list(size) for size in self.sizes]}),
             "n": self.n,
             "pixels": int(self.pixels.sum()),
             "skipped": [{"id": s.id, "reason": s.reason} for s in self.skipped],

@@ -18,9 +18,11 @@ from kdcli.evals.metrics import NAMES, per_image
 from kdcli.evals.predict import Raw, depth_of, place, raw_prediction, spread_of
 from kdcli.evals.protocol import Alignment, Protocol, find
 from kdcli.evals.results import Result, Skipped
+from kdcli.evals.sizes import Seen, rendered_at, views
 from kdcli.evals.uncertainty import SHARES, Uncertainty
 from kdcli.evals.uncertainty import per_image as uncertainties
 from kdcli.networks.read_out import read_out_of
+from kdcli.networks.shown_size import Asked
 from kdcli.types import DepthKind
 
 Report = Callable[[int, int], None]
@@ -33,6 +35,7 @@ class _Tally:
     rows: dict[int, tuple[str, Tensor, int]] = field(default_factory=dict)
     skipped: dict[int, Skipped] = field(default_factory=dict)
     sure: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    seen: Seen = field(default_factory=Seen)
 
 
 def evaluate(
@@ -43,7 +46,7 @@ def evaluate(
     align: str | None = None,
     flip: bool | None = None,
     device: torch.device | str | None = None,
-    size: tuple[int, int] | None = None,
+    size: Asked | None = "own",
     batch_size: int = 8,
     seed: int = 0,
     progress: Report | None = None,
@@ -55,10 +58,12 @@ def evaluate(
 
     align: ``none``, ``median`` or ``scale-shift``; None and ``auto`` take the protocol's, or what the depth kind needs.
     flip: average with the mirrored image; None = as the protocol says, or else the model's ``read_out``. size: height
-    and width that images are resized to before the models. limit: only the first so many images. spec: how the source
-    is named in results; None = its own name. uncertainty: also measure whether models that tell how sure they are know
-    where they are wrong (``Result.uncertainty``). Models are moved to the device; their training mode is what it was
-    afterwards.
+    and width that images are resized to before the models; ``own`` is for each model the size that it was made for
+    (``MadeFor.eval_size``), ``native`` or None the images' own. Ground truth keeps its size, except in a source that
+    renders, which renders both at the size where there is one for all models. limit: only the first so many images.
+    spec: how the source is named in results; None = its own name. uncertainty: also measure whether models that tell
+    how sure they are know where they are wrong (``Result.uncertainty``). Models are moved to the device; their training
+    mode is what it was afterwards.
 
     Images without ground truth, without a pixel that counts, with no more pixels than the alignment has unknowns, or
     with a prediction that is not finite are in no metric; they are in ``Result.skipped`` with the reason. A model may
@@ -75,13 +80,15 @@ def evaluate(
     where = device_of(models, device)
     done = 0
     with evaluating(models, where):
-        for indices, batch in batches(source, order, batch_size=batch_size, size=size, device=where):
-            prepared = prepare(batch, rules, size)
+        rendered = rendered_at(models, size)
+        for indices, batch in batches(source, order, batch_size=batch_size, size=rendered, device=where):
+            prepared = prepare(batch, rules)
             open_rows = _usable(indices, prepared, tallies)
             if len(open_rows):
                 kept = _select(prepared, open_rows)
-                for name, model in models.items():
-                    _measure(name, model, kept, [indices[i] for i in open_rows.tolist()], rules, align, tallies[name],
+                for (name, model), shown in zip(models.items(), views(models, kept, size), strict=True):
+                    tallies[name].seen.add(kept.batch.image, shown.batch.image)
+                    _measure(name, model, shown, [indices[i] for i in open_rows.tolist()], rules, align, tallies[name],
                              uncertainty)
             done += len(indices)
             if progress is not None:
@@ -90,7 +97,7 @@ def evaluate(
         _refuse_empty(source, next(iter(tallies.values())), len(order))
     named = spec or str(getattr(source, "name", ""))
     return {
-        name: _result(name, tally, named, rules.for_model(read_out_of(models[name])), align, size, seed)
+        name: _result(name, tally, named, rules.for_model(read_out_of(models[name])), align, seed, size, models[name])
         for name, tally in tallies.items()
     }
 
@@ -211,7 +218,8 @@ def _select(prepared: Prepared, rows: Tensor) -> Prepared:
 
 
 def _result(
-    name: str, tally: _Tally, source: str, rules: Protocol, align: str | None, size: tuple[int, int] | None, seed: int
+    name: str, tally: _Tally, source: str, rules: Protocol, align: str | None, seed: int, asked: Asked | None,
+    model: nn.Module,
 ) -> Result:
     used = rules if tally.kind is None else rules.modified(resolve(align, tally.kind, rules.alignment))
     order = sorted(tally.rows)
@@ -226,7 +234,10 @@ def _result(
         values=torch.stack([v for _, v, _ in rows]) if rows else torch.empty(0, len(NAMES), dtype=torch.float64),
         pixels=torch.tensor([pixels for _, _, pixels in rows], dtype=torch.int64),
         skipped=tuple(tally.skipped[index] for index in sorted(tally.skipped)),
-        size=size,
+        size=tally.seen.size(model, asked),
+        sizes=tally.seen.several(model, asked),
+        asked=asked,
+        notes=tally.seen.notes(model, asked),
         source=source,
         seed=seed,
         uncertainty=Uncertainty.of(sure, seed) if sure else None,

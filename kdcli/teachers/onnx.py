@@ -12,8 +12,7 @@ from torch.nn import functional
 
 from kdcli.errors import ConfigError, SpecError, WeightsError
 from kdcli.files import at_home, is_lfs_pointer, sha256_of
-from kdcli.guard.metadata import range_of
-from kdcli.made_for import read_text
+from kdcli.guard.metadata import made_for_of, range_of
 from kdcli.protocols import API_VERSION
 from kdcli.spec import parse_size
 from kdcli.teachers.onnx_session import OnnxSession
@@ -160,13 +159,14 @@ def _made_for(
     Raises:
         WeightsError: what it says is damaged.
     """
-    if "depth_kind" in said and "made_for" in said:
-        try:
-            return read_text(said["made_for"])
-        except ValueError as error:
-            raise WeightsError(f"the metadata of '{path}' is damaged ({error}); export it again") from None
+    try:
+        made = made_for_of(said, size) if "depth_kind" in said else None
+    except ValueError as error:
+        raise WeightsError(f"the metadata of '{path}' is damaged ({error}); export it again") from None
+    if made is not None:
+        return made
     far = depth_range[1] if kind is DepthKind.METRIC and depth_range[1] < _FAR else None
-    return None if size is None and far is None else MadeFor(train_size=size, far=far)
+    return None if size is None and far is None else MadeFor(train_size=size, eval_size=size, far=far)
 
 
 def _input_size(asked: str | None, fixed: tuple[int | None, int | None], path: Path) -> tuple[int, int] | None:

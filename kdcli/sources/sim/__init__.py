@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WORLD_NAMES = ("rooms", "blocks", "interiors", "noise")
+DOMAINS = {"rooms": "indoor", "interiors": "indoor", "streets": "driving"}
+"""Which scenes worlds show; the others show none that there are."""
 DEFAULT_SIZE = (96, 128)
 ENDLESS = 2**31 - 1
 MOST_SCENES = 10**8
@@ -49,6 +51,7 @@ class SimSource:
         self.world = location
         self.name = f"sim:{location}"
         self.depth_kind = None if location == "noise" else DepthKind.METRIC
+        self.domain = DOMAINS.get(location, "any")
         self.seed = _whole("seed", seed)
         self.count = None if count is None else _whole("count", count, lowest=1, highest=MOST_SCENES)
         self.size = DEFAULT_SIZE if size is None else _parse_size(size)

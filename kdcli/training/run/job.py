@@ -19,6 +19,7 @@ from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.loop import train as loop
 from kdcli.training.run.finish import evaluate_run, export_run, picture_of_run, report_of_run
 from kdcli.training.run.folder import RunFolder, new_path
+from kdcli.training.run.made_for import made_for
 from kdcli.training.run.preflight import preflight
 from kdcli.training.run.progress import Progress, Silent
 from kdcli.training.run.provenance import begun_from, licensed, provenance
@@ -140,6 +141,7 @@ def _train(shop: Workshop, run: RunFolder, spec: str, teachers: list[dict[str, A
                 "steps": counted,
             },
             state,
+            made_for=made_for(shop, config.main, student),
         )
         run.state.unlink(missing_ok=True)
     shop.variant = RUN

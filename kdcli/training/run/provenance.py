@@ -28,7 +28,12 @@ def inherited(shop: Workshop, stage: StageConfig, student: nn.Module) -> dict[st
 
 def teachers_behind(shop: Workshop, stages: list[StageConfig]) -> list[dict[str, object]]:
     """Return one row a teacher; a result of an earlier stage stands for all teachers of that stage's network."""
-    rows: dict[str, dict[str, object]] = {}
+    return [origin(spec, model) for spec, model in models_behind(shop, stages).items()]
+
+
+def models_behind(shop: Workshop, stages: list[StageConfig]) -> dict[str, nn.Module]:
+    """Return the teachers of ``teachers_behind`` by spec."""
+    found: dict[str, nn.Module] = {}
     waiting, seen = list(stages), set()
     while waiting:
         stage = waiting.pop(0)
@@ -38,9 +43,9 @@ def teachers_behind(shop: Workshop, stages: list[StageConfig]) -> list[dict[str,
         for name, spec in teachers_of(stage).items():
             if spec.startswith(STAGE):
                 waiting += _same_network(shop, spec.removeprefix(STAGE))
-            elif spec not in rows:
-                rows[spec] = origin(spec, shop.teachers(stage)[name])
-    return list(rows.values())
+            elif spec not in found:
+                found[spec] = shop.teachers(stage)[name]
+    return found
 
 
 def _same_network(shop: Workshop, name: str) -> list[StageConfig]:
