@@ -213,6 +213,8 @@ class Needs:
     """The same of every teacher."""
     ground_truth: bool = False
     """``ctx.truth()``: sources without depth are refused."""
+    instances: bool = False
+    """Of a mixer: maps of object ids; sources without are refused."""
     task_map: bool = False
     """``ctx.task_map()``: stages without a task loss are refused."""
     teachers: tuple[int, int | None] = (1, 1)

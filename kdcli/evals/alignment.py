@@ -121,5 +121,17 @@ def masked_median(map_B1HW: Tensor, valid_B1HW: Tensor) -> Tensor:
     return torch.where(count > 0, middle, torch.nan).view(-1, 1, 1, 1)
 
 
+def masked_quantile(map_B1HW: Tensor, valid_B1HW: Tensor, share: float) -> Tensor:
+    """Return the value below which a share of the counted pixels of each image lies (nearest rank), B x 1 x 1 x 1.
+
+    NaN where nothing is counted.
+    """
+    valid = valid_B1HW.flatten(1)
+    ordered = torch.where(valid, map_B1HW.flatten(1), torch.inf).sort(1).values
+    count = valid.sum(1, keepdim=True)
+    rank = ((count - 1) * share).round().long().clamp(min=0)
+    return torch.where(count > 0, ordered.gather(1, rank), torch.nan).view(-1, 1, 1, 1)
+
+
 def _median_ratio(depth_B1HW: Tensor, target_B1HW: Tensor, valid_B1HW: Tensor) -> Tensor:
     return masked_median(target_B1HW, valid_B1HW) / masked_median(depth_B1HW, valid_B1HW)

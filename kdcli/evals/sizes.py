@@ -16,13 +16,14 @@ Size = tuple[int, int]
 def rendered_at(models: Mapping[str, nn.Module], asked: Asked | None) -> Size | None:
     """Return the size at which a source that renders makes its images: one that holds for all models; None = its own.
 
-    Models that answer from the data have none.
+    Models that answer from the data alone have none.
     """
     if isinstance(asked, tuple):
         return asked
     if asked != "own":
         return None
-    own = {own_size(model) for model in models.values() if not hasattr(model, "from_batch")}
+    looking = [m for m in models.values() if not hasattr(m, "from_batch") or getattr(m, "made_for", None) is not None]
+    own = {own_size(model) for model in looking}
     return own.pop() if len(own) == 1 else None
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdcli.errors import WeightsError
-from kdcli.guard.metadata import made_for_of, range_of, value_of
+from kdcli.guard.metadata import count_of, made_for_of, range_of, value_of
 from kdcli.types import DepthKind, Prediction, Provenance, Tap
 
 
@@ -29,6 +29,8 @@ class ExportedModel(nn.Module):
         self._outputs: tuple[str, ...] = getattr(call, "outputs", ("depth",))
         self.card: dict[str, Any] = {key: value_of(text) for key, text in metadata.items()}
         self.taps: Mapping[str, Tap] = {}
+        self.outside_parameters = count_of(metadata.get("parameters"))
+        self.outside_work = path.suffix != ".pt2"  # which PyTorch itself runs
         kind, bounds = metadata.get("depth_kind"), range_of(metadata.get("depth_range"))
         if kind not in list(DepthKind) or bounds is None:
             raise WeightsError(

@@ -18,6 +18,7 @@ from kdcli.exporters.parity import TOLERANCE, Drift, compare, images_for
 from kdcli.exporters.quantise import AGREEMENT, quantise
 from kdcli.exporters.trace import WithSpread
 from kdcli.files import atomic, sha256_of
+from kdcli.networks.deployed import deployed
 from kdcli.networks.shown_size import difference
 from kdcli.plugins import registry
 from kdcli.plugins.blame import blame
@@ -66,6 +67,9 @@ def export(
 ) -> ExportReport:
     """Write a model in a format and check the file against it; a file that does not pass is removed.
 
+    What is written is the model's form for inference alone, where it has one (``deployed()``), what it is checked
+    against is the model as it is.
+
     Args:
         model: a depth model in eval mode.
         format: name of an exporter plugin.
@@ -100,22 +104,25 @@ def export(
         notes.append(f"the file {told}")
     model.eval()
     try:
+        with blame(given, "deployed"):
+            form = deployed(model)
+        metadata["parameters"] = str(sum(parameter.numel() for parameter in form.parameters()))
         if uncertainty:
-            model = _with_spread(model)
+            model, form = _with_spread(model), WithSpread(form).eval()
             metadata["outputs"] = json.dumps(WithSpread.outputs)
         with atomic(target) as temporary:
             shape = size if isinstance(size, tuple) else _made_for(model)
             fixed = isinstance(size, tuple)
             if not fixed:
                 try:
-                    _write(exporter, model, temporary, shape, metadata, dynamic=True)
+                    _write(exporter, form, temporary, shape, metadata, dynamic=True)
                 except ConfigError as error:
                     if size == "dynamic":
                         raise
                     fixed = True
                     notes.append(f"height and width are fixed to {shape[0]}x{shape[1]}: {error}")
             if fixed:
-                _write(exporter, model, temporary, shape, metadata, dynamic=False)
+                _write(exporter, form, temporary, shape, metadata, dynamic=False)
             if not fixed and shape != DEFAULT_SIZE:
                 notes.append(f"it takes images of any size, and was made for {shape[0]}x{shape[1]}")
             if int8:

@@ -47,3 +47,9 @@ def made_for_of(metadata: Mapping[str, str], size: tuple[int, int] | None) -> Ma
     else:
         return None
     return made if size is None else replace(made, eval_size=size, keep_aspect=False)
+
+
+def count_of(text: str | None) -> int | None:
+    """Return a number of things that is written out, None where it is none."""
+    found = value_of(text or "")
+    return found if type(found) is int and found > 0 else None

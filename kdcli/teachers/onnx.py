@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from kdcli.errors import ConfigError, SpecError, WeightsError
 from kdcli.files import at_home, is_lfs_pointer, sha256_of
-from kdcli.guard.metadata import made_for_of, range_of
+from kdcli.guard.metadata import count_of, made_for_of, range_of
 from kdcli.protocols import API_VERSION
 from kdcli.spec import parse_size
 from kdcli.teachers.onnx_session import OnnxSession
@@ -44,6 +44,7 @@ class OnnxTeacher(nn.Module):
     api_version: ClassVar[int] = API_VERSION
     bounded = False
     differentiable = False
+    outside_work = True
 
     def __init__(
         self,
@@ -79,6 +80,7 @@ class OnnxTeacher(nn.Module):
             raise WeightsError(f"'{path}' is a Git LFS pointer, not the file itself; run git lfs pull")
         self._session = OnnxSession(path, output=output, layout=layout)
         said = self._session.metadata
+        self.outside_parameters = count_of(said.get("parameters"))
         self.depth_kind = _kind(kind, said, path)
         self.depth_range = _range(said, max_depth, path)
         self.taps: Mapping[str, Tap] = {}

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.made_for import fault
+from kdcli.networks.deployed import deployed
 from kdcli.networks.taps import TapReader
 from kdcli.protocols import DepthModel
 from kdcli.testing.draws import global_random_state_kept
@@ -71,7 +72,8 @@ class ModelChecks:
             ("contract", self.contract), ("output", self.output), ("sizes", self.sizes_taken), ("range", self.in_range),
             ("black and white", self.extremes), ("deterministic", self.deterministic),
             ("images independent", self.independent), ("evaluation changes nothing", self.evaluation_pure),
-            ("taps", self.taps), ("state round trip", self.round_trip), ("device", self.device),
+            ("taps", self.taps), ("state round trip", self.round_trip), ("deployed", self.deployed),
+            ("device", self.device),
         ]
 
     def contract(self) -> str:
@@ -209,6 +211,22 @@ class ModelChecks:
         expect(same(self.predict(image).depth, self._ask(other.eval(), image).depth),
                "answers differently after its state_dict went through a file: something is kept outside of it")
         return f"{sum(v.numel() for v in state.values())} numbers"
+
+    def deployed(self) -> str:
+        """Expect the form for inference alone to give the same numbers, and the network to stay as it is."""
+        with model_unchanged(self.model, "deployed()"):
+            form = deployed(self.model)
+        if form is self.model:
+            raise Skip("it has no other form for inference")
+        for size in self.sizes:
+            image = self.image(size)
+            wanted, given = self.predict(image).depth, self._ask(form, image).depth
+            expect(given.shape == wanted.shape, f"deployed() gives {tuple(given.shape)} for {tuple(wanted.shape)}")
+            gap = (given - wanted).abs().max().item()
+            close = gap <= 1e-3 * wanted.abs().max().item()
+            expect(close, f"deployed() changes depth by {gap:.3g}: it is not the same function")
+        counts = [sum(p.numel() for p in model.parameters()) for model in (self.model, form)]
+        return f"{counts[0]} parameters, {counts[1]} for inference"
 
     def device(self) -> str:
         """Expect everything to follow the model to another device."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,6 +64,19 @@ def test_the_table_names_what_a_reader_needs() -> None:
         assert part in text
 
 
+def test_costs_stand_below_the_metrics(tmp_path: Path) -> None:
+    student = registry.build("student", "mobilenet,width=0.5")
+    file = tmp_path / "net.safetensors"
+    save_student(file, student, "mobilenet,width=0.5", {})
+    parameters = sum(parameter.numel() for parameter in student.parameters())
+    told = json.loads(call(str(file), "--data", ROOMS, "--size", "64x96", "--json").stdout)
+    assert told["parameters"] == parameters and told["multiply_adds_at"] == [64, 96] and told["multiply_adds"] > 10**6
+    lines = call(str(file), "constant", "--data", ROOMS, "--size", "64x96").stdout.splitlines()
+    cells = {line.split()[0]: re.split(r"\s{2,}", line) for line in lines if line}
+    assert cells["parameters"][1:] == ["less", f"{parameters / 1e3:.0f} k", "-"]
+    assert cells["multiply-adds"][2].endswith(" at 64x96") and cells["multiply-adds"][3] == "-"
+
+
 def test_files_are_written(tmp_path: Path) -> None:
     rows, page = tmp_path / "rows.csv", tmp_path / "page.html"
     result = call("constant", "--data", ROOMS, "--csv", str(rows), "--report", str(page), "--quiet")
@@ -105,6 +119,32 @@ def test_usage_errors_are_usage_errors() -> None:
     assert call("constant").exit_code == 2
     assert call("--data", ROOMS).exit_code == 2
     assert call("constant", "--data", ROOMS, "--limit", "0").exit_code == 2
+
+
+def test_against_a_teacher_all_is_fidelity(tmp_path: Path) -> None:
+    page, table = tmp_path / "r.html", tmp_path / "r.csv"
+    models = ("teacher:demo", "constant")
+    arguments = (*models, "--against", "teacher:demo", "--data", "sim:noise,count=3,size=24x32")
+    told = json.loads(call(*arguments, "--json", "--report", str(page), "--csv", str(table)).stdout)
+    assert list(told) == ["fidelity"]
+    same, constant = told["fidelity"]
+    assert same["metrics"]["delta1"] == 1 and same["metrics"]["abs_rel"] < 1e-6 and same["n"] == 3
+    assert same["against"] == "teacher:demo" and same["protocol"]["name"] == "fidelity"
+    assert constant["metrics"]["abs_rel"] > 0.01 and constant["paired"]["teacher:demo"]["n"] == 3
+    assert "Fidelity to teacher:demo (not accuracy)" in page.read_text()
+    assert "fidelity_delta1" in table.read_text().splitlines()[0]
+    shown = call(*arguments).stdout
+    assert shown.startswith("fidelity to teacher:demo (not accuracy)\n") and "fidelity metric" in shown
+
+
+def test_what_is_no_teacher_is_refused() -> None:
+    data = ("--data", "sim:noise,count=2,size=24x32")
+    told = failure("teacher:demo", "--against", "constant", *data)
+    assert isinstance(told, ConfigError) and "is no teacher" in str(told)
+    told = failure("teacher:demo", "--against", "teacher:demo", "--protocol", "plain", *data)
+    assert isinstance(told, ConfigError) and "is for measured depth" in str(told)
+    told = failure("teacher:demo", "--protocol", "fidelity", "--data", ROOMS)
+    assert isinstance(told, ConfigError) and "--against teacher:SPEC" in str(told)
 
 
 def test_the_help_names_every_protocol() -> None:

@@ -179,6 +179,13 @@ class OnTheHost(Faulty):
         return replace(out, depth=(out.depth * ramp).clamp(0.5, 8))
 
 
+class AnotherFunction(Good):
+    def deployed(self) -> nn.Module:
+        with torch.no_grad():
+            self.head.weight.mul_(1.5)
+        return self
+
+
 class Detached(Faulty):
     def change(self, out: Prediction, image: Tensor) -> Any:
         return replace(out, depth=out.depth.detach() + 0 * image.mean())
@@ -195,7 +202,8 @@ FAULTS = {
     NoDistribution: "output", FlatDepth: "output", OneSize: "sizes", TooFar: "range", NotForBlack: "black and white",
     Dropout: "deterministic", WritesImage: "deterministic", LooksAtNeighbours: "images independent",
     UpdatesItself: "evaluation changes nothing", WrongTap: "taps", WrongChannels: "taps",
-    HiddenWeights: "state round trip", OnTheHost: "device", Detached: "gradients", Exploding: "gradients",
+    HiddenWeights: "state round trip", OnTheHost: "device", AnotherFunction: "deployed",
+    Detached: "gradients", Exploding: "gradients",
 }
 
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 from torch import nn
 
+from kdcli.choosing.facts import UNBOUNDED
 from kdcli.config import StageConfig
 from kdcli.made_for import common
 from kdcli.training.run.provenance import models_behind
-from kdcli.training.run.workshop import UNBOUNDED, Workshop, kind_of
+from kdcli.training.run.workshop import Workshop, kind_of
 from kdcli.types import DepthKind, MadeFor
 
 SIMULATED = "sim:"

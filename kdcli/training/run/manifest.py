@@ -32,9 +32,12 @@ MANIFEST = {
     "versions?": Each(_TEXT),
     "argv?": [str],
     "teachers?": [_ORIGIN],
+    "choice?": {"recipe": str, "reasons": [str]},
     "begun_from?": [_ORIGIN],
     "teacher_cache?": Each(dict),
     "eval?": RESULTS,
+    "fidelity?": Each(RESULTS),
+    "holdout?": {"images": int, "held_out": int, "training": int, "rule": str, "sha256": Each(str)},
 }
 
 
