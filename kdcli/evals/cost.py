@@ -1,7 +1,8 @@
 """What a model costs: its parameters, and the multiply-adds of one image.
 
-Counted as PyTorch runs it, by PyTorch's own counter: convolutions and matrix products, attention included. What else a
-network does (norms, activations, resizing) is not in it. A module whose numbers or work lie elsewhere says so by two
+Counted in the form that is exported (``kdcli.networks.deployed``), as PyTorch runs it, by PyTorch's own counter:
+convolutions and matrix products, attention included. What else a network does (norms, activations, resizing) is not in
+it. A module whose numbers or work lie elsewhere says so by two
 optional members: ``outside_parameters``, how many it holds outside of PyTorch (None where that is not known), and
 ``outside_work = True`` where PyTorch does not do its arithmetic.
 """
@@ -15,6 +16,8 @@ from typing import Any
 
 import torch
 from torch import nn
+
+from kdcli.networks.deployed import deployed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,20 +41,21 @@ class Cost:
 
 
 def cost_of(
-    model: nn.Module, run: Callable[[], object] | None = None, size: tuple[int, int] | None = None
+    model: nn.Module, run: Callable[[nn.Module], object] | None = None, size: tuple[int, int] | None = None
 ) -> Cost:
     """Return what a model costs.
 
-    run: shows it one image, without gradient; None = only parameters are counted. size: of that image, unless the
-    model's ``forward`` is seen to be given another.
+    run: shows one image to the model, or to its exported form, without gradient; None = only parameters are counted.
+    size: of that image, unless ``forward`` is seen to be given another.
     """
-    parameters = parameters_of(model)
-    if run is None or parameters is None or any(getattr(one, "outside_work", False) for one in model.modules()):
+    form = _form_of(model)
+    parameters = parameters_of(form)
+    if run is None or parameters is None or any(getattr(one, "outside_work", False) for one in form.modules()):
         return Cost(parameters=parameters)
     seen: list[tuple[int, int]] = []
-    hook = model.register_forward_pre_hook(lambda _, given: seen.append((given[0].shape[-2], given[0].shape[-1])))
+    hook = form.register_forward_pre_hook(lambda _, given: seen.append((given[0].shape[-2], given[0].shape[-1])))
     try:
-        counted = _multiply_adds(run)
+        counted = _multiply_adds(lambda: run(form))
     except Exception:  # a model that was measured well: what the counter alone cannot follow costs no result
         counted = 0
     finally:
@@ -70,6 +74,13 @@ def parameters_of(model: nn.Module) -> int | None:
             return None
         count += outside
     return count or None
+
+
+def _form_of(model: nn.Module) -> nn.Module:
+    try:
+        return deployed(model)
+    except Exception:  # whether a network can be exported is not what was asked
+        return model
 
 
 def _multiply_adds(run: Callable[[], object]) -> int:

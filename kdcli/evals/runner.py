@@ -228,7 +228,7 @@ def _cost(name: str, model: nn.Module, one: Prepared | None, rules: Protocol) ->
         return cost_of(model)
     plain = replace(rules.for_model(read_out_of(model)), flip=False)
     height, width = one.batch.image.shape[-2:]
-    return cost_of(model, lambda: raw_prediction(model, one, plain, name), (height, width))
+    return cost_of(model, lambda form: raw_prediction(form, one, plain, name), (height, width))
 
 
 def _result(

@@ -81,7 +81,7 @@ def test_what_has_no_parameters_costs_nothing_to_tell() -> None:
 def test_attention_is_counted() -> None:
     width, tokens = 16, 6
     layer = nn.TransformerEncoderLayer(width, 4, dim_feedforward=32, batch_first=True).eval()
-    found = cost_of(layer, lambda: layer(torch.rand(1, tokens, width)), SMALL)
+    found = cost_of(layer, lambda form: form(torch.rand(1, tokens, width)), SMALL)
     projections = tokens * width * (4 * width + 2 * 32)
     assert found.multiply_adds == projections + 2 * tokens * tokens * width
 
@@ -95,6 +95,31 @@ def test_a_model_that_the_counter_cannot_follow_is_measured_all_the_same() -> No
 
     found = evaluate({"shy": Shy()}, SCENES)["shy"]
     assert found.n == 3 and found.cost == Cost(parameters=28)
+
+
+def test_branches_that_fold_are_counted_as_they_are_exported() -> None:
+    class Folding(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = nn.Conv2d(3, 1, 3, padding=1), nn.Conv2d(3, 1, 3, padding=1)
+
+        def forward(self, image: Tensor) -> Prediction:
+            return Prediction(depth=1 + (self.one(image) + self.two(image)).abs(), kind=DepthKind.METRIC)
+
+        def deployed(self) -> nn.Module:
+            folded = Convolved()
+            with torch.no_grad():
+                folded.layer.weight.copy_(self.one.weight + self.two.weight)
+                folded.layer.bias.copy_(self.one.bias + self.two.bias)  # type: ignore[union-attr,operator]
+            return folded
+
+    class Refusing(Folding):
+        def deployed(self) -> nn.Module:
+            raise RuntimeError("not today")
+
+    found = evaluate({"folding": Folding(), "refusing": Refusing()}, SCENES)
+    assert found["folding"].cost == Cost(parameters=28, multiply_adds=27 * SMALL[0] * SMALL[1], size=SMALL)
+    assert found["refusing"].cost == Cost(parameters=56, multiply_adds=54 * SMALL[0] * SMALL[1], size=SMALL)
 
 
 def test_several_teachers_cost_their_sum() -> None:

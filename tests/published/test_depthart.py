@@ -104,7 +104,7 @@ def test_it_costs_what_its_authors_say() -> None:
 
     with torch.device("meta"), torch.no_grad():
         student = registry.build("student", "depthart").eval()
-        cost = cost_of(student, lambda: student(torch.empty(1, 3, 448, 448)))
+        cost = cost_of(student, lambda form: form(torch.empty(1, 3, 448, 448)))
         for module in student.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.register_forward_hook(count_norms)
