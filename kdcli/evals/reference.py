@@ -24,12 +24,13 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError
-from kdcli.evals.alignment import FLOOR, masked_median, masked_quantile, resolve
+from kdcli.evals.alignment import FLOOR, resolve
 from kdcli.evals.baseline import Constant
 from kdcli.evals.batches import Prepared, seen_at
 from kdcli.evals.crops import resize_image
 from kdcli.evals.predict import Raw, raw_prediction
 from kdcli.evals.protocol import PROTOCOLS, Protocol
+from kdcli.maps import masked_median, masked_quantile
 from kdcli.networks.read_out import read_out_of
 from kdcli.networks.shown_size import Asked, shown_size
 from kdcli.types import Batch, DepthKind, Prediction
