@@ -79,8 +79,10 @@ class Teacher(DepthModel, Protocol):
 class Student(DepthModel, Protocol):
     """A depth model that learns. Export-friendly networks are preferred: static shapes, no host branches.
 
-    Optional member: ``any_kind = True`` says that its numbers may come to mean whatever its teacher's do; its
-    ``depth_kind`` is then set to the teacher's, and its predictions must follow.
+    Optional members: ``any_kind = True`` says that its numbers may come to mean whatever its teacher's do; its
+    ``depth_kind`` is then set to the teacher's, and its predictions must follow. ``begin_at(depth)`` is told, once and
+    before the first update of a network that the run has just built, the median of what its teachers say of the first
+    images; a network whose last layer is drawn at random begins there.
     """
 
 

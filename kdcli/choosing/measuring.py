@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from kdcli.choosing.built import Built
 from kdcli.choosing.held_out import held_out
 from kdcli.choosing.scale import Size, own_size
+from kdcli.choosing.worlds import world_for
 from kdcli.protocols import Source
 from kdcli.sources.parts import has_depth, has_instances, renders
 from kdcli.spec import parse
@@ -44,7 +45,7 @@ def measured_on(data: str, made_for: MadeFor, built: Built) -> tuple[str, str | 
     """Return training data, evaluation data (None for none) and the reason.
 
     Own images with depth are parted; images that the teacher's world is not made of (simulated ones, objects to mix)
-    give way to held-out ones of that world where the teacher names some.
+    give way to held-out ones of that world where the teacher names some, and without depth to simulated ones.
 
     Raises:
         KdcliError: the source cannot be built.
@@ -56,6 +57,11 @@ def measured_on(data: str, made_for: MadeFor, built: Built) -> tuple[str, str | 
     parted = held_out(data, built) if has_depth(source) else None
     if parted is not None:
         return parted
+    if foreign:
+        world = world_for(made_for)[0]
+        scenes = held_out(world, built)
+        assert scenes is not None
+        return data, scenes[1], f"scenes of {parse(world).name}:{parse(world).location}"
     why = "its depth cannot be parted into training and test" if has_depth(source) else "the images have no depth"
     return data, None, why
 

@@ -36,4 +36,5 @@ def configure(recipe: str | Path = NAME, *, twin: bool = True, set: Iterable[str
             raise ConfigError(f"there is no option '{word}'.{nearest(word, known)} Options: {', '.join(known)}")
         if value is not None:
             flags[key] = convert(key, value, RunConfig if key in RUN_KEYS else StageConfig, word)
-    return choose(str(recipe), flags, set, twin=twin).config
+    nothing = [f'{key}="none"' for key, value in flags.items() if value is None]  # as a flag it would not count
+    return choose(str(recipe), flags, (*nothing, *set), twin=twin).config

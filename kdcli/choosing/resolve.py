@@ -16,6 +16,9 @@ from kdcli.sources.parts import renders
 from kdcli.spec import parse
 from kdcli.types import MadeFor
 
+FEWEST = 2
+"""Images of which one can be held out."""
+
 
 class Resolving:
     """One draft on its way to a configuration."""
@@ -71,8 +74,12 @@ class Resolving:
         if left_open("eval_data", draft.run.get("eval_data")):
             train, measured, why = measured_on(data, self.facts, self.built)
             self._put(draft.run, "eval_data", measured)
-            draft.reasons.append(f"evaluation on {measured} ({why})" if measured else f"no evaluation ({why})")
+            what = f"evaluation on {measured}" if measured else "no accuracy is measured"
+            draft.reasons.append(f"{what} ({why})")
             data = self._instead(data, train)
+        if draft.origin(draft.run, "holdout") == "recipe" and len(self.built.source(data)) < FEWEST:
+            self._put(draft.run, "holdout", 0.0)
+            draft.reasons.append("nothing held out for fidelity (too few images)")
         if any(left_open("size", stage.get("size")) for stage in draft.stages):
             cut = cut_for(data, self.facts, self.built.source(data))
             if cut != data:
@@ -91,10 +98,12 @@ class Resolving:
         told: dict[str, str] = {}
         crop = left_open("crop", stage.get("crop"))
         if left_open("size", stage.get("size")):
-            source = self.built.source(str(stage.get("data", "sim:blocks")))
-            chosen = size_for(self.facts, own_size(source))
+            own = own_size(self.built.source(str(stage.get("data", "sim:blocks"))))
+            chosen = size_for(self.facts, own)
             self._put(stage, "size", chosen.size)
             told["size"] = f"size {_text(chosen.size)} ({chosen.why})"
+            if stage is self.draft.main and self.draft.run.get("eval_size") == "native" and own != chosen.size:
+                self.draft.put(self.draft.run, "eval_size", "training", "follows size")
             if crop:
                 self._put(stage, "crop", chosen.crop)
                 if chosen.crop is not None:
@@ -108,7 +117,8 @@ class Resolving:
         if not left_open("batch_size", stage.get("batch_size")) and not left_open("steps", stage.get("steps")):
             return told
         source = self.built.source(str(stage.get("data", "sim:blocks")))
-        images = SIMULATED if renders(source) else len(source)
+        kept = len(source) - round(len(source) * float(self.draft.run.get("holdout", 0.0)))
+        images = SIMULATED if renders(source) else max(kept, 1)
         if left_open("batch_size", stage.get("batch_size")):
             seen = stage.get("crop") or stage.get("size") or STAND_INS["size"]
             self._put(stage, "batch_size", batch_for(seen, images))

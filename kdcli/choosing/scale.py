@@ -13,12 +13,14 @@ from kdcli.types import MadeFor
 Size = tuple[int, int]
 STEP = 32
 """Pixels that sizes are multiples of: networks halve their images five times."""
-ALIKE = 0.05
+ALIKE = 0.06
 """Shapes whose ratios of width to height differ by less are one shape: 480x640 and 416x544 do not, by 0.019."""
 USUAL = (480, 640)
 """What images are brought to at most where no teacher says a size."""
 LARGER = 2.0
 """How many times the area of its training images a teacher is shown images as they are."""
+FRAMES = {"indoor": (480, 640), "driving": (375, 1242)}
+"""Of the benchmarks that teachers of a domain are trained on: a teacher whose size has another shape stretches them."""
 LOOKED_AT = 3
 """Images whose size is looked at; the middle one by shape counts."""
 BATCHES = ((192 * 256, 16), (480 * 640, 8), (1 << 40, 4))
@@ -52,26 +54,40 @@ def own_size(source: Source) -> Size | None:
 def size_for(made_for: MadeFor, own: Size | None) -> Sized:
     """Return the size for a teacher and images; ``own`` is None for images that are rendered at any size.
 
-    Images of files are brought to the size at which the teacher's authors show images when they measure, in their own
-    shape, and windows as large as its training images are cut out of them. Rendered ones have the size of its training
-    images at once.
+    Images of files are brought to the size at which the teacher's authors show it images when they measure, in their
+    own shape unless the authors stretch theirs, and windows as large as its training images are cut out of them.
+    Rendered ones have the size of its training images at once.
     """
     train, measured = made_for.train_size, made_for.eval_size
     if own is None:
         size = train or measured or USUAL
         why = "what the teacher was trained at" if size in (train, measured) else "the teacher says none"
-        return Sized(size=_rounded(size), crop=None, why=why)
-    if measured is None and (train is None or _area(own) <= LARGER * _area(train)):
-        size = own if _area(own) <= _area(USUAL) or train is not None else in_shape(USUAL, own)
-        why = "the images' own" if size == own else f"the images' shape at the area of {_text(USUAL)}"
+        return Sized(size=size, crop=None, why=why)
+    if measured is not None:
+        size, how = _as_shown(measured, made_for, own)
+        why = f"the teacher is shown images at {_text(measured)}{how}"
+    elif train is not None and _area(own) > LARGER * _area(train):
+        size = train if alike(train, own) else in_shape(train, own)
+        why = f"the teacher is trained at {_text(train)}" + ("" if size == train else ", here in the images' shape")
     else:
-        base = measured or train
-        assert base is not None
-        size = base if alike(base, own) else in_shape(base, own)
-        said = "shown images" if measured else "trained"
-        why = f"the teacher is {said} at {_text(base)}" + ("" if size == base else ", here in the images' shape")
+        size = own if train is not None or _area(own) <= _area(USUAL) else in_shape(USUAL, own)
+        why = "the images' own" if size == own else f"the images' shape at the area of {_text(USUAL)}"
     windows = train is not None and (measured is None or (train != measured and _area(train) < _area(measured)))
     return Sized(size=size, crop=_window(train, size) if windows and train else None, why=why)
+
+
+def _as_shown(measured: Size, made_for: MadeFor, own: Size) -> tuple[Size, str]:
+    """Return the size for images of a shape where the authors show theirs at one size, and a word on how."""
+    if alike(measured, own):
+        return measured, ""
+    if getattr(made_for, "keep_aspect", False):
+        scale = min(measured[0] / own[0], measured[1] / own[1])
+        return _rounded((round(own[0] * scale), round(own[1] * scale))), " at most, in their shape"
+    frames = FRAMES.get(made_for.domain)
+    if frames is None or not alike(measured, frames):
+        return measured, ", stretched to that"
+    # Frames of that size are shown in their true shape, and so are these.
+    return in_shape(measured, own), ", here in the images' shape"
 
 
 def batch_for(size: Size, images: int) -> int:

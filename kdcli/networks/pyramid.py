@@ -76,6 +76,10 @@ class PyramidNet(nn.Module):
         self.backbone = reparameterize_model(self.backbone, inplace=True)
         return self
 
+    def begin_at(self, depth: float) -> None:
+        """Begin at a depth in metres instead of the geometric middle of the range; before the first update only."""
+        self.head.begin_at(depth)  # type: ignore[operator]
+
     def _name_taps(self, channels: Sequence[int], reductions: Sequence[int]) -> dict[str, Tap]:
         taps = {
             f"enc{i + 1}": Tap(module=f"stages.{i}", stride=stride, channels=count)

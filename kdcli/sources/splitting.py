@@ -99,8 +99,8 @@ def _by_folder(source: Source, spec: str, share: float) -> Split:
     sizes = Counter(scenes)
     if len(sizes) < 2:
         raise ConfigError(
-            f"holdout_by=folder: all {len(scenes)} images of '{spec}' are of one folder, "
-            f"'{next(iter(sizes))}'; use holdout_by=index, or recursive=true to look into sub-folders"
+            f"holdout_by=folder: all {len(scenes)} images of '{spec}' are of one folder; use holdout_by=index, or "
+            "recursive=true to look into sub-folders"
         )
     order = sorted(sizes, key=lambda name: hashlib.sha256(_bytes(name)).digest())
     wanted, chosen, held = share * len(scenes), set[str](), 0

@@ -35,7 +35,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kdcli.choosing import Built, choose
 from kdcli.config.auto import AUTO
 from kdcli.config.sizes import MOST_CELLS
 from kdcli.config.values import known_only
@@ -128,7 +127,9 @@ def plan(
 def _maker(
     document: Mapping[str, Any], arms: Sequence[Arm], source: str | Path, where: str
 ) -> Callable[[Arm, int | None, int], Cell]:
-    """Return a function that resolves one cell; recipes are read once."""
+    """Return a function that resolves one cell; recipes are read once, teachers that it looks at built once."""
+    from kdcli.choosing import Built, choose
+
     head = document["study"]
     if not head.get("eval_data") or head["eval_data"] == "none":
         raise ConfigError(f"[study] of {where} has no eval_data; name the source that all arms are measured on")

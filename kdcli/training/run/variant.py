@@ -115,7 +115,13 @@ class VariantTraining:
         fitted = run.transform if run.transform.is_file() and stage.transform != "joint" else None
         task = shop.task(stage, student, fitted)
         feed = self._feed(stage, task)
-        task.build(shop.first(stage))
+        first = shop.first(stage, shop.taught(stage))
+        if resume is None and self._begins(stage) and hasattr(student, "begin_at"):
+            level = task.level(first)
+            if level is not None:
+                student.begin_at(level)  # type: ignore[operator]
+                self.progress.note(f"{where}: begins at {level:.3g}, the median of what is taught of the first images")
+        task.build(first)
         for name in shop.results.carry(self.variant, self._done, task, shop.device):
             self.progress.note(f"{where}: loss '{name}' goes on with what it learned before")
         run.forget_after(self.variant, stage.name, int(resume["step"]) if resume is not None else 0)
@@ -141,6 +147,12 @@ class VariantTraining:
         if self._several:
             self._keep(stage, task)
         return state
+
+    def _begins(self, stage: StageConfig) -> bool:
+        """Return whether a stage is the first to train its network."""
+        stages = self.shop.config.stages
+        mine = [s for s in self.stages if s.train == "student" and origin_of(stages, s) == origin_of(stages, stage)]
+        return stage == mine[0] and not (stage.student or "").startswith(STAGE)
 
     def _keep(self, stage: StageConfig, task: DistillTask) -> None:
         """Keep a stage's result for later ones; a network that is not the run's student as a student's file too."""

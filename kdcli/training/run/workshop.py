@@ -135,9 +135,9 @@ class Workshop:
             taught=taught,
         )
 
-    def first(self, stage: StageConfig) -> Batch:
+    def first(self, stage: StageConfig, taught: Taught | None = None) -> Batch:
         """Return the stage's first batch at the size that its networks see, not augmented."""
-        return centre_crop(next(self.feed(stage).batches(0, 1)), stage.crop)
+        return centre_crop(next(self.feed(stage, taught).batches(0, 1)), stage.crop)
 
     def student(self) -> tuple[nn.Module, str]:
         """Build the run's student with weights that depend on the seed alone; return it with its full spec.
