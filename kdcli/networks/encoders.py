@@ -43,6 +43,11 @@ class Encoders:
     _found: dict[str, EncoderWeights | None] = field(default_factory=dict)
     _used: list[EncoderWeights] = field(default_factory=list)
 
+    @property
+    def taken(self) -> dict[str, str]:
+        """timm's name -> sha256 of the weights that were had."""
+        return {name: str(found.origin.sha256) for name, found in self._found.items() if found is not None}
+
     @contextmanager
     def building(self) -> Iterator[list[EncoderWeights]]:
         """Be the one that networks ask which are built in the block; give what they began with."""

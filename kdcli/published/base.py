@@ -157,8 +157,13 @@ def drawing(checkpoint: Checkpoint | None) -> Iterator[None]:
     if checkpoint is None:
         yield
     else:
-        with _NoDraws():
+        with undrawn():
             yield
+
+
+def undrawn() -> TorchFunctionMode:
+    """Return a block in which no initial weights are drawn, for networks that are filled or only looked at."""
+    return _NoDraws()
 
 
 class _NoDraws(TorchFunctionMode):

@@ -1,4 +1,4 @@
-"""Whether a download is allowed and can begin, asked before it does, so that a machine without network waits seconds."""
+"""Whether a download is allowed and can begin: asked before it does, so that no machine waits long for no network."""
 
 from __future__ import annotations
 
