@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+Pretrained = bool | Literal["auto"]
+"""Whether a network's encoder begins with pretrained weights; ``auto``: where they can be had, else at random."""
+
+
 class DepthKind(StrEnum):
     """What a model's numbers mean. Travels with every prediction, file, export and result."""
 

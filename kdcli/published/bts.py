@@ -12,10 +12,10 @@ from torch import Tensor
 from kdcli.errors import SpecError, WeightsError
 from kdcli.networks.bts import ENCODERS, BtsNet
 from kdcli.networks.normalise import Normalise
-from kdcli.published.base import Checkpoint, Published, drawing, to_multiple
+from kdcli.published.base import Checkpoint, Published, drawing, encoder_start, to_multiple
 from kdcli.published.facts import made_for
 from kdcli.published.teacher import teacher_of
-from kdcli.types import Prediction, ReadOut, Tap
+from kdcli.types import Prediction, Pretrained, ReadOut, Tap
 from kdcli.weights.rename import Rule, rename
 
 Backbone = Literal["resnet50", "densenet161"]
@@ -67,7 +67,7 @@ class Bts(Published):
 
     def __init__(
         self, location: str | None = None, *, backbone: Backbone | None = None, max_depth: float | None = None,
-        layout: Layout | None = None, focal: float | None = None, pretrained: bool = False,
+        layout: Layout | None = None, focal: float | None = None, pretrained: Pretrained = False,
     ) -> None:
         """Build the network, and fill it where a checkpoint is given.
 
@@ -92,7 +92,7 @@ class Bts(Published):
         with drawing(read):
             self.network = BtsNet(
                 backbone, max_depth=farthest, classifier=official, bias=not official,
-                pretrained=pretrained and read is None,
+                pretrained=encoder_start(pretrained, read),
             )
         if read is not None:
             called = f"BTS on {backbone}, layout {layout}"

@@ -91,6 +91,8 @@ def distill(
     shop = Workshop(
         config=config, device=torch.device(device), cache=cache or RenderCache(), built=built or Built()
     )
+    if resume is not None:
+        shop.built.encoders.pinned = run.manifest().get("encoders")
     if resume is not None and shop.holdout is not None:
         shop.holdout.check_unchanged(run.manifest().get("holdout", {}), run.path)
     if resume is None and config.reasons:
@@ -104,7 +106,7 @@ def distill(
             out or new_path(config), config,
             {
                 "student": spec, "teachers": teachers, "begun_from": begun_from(student), "device": str(shop.device),
-                "choice": choice_of(config),
+                "choice": choice_of(config), "encoders": shop.built.encoders.taken,
                 **({} if shop.holdout is None else {"holdout": shop.holdout.document()}),
             },
         )

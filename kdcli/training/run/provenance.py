@@ -9,6 +9,7 @@ from torch import nn
 from kdcli.config import StageConfig, teachers_of
 from kdcli.config.references import STAGE, origin_of
 from kdcli.training.run.workshop import Workshop
+from kdcli.types import Provenance
 
 
 def provenance(shop: Workshop) -> list[dict[str, object]]:
@@ -66,9 +67,20 @@ def licensed(teachers: list[dict[str, object]], student: nn.Module) -> dict[str,
 
 
 def begun_from(student: nn.Module) -> list[dict[str, object]]:
-    """Return where the weights come from that a student begins with; empty when they are drawn at random."""
+    """Return where the weights come from that a student begins with; empty when they are drawn at random.
+
+    They are those of a file that fills it, or pretrained ones of its encoder.
+    """
     known = getattr(student, "provenance", None)
-    return [] if known is None else [origin(str(known.name), student)]
+    rows = [] if known is None else [origin(str(known.name), student)]
+    encoders: tuple[Provenance, ...] = getattr(student, "encoders_from", ())
+    return rows + [
+        {
+            "spec": f"encoder {one.name}", "name": one.name, "weights": one.weights, "sha256": one.sha256,
+            "licence": one.licence, "training_data": one.training_data,
+        }
+        for one in encoders
+    ]
 
 
 def origin(spec: str, model: nn.Module) -> dict[str, object]:
