@@ -15,6 +15,8 @@ from kdcli.networks.untouched import untouched
 from kdcli.plugins.surroundings import kept_by_plugins
 from kdcli.students.files import save_student
 from kdcli.training.batches.feed import Feed
+from kdcli.training.batches.keeping import why_asked
+from kdcli.training.batches.memory_maps import MEMORY, MemoryMaps
 from kdcli.training.batches.teacher_cache import make
 from kdcli.training.loop import checkpoint
 from kdcli.training.loop import train as loop
@@ -159,18 +161,20 @@ class VariantTraining:
     def _feed(self, stage: StageConfig, task: DistillTask) -> Feed:
         """Return a stage's batches; with a teacher cache, once all of its maps are there."""
         cache = self.shop.taught(stage)
-        feed = self.shop.feed(stage, cache)
+        feed, where = self.shop.feed(stage, cache), f"{self.variant}: {stage.name}"
         if cache is not None:
-            told = make(cache, stage, feed, self.progress.count)
-            where = ", ".join(str(row["folder"]) for row in told["caches"])
+            in_memory = isinstance(cache, MemoryMaps)
+            # Maps on a disk are of images as they are, those in memory of images as the stage shows them.
+            told = make(cache, stage, self.shop.feed(stage, cache, exact=not in_memory), self.progress.count)
+            folders = "memory" if in_memory else ", ".join(str(row["folder"]) for row in told["caches"])
             self.progress.note(
-                f"{self.variant}: {stage.name}: teacher cache of {told['maps']} maps, {told['made']} made now, "
-                f"in {where}"
+                f"{where}: teacher cache of {told['maps']} maps, {told['made']} made now, in {folders}"
             )
             for name in task.asking():
-                self.progress.note(
-                    f"{self.variant}: {stage.name}: loss '{name}' looks into the teacher, which it runs in each step"
-                )
+                self.progress.note(f"{where}: loss '{name}' looks into the teacher, which it runs in each step")
             known = self.run.manifest().get("teacher_cache", {})
             self.run.update(teacher_cache={**known, f"{self.variant}.{stage.name}": told})
+        elif stage.teacher_cache == MEMORY:
+            why = why_asked(stage, feed.source, self.shop.teachers(stage))
+            self.progress.note(f"{where}: teachers are asked in each step: {why or 'they answer from the data'}")
         return feed
