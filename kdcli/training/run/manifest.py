@@ -34,6 +34,7 @@ MANIFEST = {
     "teachers?": [_ORIGIN],
     "begun_from?": [_ORIGIN],
     "teacher_cache?": Each(dict),
+    "scale?": Each({"kept": bool, "ratio?": (float, None), "spread?": (float, None), "note?": str}),
     "eval?": RESULTS,
 }
 

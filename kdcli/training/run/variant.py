@@ -21,6 +21,7 @@ from kdcli.training.batches.teacher_cache import make
 from kdcli.training.loop import checkpoint
 from kdcli.training.loop import train as loop
 from kdcli.training.loop.train import StepLog
+from kdcli.training.run.drift import ScaleWatch, holds_scale
 from kdcli.training.run.fit_stage import FitFiles, fit_stage, keep_joint
 from kdcli.training.run.folder import RunFolder
 from kdcli.training.run.progress import Progress
@@ -126,9 +127,16 @@ class VariantTraining:
         else:
             self.progress.note(f"{where}: {loop.total_steps(stage, feed)} steps of {stage.batch_size} images")
 
+        watch = ScaleWatch(held=holds_scale(task))
+        if resume is not None:
+            mine = {"variant": self.variant, "stage": stage.name}
+            watch.restore(row for row in run.metrics() if mine.items() <= row.items())
+
         def report(log: StepLog) -> None:
             run.log_step(log)
             self.progress.step(log)
+            if (warning := watch.add(log)) is not None:
+                self.progress.note(f"{where}: {warning}")
 
         with untouched(shop.teachers(stage)), kept_by_plugins(f"stage '{stage.name}'"):
             state = loop.train(
@@ -136,6 +144,7 @@ class VariantTraining:
                 resume=resume,
             )
         student.load_state_dict(state)
+        self._tell_scale(stage, watch)
         if (cache := shop.taught(stage)) is not None and cache.made:
             self.progress.note(f"{where}: {cache.made} maps were missing or of changed images, made again")
         if stage.transform == "joint":
@@ -143,6 +152,15 @@ class VariantTraining:
         if self._several:
             self._keep(stage, task)
         return state
+
+    def _tell_scale(self, stage: StageConfig, watch: ScaleWatch) -> None:
+        """Write down whether the student kept to its teacher's scale; say so where it did not."""
+        if (told := watch.verdict()) is None:
+            return
+        known = self.run.manifest().get("scale", {})
+        self.run.update(scale={**known, f"{self.variant}.{stage.name}": told})
+        if not told["kept"]:
+            self.progress.note(f"{self.variant}: {stage.name}: {told['note']}")
 
     def _keep(self, stage: StageConfig, task: DistillTask) -> None:
         """Keep a stage's result for later ones; a network that is not the run's student as a student's file too."""
