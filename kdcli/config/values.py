@@ -96,6 +96,8 @@ def convert(key: str, value: Any, owner: type, where: str) -> Any:
         if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
             return tuple(value)
         raise ConfigError(f"{where} must be a list of {'names' if key == 'freeze' else 'specs'}, not {value!r}")
+    if key == "workers" and value == "auto":
+        return value
     if key == "teacher_flip" and isinstance(value, bool):
         value = str(value).lower()
     return _check_type(value, kind, where)

@@ -36,6 +36,7 @@ MANIFEST = {
     "begun_from?": [_ORIGIN],
     "encoders?": Each(str),
     "teacher_cache?": Each(dict),
+    "scale?": Each({"kept": bool, "ratio?": (float, None), "spread?": (float, None), "note?": str}),
     "eval?": RESULTS,
     "fidelity?": Each(RESULTS),
     "holdout?": {"images": int, "held_out": int, "training": int, "rule": str, "sha256": Each(str)},
