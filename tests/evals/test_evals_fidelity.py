@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, DataError
 from kdcli.evals import compare, evaluate, examine
-from kdcli.evals.alignment import masked_quantile
 from kdcli.evals.baseline import Constant
 from kdcli.evals.protocol import find
 from kdcli.evals.reference import Reference, as_known, kind_against
 from kdcli.evals.results import write_csv
 from kdcli.evals.written import read_per_image
+from kdcli.maps import masked_quantile
 from kdcli.report.evaluation import write_evaluation
 from kdcli.teachers.ground_truth import GroundTruth
 from kdcli.types import DepthKind, Prediction, ReadOut, Sample

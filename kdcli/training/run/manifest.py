@@ -34,6 +34,7 @@ MANIFEST = {
     "teachers?": [_ORIGIN],
     "choice?": {"recipe": str, "reasons": [str]},
     "begun_from?": [_ORIGIN],
+    "encoders?": Each(str),
     "teacher_cache?": Each(dict),
     "eval?": RESULTS,
     "fidelity?": Each(RESULTS),

@@ -21,6 +21,7 @@ from kdcli.training.loop import train as loop
 from kdcli.training.loop.train import StepLog
 from kdcli.training.run.fit_stage import FitFiles, fit_stage, keep_joint
 from kdcli.training.run.folder import RunFolder
+from kdcli.training.run.made_for import made_for
 from kdcli.training.run.progress import Progress
 from kdcli.training.run.provenance import inherited
 from kdcli.training.run.workshop import Workshop
@@ -164,6 +165,7 @@ class VariantTraining:
                 self.run.stage(stage.name), task.student, spec,
                 {**facts, "recipe": self.shop.config.recipe, "seed": self.shop.config.seed, "stage": stage.name,
                  "size": list(stage.size), "training_data": stage.data},
+                made_for=made_for(self.shop, stage, task.student),
             )
         self.shop.results.keep(self.variant, stage.name, task, self._folder)
         self._done.append(stage.name)

@@ -14,6 +14,7 @@ from torch import nn
 
 from kdcli.choosing import Built
 from kdcli.choosing.facts import farthest
+from kdcli.choosing.pretrained import with_pretrained
 from kdcli.config import RunConfig, StageConfig, teachers_of
 from kdcli.config.references import STAGE, origin_of
 from kdcli.devices import autocast_dtype
@@ -159,8 +160,8 @@ class Workshop:
         first = self.config.main if origin is None else next(s for s in self.config.stages if s.name == origin)
         place = ("student",) if origin is None else ("student", origin)
         teachers = self._outside(first, set())
-        spec = self._spec(self.config.student if first.student is None else first.student, teachers)
-        with seeded(seed_of(self.config.seed, *place)):
+        spec = self._spec(first.student, teachers)
+        with seeded(seed_of(self.config.seed, *place)), self.built.encoders.building() as begun:
             student = registry.build("student", spec)
         if not isinstance(student, nn.Module) or not isinstance(student, DepthModel):
             raise PluginError(
@@ -169,12 +170,18 @@ class Workshop:
         if getattr(student, "any_kind", False):
             student.depth_kind = next(iter(_kinds(teachers).values()))
         check_kinds(str(spec), student, teachers)
+        if begun:
+            student.encoders_from = tuple(weights.origin for weights in begun)  # type: ignore[assignment]
         return _layout(student.to(self.device)), str(spec)
 
-    def _spec(self, text: str, teachers: Mapping[str, nn.Module]) -> Spec:
-        """Return a student's spec; its range of depth follows a metric teacher's where it does not say otherwise."""
-        plugin, spec = registry.resolve("student", parse(text))
+    def _spec(self, text: str | None, teachers: Mapping[str, nn.Module]) -> Spec:
+        """Return the spec of a stage's student; None is the run's, which follows what the run says of its start.
+
+        Its range of depth follows a metric teacher's where it does not say otherwise.
+        """
+        plugin, spec = registry.resolve("student", parse(self.config.student if text is None else text))
         factory = registry.load(plugin)
+        spec = with_pretrained(spec, factory, self.config) if text is None else spec
         keys = inspect.signature(factory).parameters
         teacher = next(iter(teachers.values()))
         far = farthest(teacher)
