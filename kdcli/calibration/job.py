@@ -18,6 +18,7 @@ from kdcli.evals.batches import positions
 from kdcli.evals.protocol import Protocol, find
 from kdcli.evals.runner import check, evaluating
 from kdcli.files import require_writable, sha256_of
+from kdcli.networks.shown_size import Asked
 from kdcli.students import calibrated
 from kdcli.students.calibrated import Calibration
 from kdcli.students.files import load_student, save_student
@@ -58,7 +59,7 @@ def calibrate(
     *,
     out: Path | None = None,
     protocol: str = "plain",
-    size: tuple[int, int] | None = None,
+    size: Asked | None = "own",
     limit: int | None = None,
     batch_size: int = 8,
     device: torch.device | str = "cpu",
@@ -69,7 +70,7 @@ def calibrate(
 
     run: run folder or student's file, which stays as it is. data: spec of the source. out: file to write; by default
     beside the student. protocol: which pixels count. size: height and width that images are resized to before the
-    student. limit: only the first so many images; None = all, of very many ``LIMIT`` evenly chosen. seed: of the pixels
+    student, ``own`` what it was made for, ``native`` the images' own. limit: only the first so many images; None = all, of very many ``LIMIT`` evenly chosen. seed: of the pixels
     that are looked at.
 
     Raises:
@@ -162,6 +163,7 @@ def _facts(
     return {
         **choice.document(), "data": data, "images": len(samples), "left_out": samples.left_out,
         "pixels": len(samples.said), "protocol": rules.document(), "seed": seed,
+        "sizes": [list(size) for size in samples.sizes],
         "of": {"file": path.name, "sha256": sha256_of(path)},
         **({} if earlier is None else {"after": {key: earlier.get(key) for key in ("choice", "data", "of")}}),
     }
@@ -192,4 +194,4 @@ def note_of(found: Calibrated) -> list[str]:
                      f"{choice.spread:.2f} or more")
     if found.samples.left_out:
         notes.append(f"{found.samples.left_out} images had no pixel that counts, and were left out")
-    return notes
+    return [*notes, *(note.format(f"'{found.student}'") for note in found.samples.notes)]

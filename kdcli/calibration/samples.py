@@ -17,7 +17,9 @@ from kdcli.errors import DataError
 from kdcli.evals.batches import Prepared, batches, prepare
 from kdcli.evals.predict import raw_prediction
 from kdcli.evals.protocol import Protocol
+from kdcli.evals.sizes import Seen, rendered_at, views
 from kdcli.networks.read_out import read_out_of
+from kdcli.networks.shown_size import Asked
 from kdcli.types import POSITIVE_DEPTH
 
 MOST_PIXELS = 1 << 20
@@ -31,7 +33,8 @@ class Samples:
 
     said: P numbers of the student. metres: P that were measured (divided by focal length / that which the student is
     meant for, where it names one: the student's own numbers are multiplied by it when all is done). image: P, the
-    image of each, counted from 0. ids: of the images. left_out: how many had no pixel that counts.
+    image of each, counted from 0. ids: of the images. left_out: how many had no pixel that counts. sizes: at which the
+    student saw images. notes: what there is to say of that; ``{}`` stands for the student.
     """
 
     said: Tensor
@@ -39,6 +42,8 @@ class Samples:
     image: Tensor
     ids: tuple[str, ...]
     left_out: int = 0
+    sizes: tuple[tuple[int, int], ...] = ()
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -67,23 +72,29 @@ def gather(
     rules: Protocol,
     *,
     device: torch.device,
-    size: tuple[int, int] | None,
+    size: Asked | None,
     batch_size: int,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
 ) -> Samples:
     """Show images to a student, read out as its authors do, and keep some pixels of each.
 
-    order: positions in the source. rules: which pixels count. Which of them are kept is a function of seed and position
+    order: positions in the source. rules: which pixels count. size: as of ``evaluate``. Which of them are kept is a function of seed and position
     alone.
 
     Raises:
         DataError: no image has a pixel that counts.
     """
     each = min(max(MOST_PIXELS // max(len(order), 1), FEWEST_EACH), MOST_EACH)
-    own, found, done = rules.for_model(read_out_of(model)), {}, 0
-    for indices, batch in batches(source, order, batch_size=batch_size, size=size, device=device):
-        said, metres, counted = _look(model, prepare(batch, rules, size), own)
+    own, found, done, seen = rules.for_model(read_out_of(model)), {}, 0, Seen()
+    student = {"": model}
+    for indices, batch in batches(
+        source, order, batch_size=batch_size, size=rendered_at(student, size), device=device
+    ):
+        prepared = prepare(batch, rules)
+        shown = next(views(student, prepared, size))
+        seen.add(prepared.batch.image, shown.batch.image)
+        said, metres, counted = _look(model, shown, own)
         for row, index in enumerate(indices):
             at = _some(counted[row].flatten(), each, seed, index)
             pixels = said[row].flatten()[at].float().cpu(), metres[row].flatten()[at].float().cpu()
@@ -98,7 +109,8 @@ def gather(
     return Samples(
         said=torch.cat([one for _, one, _ in kept]), metres=torch.cat([one for _, _, one in kept]),
         image=torch.repeat_interleave(torch.tensor([len(one) for _, one, _ in kept])),
-        ids=tuple(name for name, _, _ in kept), left_out=len(order) - len(kept),
+        ids=tuple(name for name, _, _ in kept), left_out=len(order) - len(kept), sizes=seen.sizes,
+        notes=seen.notes(model, size),
     )
 
 

@@ -19,7 +19,9 @@ Data = Annotated[str, typer.Option("--data", help="Source with measured depth, N
 Out = Annotated[Path | None, typer.Option("--out", help="File to write; student-calibrated.safetensors beside it.",
                                           dir_okay=False)]
 ProtocolName = Annotated[str, typer.Option("--protocol", help="Which pixels count, as for eval: plain, kitti-garg ...")]
-Size = Annotated[str | None, typer.Option("--size", help="HxW that images are resized to before the student.")]
+Size = Annotated[str | None, typer.Option(
+    "--size", help="HxW that images are resized to before the student, or native; else what it was made for.",
+)]
 Limit = Annotated[int | None, typer.Option("--limit", help="Only the first so many images.", min=1)]
 BatchSize = Annotated[int, typer.Option("--batch-size", help="Images of one size that are run together.", min=1)]
 
@@ -41,16 +43,16 @@ def calibrate(
     from kdcli.calibration import calibrate as measure
     from kdcli.calibration.job import note_of
     from kdcli.config.sizes import check_batch
+    from kdcli.networks.shown_size import parse_shown
     from kdcli.sources import load_source
-    from kdcli.spec import parse_size
 
-    resolution = None if size is None else parse_size(size)
-    check_batch(batch_size, resolution, f"--batch-size {batch_size}")
+    shown = parse_shown(size)
+    check_batch(batch_size, shown if isinstance(shown, tuple) else None, f"--batch-size {batch_size}")
     source = load_source(data)
     with session.progress() as bar:
         task = bar.add_task("measuring", total=None, note="")
         found = measure(
-            run, data, source, out=out, protocol=protocol, size=resolution, limit=limit, batch_size=batch_size,
+            run, data, source, out=out, protocol=protocol, size=shown, limit=limit, batch_size=batch_size,
             device=session.device, seed=session.seed,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip

@@ -86,6 +86,8 @@ class RunConfig:
     """Share of the main stage's images that no stage trains on: student and twin are held against the teacher there."""
     holdout_by: Literal["index", "folder"] = "index"
     """Which: ``index`` takes stretches of neighbouring images of the listing, ``folder`` whole folders."""
+    pretrained: bool = False
+    """Whether the student begins with pretrained weights in its encoder, where its spec does not say."""
     stages: tuple[StageConfig, ...]
     twin: TwinConfig | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -116,6 +118,7 @@ class RunConfig:
 
 RUN_KEYS = (
     "about", "student", "seed", "eval_data", "protocol", "align", "eval_size", "export", "holdout", "holdout_by",
+    "pretrained",
 )
 """Keys of ``[run]`` in a recipe."""
 

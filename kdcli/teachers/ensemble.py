@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from kdcli.errors import ConfigError, PluginError, SpecError
+from kdcli.made_for import common
 from kdcli.networks.read_out import own_map, read_out_of, resize_map
 from kdcli.plugins import registry
 from kdcli.plugins.blame import blame
@@ -43,6 +44,7 @@ class Ensemble(nn.Module):
         self.depth_range = (min(float(r[0]) for r in ranges), max(float(r[1]) for r in ranges))  # type: ignore[index]
         self.bounded = all(getattr(member, "bounded", True) for member in self.members)
         self.read_out = ReadOut(flip=any(read_out_of(member).flip for member in self.members))
+        self.made_for = common([getattr(member, "made_for", None) for member in self.members])
         self.taps = taps_of(self.members)
         self.provenance = provenance_of(type(self).__name__.lower(), specs, self.members)
         self.eval().requires_grad_(False)
