@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WORLD_NAMES = ("rooms", "blocks", "interiors", "streets", "noise")
+DOMAINS = {"rooms": "indoor", "interiors": "indoor", "streets": "driving"}
+"""Which scenes worlds show; the others show none that there are."""
 DEFAULT_SIZE = (96, 128)
 _WIDE = {"streets": (96, 320)}
 """Sizes of worlds whose cameras take wide pictures."""
@@ -62,6 +64,8 @@ class SimSource:
         self.world = location
         self.name = f"sim:{location}"
         self.depth_kind = None if location == "noise" else DepthKind.METRIC
+        self.domain = DOMAINS.get(location, "any")
+        self.has_instances = location != "noise"
         self.seed = _whole("seed", seed)
         self.count = None if count is None else _whole("count", count, lowest=1, highest=MOST_SCENES)
         self.size = _WIDE.get(location, DEFAULT_SIZE) if size is None else _parse_size(size)

@@ -1,31 +1,29 @@
 """Batches by step: which images a step sees is a function of (seed, step), so a run can go on at any step.
 
 Simulated sources render on the device, in part from a cache of what was rendered before; file sources are decoded by
-worker processes and copied to the device once.
+worker processes and copied to the device once, or kept from one round to the next where the stage wants that.
 """
 
 from __future__ import annotations
 
-import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
 
-from kdcli import interrupts
-from kdcli.errors import DataError, KdcliError
-from kdcli.plugins.blame import blame, owner_of
+from kdcli.errors import DataError
+from kdcli.plugins.blame import blame
 from kdcli.protocols import Source
+from kdcli.training.batches.decoding import decoded, items
+from kdcli.training.batches.joining import as_batch, collate, resize_batch
+from kdcli.training.batches.kept_images import KeptImages, unpacked
 from kdcli.training.batches.render_cache import RenderCache
-from kdcli.training.batches.trouble import Trouble, delivered, first_trouble
 from kdcli.training.seeds import seed_of
-from kdcli.types import Batch, Sample
+from kdcli.types import Batch
 
 if TYPE_CHECKING:
+    from kdcli.training.batches.memory_maps import MemoryMaps
     from kdcli.training.batches.taught import Taught
 
 ENDLESS = 2**31 - 1
@@ -43,15 +41,17 @@ class Feed:
         size: tuple[int, int],
         seed: int,
         device: torch.device,
-        workers: int = 0,
+        workers: int | Literal["auto"] = 0,
         cache: RenderCache | None = None,
-        taught: Taught | None = None,
+        taught: Taught | MemoryMaps | None = None,
+        kept: KeptImages | None = None,
     ) -> None:
+        """taught: what teachers are known to say. kept: decoded images that stay; None = each is decoded every time."""
         if len(source) == 0:
             raise DataError(f"'{source.name}' has no images; check it with: kdcli data check")
         self.source, self.size, self.device, self.cache = source, size, device, cache
         self.batch_size = batch_size
-        self._seed, self._workers, self._taught = seed, workers, taught
+        self._seed, self._workers, self._taught, self._kept = seed, workers, taught, kept
         self._order: tuple[int, list[int]] = (-1, [])
 
     @property
@@ -79,17 +79,46 @@ class Feed:
                 batch = self.rendered(indices)
                 yield batch if self._taught is None else self._taught.complete(batch, indices, self.source)
             return
-        loader: DataLoader[Any] = DataLoader(
-            _Sized(self.source, self.size, None if self._taught is None else self._taught.reader),
-            batch_sampler=[list(indices) for indices in chosen],
-            num_workers=self._workers,
-            collate_fn=_collate,
-            worker_init_fn=_leave_signals,
-            pin_memory=self.device.type == "cuda",
-        )
-        for indices, batch in zip(chosen, delivered(loader, self.source), strict=True):
+        if self._kept is not None:
+            yield from self._from_memory(chosen, self._kept)
+            return
+        for indices, batch in zip(chosen, decoded(self.source, chosen, self.size, **self._how), strict=True):
             whole = batch if self._taught is None else self._taught.complete(batch, indices, self.source)
             yield whole.to(self.device)
+
+    def _from_memory(self, chosen: Sequence[Sequence[int]], images: KeptImages) -> Iterator[Batch]:
+        """Yield batches of which only those images are decoded that were not before."""
+        reader = self._how["reader"]
+        kept = images.of(self.source, self.size, reader, 0 if reader is None else len(reader.stores))
+        coming = kept.missing(chosen)
+        wanted = [lacking for lacking in coming if lacking]
+        found, left = items(self.source, wanted, self.size, **self._how), len(wanted)
+        for indices, lacking in zip(chosen, coming, strict=True):
+            fresh = dict(zip(lacking, next(found), strict=True)) if lacking else {}
+            left -= bool(lacking)
+            if not left:
+                found.close()  # and with it the workers
+            fresh = {index: self._with_maps(index, item) for index, item in fresh.items()}
+            kept.keep(fresh)
+            joined = collate([fresh[index] if index in fresh else kept.items[index] for index in indices])
+            batch = unpacked(joined.to(self.device))
+            if self._taught is not None and batch.taught is None:
+                batch = self._taught.complete(batch, indices, self.source)
+            yield batch
+
+    def _with_maps(self, index: int, item: Batch) -> Batch:
+        """Return an item with maps that its file of the teacher cache lacked, asked of the image before rounding."""
+        if self._taught is None or item.taught is None or not bool(item.taught.isnan().any()):
+            return item
+        with blame(self.source, f"item {index}"):
+            exact = resize_batch(as_batch(self.source[index]), self.size)
+        whole = self._taught.complete(replace(exact, taught=item.taught), [index], self.source)
+        return replace(item, taught=whole.taught)
+
+    @property
+    def _how(self) -> dict[str, Any]:
+        reader = getattr(self._taught, "reader", None)
+        return {"device": self.device, "workers": self._workers, "reader": reader}
 
     def rendered(self, indices: Sequence[int]) -> Batch:
         """Return images of a source that renders, on the device."""
@@ -104,107 +133,3 @@ class Feed:
             generator = torch.Generator().manual_seed(seed_of(self._seed, "order", epoch))
             self._order = (epoch, torch.randperm(len(self.source), generator=generator).tolist())
         return self._order[1]
-
-
-def _leave_signals(worker: int) -> None:
-    """Let the main process answer signals, which may reach the whole group; workers end when it does."""
-    for number in interrupts.requests():
-        signal.signal(number, signal.SIG_IGN)
-
-
-def resize_batch(batch: Batch, size: tuple[int, int]) -> Batch:
-    """Bring a batch to H x W: images smoothly, depth, masks and ids by nearest neighbour, intrinsics along."""
-    height, width = batch.image.shape[-2:]
-    if (height, width) == size:
-        return batch
-    image = F.interpolate(batch.image, size=size, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
-    scale = batch.image.new_tensor([size[1] / width, size[0] / height, size[1] / width, size[0] / height])
-    instances = batch.instances
-    return replace(
-        batch,
-        image=image,
-        depth=_nearest(batch.depth, size),
-        valid=_nearest(batch.valid, size),
-        instances=None if instances is None else _nearest(instances[:, None], size)[:, 0],  # type: ignore[index]
-        intrinsics=None if batch.intrinsics is None else batch.intrinsics * scale,
-    )
-
-
-def _collate(samples: Sequence[Batch | Trouble]) -> Batch | Trouble:
-    """Join the items of a batch, or pass on the first error among them."""
-    return first_trouble(samples) or collate(samples)  # type: ignore[arg-type]
-
-
-def collate(samples: Sequence[Batch]) -> Batch:
-    """Join batches of one image each; what not all of them have is left out, except depth, which is then marked."""
-    first = samples[0]
-    depth = valid = labelled = None
-    if any(sample.depth is not None for sample in samples):
-        shape = first.image.shape[-2:]
-        blank = first.image.new_zeros(1, 1, *shape)
-        depth = torch.cat([blank if s.depth is None else s.depth for s in samples])
-        valid = torch.cat(
-            [
-                torch.zeros_like(blank, dtype=torch.bool)
-                if s.depth is None
-                else torch.ones_like(s.depth, dtype=torch.bool)
-                if s.valid is None
-                else s.valid
-                for s in samples
-            ]
-        )
-        labelled = torch.tensor([s.depth is not None for s in samples])
-
-    def joined(name: str) -> Tensor | None:
-        parts = [getattr(s, name) for s in samples]
-        return None if any(part is None for part in parts) else torch.cat(parts)
-
-    return Batch(
-        ids=tuple(s.ids[0] for s in samples),
-        image=torch.cat([s.image for s in samples]),
-        depth=depth,
-        valid=valid,
-        labelled=labelled,
-        instances=joined("instances"),
-        intrinsics=joined("intrinsics"),
-        taught=joined("taught"),
-    )
-
-
-def as_batch(sample: Sample) -> Batch:
-    """Return a sample as a batch of one; its depth is brought to the image's size by nearest neighbour."""
-    size = (int(sample.image.shape[-2]), int(sample.image.shape[-1]))
-    return Batch(
-        ids=(sample.id,),
-        image=sample.image[None],
-        depth=None if sample.depth is None else _nearest(sample.depth[None], size),
-        valid=None if sample.valid is None else _nearest(sample.valid[None], size),
-        instances=None if sample.instances is None else sample.instances[None],
-        intrinsics=None if sample.intrinsics is None else sample.intrinsics[None],
-    )
-
-
-class _Sized(Dataset[Batch | Trouble]):
-    """A source's items as batches of one at the training size, for worker processes."""
-
-    def __init__(self, source: Source, size: tuple[int, int], reader: Callable[[Sample], Tensor] | None = None) -> None:
-        self._source, self._size, self._reader = source, size, reader
-        self._owner = owner_of(source)  # a process that is not forked has another source, made from this one's parts
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def __getitem__(self, index: int) -> Batch | Trouble:
-        try:
-            with blame(self._owner, f"item {index}"):
-                sample = self._source[index]
-                batch = resize_batch(as_batch(sample), self._size)
-            return batch if self._reader is None else replace(batch, taught=self._reader(sample)[None])
-        except KdcliError as error:
-            return Trouble(error)
-
-
-def _nearest(tensor: Tensor | None, size: tuple[int, int]) -> Tensor | None:
-    if tensor is None or tuple(tensor.shape[-2:]) == size:
-        return tensor
-    return F.interpolate(tensor.double(), size=size, mode="nearest-exact").to(tensor.dtype)

@@ -24,9 +24,10 @@ from kdcli.training.step.inner import InnerUpdates
 from kdcli.training.step.looks import Look, Models
 from kdcli.training.step.mixing import mixed_by
 from kdcli.training.step.parts import LossPart, key_of, modules_of, scalars
+from kdcli.training.step.scale import scale_of
 from kdcli.training.step.state import PluginState
 from kdcli.training.step.view import ModelView
-from kdcli.types import Batch
+from kdcli.types import Batch, DepthKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +40,8 @@ class StepResult:
     """What plugins told beside their terms; complete once ``after_step`` was called."""
     sound: Tensor
     """B bool: image, target and prediction are all finite."""
+    scale: Tensor | None = None
+    """Student's depth over the teacher's, and its spread over the batch; of steps that are told, where it is known."""
 
 
 class DistillTask(nn.Module):
@@ -81,11 +84,12 @@ class DistillTask(nn.Module):
         self._notes: dict[str, Tensor | float] = {}
         self._checked = False
 
-    def forward(self, batch: Batch, number: int, total: int, epoch: int = 0) -> StepResult:
+    def forward(self, batch: Batch, number: int, total: int, epoch: int = 0, *, told: bool = False) -> StepResult:
         """Compute the loss of one batch; B x 3 x H x W on the task's device.
 
-        number, total: of this batch and of all batches of the stage; several may make an update. Global random numbers
-        (dropout) are put to a start that depends on the number alone, so that a run repeats and goes on.
+        number, total: of this batch and of all batches of the stage; several may make an update. told: whether the step
+        is logged, with what only logs are for. Global random numbers (dropout) are put to a start that depends on the
+        number alone, so that a run repeats and goes on.
         """
         begun = self._models.begin(batch, number, total, epoch)
         reseed(self._models.generator.initial_seed() ^ 1, self._device)  # other numbers than the context's
@@ -115,7 +119,8 @@ class DistillTask(nn.Module):
         self._checked = True
         self._last = last if self._after else None
         detached = {key: value.detach() for key, value in terms.items()}
-        return StepResult(loss=total_loss, terms=detached, notes=self._notes, sound=sound)
+        scale = scale_of(last.context) if told else None
+        return StepResult(loss=total_loss, terms=detached, notes=self._notes, sound=sound, scale=scale)
 
     @torch.no_grad()
     def after_step(self) -> None:
@@ -159,6 +164,25 @@ class DistillTask(nn.Module):
         self.plugins.to(self._device)
         self._inner.begin()
         self._frozen.find()
+
+    @torch.no_grad()
+    def level(self, batch: Batch) -> float | None:
+        """Return the median of the depth that the teachers say of images as they came.
+
+        None where they say nothing of them, where the numbers of their kind have no level, or where no loss sees it.
+        """
+        if self.task_loss is None and all("scale" in part.loss.invariances for part in self.losses):
+            return None
+        with seeded(seed_of(self._seed, self.stage.name, "level")), statistics_kept(self.student):
+            context = self._models.begin(batch, 0, 1, 0)
+            said = [
+                depth[valid & torch.isfinite(depth) & (depth > 0)]
+                for view in context.teachers.values()
+                if view.model.depth_kind in (DepthKind.METRIC, DepthKind.SCALE_INVARIANT)
+                for depth, valid in [context.target(view)]
+            ]
+        known = torch.cat(said) if said else torch.zeros(0)
+        return float(known.median()) if len(known) else None
 
     def begin_training(self) -> None:
         """Put everything into the mode of training, and what the stage freezes out of it."""
