@@ -136,8 +136,11 @@ def distill(
 
 def _run(session: Session, config: Any, out: Path | None, resume: Path | None) -> None:
     from kdcli.cli.show import TrainingProgress, run_table
+    from kdcli.devices import keep_freed_memory
     from kdcli.training.run.job import distill, resumable
 
+    if session.device.type == "cpu":
+        keep_freed_memory()
     config = config if resume is None else resumable(resume)
     with TrainingProgress(session) as progress:
         result = distill(config, out=out, resume=resume, device=session.device, progress=progress)

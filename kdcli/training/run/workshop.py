@@ -16,6 +16,7 @@ from kdcli.config.references import STAGE, origin_of
 from kdcli.devices import autocast_dtype
 from kdcli.errors import ConfigError, PluginError
 from kdcli.models import load_teacher
+from kdcli.networks.activations import out_of_place
 from kdcli.plugins import registry
 from kdcli.protocols import DepthModel, Loss, Mixer, Source
 from kdcli.sources import load_source
@@ -171,7 +172,7 @@ class Workshop:
         if getattr(student, "any_kind", False):
             student.depth_kind = next(iter(_kinds(teachers).values()))
         check_kinds(str(spec), student, teachers)
-        return _layout(student.to(self.device)), str(spec)
+        return _layout(out_of_place(student).to(self.device)), str(spec)
 
     def _spec(self, text: str, teachers: Mapping[str, nn.Module]) -> Spec:
         """Return a student's spec; its range of depth follows a metric teacher's where it does not say otherwise."""
