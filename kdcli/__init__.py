@@ -16,15 +16,17 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _PUBLIC = {
     "build": "kdcli.plugins.registry",
+    "configure": "kdcli.choosing",
     "load_model": "kdcli.models",
     "load_source": "kdcli.sources",
     "distill": "kdcli.training",
     "evaluate": "kdcli.evals",
     "export": "kdcli.exporters",
 }
-__all__ = ["__version__", "build", "distill", "evaluate", "export", "load_model", "load_source"]
+__all__ = ["__version__", "build", "configure", "distill", "evaluate", "export", "load_model", "load_source"]
 
 if TYPE_CHECKING:
+    from kdcli.choosing import configure as configure
     from kdcli.evals import evaluate as evaluate
     from kdcli.exporters import export as export
     from kdcli.models import load_model as load_model

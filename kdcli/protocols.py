@@ -53,9 +53,13 @@ class DepthModel(Protocol):
     than the image), ``input_size`` (the size that the model brings every image to, or a function that gives it for the
     image's height and width; strides of taps refer to it),
     ``architecture`` (a spec of the same network without weights, by which a trained copy is rebuilt from its file),
+    ``outside_parameters`` and ``outside_work`` (what of it PyTorch does not see: ``kdcli.evals.cost``),
     ``read_out`` (a ``ReadOut``: how its authors read the final depth out of a prediction), ``bounded = False`` (its
     last layer is linear: the declared range is where depth is meant to lie, not a promise), ``differentiable = False``
-    (it gives no gradient to the image), ``made_for`` (a ``MadeFor``: sizes, scenes and range that it was trained for).
+    (it gives no gradient to the image), ``made_for`` (a ``MadeFor``: sizes, scenes and range that it was trained for),
+    ``deployed() -> nn.Module`` (the form of it that is exported: branches that only training needs folded into single
+    layers, with the same numbers. It is called on a copy in eval mode, which it may change and return. A module inside
+    of the model may have it as well, and then gives what takes its place).
     """
 
     depth_kind: DepthKind
@@ -75,8 +79,10 @@ class Teacher(DepthModel, Protocol):
 class Student(DepthModel, Protocol):
     """A depth model that learns. Export-friendly networks are preferred: static shapes, no host branches.
 
-    Optional member: ``any_kind = True`` says that its numbers may come to mean whatever its teacher's do; its
-    ``depth_kind`` is then set to the teacher's, and its predictions must follow.
+    Optional members: ``any_kind = True`` says that its numbers may come to mean whatever its teacher's do; its
+    ``depth_kind`` is then set to the teacher's, and its predictions must follow. ``begin_at(depth)`` is told, once and
+    before the first update of a network that the run has just built, the median of what its teachers say of the first
+    images; a network whose last layer is drawn at random begins there.
     """
 
 
@@ -255,7 +261,8 @@ class Mixer(Protocol):
     A mixer with parameters of its own is also an ``nn.Module``; it is built under a seed of the run and may make layers
     that depend on the size of the images in its first ``mix``. Optional members, used where present: an inner update
     (see ``InnerUpdate``), ``after_step(ctx)`` and ``exempt`` as of a loss, ``needs`` (a ``Needs``, of which
-    ``input_gradient`` counts), ``terms(ctx)`` (named terms that are added to the student's).
+    ``input_gradient``, ``instances`` and ``ground_truth`` count), ``terms(ctx)`` (named terms that are added to the
+    student's).
     """
 
     def mix(self, batch: Batch, ctx: MixContext) -> Batch:
@@ -266,8 +273,10 @@ class Mixer(Protocol):
 class Source(Protocol):
     """Where images come from. Items are addressed by index; an endless source has a very large length.
 
-    Optional member: ``batch(indices, size, device) -> Batch`` for a source that makes whole batches on the device; a
-    size of None is the source's own. Items may be asked for in several processes, never from two threads at once.
+    Optional members: ``batch(indices, size, device) -> Batch`` for a source that makes whole batches on the device (a
+    size of None is the source's own), ``has_instances`` (whether its items have maps of object ids; where it does not
+    say, its first item tells), ``domain`` (the scenes that all of its images show, as in ``MadeFor``). Items may be
+    asked for in several processes, never from two threads at once.
     """
 
     name: str

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+Pretrained = bool | Literal["auto"]
+"""Whether a network's encoder begins with pretrained weights; ``auto``: where they can be had, else at random."""
+
+
 class DepthKind(StrEnum):
     """What a model's numbers mean. Travels with every prediction, file, export and result."""
 
@@ -154,6 +158,8 @@ class MadeFor:
     """Height and width in pixels of the images, or of the windows cut out of them, that it was trained on."""
     eval_size: tuple[int, int] | None = None
     """Height and width that its authors show it images at when they measure; None = as they are."""
+    keep_aspect: bool = False
+    """Whether an image keeps its aspect ratio within ``eval_size``, in multiples of 32; else it is stretched to it."""
     domain: Literal["indoor", "driving", "any"] = "any"
     """Which scenes it knows."""
     near: float | None = None
@@ -211,6 +217,8 @@ class Needs:
     """The same of every teacher."""
     ground_truth: bool = False
     """``ctx.truth()``: sources without depth are refused."""
+    instances: bool = False
+    """Of a mixer: maps of object ids; sources without are refused."""
     task_map: bool = False
     """``ctx.task_map()``: stages without a task loss are refused."""
     teachers: tuple[int, int | None] = (1, 1)

@@ -52,8 +52,8 @@ def exporter(incomplete: str) -> list[str]:
 
 
 def recipe(incomplete: str) -> list[str]:
-    """Offer recipes."""
-    return _of("recipe", incomplete)
+    """Offer recipes, and the word that chooses one."""
+    return [name for name in ("auto",) if name.startswith(incomplete)] + _of("recipe", incomplete)
 
 
 def study(incomplete: str) -> list[str]:

@@ -75,11 +75,11 @@ def show(
         rows = min(count, len(source))
         sheet = contact_sheet(source, count=rows, over=over)
     else:
-        from kdcli.config import load
-        from kdcli.recipes import read
+        from kdcli.choosing import choose
         from kdcli.training.single.look import augmented
 
-        config = load(*read(recipe or "plain"), {"data": spec, "seed": session.seed_given}, set_ or ())
+        flags = {"data": spec, "seed": session.seed_given, "eval_data": "none", "pretrained": False}
+        config = choose(recipe or "plain", flags, set_ or ()).config
         rows = count  # a small source comes round again, augmented otherwise
         sheet = sheet_of(augmented(config, rows, device=session.device), over=over)
     write_image(out, sheet)

@@ -3,21 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from kdcli.cli import complete
 from kdcli.cli.ui import Session, command
 
+if TYPE_CHECKING:
+    from kdcli.choosing import Choice
+
 Recipe = Annotated[
-    str, typer.Option(help="Recipe: a name of 'kdcli recipes list' or a TOML file.", autocompletion=complete.recipe)
+    str,
+    typer.Option(
+        help="Recipe: a name of 'kdcli recipes list', a TOML file, or auto: chosen by what you give.",
+        autocompletion=complete.recipe,
+    ),
 ]
 Teachers = Annotated[
     list[str] | None,
     typer.Option("--teacher", help="Teacher SPEC, or NAME=SPEC; repeat for several.", autocompletion=complete.teacher),
 ]
 Student = Annotated[str | None, typer.Option(help="Student SPEC.", autocompletion=complete.student)]
+Pretrained = Annotated[str | None, typer.Option(
+    help="Begin the student's encoder with ImageNet weights: true, false, or auto: where they can be had."
+)]
 Data = Annotated[str | None, typer.Option(help="Source SPEC of the training images.", autocompletion=complete.source)]
 Losses = Annotated[
     list[str] | None,
@@ -39,7 +49,9 @@ Transform = Annotated[
 Steps = Annotated[int | None, typer.Option(help="Updates of the main stage.", min=1)]
 Epochs = Annotated[int | None, typer.Option(help="Rounds over the images in the main stage, instead of steps.", min=1)]
 BatchSize = Annotated[int | None, typer.Option(help="Images in a batch.", min=1)]
-Size = Annotated[str | None, typer.Option(help="HxW of the images in training and evaluation.")]
+Size = Annotated[str | None, typer.Option(
+    help="HxW of the images in training and evaluation; other sizes of the recipe follow. auto: the teacher's."
+)]
 Rate = Annotated[float | None, typer.Option("--lr", help="Learning rate of the main stage.")]
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="KEY=VALUE or STAGE.KEY=VALUE of the recipe; repeat for several.")
@@ -65,9 +77,10 @@ def register(app: typer.Typer) -> None:
 
 def distill(
     session: Session,
-    recipe: Recipe = "data-free",
+    recipe: Recipe = "auto",
     teacher: Teachers = None,
     student: Student = None,
+    pretrained: Pretrained = None,
     data: Data = None,
     loss: Losses = None,
     mixer: Mixers = None,
@@ -89,16 +102,18 @@ def distill(
 ) -> None:
     """Distil a teacher into a student, measure it beside teacher and twin, and export it.
 
-    With no option: the bundled demo teacher, without its images, on a machine without network or GPU.
+    What you do not say follows from the teacher and the images that you name. With no option: the bundled demo teacher,
+    without its images, on a machine without network or GPU.
     """
-    from kdcli.config import load, loss_weights
+    from kdcli.choosing import choose
+    from kdcli.config import loss_weights
     from kdcli.errors import ConfigError
-    from kdcli.recipes import read
     from kdcli.spec import parse_size
 
     flags: dict[str, Any] = {
         "teachers": tuple(teacher) if teacher else None,
         "student": student,
+        "pretrained": pretrained,
         "data": data,
         "losses": loss_weights(loss),
         "mixers": tuple(mixer) if mixer else None,
@@ -106,7 +121,7 @@ def distill(
         "steps": steps,
         "epochs": epochs,
         "batch_size": batch_size,
-        "size": parse_size(size) if size else None,
+        "size": parse_size(size) if size and size != "auto" else size,
         "lr": lr,
         "eval_data": eval_data,
         "protocol": protocol,
@@ -124,24 +139,27 @@ def distill(
             )
         _run(session, None, None, resume)
         return
-    name, text = read(recipe)
-    config = load(name, text, flags, set_ or (), twin=twin)
+    choice = choose(recipe, flags, set_ or (), twin=twin)
     if dry_run:
         from kdcli.cli.show import dry_run as show
 
-        show(session, config)
+        show(session, choice)
         return
-    _run(session, config, out, None)
+    _run(session, choice, out, None)
 
 
-def _run(session: Session, config: Any, out: Path | None, resume: Path | None) -> None:
+def _run(session: Session, choice: Choice | None, out: Path | None, resume: Path | None) -> None:
     from kdcli.cli.show import TrainingProgress, run_table
     from kdcli.devices import keep_freed_memory
     from kdcli.training.run.job import distill, resumable
 
     if session.device.type == "cpu":
         keep_freed_memory()
-    config = config if resume is None else resumable(resume)
+    if choice is None:
+        assert resume is not None
+        config, built = resumable(resume), None
+    else:
+        config, built = choice.config, choice.built
     with TrainingProgress(session) as progress:
-        result = distill(config, out=out, resume=resume, device=session.device, progress=progress)
+        result = distill(config, out=out, resume=resume, device=session.device, progress=progress, built=built)
     session.result(result.document(), lambda: run_table(session, result.document(), config))

@@ -1,4 +1,4 @@
-"""``kdcli eval``: measure models against ground truth, with intervals and paired differences."""
+"""``kdcli eval``: measure models against ground truth or a teacher, with intervals and paired differences."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from kdcli.evals import Result
+    from kdcli.evals.reference import Reference
 
 Models = Annotated[list[str], typer.Argument(
     metavar="MODEL", help="Run folders, .safetensors students, exported files, teacher:SPEC, or constant: the "
@@ -22,14 +23,20 @@ Models = Annotated[list[str], typer.Argument(
 )]
 Data = Annotated[str, typer.Option("--data", help="Source with depth, NAME[:LOCATION][,key=value...].",
                                    autocompletion=source_name)]
-ProtocolName = Annotated[str, typer.Option(
-    "--protocol", help="plain, nyu-eigen, nyu-hu-crop, kitti-garg, kitti-eigen, kitti-garg-full or kitti-eigen-full; "
-    "+flip, +pixel (pooled RMSE) and alignments may follow.",
+Against = Annotated[str | None, typer.Option(
+    "--against", metavar="MODEL", help="A model, such as teacher:SPEC, whose depth takes the place of ground truth: "
+    "fidelity, not accuracy; any images will do.",
+)]
+ProtocolName = Annotated[str | None, typer.Option(
+    "--protocol", help="plain (default), nyu-eigen, nyu-hu-crop, kitti-garg, kitti-eigen, kitti-garg-full or "
+    "kitti-eigen-full; fidelity with --against; +flip, +pixel (pooled RMSE) and alignments may follow.",
 )]
 Align = Annotated[str, typer.Option("--align", help="auto (what the depth kind needs), none, median or scale-shift.")]
 Csv = Annotated[Path | None, typer.Option("--csv", help="Write one row for each image and model.", dir_okay=False)]
 Html = Annotated[Path | None, typer.Option("--report", help="Write a one-file HTML report.", dir_okay=False)]
-Size = Annotated[str | None, typer.Option("--size", help="HxW that images are resized to before the models.")]
+Size = Annotated[str | None, typer.Option(
+    "--size", help="HxW that images are resized to before the models, or native; else what each was made for.",
+)]
 Limit = Annotated[int | None, typer.Option("--limit", help="Only the first so many images.", min=1)]
 Uncertain = Annotated[bool, typer.Option(
     "--uncertainty", help="Also measure whether models with a distribution over depth know where they are wrong.",
@@ -43,30 +50,35 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    session: Session, models: Models, data: Data, protocol: ProtocolName = "plain", align: Align = "auto",
-    csv: Csv = None, report: Html = None, size: Size = None, limit: Limit = None, batch_size: BatchSize = 8,
-    uncertainty: Uncertain = False,
+    session: Session, models: Models, data: Data, protocol: ProtocolName = None, align: Align = "auto",
+    against: Against = None, csv: Csv = None, report: Html = None, size: Size = None, limit: Limit = None,
+    batch_size: BatchSize = 8, uncertainty: Uncertain = False,
 ) -> None:  # fmt: skip
-    """Measure models on the same images under a named protocol; every number comes with its interval."""
+    """Measure models on the same images under a named protocol; every number comes with its interval.
+
+    With --against no depth is needed: models are held against what that one says of the images.
+    """
     from kdcli.config.sizes import check_batch
     from kdcli.evals import evaluate as measure
     from kdcli.evals.results import documents, require_measured, write_csv
     from kdcli.files import require_writable
+    from kdcli.networks.shown_size import parse_shown
     from kdcli.sources import load_source
-    from kdcli.spec import parse_size
 
-    resolution = None if size is None else parse_size(size)
-    check_batch(batch_size, resolution, f"--batch-size {batch_size}")
+    shown = parse_shown(size)
+    check_batch(batch_size, shown if isinstance(shown, tuple) else None, f"--batch-size {batch_size}")
     for path in (csv, report):
         if path is not None:
             require_writable(path)  # before the work whose result it is to hold
     networks = _load(models, session)
+    reference = None if against is None else _reference(against, networks, session)
+    protocol = protocol or ("plain" if reference is None else "fidelity")
     source = load_source(data)
     with session.progress() as bar:
         task = bar.add_task("evaluating", total=None, note="")
         found = measure(
-            networks, source, protocol, align=align, device=session.device, size=resolution, batch_size=batch_size,
-            seed=session.seed, limit=limit, spec=data, uncertainty=uncertainty,
+            networks, source, protocol, align=align, device=session.device, size=shown, batch_size=batch_size,
+            seed=session.seed, limit=limit, spec=data, uncertainty=uncertainty, against=reference,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
     results = list(found.values())
@@ -75,11 +87,15 @@ def evaluate(
     if csv is not None:
         write_csv(csv, results)
     if report is not None:
-        _write_report(report, results, networks, source)
-    session.result(documents(results), lambda: _show(session, results))
+        _write_report(report, results, networks, source, reference)
+    told = documents(results)
+    session.result(told if reference is None else {"fidelity": told}, lambda: _show(session, results))
     for written in (csv, report):
         if written is not None:
             session.note(f"wrote {written}")
+    for note in dict.fromkeys(note for result in results for note in result.notes):
+        named = ", ".join(f"'{result.model}'" for result in results if note in result.notes)
+        session.note(note.format(named))
     require_measured(results)
 
 
@@ -92,6 +108,19 @@ def _load(models: Sequence[str], session: Session) -> dict[str, nn.Module]:
     if twice is not None:
         raise ConfigError(f"model '{twice}' is named twice; name each once")
     return {name: load(name, session.device) for name in models}
+
+
+def _reference(text: str, networks: dict[str, nn.Module], session: Session) -> Reference:
+    """Load the model that others are held against, unless it is one of them."""
+    from kdcli.errors import ConfigError
+    from kdcli.evals.baseline import NAME
+    from kdcli.evals.reference import Reference
+    from kdcli.models import load_model
+
+    if text == NAME:
+        raise ConfigError(f"--against {NAME} is no teacher: it needs ground truth; give teacher:SPEC")
+    model = networks[text] if text in networks else load_model(text, session.device)
+    return Reference(model=model, name=text)
 
 
 def _require_one(results: Sequence[Result]) -> None:
@@ -108,10 +137,12 @@ def _require_one(results: Sequence[Result]) -> None:
         raise ConfigError(f"{named} gives no distribution over depth; {WHO}, or leave out --uncertainty")
 
 
-def _write_report(path: Path, results: list[Result], networks: dict[str, nn.Module], source: object) -> None:
+def _write_report(
+    path: Path, results: list[Result], networks: dict[str, nn.Module], source: object, reference: Reference | None
+) -> None:
     from kdcli.report.evaluation import write_evaluation
 
-    write_evaluation(path, results, networks, source)
+    write_evaluation(path, results, networks, source, against=reference)
 
 
 def _show(session: Session, results: list[Result]) -> None:
@@ -121,10 +152,12 @@ def _show(session: Session, results: list[Result]) -> None:
     if len(results) > 1:
         parts.insert(2, paired_rows(results))
     shown = [(columns, rows) for columns, rows in parts if rows]
+    against = results[0].against
+    title = None if against is None else f"fidelity to {against} (not accuracy)"
     for i, (columns, rows) in enumerate(shown):
         if i:
             say()
-        session.table(columns, rows)
+        session.table(columns, rows, title=title if i == 0 else None)
     if len({result.protocol.hash for result in results}) > 1:
         session.note("note: the models were aligned or read out differently, as their depth kinds and authors want; "
                      "--align and modifiers of --protocol (+no-flip, +bilinear) name one way for all")

@@ -11,7 +11,9 @@ from kdcli.cli.ui import Session, command
 from kdcli.errors import ConfigError
 
 _Teacher = Annotated[str, typer.Option("--teacher", help="Whose statistics are to be met.", metavar="SPEC")]
-_Data = Annotated[str, typer.Option("--data", help="The images to transform, for example sim:blocks.", metavar="SPEC")]
+_Data = Annotated[str | None, typer.Option(
+    "--data", metavar="SPEC", help="The images to transform; else simulated ones that suit the teacher.",
+)]
 _Out = Annotated[Path | None, typer.Option("--out", help="File to write.", metavar="FILE.safetensors")]
 _Record = Annotated[Path | None, typer.Option(
     "--record", metavar="FILE.safetensors", help="Fit nothing: record the teacher's feature statistics on the images, "
@@ -28,7 +30,9 @@ _Mixer = Annotated[list[str] | None, typer.Option("--mixer", help="Mix before th
 _Steps = Annotated[int | None, typer.Option(
     "--steps", min=1, help="Updates of the network (200); with --record batches to look at (all).", metavar="N",
 )]
-_Size = Annotated[str, typer.Option("--size", help="Height and width of the images.", metavar="HxW")]
+_Size = Annotated[str | None, typer.Option(
+    "--size", metavar="HxW", help="Height and width of the images; else what suits teacher and images.",
+)]
 _Batch = Annotated[int, typer.Option("--batch-size", min=1, help="Images measured together.", metavar="N")]
 _Lr = Annotated[float, typer.Option("--lr", help="Learning rate.")]
 _Form = Annotated[Literal["residual", "affine", "both"], typer.Option("--form", help="Kind of network.")]
@@ -60,13 +64,15 @@ def register(app: typer.Typer) -> None:
 
     @command(app, "fit-transform")
     def fit_transform(
-        session: Session, teacher: _Teacher, data: _Data, out: _Out = None, record: _Record = None,
+        session: Session, teacher: _Teacher, data: _Data = None, out: _Out = None, record: _Record = None,
         statistics: _Statistics = None, tap: _Tap = None, mixer: _Mixer = None, steps: _Steps = None,
-        size: _Size = "96x128", batch_size: _Batch = 16, lr: _Lr = 2e-3, form: _Form = "both", content: _Content = 1.0,
+        size: _Size = None, batch_size: _Batch = 16, lr: _Lr = 2e-3, form: _Form = "both", content: _Content = 1.0,
         norm: _Norm = "relative", width: _Width = 32, layers: _Layers = 2, statistics_layer: _Choice = None,
         statistics_weight: _Weight = None, statistics_first: _First = 1.0, plot: _Plot = None, picture: _Picture = None,
     ) -> None:
         """Fit a network that carries images into the statistics that a teacher remembers, or record these."""
+        from kdcli.choosing import Built
+        from kdcli.choosing.part import images_for
         from kdcli.config import StageConfig, weights_by_name
         from kdcli.spec import parse_size
         from kdcli.training.single import fit_transform as library
@@ -82,14 +88,18 @@ def register(app: typer.Typer) -> None:
             for flag, given in fitting.items():
                 if given is not None:
                     raise ConfigError(f"{flag} {given} is for fitting; leave it out with --record")
+            if data is None:
+                raise ConfigError("--record needs the images that the teacher should see; give --data SPEC")
+            built = Built()
+            data, shown = images_for(teacher, data, parse_size(size) if size else None, built)
             stage = StageConfig(
                 name="record", train="transform", data=data, teachers=(teacher,), mixers=tuple(mixer or ()),
-                steps=steps, epochs=1 if steps is None else None, batch_size=batch_size, size=parse_size(size),
+                steps=steps, epochs=1 if steps is None else None, batch_size=batch_size, size=shown,
             )
             with session.progress() as display:
                 bar = display.add_task("recording", total=None, note="")
                 told = library.record_statistics(
-                    stage, record, taps=tap, seed=session.seed, device=session.device,
+                    stage, record, taps=tap, seed=session.seed, device=session.device, built=built,
                     told=lambda what, done, total: display.update(bar, completed=done, total=total),
                 )
             session.result(told, f"{record}: {len(told['taps'])} features on {told['images']} images")
@@ -98,9 +108,11 @@ def register(app: typer.Typer) -> None:
         if tap:
             raise ConfigError(f"--tap {tap[0]} is for --record; the file of --statistics has its own")
         steps = 200 if steps is None else steps
+        built = Built()
+        data, shown = images_for(teacher, data, parse_size(size) if size else None, built)
         stage = StageConfig(
             name="fit-transform", train="transform", data=data, teachers=(teacher,), mixers=tuple(mixer or ()),
-            steps=steps, batch_size=batch_size, size=parse_size(size), lr=lr, network=form, content=content, norm=norm,
+            steps=steps, batch_size=batch_size, size=shown, lr=lr, network=form, content=content, norm=norm,
             statistics="none" if statistics is None else str(statistics), network_width=width, network_layers=layers,
             statistics_layers=tuple(statistics_layer or ()), statistics_first=statistics_first,
             statistics_weights=weights_by_name(statistics_weight or (), "--statistics-weight"),
@@ -108,7 +120,7 @@ def register(app: typer.Typer) -> None:
         with session.progress() as display:
             bar = display.add_task("fitting", total=steps, note="")
             found = library.fit_transform(
-                stage, out, plot=plot, picture=picture, seed=session.seed, device=session.device,
+                stage, out, plot=plot, picture=picture, seed=session.seed, device=session.device, built=built,
                 told=lambda what, done, total: display.update(bar, completed=done),
             )
         for note in found["notes"]:

@@ -26,9 +26,11 @@ def register(app: typer.Typer) -> None:
 def list_(session: Session) -> None:
     """List the recipes."""
     from kdcli import recipes
+    from kdcli.choosing import recipe as auto
     from kdcli.plugins import registry
 
-    rows = [
+    rows = [(auto.NAME, "kdcli", auto.ABOUT)]
+    rows += [
         (p.name, p.distribution, recipes.about(p))
         for p in registry.discover()
         if p.kind == "recipe" and not p.shadowed_by
@@ -38,19 +40,23 @@ def list_(session: Session) -> None:
 
 
 def show(session: Session, name: Name) -> None:
-    """Print a recipe."""
+    """Print a recipe; of auto, by what it chooses."""
+    from kdcli.choosing import recipe as auto
     from kdcli.recipes import read
 
-    found, text = read(name)
+    found, text = (auto.NAME, auto.TEXT) if name == auto.NAME else read(name)
     session.result({"name": found, "text": text}, text.rstrip())
 
 
 def copy(session: Session, name: Name, out: Out = None) -> None:
     """Copy a recipe to a file, to edit it and run it with 'kdcli distill --recipe FILE'."""
+    from kdcli.choosing import recipe as auto
     from kdcli.errors import ConfigError
     from kdcli.files import write_text
     from kdcli.recipes import read
 
+    if name == auto.NAME:
+        raise ConfigError("auto is no file to copy: it chooses one of the others; see: kdcli recipes show auto")
     found, text = read(name)
     path = out or Path(f"{found}.toml")
     if path.exists():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,17 +29,19 @@ def list_(session: Session, folder: Folder = Path("runs")) -> None:
     from kdcli.training.run.folder import list_runs
 
     found = list_runs(folder)
+    measured = ("delta1", *(["fidelity_delta1"] if any(r["fidelity_delta1"] for r in found) else []))
+    columns = ("run", "state", "recipe", "student", *(key.replace("_", " ") for key in measured))
     rows = [
         (
             r["run"], r["state"], r["recipe"], r["student"],
-            ", ".join(f"{k} {v:.3f}" for k, v in r["delta1"].items() if v is not None),
+            *(", ".join(f"{k} {v:.3f}" for k, v in r[key].items() if v is not None) for key in measured),
         )
         for r in found
     ]  # fmt: skip
     for run in found:
         if "error" in run:
             session.note(f"note: {run['error']}")
-    session.result(found, lambda: session.table(("run", "state", "recipe", "student", "delta1"), rows))
+    session.result(found, lambda: session.table(columns, rows))
 
 
 def show(session: Session, run: Run) -> None:
@@ -66,6 +68,15 @@ def show(session: Session, run: Run) -> None:
         (f"delta1 {labels.get(role, role)}", _number(r["metrics"], "delta1"))
         for role, r in manifest.get("eval", {}).items()
     ]
+    for teacher, results in manifest.get("fidelity", {}).items():
+        to = f"to the {labels.get(teacher, teacher)}"
+        rows += [
+            (f"fidelity delta1 {labels.get(role, role)}, {to}", _number(r["metrics"], "delta1"))
+            for role, r in results.items()
+        ]
+    if "holdout" in manifest:
+        held = manifest["holdout"]
+        rows.append(("held out", f"{held['held_out']} of {held['images']} images, {held['rule']}"))
     session.result({**manifest, "config": text}, lambda: session.table(("key", "value"), rows, title=str(run)))
 
 
@@ -84,23 +95,37 @@ def _number(metrics: dict[str, float | None], name: str) -> str:
 
 
 def compare(session: Session, runs: Several, plot: Plot = None) -> None:
-    """Compare the students of several runs, image by image where they were measured on the same ones."""
+    """Compare the students of several runs, image by image where they were measured on the same ones.
+
+    Accuracy and fidelity to the teacher are two tables.
+    """
     from kdcli.training.run.compare import compare_runs, plot_runs
 
     document = compare_runs(runs)
     if plot is not None:
         plot_runs(runs, plot)
+
+    def human() -> None:
+        if "metrics" in document[0]:
+            columns, rows = _compared(document, "")
+            session.table(columns, rows)
+        if all("fidelity" in row for row in document):
+            known = [{**row, **row["fidelity"]} for row in document]
+            columns, rows = _compared(known, "fidelity ")
+            session.table(columns, rows, title="fidelity to the teacher (not accuracy), on held-out images")
+
+    session.result(document, human)
+
+
+def _compared(document: list[dict[str, Any]], prefix: str) -> tuple[list[str], list[list[str]]]:
+    """Return columns and rows of runs that were measured; the prefix begins the names of the metrics."""
     shown = ("delta1", "abs_rel", "rmse")
     rows = [
-        (
-            r["run"],
-            r["recipe"],
-            r["student"],
-            r["protocol"],
-            *(_number(r["metrics"], m) for m in shown),
+        [
+            r["run"], r["recipe"], r["student"], r["protocol"], *(_number(r["metrics"], m) for m in shown),
             r["delta1_against_first"],
-        )
+        ]
         for r in document
-    ]
-    columns = ("run", "recipe", "student", "protocol", *shown, "delta1 minus the first, paired")
-    session.result(document, lambda: session.table(columns, rows))
+    ]  # fmt: skip
+    named = [f"{prefix}{metric}" for metric in shown]
+    return ["run", "recipe", "student", "protocol", *named, f"{prefix}delta1 minus the first, paired"], rows

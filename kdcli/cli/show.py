@@ -14,6 +14,7 @@ from kdcli.text import CELL, block, line
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from kdcli.choosing import Choice
     from kdcli.config import RunConfig
     from kdcli.training.loop.train import StepLog
 
@@ -94,6 +95,10 @@ def run_table(session: Session, document: dict[str, Any], config: RunConfig) -> 
         for pair in first.get("paired", {}).values():
             if pair["against"] == "twin":
                 say(_gain(pair))
+    for role, results in document.get("fidelity", {}).items():
+        if rows:
+            say()
+        _fidelity(session, results, names, config, role)
     say(f"\nrun      {document['run']}  ({document['seconds']:.0f} s)")
     say(f"student  {document['student']}")
     if document.get("export"):
@@ -102,15 +107,41 @@ def run_table(session: Session, document: dict[str, Any], config: RunConfig) -> 
     say(f"report   {document['run']}/{', '.join(made)}")
 
 
-def dry_run(session: Session, config: RunConfig) -> None:
-    """Print the resolved recipe with origins, and what one real step costs."""
+def _fidelity(
+    session: Session, results: dict[str, Any], names: dict[str, str], config: RunConfig, teacher: str
+) -> None:
+    """Print how near student and twin come to a teacher, under a title that says that it is no accuracy."""
+    shown, first = ("delta1", "abs_rel", "rmse", "silog"), results["student"]
+    rows = [
+        [names.get(role, role), *(_interval(result, metric) for metric in shown), result["n"]]
+        for role, result in results.items()
+    ]
+    title = (
+        f"fidelity to the {names.get(teacher, teacher)} (not accuracy): held-out images of {config.main.data}, "
+        f"protocol {first['protocol']['name']} ({first['protocol']['hash']}), 95 % intervals"
+    )
+    session.table(["model", *(f"fidelity {metric}" for metric in shown), "images"], rows, title=title)
+    for pair in first.get("paired", {}).values():
+        if pair["against"] == "twin":
+            say(_gain(pair, "fidelity delta1", ("nearer to the teacher", "farther from the teacher")))
+
+
+def dry_run(session: Session, choice: Choice) -> None:
+    """Print what was chosen, the resolved recipe with origins, and what one real step costs."""
     from kdcli.config import dump
+    from kdcli.training.run.choice import told as told_of
     from kdcli.training.run.dry_run import measure
 
-    told = measure(config, session.device)
+    config = choice.config
+    told = measure(config, session.device, built=choice.built)
 
     def human() -> None:
+        if config.reasons:
+            say(told_of(config) + "\n")
         say(dump(config))
+        if "holdout" in told:
+            held = told["holdout"]
+            say(f"held out: {held['held_out']} of {held['images']} images of {held['data']}, {held['rule']}")
         for row in told["stages"]:
             say(
                 f"{row['stage']}: {row['steps']} steps, {row['seconds_per_step'] * 1000:.0f} ms a step, about "
@@ -135,12 +166,17 @@ def dry_run(session: Session, config: RunConfig) -> None:
 def _interval(result: dict[str, Any], metric: str) -> str:
     low, high = result["ci95"][metric]
     value = result["metrics"][metric]
+    if value is None:
+        return "-"  # no image was measured
     return f"{value:.3f}" if low is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
-def _gain(pair: dict[str, Any]) -> str:
+def _gain(pair: dict[str, Any], what: str = "delta1", words: tuple[str, str] = ("better", "worse")) -> str:
     gain, (low, high) = pair["difference"]["delta1"], pair["ci95"]["delta1"]
-    verdict = (
-        "better than its twin" if low > 0 else "worse than its twin" if high < 0 else "not told apart from its twin"
-    )
-    return f"delta1 of student minus twin, paired: {gain:+.3f} [{low:+.3f}, {high:+.3f}]: {verdict}"
+    if gain is None:
+        return f"{what} of student minus twin: no image was measured of both"
+    if low is None:
+        return f"{what} of student minus twin: {gain:+.3f}; one image gives no interval"
+    better, worse = (f"{word} than its twin" for word in words)
+    verdict = better if low > 0 else worse if high < 0 else "not told apart from its twin"
+    return f"{what} of student minus twin, paired: {gain:+.3f} [{low:+.3f}, {high:+.3f}]: {verdict}"

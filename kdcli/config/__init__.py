@@ -2,7 +2,8 @@
 
 A recipe is TOML and only data: ``[run]`` (student, seed, evaluation), ``[defaults]`` for all stages, an ordered list of
 ``[[stage]]`` and, where a gain is to be measured, a ``[twin]``: the keys in which the run without the method differs.
-Precedence: built-in default < recipe defaults < stage < flag < ``--set``. Unknown keys are errors.
+Precedence: built-in default < recipe defaults < stage < ``[other-data]`` < ``[other-teacher]`` < flag < ``--set``.
+Unknown keys are errors. Values that follow from teacher and images (``auto``) are put in by ``kdcli.choosing``.
 """
 
 from __future__ import annotations

@@ -63,6 +63,18 @@ def check_stage(stage: StageKeys) -> None:
     check_schedule(stage)
 
 
+def check_holdout(share: float) -> None:
+    """Check the share of the images that a run holds out.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if not 0 <= share <= 0.5:
+        raise ConfigError(
+            f"holdout={share:g} must lie in 0..0.5: it is the share of the images that is not trained on"
+        )
+
+
 def check_augmentation(stage: StageKeys) -> None:
     """Check what moves images and what changes their looks.
 

@@ -17,7 +17,7 @@ _NAMED = re.compile(r"([A-Za-z_][A-Za-z0-9_\-]*)=(.+)", re.DOTALL)
 
 def teachers_of(stage: StageKeys) -> dict[str, str]:
     """Return the specs of a stage's teachers by name; one that has no name of its own is called by its spec."""
-    return dict(_named(entry) for entry in stage.teachers)
+    return dict(named(entry) for entry in stage.teachers)
 
 
 def roles_of(stage: StageKeys) -> dict[str, str]:
@@ -37,7 +37,7 @@ def replaced_teachers(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]
 
     As many new ones as there were keep the names of the old.
     """
-    pairs = [_named(entry) for entry in old]
+    pairs = [named(entry) for entry in old]
     outside = [(name, spec) for name, spec in pairs if not spec.startswith(STAGE)]
     if len(new) == len(outside):
         names = [None if name == spec else name for name, spec in outside]
@@ -99,7 +99,7 @@ def check_references(stages: Sequence[StageKeys]) -> None:
 
 
 def _check_teachers(stage: StageKeys) -> None:
-    names = [_named(entry)[0] for entry in stage.teachers]
+    names = [named(entry)[0] for entry in stage.teachers]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ConfigError(f"stage '{stage.name}' has teacher '{twice}' twice; write NAME=SPEC to tell them apart")
@@ -117,6 +117,7 @@ def _check_teachers(stage: StageKeys) -> None:
         called.add(loss.name)
 
 
-def _named(entry: str) -> tuple[str, str]:
+def named(entry: str) -> tuple[str, str]:
+    """Return name and spec of an entry of ``teachers``; one that has no name of its own is called by its spec."""
     match = _NAMED.fullmatch(entry)
     return (match[1], match[2]) if match is not None else (entry, entry)

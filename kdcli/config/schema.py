@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from kdcli.config.looks import has_looks
 from kdcli.config.loss_specs import loss_spec
-from kdcli.config.ranges import check_stage
+from kdcli.config.ranges import check_holdout, check_stage
 from kdcli.config.references import origin_of, trains_student
 from kdcli.config.stage import StageKeys
 
@@ -82,10 +82,26 @@ class RunConfig:
     that of the images themselves."""
     export: str | None = "onnx"
     """Format that the finished student is exported to; none to leave it out."""
+    holdout: float = 0.0
+    """Share of the main stage's images that no stage trains on: student and twin are held against the teacher there."""
+    holdout_by: Literal["index", "folder"] = "index"
+    """Which: ``index`` takes stretches of neighbouring images of the listing, ``folder`` whole folders."""
+    pretrained: bool = False
+    """Whether the student begins with pretrained weights in its encoder, where its spec does not say."""
     stages: tuple[StageConfig, ...]
     twin: TwinConfig | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
-    """Where each value came from: ``default``, ``recipe``, ``flag`` or ``--set``."""
+    """Where each value came from: ``default``, ``recipe``, ``flag``, ``--set``, ``auto`` or ``follows KEY``."""
+    reasons: tuple[str, ...] = ()
+    """Why the recipe was chosen and values are what they are where nobody said them, each in a few words."""
+
+    def __post_init__(self) -> None:
+        """Check ranges.
+
+        Raises:
+            ConfigError: the offending value, in one line.
+        """
+        check_holdout(self.holdout)
 
     @property
     def main(self) -> StageConfig:
@@ -100,7 +116,10 @@ class RunConfig:
         return None if self.eval_size == "native" else self.eval_size
 
 
-RUN_KEYS = ("about", "student", "seed", "eval_data", "protocol", "align", "eval_size", "export")
+RUN_KEYS = (
+    "about", "student", "seed", "eval_data", "protocol", "align", "eval_size", "export", "holdout", "holdout_by",
+    "pretrained",
+)
 """Keys of ``[run]`` in a recipe."""
 
 

@@ -7,11 +7,14 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from kdcli.config.auto import left_open
 from kdcli.errors import ConfigError, nearest
 from kdcli.spec import parse_size
 
 RENAMED = {"views": "looks"}
 """Keys of earlier versions."""
+
+_SWITCH = {"true": True, "false": False}
 
 _SORTS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
@@ -25,7 +28,7 @@ def known_only(table: Mapping[str, Any], known: Iterable[str], where: str) -> No
     for key in table:
         if key in RENAMED and key not in known:
             raise ConfigError(f"{where} has a key of an earlier version: '{key}' is now '{RENAMED[key]}'")
-        if key.replace("-", "_") not in known:
+        if key not in known and key.replace("-", "_") not in known:
             raise ConfigError(f"{where} has an unknown key '{key}'.{nearest(key, known)}")
 
 
@@ -46,6 +49,12 @@ def convert(key: str, value: Any, owner: type, where: str) -> Any:
         ConfigError: a value of the wrong type.
     """
     kind = typing.get_type_hints(owner)[key]
+    if left_open(key, value):
+        return value
+    if key == "pretrained" and not isinstance(value, bool):
+        if value not in _SWITCH:
+            raise ConfigError(f"{where}={value!r} is not {', '.join(_SWITCH)} or auto.{nearest(str(value), _SWITCH)}")
+        return _SWITCH[value]
     if key == "eval_size" and value in ("training", "native"):
         return value
     if key == "crop" and value in (None, "none"):

@@ -1,11 +1,12 @@
 """Protocols: how a number was measured, as data with a name and a hash.
 
 The hash covers everything but the name, so two results compare exactly when their hashes are equal. A name may carry
-modifiers: ``nyu-eigen+flip``, ``plain+median``, ``kitti-garg+pixel``.
+modifiers: ``nyu-eigen+flip``, ``plain+median``, ``kitti-garg+pixel``, ``plain+max10``.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -44,12 +45,16 @@ class Protocol:
     model's ``read_out`` says, no where it has none."""
     delta_inclusive: bool = False
     """Whether a ratio of exactly 1.25 counts as within; most published code says no."""
+    truth: Literal["measured", "teacher"] = "measured"
+    """What predictions are compared with: depth that was measured (accuracy), or what a teacher says (fidelity)."""
 
     @property
     def hash(self) -> str:
         """A short hash of all but the name; what is left to the model counts as for one that declares nothing."""
         content = asdict(self.for_model(ReadOut()))
         del content["name"]
+        if self.truth == "measured":  # accuracy is what is meant where nothing is said
+            del content["truth"]
         return digest(content)
 
     def document(self) -> dict[str, str]:
@@ -74,22 +79,20 @@ class Protocol:
         return made
 
     def modified(self, modifier: str) -> Protocol:
-        """Return the protocol with one modifier: an alignment, an aggregation, a resize, ``flip`` or ``no-flip``.
+        """Return the protocol with one modifier: an alignment, an aggregation, a resize, ``flip`` or ``no-flip``, or an
+        end of the range (``max10``, ``min0.5``: metres).
 
         A modifier that changes nothing leaves the name alone too.
 
         Raises:
             ConfigError: an unknown modifier.
         """
-        if modifier not in MODIFIERS:
-            near, known = nearest(modifier, MODIFIERS), ", ".join(MODIFIERS)
-            raise ConfigError(f"protocol modifier '{modifier}' is unknown.{near} Known: {known}")
-        key, value = MODIFIERS[modifier]
+        key, value = meaning(modifier)
         if getattr(self, key) == value:
             return self
         # Later modifiers of one field replace earlier ones in the name: plain+median, not plain+scale-shift+median.
         base, *given = self.name.split("+")
-        kept = [m for m in given if m not in MODIFIERS or MODIFIERS[m][0] != key]
+        kept = [m for m in given if not _known(m) or meaning(m)[0] != key]
         returns_to_base = base in PROTOCOLS and getattr(PROTOCOLS[base], key) == value
         name = "+".join([base, *kept] if returns_to_base else [base, *kept, modifier])
         return replace(self, name=name, **{key: value})
@@ -110,6 +113,28 @@ MODIFIERS: dict[str, tuple[str, Any]] = {
     "nearest": ("resize", "nearest"),
 }
 """Word after ``+`` in a protocol name -> field and value."""
+
+_RANGE = re.compile(r"(min|max)(\d{1,6}(?:\.\d{1,6})?)")
+"""A modifier that says where ground truth begins or ends to count."""
+
+
+def meaning(modifier: str) -> tuple[str, Any]:
+    """Return the field that a modifier sets, and its value.
+
+    Raises:
+        ConfigError: an unknown modifier.
+    """
+    if modifier in MODIFIERS:
+        return MODIFIERS[modifier]
+    if match := _RANGE.fullmatch(modifier):
+        return f"{match[1]}_depth", float(match[2])
+    near, known = nearest(modifier, MODIFIERS), ", ".join([*MODIFIERS, "minMETRES", "maxMETRES"])
+    raise ConfigError(f"protocol modifier '{modifier}' is unknown.{near} Known: {known}")
+
+
+def _known(modifier: str) -> bool:
+    return modifier in MODIFIERS or _RANGE.fullmatch(modifier) is not None
+
 
 _RESIZE_WORDS = {value: word for word, (key, value) in MODIFIERS.items() if key == "resize"}
 
@@ -135,6 +160,8 @@ PROTOCOLS: dict[str, Protocol] = {
         # BTS: the prediction for the cut is pasted into the full frame and the box is taken there.
         Protocol(name="kitti-garg-full", frame=_KB_PASTED, crop=_GARG),
         Protocol(name="kitti-eigen-full", frame=_KB_PASTED, crop=_EIGEN),
+        # Against a teacher, see ``kdcli.evals.reference``: no accuracy.
+        Protocol(name="fidelity", max_depth=None, truth="teacher"),
     )
 }
 """The protocols by name."""
@@ -144,15 +171,19 @@ def find(name: str) -> Protocol:
     """Return the protocol of a name, with its modifiers.
 
     Raises:
-        ConfigError: an unknown name or modifier; the message names the nearest.
+        ConfigError: an unknown name or modifier, or a range without anything in it; the message names the nearest.
     """
     base, *modifiers = name.split("+")
     if base not in PROTOCOLS:
         raise ConfigError(
             f"protocol '{base}' is unknown.{nearest(base, PROTOCOLS)} Known: {', '.join(PROTOCOLS)}; "
-            f"each may be followed by +{', +'.join(MODIFIERS)}"
+            f"each may be followed by +{', +'.join(MODIFIERS)}, +minMETRES, +maxMETRES"
         )
     protocol = PROTOCOLS[base]
     for modifier in modifiers:
         protocol = protocol.modified(modifier)
+    if protocol.max_depth is not None and protocol.min_depth >= protocol.max_depth:
+        raise ConfigError(
+            f"protocol '{name}' counts depth from {protocol.min_depth:g} to {protocol.max_depth:g} m, which is none"
+        )
     return protocol

@@ -15,10 +15,12 @@ from torch import Tensor
 
 from kdcli.errors import DataError
 from kdcli.evals import intervals
+from kdcli.evals.cost import Cost
 from kdcli.evals.metrics import NAMES
 from kdcli.evals.protocol import Protocol
 from kdcli.evals.uncertainty import Uncertainty
 from kdcli.files import write_text
+from kdcli.networks.shown_size import Asked
 from kdcli.types import DepthKind
 
 
@@ -48,9 +50,19 @@ class Result:
     """Counted pixels of each image, N."""
     skipped: tuple[Skipped, ...] = ()
     size: tuple[int, int] | None = None
-    """Height and width that images were resized to before the model; None = as they are."""
+    """Height and width that images were resized to before the model; None = as they are, or at several sizes."""
+    sizes: tuple[tuple[int, int], ...] | None = None
+    """The sizes, where images were resized to several: a model that keeps their aspect ratio."""
+    asked: Asked | None = None
+    """The size that was asked for."""
+    notes: tuple[str, ...] = ()
+    """What there is to say of the size; ``{}`` stands for the model's name."""
     source: str = ""
     seed: int = 0
+    against: str | None = None
+    """The teacher whose depth took the place of ground truth: fidelity, not accuracy. None: measured depth."""
+    cost: Cost = field(default_factory=Cost)
+    """Parameters and multiply-adds of the model, where they can be told."""
     uncertainty: Uncertainty | None = None
     """How well the model knows where it is wrong; None where that was not measured, or the model does not tell."""
     metrics: Mapping[str, float] = field(init=False)
@@ -70,6 +82,12 @@ class Result:
         """How many images the metrics are made of."""
         return len(self.ids)
 
+    @property
+    def seen_at(self) -> str:
+        """At which size the model saw images, in words."""
+        sizes = self.sizes or ([] if self.size is None else [self.size])
+        return ", ".join(f"{height}x{width}" for height, width in sizes) or "as they are"
+
     def document(self) -> dict[str, Any]:
         """Return the result for JSON; what does not exist is null, never not-a-number."""
         return {
@@ -78,8 +96,11 @@ class Result:
             "protocol": self.protocol.document(),
             "align": self.protocol.alignment,
             "spec": self.source,
+            **({} if self.against is None else {"against": self.against}),
             "size": None if self.size is None else list(self.size),
+            **({} if self.sizes is None else {"sizes": [list(size) for size in self.sizes]}),
             "n": self.n,
+            **self.cost.document(),
             "pixels": int(self.pixels.sum()),
             "skipped": [{"id": s.id, "reason": s.reason} for s in self.skipped],
             "metrics": {name: _number(value) for name, value in self.metrics.items()},
@@ -169,15 +190,27 @@ def require_measured(results: Iterable[Result]) -> None:
     raise DataError(f"none of the {len(first.skipped)} images could be measured of model '{first.model}'{more}{why}")
 
 
+FIDELITY = "fidelity_"
+"""Begins the names of metrics in a table of fidelity."""
+
+
 def write_csv(path: Path, results: Sequence[Result] | Mapping[str, Result]) -> None:
-    """Write one row for each model and image; skipped ones have a reason instead of numbers."""
+    """Write one row for each model and image; skipped ones have a reason instead of numbers.
+
+    Results against a teacher have a first column that names it, and metrics that begin with ``fidelity_``.
+    """
     if isinstance(results, Mapping):
         results = list(results.values())
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["model", "protocol", "hash", "image", "pixels", *NAMES, "skipped"])
+    faithful = any(result.against is not None for result in results)
+    columns = ["model", "protocol", "hash", "image", "pixels", *NAMES, "skipped"]
+    writer.writerow(
+        ["against", *(f"{FIDELITY}{name}" if name in NAMES else name for name in columns)] if faithful else columns
+    )
     for result in results:
         head = [result.model, result.protocol.name, result.protocol.hash]
+        head = [result.against or "", *head] if faithful else head
         for name, pixels, values in zip(result.ids, result.pixels.tolist(), result.values.tolist(), strict=True):
             writer.writerow([*head, name, pixels, *(repr(value) for value in values), ""])
         for skipped in result.skipped:

@@ -14,13 +14,17 @@ from torch import Tensor, nn
 from kdcli.errors import ConfigError, DataError, PluginError
 from kdcli.evals.alignment import UNKNOWNS, resolve
 from kdcli.evals.batches import Prepared, batches, positions, prepare
+from kdcli.evals.cost import Cost, cost_of
 from kdcli.evals.metrics import NAMES, per_image
 from kdcli.evals.predict import Raw, depth_of, place, raw_prediction, spread_of
 from kdcli.evals.protocol import Alignment, Protocol, find
+from kdcli.evals.reference import Reference, as_known, check_reference, kind_against
 from kdcli.evals.results import Result, Skipped
+from kdcli.evals.sizes import Seen, rendered_at, views
 from kdcli.evals.uncertainty import SHARES, Uncertainty
 from kdcli.evals.uncertainty import per_image as uncertainties
 from kdcli.networks.read_out import read_out_of
+from kdcli.networks.shown_size import Asked
 from kdcli.types import DepthKind
 
 Report = Callable[[int, int], None]
@@ -33,6 +37,7 @@ class _Tally:
     rows: dict[int, tuple[str, Tensor, int]] = field(default_factory=dict)
     skipped: dict[int, Skipped] = field(default_factory=dict)
     sure: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    seen: Seen = field(default_factory=Seen)
 
 
 def evaluate(
@@ -43,22 +48,26 @@ def evaluate(
     align: str | None = None,
     flip: bool | None = None,
     device: torch.device | str | None = None,
-    size: tuple[int, int] | None = None,
+    size: Asked | None = "own",
     batch_size: int = 8,
     seed: int = 0,
     progress: Report | None = None,
     limit: int | None = None,
     spec: str | None = None,
     uncertainty: bool = False,
+    against: Reference | None = None,
 ) -> dict[str, Result]:
     """Measure models on a source under a protocol; one pass over the images for all models.
 
     align: ``none``, ``median`` or ``scale-shift``; None and ``auto`` take the protocol's, or what the depth kind needs.
     flip: average with the mirrored image; None = as the protocol says, or else the model's ``read_out``. size: height
-    and width that images are resized to before the models. limit: only the first so many images. spec: how the source
-    is named in results; None = its own name. uncertainty: also measure whether models that tell how sure they are know
-    where they are wrong (``Result.uncertainty``). Models are moved to the device; their training mode is what it was
-    afterwards.
+    and width that images are resized to before the models; ``own`` is for each model the size that it was made for
+    (``MadeFor.eval_size``), ``native`` or None the images' own. Ground truth keeps its size, except in a source that
+    renders, which renders both at the size where there is one for all models. limit: only the first so many images.
+    spec: how the source is named in results; None = its own name. uncertainty: also measure whether models that tell
+    how sure they are know where they are wrong (``Result.uncertainty``). against: a teacher whose depth takes the place
+    of ground truth, which the source need not have; the protocol is then ``fidelity``. Models are moved to the device;
+    their training mode is what it was afterwards.
 
     Images without ground truth, without a pixel that counts, with no more pixels than the alignment has unknowns, or
     with a prediction that is not finite are in no metric; they are in ``Result.skipped`` with the reason. A model may
@@ -69,28 +78,38 @@ def evaluate(
         DataError: no image has ground truth that counts. PluginError: a model returns something else than a prediction.
     """
     rules = rules_of(protocol, flip)
-    check(models, source, rules, align)
+    check(models, source, rules, align, against)
+    rules = rules if against is None else against.rules(rules)
     order = positions(source, limit)
     tallies = {name: _Tally() for name in models}
     where = device_of(models, device)
-    done = 0
-    with evaluating(models, where):
-        for indices, batch in batches(source, order, batch_size=batch_size, size=size, device=where):
-            prepared = prepare(batch, rules, size)
+    done, first = 0, None
+    everyone = models if against is None else {**models, "": against.model}
+    with evaluating(everyone, where):
+        rendered = rendered_at(everyone, size)
+        for indices, batch in batches(source, order, batch_size=batch_size, size=rendered, device=where):
+            prepared = prepare(batch if against is None else against.label(batch, size), rules)
             open_rows = _usable(indices, prepared, tallies)
             if len(open_rows):
                 kept = _select(prepared, open_rows)
-                for name, model in models.items():
-                    _measure(name, model, kept, [indices[i] for i in open_rows.tolist()], rules, align, tallies[name],
-                             uncertainty)
+                first = first or _select(kept, torch.tensor([0]))
+                for (name, model), shown in zip(models.items(), views(models, kept, size), strict=True):
+                    tallies[name].seen.add(kept.batch.image, shown.batch.image)
+                    _measure(name, model, shown, [indices[i] for i in open_rows.tolist()], rules, align, tallies[name],
+                             uncertainty, against)
             done += len(indices)
             if progress is not None:
                 progress(done, len(order))
+        shown_first = [None] * len(models) if first is None else views(models, first, size)
+        costs = {
+            name: _cost(name, model, one, rules) for (name, model), one in zip(models.items(), shown_first, strict=True)
+        }
     if not any(tally.kind for tally in tallies.values()):
         _refuse_empty(source, next(iter(tallies.values())), len(order))
     named = spec or str(getattr(source, "name", ""))
     return {
-        name: _result(name, tally, named, rules.for_model(read_out_of(models[name])), align, size, seed)
+        name: _result(name, tally, named, rules.for_model(read_out_of(models[name])), align, seed, size, models[name],
+                      costs[name], against)
         for name, tally in tallies.items()
     }
 
@@ -133,12 +152,14 @@ def _measure(
     align: str | None,
     tally: _Tally,
     uncertainty: bool,
+    against: Reference | None,
 ) -> None:
     rules = rules.for_model(read_out_of(model))
     raw = raw_prediction(model, prepared, rules, name, SHARES if uncertainty else None)
     if tally.kind not in (None, raw.kind):
         raise PluginError(f"model '{name}' gives depth kind {raw.kind} after {tally.kind}; a model has one kind")
     tally.kind = raw.kind
+    raw = raw if against is None else as_known(raw, against.kind)
     mode = resolve(align, raw.kind, rules.alignment)
     counted = prepared.valid
     if raw.opinion is not None:
@@ -210,10 +231,21 @@ def _select(prepared: Prepared, rows: Tensor) -> Prepared:
     return replace(prepared, batch=batch, depth=prepared.depth[at], valid=prepared.valid[at], focal=focal)
 
 
+def _cost(name: str, model: nn.Module, one: Prepared | None, rules: Protocol) -> Cost:
+    """Return what a model costs for one image, seen as all were seen, but not mirrored."""
+    if one is None:
+        return cost_of(model)
+    plain = replace(rules.for_model(read_out_of(model)), flip=False)
+    height, width = one.batch.image.shape[-2:]
+    return cost_of(model, lambda form: raw_prediction(form, one, plain, name), (height, width))
+
+
 def _result(
-    name: str, tally: _Tally, source: str, rules: Protocol, align: str | None, size: tuple[int, int] | None, seed: int
+    name: str, tally: _Tally, source: str, rules: Protocol, align: str | None, seed: int, asked: Asked | None,
+    model: nn.Module, cost: Cost, against: Reference | None,
 ) -> Result:
-    used = rules if tally.kind is None else rules.modified(resolve(align, tally.kind, rules.alignment))
+    kind = tally.kind if against is None or tally.kind is None else kind_against(tally.kind, against.kind)
+    used = rules if kind is None else rules.modified(resolve(align, kind, rules.alignment))
     order = sorted(tally.rows)
     rows = [tally.rows[index] for index in order]
     sure = [tally.sure[index] for index in order if index in tally.sure]
@@ -226,14 +258,22 @@ def _result(
         values=torch.stack([v for _, v, _ in rows]) if rows else torch.empty(0, len(NAMES), dtype=torch.float64),
         pixels=torch.tensor([pixels for _, _, pixels in rows], dtype=torch.int64),
         skipped=tuple(tally.skipped[index] for index in sorted(tally.skipped)),
-        size=size,
+        size=tally.seen.size(model, asked),
+        sizes=tally.seen.several(model, asked),
+        asked=asked,
+        notes=tally.seen.notes(model, asked),
         source=source,
         seed=seed,
+        against=None if against is None else against.name,
+        cost=cost,
         uncertainty=Uncertainty.of(sure, seed) if sure else None,
     )
 
 
-def check(models: Mapping[str, nn.Module], source: Any, protocol: str | Protocol, align: str | None) -> None:
+def check(
+    models: Mapping[str, nn.Module], source: Any, protocol: str | Protocol, align: str | None,
+    against: Reference | None = None,
+) -> None:
     """Refuse what cannot work before the first image is touched.
 
     Raises:
@@ -243,6 +283,11 @@ def check(models: Mapping[str, nn.Module], source: Any, protocol: str | Protocol
     rules = rules_of(protocol, None)
     if not models:
         raise ConfigError("there is no model to evaluate; name at least one")
+    if against is not None:
+        check_reference(models, rules, align, against)
+        return
+    if rules.truth == "teacher":
+        raise ConfigError(f"protocol '{rules.name}' needs a teacher to measure against; use --against teacher:SPEC")
     truth = getattr(source, "depth_kind", DepthKind.METRIC)
     name = getattr(source, "name", type(source).__name__)
     if truth is None:

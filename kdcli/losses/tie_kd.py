@@ -36,10 +36,10 @@ class _OfBins:
     value_at_equality: float = 0.0
     invariances: frozenset[str] = frozenset()
 
-    def __init__(self, form: Form, sky: int | None) -> None:
+    def __init__(self, form: Form, sky: int | float | None) -> None:
         check_form(self.name, form)
-        if sky is not None and sky < 0:
-            raise ConfigError(f"{self.name}: sky={sky} must be 0 or more rows")
+        if sky is not None and not (0 <= sky < 1 or (sky >= 1 and sky == int(sky))):
+            raise ConfigError(f"{self.name}: sky={sky} must be a number of rows, or a share of them below 1")
         self.form, self._sky = form, sky
 
     def rows_left_out(self, height: int, width: int) -> int:
@@ -48,9 +48,10 @@ class _OfBins:
         Raises:
             ConfigError: none would be left.
         """
-        found = self._sky
-        if found is None:
+        if self._sky is None:
             found = SKY_ROWS if self.form == "released" and width == SKY_WIDTH else 0
+        else:
+            found = round(self._sky * height) if self._sky < 1 else int(self._sky)
         if found >= height:
             raise ConfigError(f"{self.name}: sky={found} leaves nothing of a map of {height} rows; use a smaller one")
         return found
@@ -77,14 +78,15 @@ class TieKdDpm(_OfBins):
     inside the logarithm, mean over all pixels; maps 704 wide lose their upper 110 rows.
 
     ``sigma``: spread of the teacher's map in metres, for log bins a share of the depth; by default 0.5 in the released
-    form, in the corrected one the width of a bin. ``sky``: rows at the top that do not count.
+    form, in the corrected one the width of a bin. ``sky``: rows at the top that do not count, or
+    their share of the height.
     """
 
     name: ClassVar[str] = "tie-kd-dpm"
     needs = Needs(outputs=frozenset({"probs"}), kinds=METRIC, teachers=SEVERAL)
 
     def __init__(self, *, form: Form = "corrected", dpm: Dpm | None = None, sigma: float | None = None,
-                 sky: int | None = None) -> None:
+                 sky: int | float | None = None) -> None:
         super().__init__(form, sky)
         if sigma is not None:
             check_sigma(sigma)
@@ -131,7 +133,7 @@ class TieKdDepth(_OfBins):
     name: ClassVar[str] = "tie-kd-depth"
     needs = Needs(kinds=METRIC, teachers=SEVERAL)
 
-    def __init__(self, *, form: Form = "corrected", data_range: float = 1.0, sky: int | None = None) -> None:
+    def __init__(self, *, form: Form = "corrected", data_range: float = 1.0, sky: int | float | None = None) -> None:
         super().__init__(form, sky)
         self._ssim = as_published(form, data_range)
 
@@ -157,7 +159,7 @@ class TieKd(_OfBins):
     needs = Needs(outputs=frozenset({"probs"}), kinds=METRIC, teachers=SEVERAL)
 
     def __init__(self, *, form: Form = "corrected", alpha: float = 0.1, dpm: Dpm | None = None,
-                 sigma: float | None = None, data_range: float = 1.0, sky: int | None = None) -> None:
+                 sigma: float | None = None, data_range: float = 1.0, sky: int | float | None = None) -> None:
         super().__init__(form, sky)
         if not 0 <= alpha <= 1:
             raise ConfigError(f"tie-kd: alpha={alpha} must be within 0..1; beyond, one term would be unlearned")

@@ -13,6 +13,7 @@ from kdcli.errors import ConfigError
 from kdcli.mixers.compose import Partner, blend, check_share, partners, paste, uniform
 from kdcli.mixers.placement import Placed, Placement, place, stay
 from kdcli.protocols import API_VERSION
+from kdcli.types import Needs
 
 if TYPE_CHECKING:
     from kdcli.protocols import MixContext
@@ -79,6 +80,7 @@ class ObjectMixer:
             raise ConfigError(f"object: feather={feather} has no true depth at its edge; drop it or occlusion")
         self.probability, self.objects, self.min_area, self.max_area = probability, objects, min_area, max_area
         self.partner, self.feather, self.occlusion, self.max_ids = partner, feather, occlusion, max_ids
+        self.needs = Needs(instances=True, ground_truth=occlusion)
         self.each = placement == "each"
         self.placement = Placement(
             jitter=0.0 if placement == "same" else jitter, min_scale=min_scale, max_scale=max_scale, flip=flip

@@ -5,8 +5,8 @@ from __future__ import annotations
 from torch import nn
 
 CLONING = (nn.Hardtanh, nn.Hardswish, nn.Hardsigmoid, nn.SiLU)
-"""Their gradients need what came in (``nn.ReLU6`` is a ``nn.Hardtanh``), so that in training PyTorch copies it before it
-is overwritten."""
+"""Their gradients need what came in, so that in training PyTorch copies it before it is overwritten. ``nn.ReLU6`` is a
+``nn.Hardtanh``."""
 
 
 def out_of_place(model: nn.Module) -> nn.Module:

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kdcli.networks.norms import Norm
+
 PLANES = 32
 """Channels of the first stage; later ones have multiples."""
 
@@ -59,21 +61,6 @@ class DdrNetSlim(nn.Module):
         fine = self.layer5_(torch.relu(fine))
         context = self.spp(self.layer5(torch.relu(coarse)))
         return self.final_layer(fine + _resize(context, fine))  # type: ignore[no-any-return]
-
-
-class Norm(nn.BatchNorm2d):
-    """Batch norm that takes its running statistics where a batch holds one number per channel, which has no variance.
-
-    That is the pooled map of a single image, on which training would otherwise stop.
-    """
-
-    def forward(self, feature: Tensor) -> Tensor:
-        """Return the normalised map."""
-        if self.training and feature.numel() == feature.shape[1]:
-            return functional.batch_norm(
-                feature, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
-            )
-        return super().forward(feature)
 
 
 class BasicBlock(nn.Module):

@@ -1,11 +1,27 @@
-"""Running statistics of norms, left alone while somebody looks."""
+"""Batch norms: one that can do with a single number, and running statistics left alone while somebody looks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Norm(nn.BatchNorm2d):
+    """Batch norm that takes its running statistics where a batch holds one number per channel, which has no variance.
+
+    That is the pooled map of a single image, on which training would otherwise stop.
+    """
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Return the normalised map."""
+        if self.training and feature.numel() == feature.shape[1]:
+            return functional.batch_norm(
+                feature, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps
+            )
+        return super().forward(feature)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from timm.utils.model import reparameterize_model
 from torch import Tensor, nn
 
 from kdcli.errors import SpecError
@@ -11,7 +12,7 @@ from kdcli.networks.backbone import create_backbone, describe
 from kdcli.networks.decoder import Decoder
 from kdcli.networks.heads import BinsHead, DirectHead, Spacing
 from kdcli.networks.normalise import IMAGENET_MEAN, IMAGENET_STD, Normalise
-from kdcli.types import DepthKind, Prediction, Tap
+from kdcli.types import DepthKind, Prediction, Pretrained, Tap
 
 
 class PyramidNet(nn.Module):
@@ -35,7 +36,7 @@ class PyramidNet(nn.Module):
         spacing: Spacing = "log",
         min_depth: float = 0.1,
         max_depth: float = 10.0,
-        pretrained: bool = False,
+        pretrained: Pretrained = False,
         decoder: int = 16,
     ) -> None:
         """Build the network.
@@ -69,6 +70,15 @@ class PyramidNet(nn.Module):
         pyramid = [stage(feature) for stage, feature in zip(self.stages, pyramid, strict=True)]
         depth, probs, centers = self.head(self.decoder(pyramid))
         return Prediction(depth=depth, kind=self.depth_kind, probs=probs, centers=centers)
+
+    def deployed(self) -> PyramidNet:
+        """Fold the backbone's branches into single layers (MobileOne, RepViT, FastViT ...); most have none."""
+        self.backbone = reparameterize_model(self.backbone, inplace=True)
+        return self
+
+    def begin_at(self, depth: float) -> None:
+        """Begin at a depth in metres instead of the geometric middle of the range; before the first update only."""
+        self.head.begin_at(depth)  # type: ignore[operator]
 
     def _name_taps(self, channels: Sequence[int], reductions: Sequence[int]) -> dict[str, Tap]:
         taps = {

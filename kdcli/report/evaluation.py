@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from kdcli.colour import colourise, legend, limits_of, with_legend
 from kdcli.evals import uncertainty
 from kdcli.evals.examples import Example, examine
+from kdcli.evals.reference import Reference
 from kdcli.evals.results import Result
 from kdcli.evals.sparsification import REMOVED
 from kdcli.report.html import Block, Curves, Facts, Gallery, Picture, Section, Table, Text, write_report
@@ -47,11 +48,16 @@ def write_evaluation(
     source: Any,
     *,
     worst: int = 4,
-    title: str = "Evaluation",
+    title: str | None = None,
+    against: Reference | None = None,
 ) -> None:
-    """Write an evaluation as one HTML file; the worst images by ``abs_rel`` of the first model are run once more."""
+    """Write an evaluation as one HTML file; the worst images by ``abs_rel`` of the first model are run once more.
+
+    against: the teacher that took the place of ground truth.
+    """
+    told = None if against is None else f"Fidelity to {against.name} (not accuracy)"
     sections = [
-        Section(title="Metrics", blocks=[_table(metric_rows(results)), Text(text=_READING)]),
+        Section(title=told or "Metrics", blocks=[_table(metric_rows(results)), Text(text=_READING)]),
         Section(title="Conditions", blocks=_conditions(results)),
     ]
     if len(results) > 1:
@@ -65,10 +71,12 @@ def write_evaluation(
         first = results[0]
         chosen = first.worst(worst)
         modes = {result.model: result.protocol.alignment for result in results}
-        shown = examine(models, source, chosen, first.protocol, align=modes, size=first.size)
-        blocks: list[Block] = [_gallery(example, first) for example in shown]
+        asked = first.asked or first.size
+        shown = examine(models, source, chosen, first.protocol, align=modes, size=asked, against=against)
+        unit = "m" if against is None else against.kind.unit
+        blocks: list[Block] = [_gallery(example, first, unit) for example in shown]
         sections.append(Section(title=f"Worst {len(shown)} images of {first.model} by abs_rel", blocks=blocks))
-    write_report(path, title, [*sections, _provenance(results)])
+    write_report(path, title or told or "Evaluation", [*sections, _provenance(results)])
 
 
 def _conditions(results: Sequence[Result]) -> list[Block]:
@@ -95,7 +103,7 @@ def _uncertainty(results: Sequence[Result]) -> list[Block]:
     return blocks
 
 
-def _gallery(example: Example, first: Result) -> Gallery:
+def _gallery(example: Example, first: Result, unit: str) -> Gallery:
     """Return image, ground truth, and each model's depth and error, in ranges that the models of a row share."""
     limits = limits_of(example.depth, example.valid)
     errors = {
@@ -106,10 +114,13 @@ def _gallery(example: Example, first: Result) -> Gallery:
     _, top = limits_of(stacked, example.valid.repeat(len(errors), 1), disparity=True)
     pictures = [
         Picture(image=example.image, caption="image"),
-        Picture(image=_painted(example.depth, example.valid, limits), caption="ground truth that counts"),
+        Picture(
+            image=_painted(example.depth, example.valid, limits, unit),
+            caption=f"{first.against or 'ground truth'} that counts",
+        ),
     ]
     for name, depth in example.predictions.items():
-        pictures.append(Picture(image=_painted(depth, None, limits), caption=f"{name}: aligned depth"))
+        pictures.append(Picture(image=_painted(depth, None, limits, unit), caption=f"{name}: aligned depth"))
         picture = colourise(errors[name], example.valid, disparity=True, limits=(0.0, top), name="magma")
         strip = legend(picture.shape[-1], (0.0, top), disparity=True, unit="rel", name="magma")
         pictures.append(Picture(image=with_legend(picture, strip), caption=f"{name}: |p - g| / g, 0 to {top:.3g}"))
@@ -117,15 +128,15 @@ def _gallery(example: Example, first: Result) -> Gallery:
     return Gallery(pictures=pictures, caption=f"{example.id} (abs_rel {values[example.id]:.4f})")
 
 
-def _painted(depth: Tensor, valid: Tensor | None, limits: tuple[float, float]) -> Tensor:
+def _painted(depth: Tensor, valid: Tensor | None, limits: tuple[float, float], unit: str) -> Tensor:
     picture = colourise(depth, valid, limits=limits)
-    return with_legend(picture, legend(picture.shape[-1], limits, unit="m"))
+    return with_legend(picture, legend(picture.shape[-1], limits, unit=unit))
 
 
 def _provenance(results: Sequence[Result]) -> Section:
     facts: dict[str, object] = {
         "source": results[0].source,
-        "image size for the models": "as they are" if results[0].size is None else "x".join(map(str, results[0].size)),
+        "image size for the models": _sizes(results),
         "bootstrap seed": results[0].seed,
         "kdcli": __version__,
         "torch": torch.__version__,
@@ -135,6 +146,12 @@ def _provenance(results: Sequence[Result]) -> Section:
     for protocol in {result.protocol.hash: result.protocol for result in results}.values():
         facts[f"protocol {protocol.name}"] = json.dumps(protocol.describe())
     return Section(title="Provenance", blocks=[Facts(values=facts)])
+
+
+def _sizes(results: Sequence[Result]) -> str:
+    if len({result.seen_at for result in results}) == 1:
+        return results[0].seen_at
+    return "; ".join(f"{result.model}: {result.seen_at}" for result in results)
 
 
 def _table(rows: Rows) -> Table:

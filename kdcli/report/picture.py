@@ -22,20 +22,45 @@ PANEL = 200
 GAP, LABEL = 6, 18
 
 
-def comparison(path: Path, examples: Sequence[Example], *, unit: str = "", colours: str = "spectral") -> None:
-    """Draw one row per image: image, ground truth, each model's depth. One range of colours per row's panels."""
+def comparison(
+    path: Path, examples: Sequence[Example], *, unit: str = "", colours: str = "spectral",
+    truth: str = "ground truth", differences: bool = False,
+) -> None:
+    """Draw one row per image: image, ground truth, each model's depth. One range of colours per row's panels.
+
+    truth: what the examples' depth is. differences: also draw each model's |depth - truth| / truth, dark where it is 0,
+    all in one range that the title tells.
+    """
     names = list(examples[0].predictions)
     rows = []
     known = torch.cat([example.depth[example.valid] for example in examples])
     limits = limits_of(known[None], None)
+    top = _most(examples) if differences else 0.0
     for example in examples:
         panels = [example.image, colourise(example.depth, example.valid, limits=limits, name=colours)]
         panels += [colourise(example.predictions[name], None, limits=limits, name=colours) for name in names]
+        if differences:
+            panels += [
+                colourise(_relative(example, name), example.valid, disparity=True, limits=(0.0, top), name="magma")
+                for name in names
+            ]
         # The models may have seen the image at another aspect ratio than it has.
         shape = (int(example.depth.shape[-2]), int(example.depth.shape[-1]))
         rows.append([_panel(panel, shape) for panel in panels])
-    grid = _grid(["image", "ground truth", *names], rows)
+    titles = ["image", truth, *names]
+    titles += [f"{name}: difference, 0..{top:.2g}" for name in names] if differences else []
+    grid = _grid(titles, rows)
     write_picture(path, with_legend(grid, legend(grid.shape[-1], limits, unit=unit, name=colours)))
+
+
+def _relative(example: Example, name: str) -> Tensor:
+    return (example.predictions[name] - example.depth).abs() / example.depth.clamp(min=1e-6)
+
+
+def _most(examples: Sequence[Example]) -> float:
+    """Return the end of the range in which relative differences are drawn."""
+    found = torch.cat([_relative(one, name)[one.valid] for one in examples for name in one.predictions])
+    return max(limits_of(found[None], None, disparity=True)[1], 1e-3)
 
 
 def contact_sheet(path: Path, rows: Mapping[str, Tensor], foot: Callable[[int], Tensor] | None = None) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from kdcli.documents import read_text
 from kdcli.report.html import Facts, Picture, Section, Table, Text, write_report
+from kdcli.report.tables import amount, multiply_adds
 from kdcli.report.training import training_sections
 
 SHOWN = ("delta1", "delta2", "delta3", "abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog")
@@ -21,16 +23,27 @@ def write_run_report(
     metrics: Sequence[Mapping[str, Any]],
     *,
     labels: Mapping[str, str] | None = None,
+    fidelity: Mapping[str, Any] | None = None,
     seconds: float,
 ) -> None:
-    """Write ``report.html`` into a run's folder, with its pictures embedded. labels: of models, by role."""
-    sections = []
+    """Write ``report.html`` into a run's folder, with its pictures embedded. labels: of models, by role.
+
+    fidelity: results against each teacher, by its role.
+    """
+    sections, labels = [], labels or {}
     if results:
-        sections.append(_results(results, labels or {}))
+        sections.append(_results(results, labels, "Results"))
+    for role, told in (fidelity or {}).items():
+        section = _results(told, labels, f"Fidelity to the {labels.get(role, role)} (not accuracy)")
+        about = "On images that the run held out of training: how near models come to what the teacher says of them."
+        rule = manifest.get("holdout", {}).get("rule")
+        sections.append(replace(section, blocks=[
+            Text(text=f"{about} The teacher may be wrong."), *section.blocks, Facts(values={"held out": rule}),
+        ]))  # fmt: skip
     pictures = [
         Picture(image=path.read_bytes(), caption=caption)
         for name, caption in (
-            ("picture.png", "Held-out images; one range of colours, near is warm."),
+            ("picture.png", _caption(bool(results), bool(fidelity))),
             ("images.png", "Training images before and after mixing and transformation."),
             (
                 "transform-images.png",
@@ -51,13 +64,27 @@ def write_run_report(
     write_report(folder / "report.html", f"kdcli run {folder.name}", sections)
 
 
-def _results(results: Mapping[str, Any], labels: Mapping[str, str]) -> Section:
+def _caption(measured: bool, faithful: bool) -> str:
+    told = "Held-out images; one range of colours, near is warm."
+    if measured or not faithful:
+        return told
+    return f"{told} Differences are from the teacher, as shares of its depth, bright where they are large."
+
+
+def _results(results: Mapping[str, Any], labels: Mapping[str, str], title: str) -> Section:
     rows = [
-        [labels.get(role, role), *(_interval(result, metric) for metric in SHOWN)] for role, result in results.items()
-    ]
+        [
+            labels.get(role, role), *(_interval(result, metric) for metric in SHOWN),
+            amount(result.get("parameters")), multiply_adds(result),
+        ]
+        for role, result in results.items()
+    ]  # fmt: skip
     first = next(iter(results.values()))
     blocks: list[Any] = [
-        Table(columns=["model", *SHOWN], rows=rows, caption="Mean over images with 95 % bootstrap interval.")
+        Table(
+            columns=["model", *SHOWN, "parameters", "multiply-adds"], rows=rows,
+            caption="Mean over images with 95 % bootstrap interval; multiply-adds of one image.",
+        )
     ]
     pairs = [
         [
@@ -82,7 +109,7 @@ def _results(results: Mapping[str, Any], labels: Mapping[str, str]) -> Section:
     )
     if any(result.get("size") for result in results.values()):
         blocks.append(Text(text=f"Images were resized to {first['size'][0]}x{first['size'][1]} before the models."))
-    return Section(title="Results", blocks=blocks)
+    return Section(title=title, blocks=blocks)
 
 
 def _origin(manifest: Mapping[str, Any], seconds: float, config: str) -> Section:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kdcli.evals import uncertainty
 from kdcli.evals.metrics import HIGHER_IS_BETTER, NAMES
@@ -17,17 +18,45 @@ Rows = tuple[list[str], list[list[str]]]
 
 
 def metric_rows(results: Sequence[Result]) -> Rows:
-    """Return one row per metric and one column per model: the value and its 95 % interval over images."""
-    columns = ["metric", "better", *(result.model for result in results)]
+    """Return one row per metric and one column per model: the value and its 95 % interval over images, then its cost.
+    """
+    columns = [_what(results), "better", *(result.model for result in results)]
     rows = [
         [_label(name), _direction(name), *(_estimate(r.metrics[name], r.ci95[name]) for r in results)] for name in NAMES
     ]
-    return columns, rows
+    return columns, [*rows, *_cost_rows(results)]
+
+
+def _cost_rows(results: Sequence[Result]) -> list[list[str]]:
+    """Return parameters and multiply-adds, a dash where they cannot be told."""
+    parameters = [amount(result.cost.parameters) for result in results]
+    work = [multiply_adds(result.cost.document()) for result in results]
+    return [["parameters", "less", *parameters], ["multiply-adds", "less", *work]]
+
+
+def multiply_adds(document: Mapping[str, Any]) -> str:
+    """Return the multiply-adds of a result document with the size that they were counted at, or a dash."""
+    size = document.get("multiply_adds_at")
+    at = f" at {size[0]}x{size[1]}" if size else ""
+    return f"{amount(document.get('multiply_adds'))}{at}"
+
+
+def amount(value: int | None) -> str:
+    """Return a large number with three significant digits and k, M, G or T; a dash where there is none."""
+    if value is None:
+        return "-"
+    number, unit = float(value), ""
+    for larger in ("k", "M", "G", "T"):
+        if number < 999.5:
+            break
+        number, unit = number / 1000, f" {larger}"
+    digits = 0 if not unit or number >= 99.95 else 1 if number >= 9.995 else 2
+    return f"{number:.{digits}f}{unit}"
 
 
 def paired_rows(results: Sequence[Result]) -> Rows:
     """Return every later model against the first: difference, interval, and how sure its sign is."""
-    columns, rows = ["metric", "better"], [[_label(name), _direction(name)] for name in NAMES]
+    columns, rows = [_what(results), "better"], [[_label(name), _direction(name)] for name in NAMES]
     for other in results[1:]:
         found = compare(other, results[0])
         columns += [f"{other.model} - {results[0].model} (n={found.n})", "share > 0"]
@@ -53,11 +82,11 @@ def uncertainty_rows(results: Sequence[Result]) -> Rows:
 
 def condition_rows(results: Sequence[Result]) -> Rows:
     """Return how each model was measured."""
-    columns = ["model", "depth kind", "protocol", "hash", "align", "images", "skipped", "pixels"]
+    columns = ["model", "depth kind", "protocol", "hash", "align", "seen at", "images", "skipped", "pixels"]
     rows = [
         [
-            r.model, str(r.depth_kind or "unknown"), r.protocol.name, r.protocol.hash, r.protocol.alignment, str(r.n),
-            str(len(r.skipped)), str(int(r.pixels.sum())),
+            r.model, str(r.depth_kind or "unknown"), r.protocol.name, r.protocol.hash, r.protocol.alignment, r.seen_at,
+            str(r.n), str(len(r.skipped)), str(int(r.pixels.sum())),
         ]
         for r in results
     ]  # fmt: skip
@@ -95,6 +124,10 @@ def _estimate(value: float, bounds: tuple[float, float], *, sign: bool = False) 
         return number(value, sign=sign)
     low, high = (number(bound, sign=sign) for bound in bounds)
     return f"{number(value, sign=sign)} [{low}, {high}]"
+
+
+def _what(results: Sequence[Result]) -> str:
+    return "metric" if all(result.against is None for result in results) else "fidelity metric"
 
 
 def _label(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from kdcli.config import RunConfig
 from kdcli.files import digest
 
-_WORDS = ("recipe", "about", "origins")
+_WORDS = ("recipe", "about", "origins", "reasons")
 """Fields that say where a configuration came from, not what it does."""
 
 

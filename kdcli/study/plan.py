@@ -35,7 +35,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kdcli.config import load
+from kdcli.config.auto import AUTO
 from kdcli.config.sizes import MOST_CELLS
 from kdcli.config.values import known_only
 from kdcli.documents import parse_toml
@@ -127,12 +127,14 @@ def plan(
 def _maker(
     document: Mapping[str, Any], arms: Sequence[Arm], source: str | Path, where: str
 ) -> Callable[[Arm, int | None, int], Cell]:
-    """Return a function that resolves one cell; recipes are read once."""
+    """Return a function that resolves one cell; recipes are read once, teachers that it looks at built once."""
+    from kdcli.choosing import Built, choose
+
     head = document["study"]
     if not head.get("eval_data") or head["eval_data"] == "none":
         raise ConfigError(f"[study] of {where} has no eval_data; name the source that all arms are measured on")
     measured = {key: head[key] for key in SHARED if key in head}
-    recipes = {arm.name: _recipe(arm.recipe, source) for arm in arms}
+    recipes, built = {arm.name: _recipe(arm.recipe, source) for arm in arms}, Built()
     tables = {
         table["name"]: {**_table(head, "[study]", where), **_table(table, f"arm '{table['name']}'", where)}
         for table in document["arm"]
@@ -145,7 +147,7 @@ def _maker(
         flags, settings = flags_and_settings(table, f"arm '{arm.name}' of {where}")
         flags = {"export": "none"} | flags | measured | {"seed": seed}
         try:
-            config = load(*recipes[arm.name], flags, settings, twin=False)
+            config = choose(recipes[arm.name], flags, settings, twin=False, built=built).config
         except ConfigError as error:
             raise type(error)(f"arm '{arm.name}' of {where}: {error}") from None
         return Cell(arm=arm.name, count=count, seed=seed, config=config, key=identity(config))
@@ -172,8 +174,10 @@ def _arm(table: Mapping[str, Any], head: Mapping[str, Any], counts: tuple[int, .
     )
 
 
-def _recipe(name: str, source: str | Path) -> tuple[str, str]:
-    """Read a recipe; one that is named as a file lies relative to the study."""
+def _recipe(name: str, source: str | Path) -> str | tuple[str, str]:
+    """Read a recipe, but for ``auto``; one that is named as a file lies relative to the study."""
+    if name == AUTO:
+        return name
     if name.endswith(".toml"):
         name = str(Path(source).parent / name)
     return read_recipe(name)

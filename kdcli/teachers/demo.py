@@ -14,8 +14,13 @@ import torch
 from kdcli.protocols import API_VERSION
 from kdcli.students.files import load_student, save_student
 from kdcli.teachers.run import StudentAsTeacher, find_student
+from kdcli.types import MadeFor
 
 WEIGHTS = Path(__file__).with_name("demo.safetensors")
+MADE_FOR = MadeFor(
+    train_size=(64, 96), eval_size=(64, 96), domain="indoor", near=0.1, far=10.0, transfer="sim:blocks,count=3000",
+    test="sim:rooms,count=384,seed=1000",
+)
 
 
 class DemoTeacher(StudentAsTeacher):
@@ -25,6 +30,7 @@ class DemoTeacher(StudentAsTeacher):
 
     def __init__(self) -> None:
         super().__init__(WEIGHTS, name="demo")
+        self.made_for = MADE_FOR
 
 
 def pack(run: Path, path: Path = WEIGHTS) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kdcli.made_for import fault
+from kdcli.networks.deployed import deployed
 from kdcli.networks.taps import TapReader
 from kdcli.protocols import DepthModel
 from kdcli.testing.draws import global_random_state_kept
@@ -17,7 +19,7 @@ from kdcli.testing.guards import model_unchanged, same, unchanged
 from kdcli.testing.make import Subject, subject
 from kdcli.testing.report import Failure, Report, Skip, Test, expect, run
 from kdcli.testing.toys import toy_batch
-from kdcli.types import DepthKind, Prediction, Provenance, Tap
+from kdcli.types import DepthKind, MadeFor, Prediction, Provenance, Tap
 
 SIZES = ((64, 96), (96, 128))
 """Heights and widths that a network is tried at: multiples of 32, as most need."""
@@ -70,7 +72,8 @@ class ModelChecks:
             ("contract", self.contract), ("output", self.output), ("sizes", self.sizes_taken), ("range", self.in_range),
             ("black and white", self.extremes), ("deterministic", self.deterministic),
             ("images independent", self.independent), ("evaluation changes nothing", self.evaluation_pure),
-            ("taps", self.taps), ("state round trip", self.round_trip), ("device", self.device),
+            ("taps", self.taps), ("state round trip", self.round_trip), ("deployed", self.deployed),
+            ("device", self.device),
         ]
 
     def contract(self) -> str:
@@ -84,6 +87,10 @@ class ModelChecks:
         expect(len(pair) == 2 and 0 <= pair[0] < pair[1], f"depth_range is {pair}, not (smallest, largest)")
         for name, tap in model.taps.items():
             expect(isinstance(name, str) and isinstance(tap, Tap), f"tap {name!r} is {type(tap).__name__}, no Tap")
+        made = getattr(model, "made_for", None)
+        if made is not None:
+            expect(isinstance(made, MadeFor), f"made_for is {type(made).__name__}, no kdcli.types.MadeFor")
+            expect(fault(made) is None, str(fault(made)))
         self._model = model
         return f"{model.depth_kind}, {pair[0]:g} to {pair[1]:g}{model.depth_kind.unit and ' ' + model.depth_kind.unit}"
 
@@ -204,6 +211,22 @@ class ModelChecks:
         expect(same(self.predict(image).depth, self._ask(other.eval(), image).depth),
                "answers differently after its state_dict went through a file: something is kept outside of it")
         return f"{sum(v.numel() for v in state.values())} numbers"
+
+    def deployed(self) -> str:
+        """Expect the form for inference alone to give the same numbers, and the network to stay as it is."""
+        with model_unchanged(self.model, "deployed()"):
+            form = deployed(self.model)
+        if form is self.model:
+            raise Skip("it has no other form for inference")
+        for size in self.sizes:
+            image = self.image(size)
+            wanted, given = self.predict(image).depth, self._ask(form, image).depth
+            expect(given.shape == wanted.shape, f"deployed() gives {tuple(given.shape)} for {tuple(wanted.shape)}")
+            gap = (given - wanted).abs().max().item()
+            close = gap <= 1e-3 * wanted.abs().max().item()
+            expect(close, f"deployed() changes depth by {gap:.3g}: it is not the same function")
+        counts = [sum(p.numel() for p in model.parameters()) for model in (self.model, form)]
+        return f"{counts[0]} parameters, {counts[1]} for inference"
 
     def device(self) -> str:
         """Expect everything to follow the model to another device."""

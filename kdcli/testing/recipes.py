@@ -37,8 +37,8 @@ class RecipeChecks:
         return [("resolves", self.resolves), ("plugins", self.plugins), ("round trip", self.round_trip)]
 
     def load(self) -> config.RunConfig:
-        """Resolve the file without flags."""
-        return config.load(self.path.stem, self.path.read_text(encoding="utf-8"))
+        """Resolve the file without flags, teacher and images."""
+        return config.load(self.path.stem, self.path.read_text(encoding="utf-8"), alone=True)
 
     def resolves(self) -> str:
         """Expect a configuration that holds."""

@@ -77,7 +77,7 @@ def read_weights(path: Path | str, part: str | None = None) -> Weights:
         found, state = _unpickle(path, part)
     state, prefix = without_prefix(state)
     made = Weights(state=state, part=found.key, prefix=prefix)
-    if prefix or rank(found.key) == UNKNOWN or part:
+    if made.note and (prefix or rank(found.key) == UNKNOWN or part):
         remark(f"{path.name}: {made.note}")
     return made
 

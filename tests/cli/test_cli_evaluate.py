@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,11 @@ from typer.testing import CliRunner, Result
 from kdcli.cli import evaluate
 from kdcli.errors import ConfigError, DataError, KdcliError, PluginError
 from kdcli.evals.protocol import PROTOCOLS
+from kdcli.images import write_depth_png, write_image
 from kdcli.plugins import registry
 from kdcli.students.files import save_student
+from kdcli.testing import toy_batch
+from kdcli.types import MadeFor
 
 NAMES = {"abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog", "delta1", "delta2", "delta3"}
 ROOMS = "sim:rooms,count=3,seed=7,size=24x32"
@@ -58,6 +62,19 @@ def test_the_table_names_what_a_reader_needs() -> None:
     text = call("constant", "teacher:ground-truth", "--data", ROOMS, "--align", "median").stdout
     for part in (*NAMES, "plain+median", "constant", "n=3", "share > 0", "["):
         assert part in text
+
+
+def test_costs_stand_below_the_metrics(tmp_path: Path) -> None:
+    student = registry.build("student", "mobilenet,width=0.5")
+    file = tmp_path / "net.safetensors"
+    save_student(file, student, "mobilenet,width=0.5", {})
+    parameters = sum(parameter.numel() for parameter in student.parameters())
+    told = json.loads(call(str(file), "--data", ROOMS, "--size", "64x96", "--json").stdout)
+    assert told["parameters"] == parameters and told["multiply_adds_at"] == [64, 96] and told["multiply_adds"] > 10**6
+    lines = call(str(file), "constant", "--data", ROOMS, "--size", "64x96").stdout.splitlines()
+    cells = {line.split()[0]: re.split(r"\s{2,}", line) for line in lines if line}
+    assert cells["parameters"][1:] == ["less", f"{parameters / 1e3:.0f} k", "-"]
+    assert cells["multiply-adds"][2].endswith(" at 64x96") and cells["multiply-adds"][3] == "-"
 
 
 def test_files_are_written(tmp_path: Path) -> None:
@@ -104,6 +121,32 @@ def test_usage_errors_are_usage_errors() -> None:
     assert call("constant", "--data", ROOMS, "--limit", "0").exit_code == 2
 
 
+def test_against_a_teacher_all_is_fidelity(tmp_path: Path) -> None:
+    page, table = tmp_path / "r.html", tmp_path / "r.csv"
+    models = ("teacher:demo", "constant")
+    arguments = (*models, "--against", "teacher:demo", "--data", "sim:noise,count=3,size=24x32")
+    told = json.loads(call(*arguments, "--json", "--report", str(page), "--csv", str(table)).stdout)
+    assert list(told) == ["fidelity"]
+    same, constant = told["fidelity"]
+    assert same["metrics"]["delta1"] == 1 and same["metrics"]["abs_rel"] < 1e-6 and same["n"] == 3
+    assert same["against"] == "teacher:demo" and same["protocol"]["name"] == "fidelity"
+    assert constant["metrics"]["abs_rel"] > 0.01 and constant["paired"]["teacher:demo"]["n"] == 3
+    assert "Fidelity to teacher:demo (not accuracy)" in page.read_text()
+    assert "fidelity_delta1" in table.read_text().splitlines()[0]
+    shown = call(*arguments).stdout
+    assert shown.startswith("fidelity to teacher:demo (not accuracy)\n") and "fidelity metric" in shown
+
+
+def test_what_is_no_teacher_is_refused() -> None:
+    data = ("--data", "sim:noise,count=2,size=24x32")
+    told = failure("teacher:demo", "--against", "constant", *data)
+    assert isinstance(told, ConfigError) and "is no teacher" in str(told)
+    told = failure("teacher:demo", "--against", "teacher:demo", "--protocol", "plain", *data)
+    assert isinstance(told, ConfigError) and "is for measured depth" in str(told)
+    told = failure("teacher:demo", "--protocol", "fidelity", "--data", ROOMS)
+    assert isinstance(told, ConfigError) and "--against teacher:SPEC" in str(told)
+
+
 def test_the_help_names_every_protocol() -> None:
     text = "".join(call("--help").stdout.replace("|", " ").split())
     assert all(name in text for name in PROTOCOLS)
@@ -123,3 +166,29 @@ def test_uncertainty_is_measured_where_a_model_tells_and_refused_where_none_does
     assert "ause_abs_rel_std" in call(str(tmp_path / "s.safetensors"), "--data", ROOMS, "--uncertainty").stdout
     error = failure("constant", "--data", ROOMS, "--uncertainty")
     assert isinstance(error, ConfigError) and str(error).startswith("'constant' gives no distribution over depth")
+
+
+def test_a_student_is_seen_at_the_size_of_its_training_and_that_is_said(tmp_path: Path) -> None:
+    """Photographs of any size, by default as in training; the other choices by name."""
+    path = str(tmp_path / "s.safetensors")
+    made = MadeFor(train_size=(32, 48), eval_size=(32, 48))
+    save_student(Path(path), registry.build("student", "mobilenet,width=0.35"), "", {}, made_for=made)
+    for folder in ("rgb", "depth"):
+        (tmp_path / folder).mkdir()
+    for i in range(3):
+        batch = toy_batch(batch=1, size=(120, 160 + 8 * (i % 2)), seed=i)
+        assert batch.depth is not None
+        write_image(tmp_path / "rgb" / f"{i}.png", batch.image[0])
+        write_depth_png(tmp_path / "depth" / f"{i}.png", batch.depth[0, 0])
+    data = ["--data", f"folder:{tmp_path}/rgb,depths={tmp_path}/depth", "--json"]
+    told = {size: call(path, *data, *(["--size", size] if size else [])) for size in ("", "32x48", "native", "64x96")}
+    assert [result.exit_code for result in told.values()] == [0] * 4, [result.exception for result in told.values()]
+    found = {size: json.loads(result.stdout) for size, result in told.items()}
+    assert found[""] == found["32x48"] and found[""]["size"] == [32, 48] and found[""]["n"] == 3
+    assert found["native"]["size"] is None and found["native"]["metrics"] != found[""]["metrics"]
+    assert "seen at 32x48, as it was trained; --size native" in told[""].stderr and told["32x48"].stderr == ""
+    for size, seen in (("native", "120x1"), ("64x96", "64x96")):
+        assert f"warning: '{path}' sees images at {seen}" in told[size].stderr
+        assert "trained at 32x48" in told[size].stderr
+    error = failure(path, *data, "--size", "own")
+    assert isinstance(error, ConfigError) and "'own' is not HxW" in str(error)

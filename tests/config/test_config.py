@@ -126,6 +126,14 @@ def test_pairs_and_crops_are_read_and_dumped() -> None:
     assert load("test", dump(plain)).eval_size == "training"
 
 
+def test_what_is_held_out_is_read_and_dumped() -> None:
+    config = resolve(settings=("holdout=0.25", "holdout-by=folder"))
+    assert (config.holdout, config.holdout_by) == (0.25, "folder")
+    again = load("test", dump(config))
+    assert (again.holdout, again.holdout_by) == (0.25, "folder")
+    assert (resolve().holdout, resolve().holdout_by) == (0.0, "index")
+
+
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
@@ -148,6 +156,10 @@ def test_pairs_and_crops_are_read_and_dumped() -> None:
         ("end_factor=-1", "share of lr"),
         ("rotate_taught=false", "set teacher_cache or leave rotate_taught out"),
         ("eval_size=large", "HxW"),
+        ("holdout=0.6", "holdout=0.6 must lie in 0..0.5"),
+        ("holdout=-0.1", "must lie in 0..0.5"),
+        ("holdout=many", "must be a number"),
+        ("holdout_by=scene", "is not one of index, folder"),
     ],
 )
 def test_augmentation_and_schedule_have_ranges(setting: str, message: str) -> None:
@@ -175,7 +187,7 @@ def test_every_shipped_recipe_resolves() -> None:
     assert recipes
     for plugin in recipes:
         assert about(plugin) and not about(plugin).startswith("broken")
-        config = load(*read(plugin.name))
+        config = load(*read(plugin.name), alone=True)
         assert load(plugin.name, dump(config)).stages == config.stages
 
 

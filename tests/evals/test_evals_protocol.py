@@ -47,6 +47,17 @@ def test_modifiers_change_name_and_hash_together() -> None:
     assert find("nyu-eigen+flip+pixel").aggregation == "pixel"
 
 
+def test_a_name_may_say_where_depth_begins_and_ends() -> None:
+    plain, rooms = find("plain"), find("plain+min0.1+max10")
+    assert (rooms.min_depth, rooms.max_depth, rooms.name) == (0.1, 10.0, "plain+min0.1+max10")
+    assert rooms.hash == replace(plain, min_depth=0.1, max_depth=10.0).hash != plain.hash
+    assert find("plain+max80") == plain and find("plain+max10+max20").name == "plain+max20"
+    assert find("plain+max10").modified("median").name == "plain+max10+median"
+    for name, words in (("max", "maxMETRES"), ("max1e3", "unknown"), ("min90", "which is none")):
+        with pytest.raises(ConfigError, match=words):
+            find(f"plain+{name}")
+
+
 def batch(height: int, width: int) -> Batch:
     depth = torch.full((1, 1, height, width), 5.0)
     return Batch(ids=("a",), image=torch.rand(1, 3, height, width), depth=depth, valid=torch.ones_like(depth) > 0)

@@ -13,7 +13,10 @@ from kdcli.evals.uncertainty import NAMES, per_image
 from kdcli.types import Batch, DepthKind, Prediction, ReadOut
 from kdcli.uncertainty import Spread
 
-KEYS = {"model", "depth_kind", "protocol", "align", "spec", "size", "n", "pixels", "skipped", "metrics", "ci95"}
+KEYS = {
+    "model", "depth_kind", "protocol", "align", "spec", "size", "n", "parameters", "multiply_adds", "multiply_adds_at",
+    "pixels", "skipped", "metrics", "ci95",
+}
 
 
 class Bins(nn.Module):

@@ -171,8 +171,16 @@ def test_what_does_not_fit_is_refused() -> None:
     depth = torch.ones(1, 1, 8, 8)
     with pytest.raises(ConfigError, match="sky=8"):
         TieKdDepth(sky=8).terms(context(None, None, depth, depth))
+    for sky in (-1, 1.5):
+        with pytest.raises(ConfigError, match=f"sky={sky} must be a number of rows, or a share"):
+            TieKdDepth(sky=sky)
     with pytest.raises(ConfigError, match="distribution over depth bins"):
         TieKdDpm().terms(context(None, None, depth, depth))
+
+
+def test_rows_of_sky_may_be_a_share_of_the_height() -> None:
+    assert TieKd(sky=0.3125).rows_left_out(352, 704) == TieKd(sky=110).rows_left_out(352, 704) == 110
+    assert [TieKdDpm(sky=0.3125).rows_left_out(height, 64) for height in (96, 32, 1)] == [30, 10, 0]
 
 
 def test_targets_that_are_not_known_count_only_as_released() -> None:

@@ -23,6 +23,23 @@ def test_the_first_prediction_is_near_the_geometric_middle(low: float, high: flo
         assert bool(((share > 0.45) & (share < 0.6)).all())
 
 
+@pytest.mark.parametrize("spacing", ["log", "even"])
+@pytest.mark.parametrize(("low", "high", "depth"), [(0.1, 10.0, 3.0), (0.1, 10.0, 0.3), (1.0, 80.0, 17.0)])
+def test_a_head_begins_where_it_is_told(low: float, high: float, depth: float, spacing: str) -> None:
+    feature = torch.rand(2, 8, 6, 5)
+    for head in (DirectHead(8, low, high), BinsHead(8, low, high, 64, spacing)):  # type: ignore[arg-type]
+        head.begin_at(depth)
+        assert float(head(feature)[0].detach().mean()) == pytest.approx(depth, rel=0.2)
+
+
+def test_a_head_begins_away_from_the_ends_of_its_range() -> None:
+    head = DirectHead(8, 0.1, 10.0)
+    for depth, share in ((0.01, 0.1), (1000.0, 0.9)):
+        head.begin_at(depth)
+        begins = float(torch.sigmoid(head.conv.bias.detach()))  # type: ignore[arg-type]
+        assert begins == pytest.approx(share)
+
+
 def test_depth_stays_in_range_and_finite_for_extreme_features() -> None:
     for head in heads():
         nn.init.normal_(head.get_submodule("conv").weight, std=10.0)  # type: ignore[arg-type]

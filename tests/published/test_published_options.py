@@ -9,7 +9,10 @@ from kdcli.errors import SpecError
 from kdcli.plugins import registry
 from kdcli.weights import save
 
-PLAIN = ("fastdepth", "guidedepth", "hu2019", "mff", "midas-small", "fcrn", "bts", "adabins", "tie-kd")
+PLAIN = (
+    "adabins", "bts", "depthart", "fastdepth", "fcrn", "guidedepth", "hu2019", "mff", "midas-small", "tie-kd",
+    "zipdepth",
+)
 
 
 @pytest.mark.parametrize("name", PLAIN)

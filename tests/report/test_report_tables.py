@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ from torch import Tensor, nn
 
 from kdcli.evals import Result, evaluate
 from kdcli.evals.baseline import Constant
+from kdcli.evals.cost import Cost
 from kdcli.evals.metrics import NAMES
 from kdcli.report.evaluation import write_evaluation
-from kdcli.report.tables import condition_rows, metric_rows, number, paired_rows, skipped_rows
+from kdcli.report.tables import amount, condition_rows, metric_rows, number, paired_rows, skipped_rows
 from kdcli.types import DepthKind, Finding, Prediction, Sample
 
 
@@ -53,11 +55,29 @@ def test_rows_fit_their_columns(results: list[Result]) -> None:
 def test_metrics_carry_their_interval_and_their_direction(results: list[Result]) -> None:
     columns, rows = metric_rows(results)
     assert columns == ["metric", "better", "constant", "bright"]
-    assert [row[0].split()[0] for row in rows] == list(NAMES)
-    assert [row[1] for row in rows] == ["less"] * 6 + ["more"] * 3
+    assert [row[0].split()[0] for row in rows] == [*NAMES, "parameters", "multiply-adds"]
+    assert [row[1] for row in rows] == ["less"] * 6 + ["more"] * 3 + ["less"] * 2
     value = number(results[0].metrics["rmse"])
     low, high = map(number, results[0].ci95["rmse"])
     assert rows[2][2] == f"{value} [{low}, {high}]"
+
+
+def test_costs_follow_the_metrics(results: list[Result]) -> None:
+    cost = Cost(parameters=6_054_609, multiply_adds=3_780_000_000, size=(448, 448))
+    columns, rows = metric_rows([results[0], replace(results[1], cost=cost)])
+    assert rows[-2:] == [
+        ["parameters", "less", "-", "6.05 M"], ["multiply-adds", "less", "-", "3.78 G at 448x448"],
+    ]  # fmt: skip
+    assert len(columns) == 4  # one column for each model, however much is told of it
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "-"), (0, "0"), (999, "999"), (1_000, "1.00 k"), (9_994, "9.99 k"), (9_995, "10.0 k"), (99_949, "99.9 k"),
+     (99_960, "100 k"), (999_499, "999 k"), (999_500, "1.00 M"), (273_700_000, "274 M"), (2 * 10**15, "2000 T")],
+)  # fmt: skip
+def test_amounts_have_three_digits(value: int | None, text: str) -> None:
+    assert amount(value) == text
 
 
 def test_skipped_images_share_a_row(results: list[Result]) -> None:

@@ -124,7 +124,7 @@ def test_shadow_rays_stop_at_their_end() -> None:
     assert blocked(rays, geometry, 1.0).tolist() == [[False, False, True, False]]
 
 
-@pytest.mark.parametrize("world", ["rooms", "blocks", "interiors"])
+@pytest.mark.parametrize("world", ["rooms", "blocks", "interiors", "streets"])
 def test_scene_depends_on_its_number_alone(world: str) -> None:
     whole = render(world, 3, torch.arange(12), SIZE)
     for chosen in ([7], [11, 2], [4, 5, 6, 7, 8]):
@@ -165,7 +165,7 @@ def test_pictures_stay_as_they_were(world: str, means: list[float]) -> None:
     assert batch.image.mean((1, 2, 3)).tolist() == pytest.approx(means, abs=1e-3)
 
 
-@pytest.mark.parametrize("world", ["rooms", "blocks", "interiors"])
+@pytest.mark.parametrize("world", ["rooms", "blocks", "interiors", "streets"])
 def test_another_size_is_the_same_scene(world: str) -> None:
     small = render(world, 0, torch.arange(4), (24, 32))
     large = render(world, 0, torch.arange(4), (72, 96))
@@ -244,7 +244,7 @@ def test_dice_are_uniform_and_slots_independent() -> None:
     assert noise.mean().abs() < 0.02 and noise.std().item() == pytest.approx(1.0, abs=0.02)
 
 
-@pytest.mark.parametrize("world", ["rooms", "blocks", "interiors"])
+@pytest.mark.parametrize("world", ["rooms", "blocks", "interiors", "streets"])
 def test_nothing_is_tied_to_the_cpu(world: str) -> None:
     batch = render(world, 0, torch.arange(2), SIZE, device="meta")
     tensors = (batch.image, batch.depth, batch.valid, batch.instances, batch.intrinsics, batch.labelled)

@@ -31,9 +31,9 @@ from kdcli.types import Batch, DepthKind
 CUDA = torch.device("cuda")
 MISMATCH = getattr(fake_tensor, "FakeTensorDeviceMismatchError", RuntimeError)  # older versions raise the latter
 PUBLISHED = (
-    "adabins", "bts", "bts,backbone=densenet161,max_depth=80,focal=721.5", "depthformer,backbone=swin-t", "fastdepth",
-    "fcrn,backbone=resnet18", "guidedepth", "hu2019", "mff", "mff,backbone=mobilenet_v2", "midas-small", "tie-kd",
-    "tie-kd,backbone=resnet18,head=response",
+    "adabins", "bts", "bts,backbone=densenet161,max_depth=80,focal=721.5", "depthart", "depthformer,backbone=swin-t",
+    "fastdepth", "fcrn,backbone=resnet18", "guidedepth", "hu2019", "mff", "mff,backbone=mobilenet_v2", "midas-small",
+    "tie-kd", "tie-kd,backbone=resnet18,head=response", "zipdepth", "zipdepth,variant=small,head=npu",
 )
 MIXERS = (
     "none", "object", "object,placement=jitter", "object,placement=each,min_scale=0.2,max_scale=2,flip=0.5",

@@ -16,12 +16,13 @@ from kdcli.weights.table import converted
 
 TEACHERS = {
     "adabins-kitti", "adabins-nyu", "bts-densenet161-kitti", "bts-densenet161-nyu", "bts-resnet50-kitti",
-    "bts-resnet50-nyu", "depthformer-swinl-kitti", "depthformer-swinl-nyu", "depthformer-swint-kitti",
-    "depthformer-swint-nyu", "fastdepth-nyu", "fastdepth-pruned-nyu", "fcrn-resnet18-nyu", "fcrn-resnet50-nyu",
+    "bts-resnet50-nyu", "depthart", "depthart-224", "depthformer-swinl-kitti", "depthformer-swinl-nyu",
+    "depthformer-swint-kitti", "depthformer-swint-nyu", "fastdepth-nyu", "fastdepth-pruned-nyu", "fcrn-resnet18-nyu",
+    "fcrn-resnet50-nyu",
     "guidedepth-kitti", "guidedepth-nyu", "guidedepth-s-kitti", "guidedepth-s-nyu", "hu2019-densenet161-nyu",
     "hu2019-resnet50-nyu", "hu2019-senet154-nyu", "mff-mobilenetv2-nyu", "mff-resnet34-nyu", "midas-small",
     "tie-kd-mobilenetv2-kitti", "tie-kd-mobilenetv2-nyu", "tie-kd-resnet18-kitti", "tie-kd-resnet18-nyu",
-    "tie-kd-resnet50-kitti", "tie-kd-resnet50-nyu",
+    "tie-kd-resnet50-kitti", "tie-kd-resnet50-nyu", "zipdepth", "zipdepth-npu",
 }
 
 

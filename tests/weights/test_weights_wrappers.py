@@ -64,6 +64,11 @@ def said(path: Path, part: str | None = None) -> list[str]:
     return lines
 
 
+def test_nothing_is_said_of_a_plain_state_dict(tmp_path: Path) -> None:
+    torch.save(weights(), tmp_path / "x.pth")
+    assert said(tmp_path / "x.pth") == []
+
+
 @pytest.mark.parametrize("key", [*FIRM, *VAGUE, *COPIES, "Model", "model-state-dict", "something_else"])
 def test_the_only_network_is_found_under_any_key(tmp_path: Path, key: str) -> None:
     torch.save({**trained(), key: weights()}, tmp_path / "x.pth")

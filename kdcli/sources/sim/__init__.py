@@ -1,7 +1,8 @@
 """Simulated image sources: endless labelled scenes, rendered in batches on the device that wants them.
 
 ``rooms`` are furnished rooms with the cues that metric scale is learned from; ``blocks`` are bright scattered solids,
-another world at the same scale; ``interiors`` are rooms of many kinds with many kinds of objects, lights and cameras.
+another world at the same scale; ``interiors`` are rooms of many kinds with many kinds of objects, lights and cameras;
+``streets`` are what a camera on a car sees.
 ``noise`` is no world at all, the baseline that tells what images are worth. Torch is imported when the first scene is
 wanted, not before.
 """
@@ -19,19 +20,32 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-WORLD_NAMES = ("rooms", "blocks", "interiors", "noise")
+WORLD_NAMES = ("rooms", "blocks", "interiors", "streets", "noise")
+DOMAINS = {"rooms": "indoor", "interiors": "indoor", "streets": "driving"}
+"""Which scenes worlds show; the others show none that there are."""
 DEFAULT_SIZE = (96, 128)
+_WIDE = {"streets": (96, 320)}
+"""Sizes of worlds whose cameras take wide pictures."""
+DOMAIN_WORLDS = {"indoor": "sim:interiors", "driving": "sim:streets"}
+"""The world to distil a network from that was made for a domain (``types.MadeFor``), when there are no images of it."""
 ENDLESS = 2**31 - 1
 MOST_SCENES = 10**8
 """Of a counted source: the order of an epoch is kept in memory. Without a count there is no epoch and no end."""
 _SMALLEST, _LARGEST = 8, 4096
 
 
+def world_of(domain: str) -> str:
+    """Return the spec of a domain's world; of one that says nothing (``any``) the indoor one."""
+    return DOMAIN_WORLDS.get(domain, DOMAIN_WORLDS["indoor"])
+
+
 class SimSource:
-    """Source of simulated scenes, ``sim:rooms``, ``sim:blocks`` or ``sim:interiors``, or of noise, ``sim:noise``.
+    """Source of simulated scenes, ``sim:rooms``, ``sim:blocks``, ``sim:interiors`` or ``sim:streets``, or of noise,
+    ``sim:noise``.
 
     A scene is a function of (world, seed, index) alone; sources of different seeds share no scene. ``count`` limits
-    the source, without it it is endless. Noise has neither depth nor instances.
+    the source, without it it is endless. Noise has neither depth nor instances. In streets depth is valid from 1 to
+    80 m, and the sky has none.
     """
 
     api_version: ClassVar[int] = 2
@@ -40,7 +54,7 @@ class SimSource:
         self, location: str | None = None, *, count: int | None = None, seed: int = 0, size: str | None = None
     ) -> None:
         if location is None:
-            raise SpecError("source 'sim' needs a world: write sim:rooms, sim:blocks, sim:interiors or sim:noise.")
+            raise SpecError("source 'sim' needs a world: write sim:rooms, sim:blocks, sim:interiors, sim:streets or sim:noise.")
         if location not in WORLD_NAMES:
             raise DataError(
                 f"source 'sim' has no world '{location}'.{nearest(location, WORLD_NAMES)} "
@@ -49,9 +63,11 @@ class SimSource:
         self.world = location
         self.name = f"sim:{location}"
         self.depth_kind = None if location == "noise" else DepthKind.METRIC
+        self.domain = DOMAINS.get(location, "any")
+        self.has_instances = location != "noise"
         self.seed = _whole("seed", seed)
         self.count = None if count is None else _whole("count", count, lowest=1, highest=MOST_SCENES)
-        self.size = DEFAULT_SIZE if size is None else _parse_size(size)
+        self.size = _WIDE.get(location, DEFAULT_SIZE) if size is None else _parse_size(size)
 
     def __len__(self) -> int:
         return ENDLESS if self.count is None else min(self.count, ENDLESS)

@@ -19,7 +19,7 @@ _NEAR = 0.8
 def intrinsics(view: View, size: tuple[int, int]) -> Tensor:
     """Return fx, fy, cx, cy in pixels, B x 4; the centre of the first pixel is at (0.5, 0.5)."""
     height, width = size
-    focal = (0.5 * width) / view.tan_half_B
+    focal = (0.5 * width) / view.across(size)
     return torch.stack((focal, focal, torch.full_like(focal, 0.5 * width), torch.full_like(focal, 0.5 * height)), dim=1)
 
 
@@ -39,7 +39,7 @@ def view_rays(view: View, size: tuple[int, int]) -> Rays:
     height, width = size
     device = view.yaw_B.device
     right, up, forward = axes(view)
-    step = 2.0 * view.tan_half_B / width
+    step = 2.0 * view.across(size) / width
     column = step[:, None] * (torch.arange(width, device=device) + (0.5 - 0.5 * width))
     row = step[:, None] * (torch.arange(height, device=device) + (0.5 - 0.5 * height))
     planes = [
@@ -70,10 +70,12 @@ def clearance(geometry: Geometry, position_B3: Tensor, margin: float) -> Tensor:
         reach = solids.half.clone()
         reach[..., 0::2] = solids.half[..., 0::2].amax(-1, keepdim=True)
         gaps.append(((position_B3[:, None] - solids.center).abs() - reach).amax(-1))
-    for posed in (geometry.tilted, geometry.turned):
+    for posed in (geometry.tilted, geometry.turned, geometry.tapered):
         if posed is not None:
             own = (posed.turn * (position_B3[:, None] - posed.center)[:, :, None]).sum(-1)
             gaps.append((own.abs() - posed.half).amax(-1))
+    upright = [solids for solids in (geometry.standing, geometry.balls) if solids is not None]
+    gaps.extend(((position_B3[:, None] - solids.center).abs() - solids.half).amax(-1) for solids in upright)
     half = geometry.room_B3 * 0.5
     center = torch.stack((torch.zeros_like(half[:, 0]), half[:, 1], torch.zeros_like(half[:, 0])), dim=1)
     gaps.append((half - (position_B3 - center).abs()).amin(-1, keepdim=True))
@@ -133,7 +135,9 @@ def photograph(light_B3HW: Tensor, photo: Photo | None, keys_B: Tensor) -> Tenso
     image = image + noise * photo.noise_B[:, None, None, None] * (image.clamp(min=0.0) + 0.02).sqrt()
     # A shoulder instead of hard clipping, then gamma.
     image = image.clamp(min=1e-4)
-    return (image * (1.0 + 0.15 * image) / (1.0 + 0.45 * image)).pow_(1.0 / 2.2).clamp_(0.0, 1.0)
+    image = image * (1.0 + 0.15 * image) / (1.0 + 0.45 * image)
+    curved = image.pow_(1.0 / 2.2) if photo.curve_B is None else image.pow(photo.curve_B[:, None, None, None])
+    return curved.clamp_(0.0, 1.0)
 
 
 def _blur(image: Tensor, sigma_B: Tensor) -> Tensor:

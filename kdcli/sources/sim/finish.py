@@ -1,6 +1,8 @@
-"""What a surface of ``interiors`` looks like under its lamps: bent and speckled patterns, gloss, glow."""
+"""What surfaces look like, those of ``interiors`` under their lamps: bent and speckled patterns, gloss, glow."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -32,9 +34,41 @@ def paint(
     shell = torch.zeros_like(geometry.ids_BP[:, :1]).expand(-1, FACES)
     own = shell[:, :0] if decals.ids_BD is None else decals.ids_BD
     ids = torch.cat((geometry.ids_BP, shell, own), dim=1).gather(1, material)
-    rows = gather_rows(scene.materials_BMF, material).movedim(-1, 0).contiguous()
+    look = surface_look(scene.materials_BMF, scene.finish_BMF, material, (u, v), footprint)
+    blend = torch.where(frame, 1.0, look.blend)
+    board = wall & (height < scene.baseboard_B[:, None]) & (material == index_BN)
+    blend = torch.where(board, 1.0, blend)
+    colour = look.colour(blend)
+    diffuse, mirrored = lamplight(geometry, scene.lighting, point, normal, scene.view.position_B3, look.sharpness)
+    return torch.addcmul(colour * (diffuse + look.glow), look.gloss, mirrored), ids
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What materials say of pixels, B x N each: their two colours (3 x B x N), the blend between them, brightness,
+    mirrored light and light of their own."""
+
+    first: Tensor
+    second: Tensor
+    blend: Tensor
+    bright: Tensor
+    gloss: Tensor
+    sharpness: Tensor
+    glow: Tensor
+
+    def colour(self, blend: Tensor) -> Tensor:
+        """Return the colours, 3 x B x N, for a blend."""
+        return torch.lerp(self.first, self.second, blend) * self.bright.clamp(min=0.1)
+
+
+def surface_look(
+    materials_BMF: Tensor, finish_BMF: Tensor, material: Tensor, uv: tuple[Tensor, Tensor], footprint: Tensor
+) -> Look:
+    """Evaluate materials, by their numbers B x N, at surface coordinates in metres."""
+    u, v = uv
+    rows = gather_rows(materials_BMF, material).movedim(-1, 0).contiguous()
     gloss, sharpness, glow, bend, bend_size, cos, sin, speckle, speckle_size = (
-        gather_rows(scene.finish_BMF, material).movedim(-1, 0).contiguous().unbind(0)
+        gather_rows(finish_BMF, material).movedim(-1, 0).contiguous().unbind(0)
     )
     salt = rows[-1].int()
     # Long bends along u, as the grain of wood: the same noise moves both coordinates.
@@ -45,12 +79,9 @@ def paint(
     # Spots finer than a pixel fade into their mean share.
     clear = (speckle_size / (1.5 * footprint) - 0.3).clamp(0.0, 1.0)
     blend = torch.maximum(blend, torch.lerp(speckle, spots, clear))
-    blend = torch.where(frame, 1.0, blend)
-    board = wall & (height < scene.baseboard_B[:, None]) & (material == index_BN)
-    blend = torch.where(board, 1.0, blend)
-    colour = torch.lerp(rows[0:3], rows[3:6], blend) * bright.clamp(min=0.1)
-    diffuse, mirrored = lamplight(geometry, scene.lighting, point, normal, scene.view.position_B3, sharpness)
-    return torch.addcmul(colour * (diffuse + glow), gloss, mirrored), ids
+    return Look(
+        first=rows[0:3], second=rows[3:6], blend=blend, bright=bright, gloss=gloss, sharpness=sharpness, glow=glow
+    )
 
 
 def _spots(u: Tensor, v: Tensor, share: Tensor, salt: Tensor) -> Tensor:

@@ -6,15 +6,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from kdcli.sources.sim.scene import FACES, Geometry, Posed, gather_rows
+from kdcli.sources.sim.scene import FACES, Geometry, gather_rows
 
-_BOX, _TURNED, _SHELL = 0.0, 1.0, 2.0
+_BOX, _TURNED, _SHELL, _TAPERED = 0.0, 1.0, 2.0, 3.0
 
 
 def frame_table(geometry: Geometry) -> Tensor:
     """Collect origin (3), scale (3), axes (9), profile (3) and type of each surface; B x (P + 6) x 19.
 
-    The geometry holds box groups, tilted boxes and turned solids, but no upright ellipsoids or cylinders.
+    The geometry holds box groups, solids in any pose and standing ones, but no upright ellipsoids or cylinders.
     """
     boxes = geometry.boxes
     batch, groups, members = boxes.center.shape[:3]
@@ -34,21 +34,27 @@ def frame_table(geometry: Geometry) -> Tensor:
     ]
     for posed, kind in ((geometry.tilted, _BOX), (geometry.turned, _TURNED)):
         if posed is not None:
-            rows.append(_posed_rows(posed, kind))
+            rows.append(_rows(posed.center, posed.half, posed.turn.flatten(2), kind, posed.profile))
+    straight = torch.eye(3, device=boxes.half.device).reshape(9)
+    if geometry.tapered is not None:
+        posed = geometry.tapered
+        assert posed.taper is not None
+        lost = torch.cat((posed.taper, torch.zeros_like(posed.taper[..., :1])), dim=-1)
+        rows.append(_rows(posed.center, posed.half, posed.turn.flatten(2), _TAPERED, lost))
+    for standing in (geometry.standing, geometry.balls):
+        if standing is not None:
+            own = straight.expand(*standing.half.shape[:2], 9)
+            rows.append(_rows(standing.center, standing.half, own, _TURNED, standing.profile))
     half = (geometry.room_B3 * 0.5)[:, None].expand(batch, FACES, 3)
     nought = torch.zeros_like(half[..., 0])
-    straight = torch.eye(3, device=half.device).reshape(9).expand(batch, FACES, 9)
-    rows.append(_rows(torch.stack((nought, half[..., 1], nought), dim=-1), half, straight, _SHELL))
+    center = torch.stack((nought, half[..., 1], nought), dim=-1)
+    rows.append(_rows(center, half, straight.expand(batch, FACES, 9), _SHELL))
     return torch.cat(rows, dim=1)
 
 
 def _rows(center: Tensor, half: Tensor, axes: Tensor, kind: float, profile: Tensor | None = None) -> Tensor:
     profile = torch.zeros_like(half) if profile is None else profile
     return torch.cat((center, half.reciprocal(), axes, profile, torch.full_like(half[..., :1], kind)), dim=-1)
-
-
-def _posed_rows(posed: Posed, kind: float) -> Tensor:
-    return _rows(posed.center, posed.half, posed.turn.flatten(2), kind, posed.profile)
 
 
 def surface_frames(geometry: Geometry, index_BN: Tensor, point: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -59,6 +65,12 @@ def surface_frames(geometry: Geometry, index_BN: Tensor, point: tuple[Tensor, ..
     qx, qy, qz = (local[k] * row[3 + k] for k in range(3))
     square, linear, constant, kind = row[15:]
     ax, ay, az = qx.abs(), qy.abs(), qz.abs()
+    lean_x = lean_z = None
+    if geometry.tapered is not None:
+        # Sides that lean: how much of the half size is lost at this height, and what the normal has of y.
+        leaning = kind == _TAPERED
+        lean_x, lean_z = (torch.where(leaning, 0.5 * lost, 0.0) for lost in (square, linear))
+        ax, az = torch.addcmul(ax, lean_x, qy + 1.0), torch.addcmul(az, lean_z, qy + 1.0)
     is_turned = kind == _TURNED
     # Inside the profile a point of the surface can only lie on one of the flat ends.
     inside = torch.addcmul(torch.addcmul(qx * qx + constant, qz, qz), square * qy + linear, qy)
@@ -70,7 +82,13 @@ def surface_frames(geometry: Geometry, index_BN: Tensor, point: tuple[Tensor, ..
     smooth = is_turned & ~on_end
     flip = torch.where(kind == _SHELL, -1.0, 1.0)
     nx = torch.where(smooth, qx * row[3], torch.where(along_x, qx.sign(), 0.0) * flip)
-    ny = torch.where(smooth, (square * qy + 0.5 * linear) * row[4], torch.where(along_y, qy.sign(), 0.0) * flip)
+    flat = torch.where(along_y, qy.sign(), 0.0) * flip
+    if lean_x is not None and lean_z is not None:
+        # The normal is taken in the solid's own units here, so that it leans as far as the side does.
+        flat = flat + torch.where(
+            along_x, lean_x * row[4] / row[3], torch.where(along_z, lean_z * row[4] / row[5], 0.0)
+        )
+    ny = torch.where(smooth, (square * qy + 0.5 * linear) * row[4], flat)
     nz = torch.where(smooth, qz * row[5], torch.where(along_z, qz.sign(), 0.0) * flip)
     scale = torch.rsqrt((nx * nx + ny * ny + nz * nz).clamp(min=1e-12))
     nx, ny, nz = nx * scale, ny * scale, nz * scale

@@ -11,10 +11,11 @@ import math
 import torch
 from torch import Tensor
 
+from kdcli.sources.sim.assembling import draw_looks, first_of, fitting, placed, take, together
 from kdcli.sources.sim.built import BUILT, build
 from kdcli.sources.sim.camera import choose_view
 from kdcli.sources.sim.hashing import Dice
-from kdcli.sources.sim.kinds import FRAME_BOXES, LOOKS, Kind, Loose, Pieces, frame_boxes, loose_parts
+from kdcli.sources.sim.kinds import FRAME_BOXES, LOOKS, Loose, Pieces, frame_boxes, loose_parts
 from kdcli.sources.sim.lighting import draw_lamps
 from kdcli.sources.sim.materials import NUMBER, draw_materials
 from kdcli.sources.sim.mounted import mount
@@ -54,7 +55,7 @@ def interiors(keys_B: Tensor) -> Scene:
     loose = _join(rounds, hung, odd, things)
     geometry, owner, look = _geometry(room, built, furniture, yaw, loose)
     decals, decal_material = mount(dice, room, OBJECTS + 1)
-    number = torch.cat((_looks(dice, furniture), _looks(dice, loose)), dim=1)
+    number = torch.cat([draw_looks(dice, p.kinds, p.kind, NUMBER) for p in (furniture, loose)], dim=1)
     strange = (wild[:, None] & dice.chance(OBJECTS, probability=0.5)) | dice.chance(OBJECTS, probability=0.05)
     shell = _shell(dice, room_kind)
     number = torch.cat((number.flatten(1), shell, decal_material), dim=1)
@@ -73,13 +74,13 @@ def interiors(keys_B: Tensor) -> Scene:
     return Scene(
         keys_B=keys_B,
         geometry=geometry,
-        materials_BMF=_take(rows, index),
+        materials_BMF=take(rows, index),
         decals=decals,
         baseboard_B=dice.uniform(low=-0.06, high=0.14),
         lighting=draw_lamps(dice, geometry, view, decals, (lowest, hung.exists[:, 0]), wild),
         view=view,
         photo=_photo(dice, wild),
-        finish_BMF=_take(finish, index),
+        finish_BMF=take(finish, index),
     )
 
 
@@ -92,10 +93,6 @@ def _join(*parts: Pieces) -> Pieces:
         turn=torch.cat([p.turn for p in parts], dim=1),
         exists=torch.cat([p.exists for p in parts], dim=1),
     )
-
-
-def _take(table: Tensor, index: Tensor) -> Tensor:
-    return table.gather(1, index[..., None].expand(-1, -1, table.shape[-1]))
 
 
 def _geometry(
@@ -137,41 +134,14 @@ def _geometry(
 
 def _pool(slots: list[Loose], room_for: int, *, boxes: bool) -> tuple[Posed, Tensor, Tensor]:
     """Gather the existing parts of one type from all slots into few solids."""
-
-    def joined(name: str) -> Tensor:
-        return torch.cat([getattr(slot, name) for slot in slots], dim=1)
-
-    exists, box, owner = joined("exists"), joined("box"), joined("owner")
-    # An object goes in if all parts up to its last one fit, of both types: no half objects.
-    fits = torch.ones_like(exists)
-    for kind, limit in ((box, TILTED), (~box, TURNED)):
-        over = (exists & kind).cumsum(1) > limit
-        count = torch.zeros((len(owner), OBJECTS + 1), dtype=torch.int64, device=owner.device)
-        fits = fits & (count.scatter_add(1, owner, (over & exists & kind).long()).gather(1, owner) == 0)
-    wanted = exists & fits & (box if boxes else ~box)
-    order = (~wanted).long().argsort(dim=1, stable=True)[:, :room_for]
-    there = wanted.gather(1, order)[..., None]
-    three = order[..., None].expand(-1, -1, 3)
-    buried = torch.tensor((0.0, BURIED, 0.0), device=owner.device)
-    turn = joined("turn").gather(1, order[..., None, None].expand(-1, -1, 3, 3))
-    posed = Posed(
-        center=torch.where(there, joined("center").gather(1, three), buried),
-        half=torch.where(there, joined("half").gather(1, three), 0.001),
-        turn=turn,
-        profile=None if boxes else joined("profile").gather(1, three),
-    )
-    return posed, owner.gather(1, order), joined("look").gather(1, order)
-
-
-def _looks(dice: Dice, pieces: Pieces) -> Tensor:
-    """Draw the materials of the looks of objects, B x K x LOOKS numbers."""
-
-    def choices(kind: Kind) -> list[list[int]]:
-        rows = [*kind.looks, *(kind.looks[:1] * (LOOKS - len(kind.looks)))]
-        return [[NUMBER[row[i % len(row)]] for i in range(12)] for row in rows]
-
-    table = torch.tensor([choices(kind) for kind in pieces.kinds], device=dice.device)[pieces.kind]
-    return table.gather(3, dice.integer(pieces.kind.shape[1], LOOKS, 1, count=12))[..., 0]
+    box = together(slots, "box")
+    fits = fitting(slots, (~box).long(), (TILTED, TURNED), OBJECTS)
+    order, there = first_of(fits & (box if boxes else ~box), room_for)
+    center, half = placed(slots, order, there)
+    turn = together(slots, "turn").gather(1, order[..., None, None].expand(-1, -1, 3, 3))
+    profile = None if boxes else take(together(slots, "profile"), order)
+    posed = Posed(center=center, half=half, turn=turn, profile=profile)
+    return posed, together(slots, "owner").gather(1, order), together(slots, "look").gather(1, order)
 
 
 def _shell(dice: Dice, room_kind: Tensor) -> Tensor:

@@ -17,6 +17,8 @@ from kdcli.sources.sim.posed import PROFILES, turns
 FRAME_BOXES, LOOSE_PARTS, SITES, LOOKS = 6, 5, 6, 3
 """Most upright boxes of a piece of furniture, other parts of any object, sites for small things, looks."""
 
+BOX, TURNED, TAPERED = range(3)
+
 Six = tuple[float, float, float, float, float, float]
 NOTHING: Six = (0.0,) * 6
 WHOLE: Six = (-0.5, 0.5, 0.0, 1.0, -0.5, 0.5)
@@ -24,7 +26,9 @@ WHOLE: Six = (-0.5, 0.5, 0.0, 1.0, -0.5, 0.5)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One solid: ``box`` or a profile's name; ends x0, x1, y0, y1, z0, z1; tilt in degrees about its own middle."""
+    """One solid: ``box``, ``taper`` or a profile's name; ends x0, x1, y0, y1, z0, z1; tilt in degrees about its own
+    middle. taper: what a tapered box loses of its half sizes along x and z up to its top, 1 = all. ragged: how far the
+    outline of foliage comes and goes, as a share of its radius."""
 
     shape: str
     fraction: Six
@@ -33,6 +37,8 @@ class Part:
     yaw: float = 0.0
     pitch: float = 0.0
     roll: float = 0.0
+    taper: tuple[float, float] = (0.0, 0.0)
+    ragged: float = 0.0
 
     @property
     def upright(self) -> bool:
@@ -124,16 +130,24 @@ class Pieces:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loose:
-    """Parts in any pose, B x (K * LOOSE_PARTS) each; owner: position of the object, look: which of its looks."""
+    """Parts in any pose, B x (K * slots) each; shape: BOX, TURNED or TAPERED; owner: position of the object, look:
+    which of its looks; taper, ragged: as in ``Part``."""
 
     center: Tensor
     half: Tensor
     turn: Tensor
     profile: Tensor
-    box: Tensor
+    shape: Tensor
     exists: Tensor
     owner: Tensor
     look: Tensor
+    taper: Tensor
+    ragged: Tensor
+
+    @property
+    def box(self) -> Tensor:
+        """Which parts are boxes."""
+        return self.shape == BOX
 
 
 def draw_sizes(kinds: tuple[Kind, ...], kind_BK: Tensor, unit_BK3: Tensor) -> Tensor:
@@ -158,26 +172,29 @@ def _ends(parts: list[list[Part]], count: int, kind_BK: Tensor, size_BK3: Tensor
     return ends.mean(-1), half.clamp(min=0.001), exists
 
 
-def frame_boxes(pieces: Pieces) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return centre, half size, existence and look (int64) of the upright boxes, B x K x FRAME_BOXES (x 3) each, in the
+def frame_boxes(pieces: Pieces, count: int = FRAME_BOXES) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return centre, half size, existence and look (int64) of the upright boxes, B x K x count (x 3) each, in the
     frames of their pieces."""
     upright = [[p for p in kind.parts if p.upright] for kind in pieces.kinds]
-    looks = [[p.look for p in row] + [0] * (FRAME_BOXES - len(row)) for row in upright]
-    center, half, exists = _ends(upright, FRAME_BOXES, pieces.kind, pieces.size)
+    looks = [[p.look for p in row] + [0] * (count - len(row)) for row in upright]
+    center, half, exists = _ends(upright, count, pieces.kind, pieces.size)
     look = torch.tensor(looks, device=half.device)[pieces.kind]
     return center, half, exists & pieces.exists[..., None], look
 
 
-def loose_parts(pieces: Pieces, *, upright: bool, first_owner: int) -> Loose:
+def loose_parts(pieces: Pieces, *, upright: bool, first_owner: int, slots: int = LOOSE_PARTS) -> Loose:
     """Return all parts in world coordinates; with ``upright`` those too that could turn with their object only."""
     device = pieces.kind.device
     parts = [[p for p in kind.parts if upright or not p.upright] for kind in pieces.kinds]
-    center, half, exists = _ends(parts, LOOSE_PARTS, pieces.kind, pieces.size)
+    center, half, exists = _ends(parts, slots, pieces.kind, pieces.size)
     absent = part("box", NOTHING)
-    rows = [[*own, *(absent,) * (LOOSE_PARTS - len(own))] for own in parts]
+    rows = [[*own, *(absent,) * (slots - len(own))] for own in parts]
     tilt = torch.tensor([[(p.yaw, p.pitch, p.roll) for p in row] for row in rows], device=device) * (math.pi / 180.0)
     profile = torch.tensor([[PROFILES.get(p.shape, (0.0, 0.0, -1.0)) for p in row] for row in rows], device=device)
-    box = torch.tensor([[p.shape == "box" for p in row] for row in rows], device=device)
+    shapes = {"box": BOX, "taper": TAPERED}
+    shape = torch.tensor([[shapes.get(p.shape, TURNED) for p in row] for row in rows], device=device)
+    taper = torch.tensor([[p.taper for p in row] for row in rows], device=device)
+    ragged = torch.tensor([[p.ragged for p in row] for row in rows], device=device)
     look = torch.tensor([[p.look for p in row] for row in rows], device=device)
     own = turns(*tilt.unbind(-1))[pieces.kind]
     turn = pieces.turn[:, :, None]
@@ -189,10 +206,12 @@ def loose_parts(pieces: Pieces, *, upright: bool, first_owner: int) -> Loose:
         # The rows of a product of rotations, summed by hand: matrix units of GPUs round more coarsely.
         turn=(own[..., None] * turn[..., None, :, :]).sum(-2).flatten(1, 2),
         profile=profile[pieces.kind].flatten(1, 2),
-        box=box[pieces.kind].flatten(1, 2),
+        shape=shape[pieces.kind].flatten(1, 2),
         exists=(exists & pieces.exists[..., None]).flatten(1, 2),
-        owner=owner.expand(*pieces.kind.shape, LOOSE_PARTS).flatten(1, 2),
+        owner=owner.expand(*pieces.kind.shape, slots).flatten(1, 2),
         look=look[pieces.kind].flatten(1, 2),
+        taper=taper[pieces.kind].flatten(1, 2),
+        ragged=ragged[pieces.kind].flatten(1, 2),
     )
 
 

@@ -158,13 +158,15 @@ NUMBER = {name: number for number, name in enumerate(MATERIALS)}
 _WILD = ("gloss", "dots", "stripes", "checks", "art", "marble", "tiles", "bricks", "glow", "rug", "velvet", "metal")
 
 
-def draw_materials(dice: Dice, number_BK: Tensor, wild_BK: Tensor) -> tuple[Tensor, Tensor]:
-    """Draw materials, B x K x WIDTH and B x K x FINISH, by their number in ``MATERIALS``; wild ones become any of the
-    striking materials in any colour."""
+def draw_materials(
+    dice: Dice, number_BK: Tensor, wild_BK: Tensor, materials: dict[str, Material] = MATERIALS
+) -> tuple[Tensor, Tensor]:
+    """Draw materials, B x K x WIDTH and B x K x FINISH, by their number in ``materials``; wild ones become any of the
+    striking materials of ``MATERIALS`` in any colour."""
     device, count = number_BK.device, number_BK.shape[1]
     striking = torch.tensor([NUMBER[name] for name in _WILD], device=device)
     number = torch.where(wild_BK, striking[dice.integer(count, count=len(_WILD))], number_BK)
-    low, high = torch.tensor([astuple(m) for m in MATERIALS.values()], device=device)[number].unbind(-1)
+    low, high = torch.tensor([astuple(m) for m in materials.values()], device=device)[number].unbind(-1)
     unit = dice.uniform(count, len(_NAMES))
     # Sizes spread evenly over their logarithm; other numbers evenly.
     log = torch.tensor([name in _LOGARITHMIC for name in _NAMES], device=device)
@@ -184,8 +186,10 @@ def draw_materials(dice: Dice, number_BK: Tensor, wild_BK: Tensor) -> tuple[Tens
         base,
         second,
         salt=dice.integer(count, count=4096).float(),
-        **{key: drawn[key] for key in ("cell_u", "cell_v", "shift", "joint", "checker", "vary", "noise", "grain",
-        "line")},
+        **{
+            key: drawn[key]
+            for key in ("cell_u", "cell_v", "shift", "joint", "checker", "vary", "noise", "grain", "line")
+        },
     )
     drawn["cos"], drawn["sin"] = drawn["turn"].cos(), drawn["turn"].sin()
     return rows, torch.stack([drawn[name] for name in FINISH], dim=-1)

@@ -1,7 +1,8 @@
 """Solids in any pose: boxes that lean or lie, and solids of revolution (balls, cans, cones, domes, barrels).
 
 A ray is carried into a solid's own axes and units, where a box is |x|, |y|, |z| <= 1 and a solid of revolution is
-x^2 + z^2 + A y^2 + B y + C <= 0 between y = -1 and y = 1. One quadratic formula serves all profiles.
+x^2 + z^2 + A y^2 + B y + C <= 0 between y = -1 and y = 1. One quadratic formula serves all profiles. Tapered boxes
+narrow upwards: |x| <= 1 - a (1 + y) / 2 and |z| <= 1 - b (1 + y) / 2. Roofs, cabins of cars.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from kdcli.sources.sim.scene import Posed
+from kdcli.sources.sim.scene import Posed, Standing
 
 if TYPE_CHECKING:
     from kdcli.sources.sim.rays import Rays
@@ -84,14 +85,89 @@ def tilted_span(rays: Rays, boxes: Posed) -> tuple[Tensor, Tensor]:
     return enter, leave
 
 
+def tapered_span(rays: Rays, boxes: Posed) -> tuple[Tensor, Tensor]:
+    """Return enter and leave parameters of tapered boxes, B x W x N each; leave <= enter where a ray misses."""
+    assert boxes.taper is not None
+    (ox, oy, oz), (dx, dy, dz), _ = to_unit(rays, boxes)
+    inv = _inverse(dy)
+    middle, reach = inv * -oy, inv.abs()
+    enter, leave = middle - reach, middle.add_(reach)
+    for o, d, lost in ((ox, dx, boxes.taper[..., :1]), (oz, dz, boxes.taper[..., 1:])):
+        # Two planes that lean towards each other: each bounds the ray from the side that it comes from.
+        base, steep = 0.5 * lost * (1.0 + oy) - 1.0, 0.5 * lost * dy
+        for sign in (1.0, -1.0):
+            slope = torch.add(steep, d, alpha=sign)
+            # Along a plane this is infinite, as it should be.
+            meet = -(base + sign * o) / slope
+            falling = slope < 0.0
+            enter = torch.where(falling, torch.maximum(enter, meet), enter)
+            leave = torch.where(falling, leave, torch.minimum(leave, meet))
+    return enter, leave
+
+
 def turned_span(rays: Rays, solids: Posed) -> tuple[Tensor, Tensor]:
     """Return enter and leave parameters of solids of revolution, B x R x N each; leave <= enter where a ray misses."""
     assert solids.profile is not None
-    (ox, oy, oz), (dx, dy, dz), _ = to_unit(rays, solids)
-    square, linear, constant = solids.profile[..., None].unbind(2)
+    origin, ahead, _ = to_unit(rays, solids)
+    return _revolved(origin, ahead, solids.profile)
+
+
+def standing_span(rays: Rays, solids: Standing) -> tuple[Tensor, Tensor]:
+    """Return enter and leave parameters of upright solids of revolution, B x S x N each; leave <= enter for a miss."""
+    origin, ahead = _upright(rays, solids)
+    return _revolved(origin, ahead, solids.profile, _swell(rays, solids))
+
+
+def ball_span(rays: Rays, balls: Standing) -> tuple[Tensor, Tensor]:
+    """Return enter and leave parameters of upright ellipsoids, B x A x N each; equal where a ray misses."""
+    (ox, oy, oz), (dx, dy, dz) = _upright(rays, balls)
+    inv = torch.addcmul(dx * dx, dy, dy).addcmul_(dz, dz).reciprocal_()
+    middle = torch.addcmul(dx * ox, dy, oy).addcmul_(dz, oz).mul_(inv).neg_()
+    # From where the ray is nearest to the middle of the ball: the usual formula loses far balls' digits.
+    px, py, pz = torch.addcmul(ox, middle, dx), torch.addcmul(oy, middle, dy), torch.addcmul(oz, middle, dz)
+    near = torch.addcmul(px * px, py, py).addcmul_(pz, pz)
+    swell = _swell(rays, balls)
+    room = 1.0 - near if swell is None else torch.addcmul(1.0 - near, swell, swell + 2.0)
+    half = room.mul_(inv).clamp_(min=0.0).sqrt_()
+    return middle - half, middle + half
+
+
+_Three = tuple[Tensor, Tensor, Tensor]
+
+
+def _upright(rays: Rays, solids: Standing) -> tuple[_Three, _Three]:
+    """Carry rays into the units of solids that need no turn."""
+    scale = solids.half.reciprocal()
+    ox, oy, oz = ((rays.origin_B3[:, None] - solids.center) * scale)[..., None].unbind(2)
+    sx, sy, sz = scale[..., None].unbind(2)
+    return (ox, oy, oz), (sx * rays.x_BN[:, None], sy * rays.y_BN[:, None], sz * rays.z_BN[:, None])
+
+
+def _swell(rays: Rays, solids: Standing) -> Tensor | None:
+    """Return what rays find added to the radii, B x K x N."""
+    if rays.ripple_BLN is None:
+        return None
+    first, *rest = solids.ragged[..., None].unbind(2)
+    swell = first * rays.ripple_BLN[:, 0, None]
+    for level, share in enumerate(rest, start=1):
+        swell.addcmul_(share, rays.ripple_BLN[:, level, None])
+    return swell
+
+
+def _revolved(
+    origin: tuple[Tensor, Tensor, Tensor],
+    ahead: tuple[Tensor, Tensor, Tensor],
+    profile: Tensor,
+    swell: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Return the span of rays in the solids' own axes and units. swell: what rays find added to the radius 1."""
+    (ox, oy, oz), (dx, dy, dz) = origin, ahead
+    square, linear, constant = profile[..., None].unbind(2)
     a = torch.addcmul(dx * dx, dz, dz).addcmul_(square * dy, dy)
     b = torch.addcmul(dx * ox, dz, oz).addcmul_(dy, square * oy + 0.5 * linear)
     c = ox * ox + oz * oz + square * oy * oy + linear * oy + constant
+    if swell is not None:
+        c = torch.addcmul(c, swell, swell + 2.0, value=-1.0)
     disc = torch.addcmul(b * b, a, c, value=-1.0)
     # Both roots without cancellation: one by the usual formula, the other from their product.
     total = disc.clamp(min=0.0).sqrt_().copysign_(b).add_(b)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from kdcli.sources.sim.posed import tilted_span, turned_span
+from kdcli.sources.sim.posed import ball_span, standing_span, tapered_span, tilted_span, turned_span
 from kdcli.sources.sim.rays import Rays
-from kdcli.sources.sim.scene import Geometry, Posed, Solids
+from kdcli.sources.sim.scene import CEILING, FLOOR, Geometry, Ground, Posed, Solids, Standing
+from kdcli.sources.sim.trimming import one_by_one
 
 _CHUNK = {"cpu": 1 << 17}
 _CHUNK_ELSEWHERE = 1 << 25
 _TINY = 1e-7
+SKY = 1e4
+"""Ray parameter of what meets nothing outdoors."""
 
 
 def inverse(value: Tensor) -> Tensor:
@@ -103,19 +107,21 @@ def _spans(rays: Rays, geometry: Geometry) -> Iterator[tuple[int, Tensor, Tensor
             enter, leave = span(rays, chunk)
             yield first + start, enter, leave
         first += count
-    for posed, posed_span in ((geometry.tilted, tilted_span), (geometry.turned, turned_span)):
+    posed_spans: tuple[tuple[Posed | Standing | None, Callable[[Rays, Any], tuple[Tensor, Tensor]]], ...] = (
+        (geometry.tilted, tilted_span),
+        (geometry.turned, turned_span),
+        (geometry.tapered, tapered_span),
+        (geometry.standing, standing_span),
+        (geometry.balls, ball_span),
+    )
+    for posed, posed_span in posed_spans:
         count = 0 if posed is None else posed.center.shape[1]
         step = _step(rays, count)
         for start in range(0, count, step):
             assert posed is not None
-            enter, leave = posed_span(rays, _part(posed, slice(start, start + step)))
+            enter, leave = posed_span(rays, posed.select((slice(None), slice(start, start + step))))
             yield first + start, enter, leave
         first += count
-
-
-def _part(posed: Posed, part: slice) -> Posed:
-    profile = None if posed.profile is None else posed.profile[:, part]
-    return Posed(center=posed.center[:, part], half=posed.half[:, part], turn=posed.turn[:, part], profile=profile)
 
 
 def _step(rays: Rays, count: int) -> int:
@@ -145,9 +151,37 @@ def shell_exit(rays: Rays, room_B3: Tensor) -> tuple[Tensor, Tensor]:
     return best, face
 
 
+def ground_hit(rays: Rays, ground: Ground) -> tuple[Tensor, Tensor]:
+    """Return where rays meet the ground (B x N; ``SKY`` where they do not) and the face that they leave through."""
+    best = torch.full_like(rays.x_BN, SKY)
+    oy, oz = rays.origin_B3[:, 1, None], rays.origin_B3[:, 2, None]
+    last = ground.knots_BK.shape[1] - 1
+    for k in range(last + 1):
+        knot, slope = ground.knots_BK[:, k, None], ground.slope_BK[:, k, None]
+        gap = torch.addcmul(ground.height_BK[:, k, None] - oy, slope, oz - knot)
+        t = gap * inverse(torch.addcmul(rays.y_BN, slope, rays.z_BN, value=-1.0))
+        z = torch.addcmul(oz, t, rays.z_BN)
+        here = (t > 0.0) & (t < best)
+        if k > 0:
+            here = here & (z >= knot)
+        if k < last:
+            here = here & (z < ground.knots_BK[:, k + 1, None])
+        best = torch.where(here, t, best)
+    return best, torch.where(best < SKY, FLOOR, CEILING)
+
+
+def _apart(rays: Rays, geometry: Geometry) -> bool:
+    """Say whether the scenes of a batch are best met one by one: worlds outdoors leave much room unused."""
+    return geometry.sparse and len(rays.origin_B3) > 1 and rays.x_BN.device.type == "cpu"
+
+
 def nearest_hit(rays: Rays, geometry: Geometry) -> tuple[Tensor, Tensor]:
     """Return the ray parameter of the nearest surface and its number: 0 .. P-1 solids, P + face for the shell."""
-    best, face = shell_exit(rays, geometry.room_B3)
+    if _apart(rays, geometry):
+        found = [(nearest_hit(own, solids), numbers) for own, solids, numbers in one_by_one(rays, geometry)]
+        return torch.cat([hit[0] for hit, _ in found]), torch.cat([numbers.gather(1, hit[1]) for hit, numbers in found])
+    ground = geometry.ground
+    best, face = shell_exit(rays, geometry.room_B3) if ground is None else ground_hit(rays, ground)
     index = face + geometry.ids_BP.shape[1]
     for first, enter, leave in _spans(rays, geometry):
         inside = (enter < leave) & (enter > 0.0)
@@ -166,6 +200,8 @@ def nearest_hit(rays: Rays, geometry: Geometry) -> tuple[Tensor, Tensor]:
 
 def blocked(rays: Rays, geometry: Geometry, limit: float) -> Tensor:
     """Return whether a solid lies on each ray before the parameter limit; B x N bool. The shell never blocks."""
+    if _apart(rays, geometry):
+        return torch.cat([blocked(own, solids, limit) for own, solids, _ in one_by_one(rays, geometry)])
     result = torch.zeros_like(rays.x_BN, dtype=torch.bool)
     for _, enter, leave in _spans(rays, geometry):
         hit = enter.clamp(min=0.0) < leave.clamp(max=limit)

@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rays:
-    """origin_B3, and directions as x, y, z planes of B x N."""
+    """origin_B3, and directions as x, y, z planes of B x N.
+
+    ripple_BLN: L smooth fields about 0 that ragged solids grow and shrink by, see ``scene.Standing``; None = none do.
+    """
 
     origin_B3: Tensor
     x_BN: Tensor
     y_BN: Tensor
     z_BN: Tensor
+    ripple_BLN: Tensor | None = None

@@ -15,17 +15,24 @@ from kdcli.sources.sim.hashing import scene_keys
 from kdcli.sources.sim.interiors import interiors
 from kdcli.sources.sim.primitives import nearest_hit
 from kdcli.sources.sim.rooms import rooms
-from kdcli.sources.sim.scene import Lamps, Scene
+from kdcli.sources.sim.scene import Lamps, Lighting, Scene
 from kdcli.sources.sim.shade import albedo, light, surface_frame
+from kdcli.sources.sim.streets.world import streets
 from kdcli.types import Batch
 
-WORLDS: dict[str, Callable[[Tensor], Scene]] = {"rooms": rooms, "blocks": blocks, "interiors": interiors}
+WORLDS: dict[str, Callable[[Tensor], Scene]] = {
+    "rooms": rooms,
+    "blocks": blocks,
+    "interiors": interiors,
+    "streets": streets,
+}
 
 
 def render(world: str, seed: int, indices: Tensor, size: tuple[int, int], device: torch.device | str = "cpu") -> Batch:
     """Render scenes of a world at a size (height, width).
 
-    indices: (B,) int64 scene numbers; each scene depends on (world, seed, index) alone. The depth is metric z-depth.
+    indices: (B,) int64 scene numbers; each scene depends on (world, seed, index) alone. The depth is metric z-depth, 0
+    where it is not valid: the sky, and what is nearer or farther than a world outdoors reaches.
     """
     ids = tuple(f"{world}/{seed}/{index}" for index in indices.tolist())
     with torch.no_grad():
@@ -33,6 +40,10 @@ def render(world: str, seed: int, indices: Tensor, size: tuple[int, int], device
         scene = WORLDS[world](keys)
         image, depth, instances = draw(scene, size)
         valid = torch.ones_like(depth, dtype=torch.bool)
+        if scene.outdoors is not None:
+            near, far = scene.outdoors.reach
+            valid = (depth >= near) & (depth <= far)
+            depth = torch.where(valid, depth, 0.0)
         return Batch(
             ids=ids,
             image=image,
@@ -50,6 +61,8 @@ def draw(scene: Scene, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
     geometry = scene.geometry
     batch = len(geometry.ids_BP)
     rays = view_rays(scene.view, size)
+    if scene.outdoors is not None:
+        rays = scene.outdoors.aim(rays)
     depth, index = nearest_hit(rays, geometry)
     origin = rays.origin_B3[..., None].unbind(1)
     planes = (rays.x_BN, rays.y_BN, rays.z_BN)
@@ -60,13 +73,16 @@ def draw(scene: Scene, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
     square = sum((d * d for d in planes), torch.zeros_like(depth))
     cosine = sum((n * d for n, d in zip(normal, planes, strict=True)), torch.zeros_like(depth)).abs()
     slant = (cosine * torch.rsqrt(square)).clamp(min=0.08)
-    footprint = depth * (2.0 * scene.view.tan_half_B / width)[:, None] * torch.rsqrt(slant)
+    footprint = depth * (2.0 * scene.view.across(size) / width)[:, None] * torch.rsqrt(slant)
     if isinstance(scene.lighting, Lamps):
         lit, instances = paint(scene, index, point, tuple(normal), (u, v), footprint)
     else:
-        colour = albedo(scene, index, point, u, v, footprint)
-        lit = colour * light(geometry, scene.lighting, point, tuple(normal))
         shell = torch.zeros((batch, 6), dtype=geometry.ids_BP.dtype, device=depth.device)
         instances = torch.cat((geometry.ids_BP, shell), dim=1).gather(1, index)
+    if scene.outdoors is not None:
+        lit = scene.outdoors.paint(scene, index, rays, point, tuple(normal), (u, v), footprint)
+    elif isinstance(scene.lighting, Lighting):
+        colour = albedo(scene, index, point, u, v, footprint)
+        lit = colour * light(geometry, scene.lighting, point, tuple(normal))
     image = photograph(lit.movedim(0, 1).reshape(batch, 3, height, width), scene.photo, scene.keys_B)
     return image, depth.view(batch, 1, height, width), instances.view(batch, height, width)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from kdcli.plugins.blame import blame
 from kdcli.protocols import Source
+from kdcli.sources.subset import Subset
 from kdcli.types import Batch
 
 CACHE_BYTES = 2 * 2**30
@@ -26,6 +27,9 @@ class RenderCache:
 
     def batch(self, source: Source, indices: Sequence[int], size: tuple[int, int], device: torch.device) -> Batch:
         """Return a batch, rendering only what is not kept yet."""
+        part: object = source
+        if isinstance(part, Subset):  # an image is kept once, whichever part of its source asks for it
+            source, indices = part.of, part.places(indices)
         kept = self._kept.setdefault((repr(source_key(source)), size), {})
         missing = [i for i in dict.fromkeys(indices) if i not in kept]
         fresh: dict[int, tuple[str, dict[str, Tensor]]] = {}

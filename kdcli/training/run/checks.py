@@ -11,6 +11,7 @@ from kdcli.errors import ConfigError, PluginError
 from kdcli.networks.second_order import without_second_derivative
 from kdcli.networks.taps import locate
 from kdcli.protocols import Loss, Mixer, Source
+from kdcli.sources.parts import unmet
 from kdcli.training.step.context import Context
 from kdcli.training.step.parts import LossPart
 from kdcli.training.step.task import DistillTask
@@ -52,6 +53,21 @@ def check_parts(
         raise ConfigError(f"task_loss '{stage.task_loss}' has no per-pixel map; use l1, log-l1 or berhu")
     for text, mixer in (mixers or {}).items():
         _gradient(f"mixer '{text}'", getattr(mixer, "needs", Needs()), teachers)
+
+
+def check_mixers(stage: StageConfig, mixers: Mapping[str, Mixer], source: Source, origin: str) -> None:
+    """Check that a stage's images come with what its mixers say they need. origin: who named the mixers.
+
+    Raises:
+        ConfigError: one of them lacks something.
+    """
+    for text, part in unmet(mixers, source):
+        way = (
+            "--recipe auto or own-images distils on such images, --mixer cutmix mixes them"
+            if origin == "recipe" else
+            "leave it out, take another such as cutmix, or a source with objects such as sim:blocks"
+        )
+        raise ConfigError(f"mixer '{text}' of stage '{stage.name}' needs {part} and '{stage.data}' has none; {way}")
 
 
 def check_outputs(context: Context, task: DistillTask) -> None:

@@ -11,6 +11,7 @@ import torch
 from kdcli.errors import ConfigError, DataError
 from kdcli.evals.intervals import interval
 from kdcli.evals.metrics import NAMES
+from kdcli.evals.results import FIDELITY
 from kdcli.evals.written import read_per_image
 from kdcli.files import atomic
 from kdcli.training.run.folder import RunFolder
@@ -19,34 +20,50 @@ from kdcli.training.run.folder import RunFolder
 def compare_runs(paths: Sequence[Path]) -> list[dict[str, Any]]:
     """Return one row per run: its student's metrics, and the paired difference of delta1 from the first run's.
 
+    Where the runs held images out of training, ``fidelity`` has the same against the (first) teacher: comparable where
+    teacher and images are the same. A row has either or both, as the runs have.
+
     Raises:
-        DataError: no run, or one without results. ConfigError: fewer than two.
+        DataError: no run, or one without results that the others have. ConfigError: fewer than two.
     """
     if len(paths) < 2:
         raise ConfigError(f"comparing takes at least two runs, not {len(paths)}; see: kdcli runs list")
-    rows: list[dict[str, Any]] = []
-    first: dict[str, float] = {}
-    for path in paths:
-        run = RunFolder.open(path)
-        manifest = run.manifest()
-        if "student" not in manifest.get("eval", {}):
-            state = manifest.get("state")
-            todo = f"measure '{path}' with kdcli eval" if state == "finished" else "finish it with --resume"
-            raise DataError(f"run '{path}' has no results (state: {state}); {todo}")
-        result = manifest["eval"]["student"]
-        images = _delta1(run.path / "eval" / "per_image.csv", result["protocol"]["hash"])
-        first = first or images
-        rows.append(
-            {
-                "run": str(path),
-                "recipe": manifest["recipe"],
-                "student": manifest.get("student", ""),
-                "protocol": f"{result['protocol']['name']} ({result['protocol']['hash']})",
-                "metrics": result["metrics"],
-                "delta1_against_first": _difference(images, first) if rows else "",
-            }
-        )
+    runs = [RunFolder.open(path) for path in paths]
+    manifests = [run.manifest() for run in runs]
+    measured = ["student" in manifest.get("eval", {}) for manifest in manifests]
+    faithful = ["student" in manifest.get("fidelity", {}).get("teacher", {}) for manifest in manifests]
+    if not all(measured) and not all(faithful):
+        lacking = measured if any(measured) or not any(faithful) else faithful
+        run, manifest = next((r, m) for r, m, there in zip(runs, manifests, lacking, strict=True) if not there)
+        state = manifest.get("state")
+        todo = f"measure '{run.path}' with kdcli eval" if state == "finished" else "finish it with --resume"
+        raise DataError(f"run '{run.path}' has no results (state: {state}); {todo}")
+    rows: list[dict[str, Any]] = [
+        {"run": str(run.path), "recipe": manifest["recipe"], "student": manifest.get("student", "")}
+        for run, manifest in zip(runs, manifests, strict=True)
+    ]
+    if all(measured):
+        results = [manifest["eval"]["student"] for manifest in manifests]
+        images = [_accuracy(run, result) for run, result in zip(runs, results, strict=True)]
+        for row, told in zip(rows, _compared(results, images), strict=True):
+            row |= told
+    if all(faithful):
+        results = [manifest["fidelity"]["teacher"]["student"] for manifest in manifests]
+        images = [_fidelity(run, m, result) for run, m, result in zip(runs, manifests, results, strict=True)]
+        for row, told in zip(rows, _compared(results, images), strict=True):
+            row["fidelity"] = told
     return rows
+
+
+def _compared(results: Sequence[dict[str, Any]], images: Sequence[dict[str, float]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "protocol": f"{result['protocol']['name']} ({result['protocol']['hash']})",
+            "metrics": result["metrics"],
+            "delta1_against_first": _difference(own, images[0]) if i else "",
+        }
+        for i, (result, own) in enumerate(zip(results, images, strict=True))
+    ]
 
 
 def plot_runs(paths: Sequence[Path], out: Path) -> None:
@@ -61,11 +78,13 @@ def plot_runs(paths: Sequence[Path], out: Path) -> None:
         raise ConfigError("--plot needs matplotlib; install it with: pip install 'kdcli[plots]'") from None
     figure = Figure(figsize=(11, 4), layout="constrained")
     losses, scores = figure.subplots(1, 2)
+    faithful = any("student" not in RunFolder.open(path).manifest().get("eval", {}) for path in paths)
     for i, path in enumerate(paths):
         run = RunFolder.open(path)
         rows = [row for row in run.metrics() if row["variant"] == "student"]
         losses.plot([row["step"] for row in rows], [row["loss"] for row in rows], label=path.name)
-        result = run.manifest()["eval"]["student"]
+        manifest = run.manifest()
+        result = manifest["fidelity"]["teacher"]["student"] if faithful else manifest["eval"]["student"]
         value, bounds = result["metrics"].get("delta1"), result["ci95"].get("delta1", ())
         if value is None or len(bounds) != 2:
             continue  # nothing was measured
@@ -73,21 +92,35 @@ def plot_runs(paths: Sequence[Path], out: Path) -> None:
         scores.errorbar([i], [value], yerr=[[value - low], [high - value]], fmt="o", capsize=4)
     losses.set(xlabel="step", ylabel="loss", title="training loss of the student")
     losses.legend()
-    scores.set(xticks=range(len(paths)), xticklabels=[path.name for path in paths], title="delta1, 95 % interval")
+    what = "delta1 against the teacher (not accuracy)" if faithful else "delta1"
+    scores.set(xticks=range(len(paths)), xticklabels=[path.name for path in paths], title=f"{what}, 95 % interval")
     with atomic(out) as temporary:
         figure.savefig(temporary, dpi=110)
 
 
-def _delta1(path: Path, protocol: str) -> dict[str, float]:
-    column = 1 + NAMES.index("delta1")
-    rows = read_per_image(path, "student", "measure the run again with kdcli eval, or leave it out")
-    return {f"{protocol}/{image}": values[column] for image, values in rows.items()}
+_ADVICE = "measure the run again with kdcli eval, or leave it out"
+_DELTA1 = 1 + NAMES.index("delta1")
+
+
+def _accuracy(run: RunFolder, result: dict[str, Any]) -> dict[str, float]:
+    rows = read_per_image(run.path / "eval" / "per_image.csv", "student", _ADVICE)
+    return {f"{result['protocol']['hash']}/{image}": values[_DELTA1] for image, values in rows.items()}
+
+
+def _fidelity(run: RunFolder, manifest: dict[str, Any], result: dict[str, Any]) -> dict[str, float]:
+    """Return delta1 by image, of which the teacher, its weights and the size at which it was asked are a part."""
+    against = result.get("against", "")
+    weights = next((row.get("sha256") for row in manifest.get("teachers", []) if row["spec"] == against), None)
+    path = run.path / "fidelity" / "per_image.csv"
+    rows = read_per_image(path, "student", "leave the run out", prefix=FIDELITY, against=against)
+    key = f"{result['protocol']['hash']}/{weights or against}/{result.get('size')}/{result['spec']}"
+    return {f"{key}/{image}": values[_DELTA1] for image, values in rows.items()}
 
 
 def _difference(images: dict[str, float], first: dict[str, float]) -> str:
     common = sorted(images.keys() & first.keys())
     if len(common) < 2:
-        return "not comparable: other images or protocol"
+        return "not comparable: other images, protocol or teacher"
     gaps = torch.tensor([images[key] - first[key] for key in common], dtype=torch.float64)
     low, high = interval(gaps[:, None], torch.ones(len(gaps)))[:, 0].tolist()
     return f"{float(gaps.mean()):+.4f} [{low:+.4f}, {high:+.4f}] on {len(common)} images"

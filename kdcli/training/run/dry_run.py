@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from kdcli.choosing import Built
 from kdcli.config import RunConfig, StageConfig
 from kdcli.config.references import origin_of
 from kdcli.training.batches.augment import augment_step
@@ -20,21 +21,25 @@ from kdcli.training.batches.memory_maps import MemoryMaps
 from kdcli.training.batches.taught import Taught
 from kdcli.training.batches.teacher_cache import cost
 from kdcli.training.loop import train as loop
+from kdcli.training.run.choice import choice_of
 from kdcli.training.run.preflight import preflight
 from kdcli.training.run.workshop import Workshop
 from kdcli.training.seeds import global_random_kept
 from kdcli.types import Batch
 
 
-def measure(config: RunConfig, device: torch.device, repeats: int = 1) -> dict[str, Any]:
+def measure(
+    config: RunConfig, device: torch.device, repeats: int = 1, *, built: Built | None = None
+) -> dict[str, Any]:
     """Build everything, do a few steps of each student stage and return what they cost.
 
-    The first step warms up; the time of a step is the median of the ``repeats`` that follow.
+    The first step warms up; the time of a step is the median of the ``repeats`` that follow. built: teachers and
+    sources that are there already.
 
     Raises:
         KdcliError: whatever the run itself would refuse.
     """
-    shop = Workshop(config=config, device=device)
+    shop = Workshop(config=config, device=device, built=built or Built())
     student, spec = shop.student()
     preflight(shop, student)
     networks: dict[str | None, nn.Module] = {None: student}
@@ -94,8 +99,10 @@ def measure(config: RunConfig, device: torch.device, repeats: int = 1) -> dict[s
     models = {spec: student, **shop.teachers(config.main)}
     return {
         "recipe": config.recipe,
+        "choice": choice_of(config),
         "stages": rows,
         "terms": terms[config.main.name],
+        **({} if shop.holdout is None else {"holdout": shop.holdout.document()}),
         "parameters": {name: sum(p.numel() for p in model.parameters()) for name, model in models.items()},
     }
 

@@ -12,14 +12,19 @@ from torch.nn import functional as F
 from kdcli.config import RunConfig
 from kdcli.config.references import roles_of
 from kdcli.evals import compare, evaluate, examine
+from kdcli.evals.examples import Example
+from kdcli.evals.reference import NAME, Reference
 from kdcli.evals.results import require_measured, write_csv
 from kdcli.files import write_json
 from kdcli.models import load_model
+from kdcli.protocols import Source
 from kdcli.students.files import read_card
+from kdcli.training.run.fidelity import references_of
 from kdcli.training.run.folder import RunFolder
 from kdcli.training.run.progress import Progress
 from kdcli.training.run.workshop import Workshop
 from kdcli.training.step.mixing import MixStep, apply
+from kdcli.types import Batch
 
 PICTURES = 6
 """Images shown in a run's picture."""
@@ -32,7 +37,7 @@ def evaluate_run(shop: Workshop, run: RunFolder, progress: Progress, *, teachers
     """
     config = shop.config
     if config.eval_data is None:
-        progress.note("no evaluation data: nothing was measured; give --eval-data SPEC")
+        progress.note("no evaluation data: accuracy was not measured; give --eval-data SPEC")
         return {}
     source = shop.source(config.eval_data)
     progress.note(f"evaluating on {config.eval_data}, protocol {config.protocol}")
@@ -69,21 +74,25 @@ def models_of(shop: Workshop, run: RunFolder) -> dict[str, nn.Module]:
     return models
 
 
-def examples_of(shop: Workshop, run: RunFolder, count: int = PICTURES) -> list[Any]:
-    """Return held-out images with ground truth and each model's aligned depth."""
-    config = shop.config
-    assert config.eval_data is not None
-    source = shop.source(config.eval_data)
+def examples_of(
+    shop: Workshop, run: RunFolder, count: int = PICTURES, against: Reference | None = None
+) -> list[Example]:
+    """Return held-out images with ground truth and each model's aligned depth.
+
+    against: a teacher in the place of ground truth, on the images that the run held out.
+    """
+    config, models = shop.config, models_of(shop, run)
+    if against is None:
+        assert config.eval_data is not None
+        source, protocol, align = shop.source(config.eval_data), config.protocol, config.align
+    else:
+        assert shop.holdout is not None
+        models = {role: model for role, model in models.items() if not role.startswith("teacher")}
+        source, protocol, align = shop.holdout.measured, NAME, None
     number = min(len(source), 10**6)
     chosen = sorted({round(i * (number - 1) / max(count - 1, 1)) for i in range(count)})
     examples = examine(
-        models_of(shop, run),
-        source,
-        chosen,
-        config.protocol,
-        align=config.align,
-        device=shop.device,
-        size=config.evaluated_at,
+        models, source, chosen, protocol, align=align, device=shop.device, size=config.evaluated_at, against=against,
     )
     # Without ground truth there is nothing to align to and nothing to compare with.
     return [example for example in examples if example.valid.any()]
@@ -96,6 +105,8 @@ def picture_of_run(shop: Workshop, run: RunFolder) -> None:
     examples = examples_of(shop, run) if shop.config.eval_data is not None else []
     if examples:
         comparison(run.path / "picture.png", examples, unit="m")
+    elif shop.holdout is not None:
+        _picture_of_fidelity(shop, run)
     stage = shop.config.main
     batch = shop.first(stage)
     rows: dict[str, Tensor] = {"source": batch.image[:PICTURES].cpu()}
@@ -105,6 +116,17 @@ def picture_of_run(shop: Workshop, run: RunFolder) -> None:
         batch = apply(batch, mixers, MixStep(step=0, stage=stage.name, progress=0.0, generator=generator))
         rows["as teacher and student see it"] = batch.image[:PICTURES].float().clamp(0, 1).cpu()
     contact_sheet(run.path / "images.png", rows)
+
+
+def _picture_of_fidelity(shop: Workshop, run: RunFolder) -> None:
+    """Draw what the first teacher and student and twin say of held-out images, and how far they are from it."""
+    from kdcli.report.picture import comparison
+
+    for role, teacher in references_of(shop).items():
+        examples = examples_of(shop, run, against=teacher)
+        if examples:
+            comparison(run.path / "picture.png", examples, unit=teacher.kind.unit, truth=role, differences=True)
+            return
 
 
 def export_run(shop: Workshop, run: RunFolder, progress: Progress) -> Path | None:
@@ -126,12 +148,15 @@ def export_run(shop: Workshop, run: RunFolder, progress: Progress) -> Path | Non
 
 def _held_out_images(shop: Workshop) -> Tensor:
     config = shop.config
-    source = shop.source(config.eval_data or config.main.data)
+    if shop.holdout is not None:
+        source: Source = shop.holdout.images
+    else:
+        source = shop.source(config.eval_data or config.main.data)
     height, width = config.main.size
     count = min(len(source), 4)
     if hasattr(source, "batch"):
-        image: Tensor = source.batch(list(range(count)), (height, width), torch.device("cpu")).image
-        return image
+        made: Batch = source.batch(list(range(count)), (height, width), torch.device("cpu"))
+        return made.image
     images = [source[i].image[None] for i in range(count)]
     return torch.cat([F.interpolate(i, size=(height, width), mode="bilinear", antialias=True) for i in images]).clamp(
         0, 1
@@ -157,7 +182,9 @@ def stage_rows(config: RunConfig, run: RunFolder) -> list[dict[str, str]]:
     return rows
 
 
-def report_of_run(run: RunFolder, config: RunConfig, documents: dict[str, Any], seconds: float) -> None:
+def report_of_run(
+    run: RunFolder, config: RunConfig, documents: dict[str, Any], fidelity: dict[str, Any], seconds: float
+) -> None:
     """Write the run's one-file report."""
     from kdcli.report.run_report import write_run_report
 
@@ -166,6 +193,7 @@ def report_of_run(run: RunFolder, config: RunConfig, documents: dict[str, Any], 
         run.manifest(),
         documents,
         run.metrics(),
+        fidelity=fidelity,
         labels=labels_of(config),
         seconds=seconds,
     )

@@ -11,6 +11,7 @@
     stages/          networks that earlier stages trained for later ones, as students' files
     twin/            the run without the method: student.safetensors
     eval/            results.json, per_image.csv
+    fidelity/        the same against the teacher on images that were held out: no accuracy
     report.html  picture.png  log.txt
 """
 
@@ -242,8 +243,9 @@ def list_runs(folder: Path) -> list[dict[str, Any]]:
             facts = run.manifest()
         except DataError as error:
             rows.append({"run": str(run.path), "state": "damaged", "error": str(error), "recipe": None,
-                         "student": None, "teacher": None, "delta1": {}})  # fmt: skip
+                         "student": None, "teacher": None, "delta1": {}, "fidelity_delta1": {}})  # fmt: skip
             continue
+        faithful = facts.get("fidelity", {}).get("teacher", {})
         rows.append(
             {
                 "run": str(run.path),
@@ -252,6 +254,7 @@ def list_runs(folder: Path) -> list[dict[str, Any]]:
                 "student": facts.get("student"),
                 "teacher": ", ".join(t["spec"] for t in facts.get("teachers", [])),
                 "delta1": {name: row["metrics"].get("delta1") for name, row in facts.get("eval", {}).items()},
+                "fidelity_delta1": {name: row["metrics"].get("delta1") for name, row in faithful.items()},
             }
         )
     return rows

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from kdcli.choosing import Built
 from kdcli.config import RunConfig, StageConfig
 from kdcli.config.references import trains_student
 from kdcli.errors import ConfigError
@@ -17,8 +18,11 @@ from kdcli.files import sha256_of
 from kdcli.students.files import save_student
 from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.loop import train as loop
-from kdcli.training.run.finish import evaluate_run, export_run, picture_of_run, report_of_run
+from kdcli.training.run.choice import choice_of, told
+from kdcli.training.run.fidelity import fidelity_of_run
+from kdcli.training.run.finish import evaluate_run, export_run, models_of, picture_of_run, report_of_run
 from kdcli.training.run.folder import RunFolder, new_path
+from kdcli.training.run.made_for import made_for
 from kdcli.training.run.preflight import preflight
 from kdcli.training.run.progress import Progress, Silent
 from kdcli.training.run.provenance import begun_from, licensed, provenance
@@ -37,7 +41,12 @@ class RunResult:
     seconds: float
     eval: Mapping[str, Any]
     """``student``, ``teacher``, ``twin`` -> result document; empty without evaluation data."""
+    fidelity: Mapping[str, Any] = field(default_factory=dict)
+    """``teacher`` (further ones are counted) -> ``student``, ``twin`` -> result document against that teacher on
+    held-out images: no accuracy. Empty without ``holdout``."""
     export: Path | None = None
+    choice: Mapping[str, Any] = field(default_factory=dict)
+    """The recipe, and the reasons for it and for values that nobody said."""
 
     def document(self) -> dict[str, Any]:
         """Return the JSON form."""
@@ -47,7 +56,9 @@ class RunResult:
             "steps": self.steps,
             "seconds": round(self.seconds, 1),
             "eval": dict(self.eval),
+            **({"fidelity": dict(self.fidelity)} if self.fidelity else {}),
             "export": None if self.export is None else str(self.export),
+            "choice": dict(self.choice),
         }
 
 
@@ -60,12 +71,13 @@ def distill(
     progress: Progress | None = None,
     cache: RenderCache | None = None,
     measure_teachers: bool = True,
+    built: Built | None = None,
 ) -> RunResult:
     """Distil, evaluate beside teacher and twin, and export.
 
     With ``resume`` the configuration of that run is used, finished parts are kept, and the stage under way goes on
     from its last checkpoint. cache: rendered images to share with other runs. measure_teachers: False where the
-    teachers were measured on the same images before.
+    teachers were measured on the same images before. built: teachers and sources that are there already.
 
     Raises:
         ConfigError, DataError, WeightsError, PluginError: before the first step, wherever possible.
@@ -76,7 +88,15 @@ def distill(
     if resume is not None:
         run = RunFolder.open(resume)
         config = run.config()
-    shop = Workshop(config=config, device=torch.device(device), cache=cache or RenderCache())
+    shop = Workshop(
+        config=config, device=torch.device(device), cache=cache or RenderCache(), built=built or Built()
+    )
+    if resume is not None:
+        shop.built.encoders.pinned = run.manifest().get("encoders")
+    if resume is not None and shop.holdout is not None:
+        shop.holdout.check_unchanged(run.manifest().get("holdout", {}), run.path)
+    if resume is None and config.reasons:
+        progress.note(told(config))
     # Everything that can be refused is refused before anything is written.
     student, spec = shop.student()
     preflight(shop, student)
@@ -84,7 +104,11 @@ def distill(
     if resume is None:
         run = RunFolder.create(
             out or new_path(config), config,
-            {"student": spec, "teachers": teachers, "begun_from": begun_from(student), "device": str(shop.device)},
+            {
+                "student": spec, "teachers": teachers, "begun_from": begun_from(student), "device": str(shop.device),
+                "choice": choice_of(config), "encoders": shop.built.encoders.taken,
+                **({} if shop.holdout is None else {"holdout": shop.holdout.document()}),
+            },
         )
     elif (threads := run.manifest().get("threads")) != torch.get_num_threads():
         now = torch.get_num_threads()
@@ -98,13 +122,18 @@ def distill(
         finally:
             run.update(seconds=kept_before + time.perf_counter() - begin)
         results = evaluate_run(shop, run, progress, teachers=measure_teachers)
+        fidelity = fidelity_of_run(shop, run, progress, lambda: models_of(shop, run))
         picture_of_run(shop, run)
         exported = export_run(shop, run, progress)
         seconds = kept_before + time.perf_counter() - begin
-        report_of_run(run, config, results, seconds)
+        report_of_run(run, config, results, fidelity, seconds)
         run.drop_states(config)
-        run.update(state="finished", seconds=seconds, eval=results, student_sha256=sha256_of(run.student))
-    return RunResult(run=run.path, student=run.student, steps=steps, seconds=seconds, eval=results, export=exported)
+        faithful = {"fidelity": fidelity} if fidelity else {}
+        run.update(state="finished", seconds=seconds, eval=results, **faithful, student_sha256=sha256_of(run.student))
+    return RunResult(
+        run=run.path, student=run.student, steps=steps, seconds=seconds, eval=results, fidelity=fidelity,
+        export=exported, choice=run.manifest().get("choice", {}),
+    )
 
 
 def _train(shop: Workshop, run: RunFolder, spec: str, teachers: list[dict[str, Any]], progress: Progress) -> int:
@@ -140,6 +169,7 @@ def _train(shop: Workshop, run: RunFolder, spec: str, teachers: list[dict[str, A
                 "steps": counted,
             },
             state,
+            made_for=made_for(shop, config.main, student),
         )
         run.state.unlink(missing_ok=True)
     shop.variant = RUN

@@ -32,10 +32,14 @@ MANIFEST = {
     "versions?": Each(_TEXT),
     "argv?": [str],
     "teachers?": [_ORIGIN],
+    "choice?": {"recipe": str, "reasons": [str]},
     "begun_from?": [_ORIGIN],
+    "encoders?": Each(str),
     "teacher_cache?": Each(dict),
     "scale?": Each({"kept": bool, "ratio?": (float, None), "spread?": (float, None), "note?": str}),
     "eval?": RESULTS,
+    "fidelity?": Each(RESULTS),
+    "holdout?": {"images": int, "held_out": int, "training": int, "rule": str, "sha256": Each(str)},
 }
 
 

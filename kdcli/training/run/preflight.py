@@ -13,9 +13,11 @@ from kdcli.config.references import origin_of
 from kdcli.errors import ConfigError, DataError
 from kdcli.evals import check as check_evaluation
 from kdcli.plugins import registry
-from kdcli.training.run.checks import check_gradients, check_outputs
+from kdcli.training.run.checks import check_gradients, check_mixers, check_outputs
+from kdcli.training.run.fidelity import check_fidelity
 from kdcli.training.run.results import check_carried
 from kdcli.training.run.workshop import Workshop, check_kinds, probe_options
+from kdcli.training.step.mixing import build_mixers
 from kdcli.training.step.task import DistillTask
 from kdcli.transform import probe_for, statistics_for
 from kdcli.types import Batch
@@ -42,6 +44,7 @@ def preflight(shop: Workshop, student: nn.Module) -> None:
     if config.eval_data is not None:
         models = {"student": student, **shop.teachers(config.main)}
         check_evaluation(models, shop.source(config.eval_data), config.protocol, config.align)
+    check_fidelity(shop, student)
     if config.export is not None:
         registry.load(registry.find("exporter", config.export))
 
@@ -57,6 +60,9 @@ def check(shop: Workshop, stage: StageConfig, student: nn.Module) -> DistillTask
     """
     check_looks(stage)
     shop.feed(stage)
+    mixers = build_mixers(stage.mixers, shop.config.seed)
+    origin = shop.config.origins.get(f"{stage.name}.mixers", "default")
+    check_mixers(stage, dict(zip(stage.mixers, mixers, strict=True)), shop.source(stage.data), origin)
     shop.taught(stage)
     if stage.train != "student":
         for teacher in shop.teachers(stage).values():

@@ -24,6 +24,7 @@ from kdcli.training.loop.train import StepLog
 from kdcli.training.run.drift import ScaleWatch, holds_scale
 from kdcli.training.run.fit_stage import FitFiles, fit_stage, keep_joint
 from kdcli.training.run.folder import RunFolder
+from kdcli.training.run.made_for import made_for
 from kdcli.training.run.progress import Progress
 from kdcli.training.run.provenance import inherited
 from kdcli.training.run.workshop import Workshop
@@ -118,7 +119,13 @@ class VariantTraining:
         fitted = run.transform if run.transform.is_file() and stage.transform != "joint" else None
         task = shop.task(stage, student, fitted)
         feed = self._feed(stage, task)
-        task.build(shop.first(stage))
+        first = shop.first(stage, shop.taught(stage))
+        if resume is None and self._begins(stage) and hasattr(student, "begin_at"):
+            level = task.level(first)
+            if level is not None:
+                student.begin_at(level)  # type: ignore[operator]
+                self.progress.note(f"{where}: begins at {level:.3g}, the median of what is taught of the first images")
+        task.build(first)
         for name in shop.results.carry(self.variant, self._done, task, shop.device):
             self.progress.note(f"{where}: loss '{name}' goes on with what it learned before")
         run.forget_after(self.variant, stage.name, int(resume["step"]) if resume is not None else 0)
@@ -153,6 +160,12 @@ class VariantTraining:
             self._keep(stage, task)
         return state
 
+    def _begins(self, stage: StageConfig) -> bool:
+        """Return whether a stage is the first to train its network."""
+        stages = self.shop.config.stages
+        mine = [s for s in self.stages if s.train == "student" and origin_of(stages, s) == origin_of(stages, stage)]
+        return stage == mine[0] and not (stage.student or "").startswith(STAGE)
+
     def _tell_scale(self, stage: StageConfig, watch: ScaleWatch) -> None:
         """Write down whether the student kept to its teacher's scale; say so where it did not."""
         if (told := watch.verdict()) is None:
@@ -172,6 +185,7 @@ class VariantTraining:
                 self.run.stage(stage.name), task.student, spec,
                 {**facts, "recipe": self.shop.config.recipe, "seed": self.shop.config.seed, "stage": stage.name,
                  "size": list(stage.size), "training_data": stage.data},
+                made_for=made_for(self.shop, stage, task.student),
             )
         self.shop.results.keep(self.variant, stage.name, task, self._folder)
         self._done.append(stage.name)

@@ -5,21 +5,23 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
+from kdcli.choosing import Built
+from kdcli.choosing.facts import farthest
+from kdcli.choosing.pretrained import with_pretrained
 from kdcli.config import RunConfig, StageConfig, teachers_of
 from kdcli.config.references import STAGE, origin_of
 from kdcli.devices import autocast_dtype
 from kdcli.errors import ConfigError, PluginError
-from kdcli.models import load_teacher
 from kdcli.networks.activations import out_of_place
 from kdcli.plugins import registry
 from kdcli.protocols import DepthModel, Loss, Mixer, Source
-from kdcli.sources import load_source
 from kdcli.spec import Spec, parse
 from kdcli.training.batches.feed import Feed
 from kdcli.training.batches.geometry import centre_crop
@@ -29,6 +31,7 @@ from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.batches.taught import Taught
 from kdcli.training.batches.teacher_cache import open_cache
 from kdcli.training.run.checks import check_parts
+from kdcli.training.run.holdout import Holdout
 from kdcli.training.run.loss_parts import loss_parts
 from kdcli.training.run.results import RUN, StageResults, frozen_copy
 from kdcli.training.seeds import seed_of, seeded
@@ -36,9 +39,6 @@ from kdcli.training.step.mixing import build_mixers
 from kdcli.training.step.task import DistillTask
 from kdcli.transform import JointTransform, TransformNetwork, load_mixer, statistics_for
 from kdcli.types import Batch, DepthKind
-
-UNBOUNDED = 1000.0
-"""Metres from which a teacher's range counts as no range at all."""
 
 
 @dataclass(kw_only=True)
@@ -48,13 +48,14 @@ class Workshop:
     config: RunConfig
     device: torch.device
     cache: RenderCache = field(default_factory=RenderCache)
-    images: KeptImages = field(default_factory=KeptImages)
+    built: Built = field(default_factory=Built)
+    """Teachers and sources, each built once: those that the configuration was chosen by among them."""
+    kept: KeptImages = field(default_factory=KeptImages)
     variant: str = RUN
     """Whose stages are at work: the run's or its twin's."""
     results: StageResults = field(default_factory=StageResults)
     _teachers: dict[str, nn.Module] = field(default_factory=dict)
     _expected: dict[str | None, nn.Module] = field(default_factory=dict)
-    _sources: dict[str, Source] = field(default_factory=dict)
     _taught: dict[tuple[object, ...], Taught | MemoryMaps | None] = field(default_factory=dict)
 
     def teachers(self, stage: StageConfig) -> dict[str, nn.Module]:
@@ -70,7 +71,7 @@ class Workshop:
             result = self.results.get(self.variant, name)
             return self._expected_of(name) if result is None else result.model
         if spec not in self._teachers:
-            self._teachers[spec] = _layout(load_teacher(spec).to(self.device))
+            self._teachers[spec] = _layout(self.built.teacher(spec).to(self.device))
         return self._teachers[spec]
 
     def _expected_of(self, name: str) -> nn.Module:
@@ -99,9 +100,20 @@ class Workshop:
 
     def source(self, spec: str) -> Source:
         """Return a source, built once."""
-        if spec not in self._sources:
-            self._sources[spec] = load_source(spec)
-        return self._sources[spec]
+        return self.built.source(spec)
+
+    @cached_property
+    def holdout(self) -> Holdout | None:
+        """What the run holds out of training; None where it trains on all images.
+
+        Raises:
+            ConfigError: the images of the main stage cannot be told apart.
+        """
+        return Holdout(self.config, self.source) if self.config.holdout else None
+
+    def images(self, stage: StageConfig) -> Source:
+        """Return what a stage trains on: its source without the images that the run holds out."""
+        return self.source(stage.data) if self.holdout is None else self.holdout.training(stage)
 
     def taught(self, stage: StageConfig) -> Taught | MemoryMaps | None:
         """Return the stage's teacher cache, opened but not made; None where it has none. A twin shares the run's.
@@ -114,7 +126,7 @@ class Workshop:
             named += ("crop", "rotate", "mixers", "transform", "steps", "epochs", "batch_size", "accumulate")
         key = tuple(str(getattr(stage, name)) for name in named)
         if key not in self._taught:
-            self._taught[key] = open_cache(stage, self.source(stage.data), self.teachers(stage), self.device)
+            self._taught[key] = open_cache(stage, self.images(stage), self.teachers(stage), self.device)
         return self._taught[key]
 
     def feed(
@@ -125,7 +137,7 @@ class Workshop:
         taught: what teachers say of them. exact: images as they were decoded, whether the stage keeps them or not.
         """
         return Feed(
-            self.source(stage.data),
+            self.images(stage),
             batch_size=stage.batch_size,
             size=stage.size,
             seed=seed_of(self.config.seed, stage.name),
@@ -133,14 +145,14 @@ class Workshop:
             workers=stage.workers,
             cache=self.cache,
             taught=taught,
-            kept=self.images if stage.keep_images and not exact else None,
+            kept=self.kept if stage.keep_images and not exact else None,
         )
 
-    def first(self, stage: StageConfig) -> Batch:
+    def first(self, stage: StageConfig, taught: Taught | MemoryMaps | None = None) -> Batch:
         """Return the stage's first batch at the size that its networks see, not augmented."""
         # Maps of a folder are kept with their images: what is decoded here without them would be kept twice.
-        feed = self.feed(stage, exact=isinstance(self.taught(stage), Taught))
-        return centre_crop(next(feed.batches(0, 1)), stage.crop)
+        exact = taught is None and isinstance(self.taught(stage), Taught)
+        return centre_crop(next(self.feed(stage, taught, exact=exact).batches(0, 1)), stage.crop)
 
     def student(self) -> tuple[nn.Module, str]:
         """Build the run's student with weights that depend on the seed alone; return it with its full spec.
@@ -162,8 +174,8 @@ class Workshop:
         first = self.config.main if origin is None else next(s for s in self.config.stages if s.name == origin)
         place = ("student",) if origin is None else ("student", origin)
         teachers = self._outside(first, set())
-        spec = self._spec(self.config.student if first.student is None else first.student, teachers)
-        with seeded(seed_of(self.config.seed, *place)):
+        spec = self._spec(first.student, teachers)
+        with seeded(seed_of(self.config.seed, *place)), self.built.encoders.building() as begun:
             student = registry.build("student", spec)
         if not isinstance(student, nn.Module) or not isinstance(student, DepthModel):
             raise PluginError(
@@ -172,21 +184,27 @@ class Workshop:
         if getattr(student, "any_kind", False):
             student.depth_kind = next(iter(_kinds(teachers).values()))
         check_kinds(str(spec), student, teachers)
+        if begun:
+            student.encoders_from = tuple(weights.origin for weights in begun)  # type: ignore[assignment]
         return _layout(out_of_place(student).to(self.device)), str(spec)
 
-    def _spec(self, text: str, teachers: Mapping[str, nn.Module]) -> Spec:
-        """Return a student's spec; its range of depth follows a metric teacher's where it does not say otherwise."""
-        plugin, spec = registry.resolve("student", parse(text))
+    def _spec(self, text: str | None, teachers: Mapping[str, nn.Module]) -> Spec:
+        """Return the spec of a stage's student; None is the run's, which follows what the run says of its start.
+
+        Its range of depth follows a metric teacher's where it does not say otherwise.
+        """
+        plugin, spec = registry.resolve("student", parse(self.config.student if text is None else text))
         factory = registry.load(plugin)
+        spec = with_pretrained(spec, factory, self.config) if text is None else spec
         keys = inspect.signature(factory).parameters
         teacher = next(iter(teachers.values()))
-        farthest = float(teacher.depth_range[1])  # type: ignore[index]
+        far = farthest(teacher)
         said = {"max_depth", *getattr(factory, "range_options", ())} & spec.options.keys()
         # A checkpoint of a network whose last layer is bounded has its range built in.
         built_in = spec.location is not None and getattr(factory, "bounded", True) and hasattr(factory, "weights")
         unset = "max_depth" in keys and not said and not built_in
-        if unset and kind_of(teacher) is DepthKind.METRIC and farthest < UNBOUNDED:
-            return replace(spec, options={**spec.options, "max_depth": f"{farthest:g}"})
+        if unset and far is not None:
+            return replace(spec, options={**spec.options, "max_depth": f"{far:g}"})
         return spec
 
     def task(self, stage: StageConfig, student: nn.Module, fitted: Path | None) -> DistillTask:
@@ -197,7 +215,7 @@ class Workshop:
         teachers = self.teachers(stage)
         mixers = self.mixers(stage, fitted)
         check_parts(
-            stage, student, teachers, losses, task_loss, self.source(stage.data),
+            stage, student, teachers, losses, task_loss, self.images(stage),
             dict(zip(stage.mixers, mixers, strict=False)),
         )
         full = any(part.loss.needs.precision == "full" for part in losses)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from kdcli.choosing import Built
 from kdcli.config import RunConfig, StageConfig
 from kdcli.errors import ConfigError
 from kdcli.files import require_writable
@@ -24,13 +25,14 @@ from kdcli.types import Batch
 
 def fit_transform(
     stage: StageConfig, path: Path, *, plot: Path | None = None, picture: Path | None = None, seed: int = 0,
-    device: torch.device | str = "cpu", told: Callable[[str, int, int], None] | None = None,
+    device: torch.device | str = "cpu", told: Callable[[str, int, int], None] | None = None, built: Built | None = None,
 ) -> dict[str, Any]:
     """Fit a network as a stage with ``train="transform"`` describes it, write it, and return its provenance.
 
     ``plot`` and ``picture`` are drawn beside it, as PNG; see ``fit_stage``. The document holds their names, ``notes``,
     ``before`` and ``after`` (statistics loss on images set aside), ``change``, ``layers``, ``steps``, ``seconds``, the
-    teacher and the data. ``told`` hears what is being done, how far it is, and of how much.
+    teacher and the data. ``told`` hears what is being done, how far it is, and of how much. ``built``
+    holds what is there already.
 
     Raises:
         ConfigError: a name that does not end in ``.safetensors``, or a teacher without statistics.
@@ -41,14 +43,14 @@ def fit_transform(
         if drawn.suffix != ".png":
             raise ConfigError(f"'{drawn}' does not end in .png; write '{drawn.with_suffix('.png')}'")
         require_writable(drawn)
-    shop = _shop(stage, path, seed, device)
+    shop = _shop(stage, path, seed, device, built)
     notes = fit_stage(shop, stage, files, told or (lambda what, done, total: None))
     return {"out": str(path), **files.document(), "notes": notes, **load(path)[1]}
 
 
 def record_statistics(
     stage: StageConfig, path: Path, *, taps: Sequence[str] | None = None, seed: int = 0,
-    device: torch.device | str = "cpu", told: Callable[[str, int, int], None] | None = None,
+    device: torch.device | str = "cpu", told: Callable[[str, int, int], None] | None = None, built: Built | None = None,
 ) -> dict[str, Any]:
     """Record a teacher's feature statistics on a stage's images, write them, and return their provenance.
 
@@ -58,7 +60,7 @@ def record_statistics(
         ConfigError: a name that does not end in ``.safetensors``, several teachers, or one without the taps.
         DataError, PluginError, WeightsError: the source or the teacher cannot be used.
     """
-    shop = _shop(stage, path, seed, device)
+    shop = _shop(stage, path, seed, device, built)
     teachers = shop.teachers(stage)
     if len(teachers) != 1:
         raise ConfigError(f"statistics are recorded of one teacher, not of {len(teachers)}")
@@ -86,9 +88,12 @@ def record_statistics(
     return {"record": str(path), **facts}
 
 
-def _shop(stage: StageConfig, path: Path, seed: int, device: torch.device | str) -> Workshop:
+def _shop(
+    stage: StageConfig, path: Path, seed: int, device: torch.device | str, built: Built | None
+) -> Workshop:
     """Return a workshop for one stage whose result is to be written."""
     if path.suffix != ".safetensors":
         raise ConfigError(f"'{path}' does not end in .safetensors; write '{path.with_suffix('.safetensors')}'")
     require_writable(path)  # before the work whose result it is to hold
-    return Workshop(config=RunConfig(recipe="fit-transform", seed=seed, stages=(stage,)), device=torch.device(device))
+    config = RunConfig(recipe="fit-transform", seed=seed, stages=(stage,))
+    return Workshop(config=config, device=torch.device(device), built=built or Built())

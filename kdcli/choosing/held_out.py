@@ -1,0 +1,111 @@
+"""Parts of a source that are kept out of training, told by its own keys: another split, or the end of it."""
+
+from __future__ import annotations
+
+import typing
+from dataclasses import replace
+from typing import Any
+
+from kdcli.choosing.built import Built
+from kdcli.errors import KdcliError
+from kdcli.plugins import registry
+from kdcli.protocols import Source
+from kdcli.sources.parts import has_depth, renders
+from kdcli.spec import Spec, hints, keys, parse
+
+SHARE = 0.1
+"""Of the images, kept out where the source has no split for it."""
+MOST = 1000
+"""Images that are kept out at most."""
+SCENES, SEED = 128, 1000
+"""Of a simulated world, other scenes than those of training."""
+
+
+def with_split(data: str, built: Built) -> str:
+    """Return a source restricted to its split for training, where it has one beside that for testing.
+
+    Sources that take no ``split``, or were given one or a list, are returned as they are.
+    """
+    spec = parse(data)
+    if not _has_splits(spec) or spec.options.keys() & {"split", "list"}:
+        return data
+    train, test = (str(_with(spec, split=name)) for name in ("train", "test"))
+    return train if _disjoint(train, test, built) else data
+
+
+def held_out(data: str, built: Built) -> tuple[str, str, str] | None:
+    """Return sources of training and of evaluation made of one with depth, and how; None where it cannot be parted.
+
+    Raises:
+        KdcliError: the source cannot be built.
+    """
+    spec, source = parse(data), built.source(data)
+    if renders(source):
+        return _other_scenes(spec)
+    if _has_splits(spec) and "list" not in spec.options and spec.options.get("split") != "test":
+        test = str(_with(_bare(spec), split="test"))
+        if _disjoint(data, test, built) and has_depth(built.source(test)):
+            return data, test, "the source's split=test"
+    return _end(spec, source, built)
+
+
+def _end(spec: Spec, source: Source, built: Built) -> tuple[str, str, str] | None:
+    """Keep out the last images: neighbours in a film are much alike, so a part is taken and not single images."""
+    count = len(source)
+    if not {"start", "stop", "every"} <= _keys(spec) or "seed" in spec.options or count < 2:
+        return None
+    kept = count - min(max(round(count * SHARE), 1), MOST)
+    begin = int(spec.options.get("start", "0")) + kept * int(spec.options.get("every", "1"))
+    if begin < 0 or int(spec.options.get("start", "0")) < 0:
+        return None
+    first = {key: text for key, text in spec.options.items() if key != "count"}
+    train = str(replace(spec, options={**first, "stop": str(begin)}))
+    rest = {key: text for key, text in spec.options.items() if key not in ("count", "start")}
+    if "count" in spec.options:
+        rest["count"] = str(count - kept)
+    measured = str(_bare(replace(spec, options={**rest, "start": str(begin)}), keep=True))
+    if not has_depth(built.source(measured)):
+        return None
+    return train, measured, f"the last {count - kept} of its {count} images, kept out of training"
+
+
+def _other_scenes(spec: Spec) -> tuple[str, str, str] | None:
+    if not {"count", "seed"} <= _keys(spec):
+        return None
+    seed = SEED + (spec.options.get("seed", "0") == str(SEED))
+    measured = str(replace(spec, options={**spec.options, "count": str(SCENES), "seed": str(seed)}))
+    return str(spec), measured, "other scenes of its world"
+
+
+def _keys(spec: Spec) -> set[str]:
+    return set(keys(registry.load(registry.resolve("source", spec)[0])))
+
+
+def _has_splits(spec: Spec) -> bool:
+    factory = registry.load(registry.resolve("source", spec)[0])
+    kind = hints(factory).get("split") if "split" in keys(factory) else None
+    choices = {choice for part in (kind, *typing.get_args(kind)) for choice in typing.get_args(part)}
+    return {"train", "test"} <= choices | set(typing.get_args(kind))
+
+
+def _bare(spec: Spec, *, keep: bool = False) -> Spec:
+    """Return a source without what only training is for: protocols cut frames themselves; with ``keep`` its choice."""
+    dropped = ("crop",) if keep else ("crop", "start", "stop", "every", "count", "seed")
+    return replace(spec, options={key: text for key, text in spec.options.items() if key not in dropped})
+
+
+def _with(spec: Spec, **options: str) -> Spec:
+    return replace(spec, options={**spec.options, **options})
+
+
+def _disjoint(one: str, other: str, built: Built) -> bool:
+    """Whether two sources can be built and share no image."""
+    try:
+        sides = [_images(built.source(spec)) for spec in (one, other)]
+    except KdcliError:
+        return False
+    return bool(sides[0] and sides[1]) and not sides[0] & sides[1]
+
+
+def _images(source: Any) -> set[str]:
+    return {str(pair.image) for pair in getattr(source, "pairs", ())}

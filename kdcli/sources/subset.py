@@ -1,0 +1,73 @@
+"""Some of the images of a source: those that a run trains on, or those that it holds out."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from kdcli.plugins.blame import own, owner_of
+from kdcli.protocols import Source
+from kdcli.types import Finding, Sample
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from kdcli.sources.pairs import Pair
+    from kdcli.types import Batch
+
+_PASSED = ("seed", "size", "has_instances")
+"""Members of some sources that hold for a part of their images as well."""
+
+
+class Subset:
+    """The images of a source at some positions, in that order; ids and contents are the source's. Nothing is read."""
+
+    def __init__(self, of: Source, indices: Iterable[int]) -> None:
+        self.of = of
+        self.indices = array("q", indices)
+        self.name, self.depth_kind = of.name, of.depth_kind
+        for key in _PASSED:
+            if hasattr(of, key):
+                setattr(self, key, getattr(of, key))
+        plugin = owner_of(of)
+        if plugin is not None:  # what goes wrong in here is that plugin's
+            own(self, plugin)
+
+    @property
+    def pairs(self) -> Sequence[Pair]:
+        """The files of the images; like the source itself, a subset has them only where it is one of files."""
+        known: Any = self.of
+        return [known.pairs[index] for index in self.indices]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int, /) -> Sample:
+        return self.of[self.indices[index]]
+
+    def places(self, indices: Iterable[int] | Tensor) -> list[int]:
+        """Return the positions in the whole source of positions in this one."""
+        return [self.indices[int(index)] for index in indices]
+
+    def check(self) -> Sequence[Finding]:
+        """Say what is missing or broken in the whole source."""
+        return self.of.check()
+
+
+class RenderedSubset(Subset):
+    """Of a source that makes whole batches on the device."""
+
+    def batch(
+        self, indices: Sequence[int] | Tensor, size: tuple[int, int] | None = None,
+        device: torch.device | str = "cpu",
+    ) -> Batch:
+        """Make a batch of the images at these positions; size is (height, width), or None for the source's own."""
+        made: Batch = self.of.batch(self.places(indices), size, device)  # type: ignore[attr-defined]
+        return made
+
+
+def subset(of: Source, indices: Iterable[int]) -> Subset:
+    """Return the images of a source at some positions; it makes whole batches where the source does."""
+    return (RenderedSubset if hasattr(of, "batch") else Subset)(of, indices)
