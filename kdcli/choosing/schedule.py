@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 SHOWN, POWER = 1_400.0, 0.6
-"""Images are shown ``SHOWN * images ** POWER`` times in all. Ten times the images are worth four times the work: each is
-seen less often, since others teach much of what it does. The two are chosen so that the 24,000 images of the usual
+"""Images are shown ``SHOWN * images ** POWER`` times in all. Ten times the images are worth four times the work: each
+is seen less often, since others teach much of what it does. The two are chosen so that the 24,000 images of the usual
 benchmarks come to the 25 rounds of BTS and AdaBins, and half a million to some seven, as large sets are trained on;
 500 then have 117 rounds and 150 have 189."""
 FEWEST, MOST = 1_000, 300_000
