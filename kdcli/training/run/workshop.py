@@ -19,6 +19,7 @@ from kdcli.config import RunConfig, StageConfig, teachers_of
 from kdcli.config.references import STAGE, origin_of
 from kdcli.devices import autocast_dtype
 from kdcli.errors import ConfigError, PluginError
+from kdcli.networks.activations import out_of_place
 from kdcli.plugins import registry
 from kdcli.protocols import DepthModel, Loss, Mixer, Source
 from kdcli.spec import Spec, parse
@@ -185,7 +186,7 @@ class Workshop:
         check_kinds(str(spec), student, teachers)
         if begun:
             student.encoders_from = tuple(weights.origin for weights in begun)  # type: ignore[assignment]
-        return _layout(student.to(self.device)), str(spec)
+        return _layout(out_of_place(student).to(self.device)), str(spec)
 
     def _spec(self, text: str | None, teachers: Mapping[str, nn.Module]) -> Spec:
         """Return the spec of a stage's student; None is the run's, which follows what the run says of its start.
