@@ -11,7 +11,7 @@ from kdcli.types import MadeFor
 WINDOWS = MadeFor(train_size=(416, 544), domain="indoor")
 STREET = MadeFor(train_size=(352, 704), domain="driving")
 WHOLE = MadeFor(train_size=(240, 320), eval_size=(480, 640), domain="indoor")
-AT_MOST = MadeFor(train_size=(256, 256), eval_size=(256, 256), keep_aspect=True)
+AT_MOST = MadeFor(train_size=(256, 256), eval_size=(256, 256), fit="within")
 SQUARE = MadeFor(train_size=(224, 224), eval_size=(224, 224), domain="indoor")
 
 
