@@ -54,12 +54,26 @@ def test_a_driving_teacher_learns_in_streets() -> None:
     assert (config.eval_data, config.protocol) == ("sim:streets,count=128,seed=1000", "plain+max80")
 
 
+@pytest.mark.parametrize(("count", "measured", "share", "why"), [
+    (10, None, 0.1, "10% of the images held out"),
+    (10, "sim:rooms,count=3", 0.0, "accuracy is measured"),
+    (9, None, 0.0, "too few images"),
+])  # fmt: skip
+def test_images_are_held_out_where_nothing_else_is_measured(
+    tmp_path: Path, count: int, measured: str | None, share: float, why: str
+) -> None:
+    config = choose("auto", {**MINE, "data": photos(tmp_path, count), "eval_data": measured}, built=built()).config
+    assert config.holdout == share and any(why in reason for reason in config.reasons)
+    assert config.main.steps == 1000
+
+
 def test_every_flag_wins(tmp_path: Path) -> None:
     given = {
         "size": (96, 128), "batch_size": 2, "steps": 7, "eval_data": "sim:rooms,count=3", "protocol": "plain",
         "data": photos(tmp_path),
     }
-    config = choose("auto", {**MINE, **given}, ["crop=64x64", "eval_size=native"], built=built()).config
+    settings = ["crop=64x64", "eval_size=native", "holdout=0", "pretrained=false"]
+    config = choose("auto", {**MINE, **given}, settings, built=built()).config
     assert {key: getattr(config.main, key) for key in ("size", "batch_size", "steps", "data")} == {
         key: given[key] for key in ("size", "batch_size", "steps", "data")
     }
