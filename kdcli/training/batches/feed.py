@@ -7,7 +7,8 @@ worker processes and copied to the device once.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,17 +21,13 @@ from kdcli import interrupts
 from kdcli.errors import DataError, KdcliError
 from kdcli.plugins.blame import blame, owner_of
 from kdcli.protocols import Source
+from kdcli.training.batches.order import ENDLESS, EvenOrder, Order
 from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.batches.trouble import Trouble, delivered, first_trouble
-from kdcli.training.seeds import seed_of
 from kdcli.types import Batch, Sample
 
 if TYPE_CHECKING:
     from kdcli.training.batches.taught import Taught
-
-ENDLESS = 2**31 - 1
-"""Length from which a source counts as endless: no epoch, no permutation, no cache."""
-
 
 class Feed:
     """Batches of one source at one size for one stage."""
@@ -46,13 +43,16 @@ class Feed:
         workers: int = 0,
         cache: RenderCache | None = None,
         taught: Taught | None = None,
+        order: Order | None = None,
     ) -> None:
+        """order: of the images; None = each once an epoch, by the seed."""
         if len(source) == 0:
             raise DataError(f"'{source.name}' has no images; check it with: kdcli data check")
         self.source, self.size, self.device, self.cache = source, size, device, cache
         self.batch_size = batch_size
-        self._seed, self._workers, self._taught = seed, workers, taught
-        self._order: tuple[int, list[int]] = (-1, [])
+        self.order = order or EvenOrder(len(source), batch_size, seed)
+        most = self.order.most_workers
+        self._workers, self._taught = workers if most is None else min(workers, most), taught
 
     @property
     def steps_per_epoch(self) -> int:
@@ -61,33 +61,33 @@ class Feed:
 
     def indices(self, step: int) -> list[int]:
         """Return the image indices of a step."""
-        count, size = len(self.source), self.batch_size
-        if count >= ENDLESS:
-            return list(range(step * size, (step + 1) * size))
-        first = (step % self.steps_per_epoch) * size
-        order = self._permutation(step // self.steps_per_epoch)
-        return [order[(first + i) % count] for i in range(size)]
+        return self.order.indices(step)
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         """Yield the batches of steps start..stop-1, on the device."""
-        return self.batches_of([self.indices(step) for step in range(start, stop)])
+        return self.batches_of(self.indices(step) for step in range(start, stop))
 
-    def batches_of(self, chosen: Sequence[Sequence[int]]) -> Iterator[Batch]:
-        """Yield the batches of lists of image indices, on the device, with what teachers are known to say of them."""
+    def batches_of(self, chosen: Iterable[Sequence[int]]) -> Iterator[Batch]:
+        """Yield the batches of lists of image indices, on the device, with what teachers are known to say of them.
+
+        The lists are asked for one after the other, no more of them ahead than processes read.
+        """
         if hasattr(self.source, "batch"):
             for indices in chosen:
                 batch = self.rendered(indices)
                 yield batch if self._taught is None else self._taught.complete(batch, indices, self.source)
             return
+        coming: deque[list[int]] = deque()
         loader: DataLoader[Any] = DataLoader(
             _Sized(self.source, self.size, None if self._taught is None else self._taught.reader),
-            batch_sampler=[list(indices) for indices in chosen],
+            batch_sampler=_noted(chosen, coming),
             num_workers=self._workers,
             collate_fn=_collate,
             worker_init_fn=_leave_signals,
             pin_memory=self.device.type == "cuda",
         )
-        for indices, batch in zip(chosen, delivered(loader, self.source), strict=True):
+        for batch in delivered(loader, self.source):
+            indices = coming.popleft()
             whole = batch if self._taught is None else self._taught.complete(batch, indices, self.source)
             yield whole.to(self.device)
 
@@ -99,11 +99,12 @@ class Feed:
             batch: Batch = self.source.batch(list(indices), self.size, self.device)  # type: ignore[attr-defined]
         return batch
 
-    def _permutation(self, epoch: int) -> list[int]:
-        if self._order[0] != epoch:
-            generator = torch.Generator().manual_seed(seed_of(self._seed, "order", epoch))
-            self._order = (epoch, torch.randperm(len(self.source), generator=generator).tolist())
-        return self._order[1]
+
+def _noted(chosen: Iterable[Sequence[int]], coming: deque[list[int]]) -> Iterator[list[int]]:
+    """Yield lists of indices and note them for whoever takes their batches, which come in the same order."""
+    for indices in chosen:
+        coming.append(list(indices))
+        yield coming[-1]
 
 
 def _leave_signals(worker: int) -> None:

@@ -35,6 +35,9 @@ MANIFEST = {
     "choice?": {"recipe": str, "reasons": [str]},
     "begun_from?": [_ORIGIN],
     "teacher_cache?": Each(dict),
+    "hard_images?": Each({
+        "images": int, "shown": [int, int, int], "hardest": [{"id": str, "distance": float, "shown": int}],
+    }),
     "eval?": RESULTS,
     "fidelity?": Each(RESULTS),
     "holdout?": {"images": int, "held_out": int, "training": int, "rule": str, "sha256": Each(str)},
