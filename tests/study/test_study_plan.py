@@ -9,6 +9,7 @@ import pytest
 
 from kdcli.errors import ConfigError, KdcliError
 from kdcli.study import Study, plan, read, shipped
+from kdcli.study.identity import differing
 
 Resolve = Callable[..., Study]
 
