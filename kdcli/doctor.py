@@ -20,6 +20,7 @@ from kdcli.errors import ConfigError
 from kdcli.plugins import status as plugin_status
 from kdcli.plugins.memory import cache_folder
 from kdcli.version import __version__
+from kdcli.weights.reach import forbidden_by
 
 OK, WARNING, ERROR = "ok", "warning", "error"
 ESSENTIAL = ("torch", "torchvision", "numpy", "PIL", "safetensors", "timm", "onnx", "onnxscript", "onnxruntime")
@@ -178,8 +179,7 @@ def _cache() -> Iterator[Finding]:
 
 
 def _network() -> Iterator[Finding]:
-    offline = os.environ.get("KDCLI_OFFLINE", "0") not in ("", "0")
-    yield Finding(name="network", status=OK, value="not used: KDCLI_OFFLINE is set" if offline else
+    yield Finding(name="network", status=OK, value="not used: KDCLI_OFFLINE is set" if forbidden_by() else
                   "used only to fetch weights that are asked for; KDCLI_OFFLINE=1 forbids it")
 
 

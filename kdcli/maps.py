@@ -11,7 +11,9 @@ from torch.nn import functional as F
 
 from kdcli.types import Prediction
 
-__all__ = ["at_size", "full_precision", "masked_mean", "nearest", "safe_sqrt", "widen"]
+__all__ = [
+    "at_size", "full_precision", "masked_mean", "masked_median", "masked_quantile", "nearest", "safe_sqrt", "widen",
+]
 
 
 def masked_mean(values: Tensor, valid: Tensor, dim: tuple[int, ...] | None = None) -> Tensor:
@@ -19,6 +21,31 @@ def masked_mean(values: Tensor, valid: Tensor, dim: tuple[int, ...] | None = Non
     total = torch.where(valid, values, 0.0).sum(dim) if dim else torch.where(valid, values, 0.0).sum()
     count = valid.sum(dim) if dim else valid.sum()
     return total / count.clamp_min(1).to(values.dtype)
+
+
+def masked_median(map_B1HW: Tensor, valid_B1HW: Tensor) -> Tensor:
+    """Return the median of each image over its counted pixels, B x 1 x 1 x 1; the mean of the middle two if even.
+
+    NaN where nothing is counted.
+    """
+    valid = valid_B1HW.flatten(1)
+    ordered = torch.where(valid, map_B1HW.flatten(1), torch.inf).sort(1).values
+    count = valid.sum(1, keepdim=True)
+    low, high = ((count - 1).clamp(min=0) // 2), (count // 2).clamp(max=ordered.shape[1] - 1)
+    middle = (ordered.gather(1, low) + ordered.gather(1, high)) / 2
+    return torch.where(count > 0, middle, torch.nan).view(-1, 1, 1, 1)
+
+
+def masked_quantile(map_B1HW: Tensor, valid_B1HW: Tensor, share: float) -> Tensor:
+    """Return the value below which a share of the counted pixels of each image lies (nearest rank), B x 1 x 1 x 1.
+
+    NaN where nothing is counted.
+    """
+    valid = valid_B1HW.flatten(1)
+    ordered = torch.where(valid, map_B1HW.flatten(1), torch.inf).sort(1).values
+    count = valid.sum(1, keepdim=True)
+    rank = ((count - 1) * share).round().long().clamp(min=0)
+    return torch.where(count > 0, ordered.gather(1, rank), torch.nan).view(-1, 1, 1, 1)
 
 
 def widen(values: Tensor) -> Tensor:

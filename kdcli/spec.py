@@ -118,12 +118,14 @@ def convert(text: str, kind: Any, where: str) -> Any:
         if type(None) in arguments and text.lower() == "none":
             return None
         options = [argument for argument in arguments if argument is not type(None)]
-        for i, option in enumerate(options):
+        for option in options:
             try:
                 return convert(text, option, where)
             except SpecError:
-                if i == len(options) - 1:
+                if len(options) == 1:
                     raise
+        words = [word for option in options for word in _words(option)]
+        raise SpecError(f"'{where}={text[:80]}' is not {', '.join(words[:-1])} or {words[-1]}")
     if kind is bool:
         if text.lower() in _TRUE | _FALSE:
             return text.lower() in _TRUE
@@ -139,6 +141,13 @@ def convert(text: str, kind: Any, where: str) -> Any:
             raise SpecError(f"'{where}={text[:80]}' has more than 64 bits; write a smaller number")
         return value
     return text
+
+
+def _words(kind: Any) -> list[str]:
+    """Return what a text may be to be of a type, for messages."""
+    if typing.get_origin(kind) is Literal:
+        return [str(value) for value in typing.get_args(kind)]
+    return {bool: ["true", "false"], int: ["a whole number"], float: ["a number"]}.get(kind, ["a text"])
 
 
 def parse_size(text: str) -> tuple[int, int]:

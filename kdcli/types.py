@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+Pretrained = bool | Literal["auto"]
+"""Whether a network's encoder begins with pretrained weights; ``auto``: where they can be had, else at random."""
+
+
 class DepthKind(StrEnum):
     """What a model's numbers mean. Travels with every prediction, file, export and result."""
 
@@ -154,6 +158,9 @@ class MadeFor:
     """Height and width in pixels of the images, or of the windows cut out of them, that it was trained on."""
     eval_size: tuple[int, int] | None = None
     """Height and width that its authors show it images at when they measure; None = as they are."""
+    fit: Literal["stretch", "within", "around"] = "stretch"
+    """How images come to ``eval_size``: stretched to it, or with their aspect ratio kept, in multiples of 32, so that
+    they lie within it, or around it."""
     domain: Literal["indoor", "driving", "any"] = "any"
     """Which scenes it knows."""
     near: float | None = None

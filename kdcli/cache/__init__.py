@@ -8,6 +8,7 @@ a folder of maps is of, ``entry`` writes and checks one map, ``folder`` finds a 
 from __future__ import annotations
 
 from kdcli.cache.authors import GtKdFolder
+from kdcli.cache.entry import halved
 from kdcli.cache.final import final_depth
 from kdcli.cache.folder import CacheFolder
 from kdcli.cache.identity import CacheKey, key_of
@@ -21,6 +22,7 @@ __all__ = [
     "Shown",
     "Store",
     "final_depth",
+    "halved",
     "key_of",
     "open_store",
     "room_for",

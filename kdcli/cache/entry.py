@@ -58,21 +58,29 @@ def write_entry(path: Path, map_HW: Tensor, storage: Storage, facts: Mapping[str
         with atomic(path) as temporary:
             Image.fromarray(units).save(temporary, pnginfo=notes, compress_level=3)
         return
-    kept = grid
-    if storage == "float16":
-        kept = grid.half()
-        tiny = torch.full_like(kept, torch.finfo(torch.float16).smallest_normal).copysign(grid)
-        kept = torch.where((kept == 0) & (grid != 0), tiny, kept)
-        if not bool(torch.isfinite(kept).all()):
-            raise DataError(
-                f"the map of '{facts.get('id')}' reaches {float(grid.abs().max()):.4g}, which float16 does not hold; "
-                "use teacher_storage=float32"
-            )
+    kept = halved(grid, facts.get("id", "")) if storage == "float16" else grid
     from safetensors.torch import save
 
     content = save({"map": kept}, metadata={_NOTE: json.dumps({**facts, "crc": _crc(kept.numpy())})})
     with atomic(path) as temporary:
         temporary.write_bytes(content)
+
+
+def halved(map_HW: Tensor, name: str) -> Tensor:
+    """Return a map in half precision, in which what is known does not become 0. name: of the image, for people.
+
+    Raises:
+        DataError: numbers beyond half precision.
+    """
+    kept = map_HW.half()
+    tiny = torch.full_like(kept, torch.finfo(torch.float16).smallest_normal).copysign(map_HW)
+    kept = torch.where((kept == 0) & (map_HW != 0), tiny, kept)
+    if not bool(torch.isfinite(kept).all()):
+        raise DataError(
+            f"the map of '{name}' reaches {float(map_HW.abs().max()):.4g}, which float16 does not hold; use "
+            "teacher_storage=float32"
+        )
+    return kept
 
 
 def read_entry(path: Path, storage: Storage, facts: Mapping[str, str], size: tuple[int, int]) -> Tensor:

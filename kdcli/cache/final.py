@@ -18,13 +18,13 @@ TINY = 1e-6
 
 @torch.no_grad()
 def final_depth(
-    teacher: nn.Module, image: Tensor, size: tuple[int, int], *, flip: bool, focal: Tensor | None = None,
+    teacher: nn.Module, image: Tensor, size: tuple[int, int] | None, *, flip: bool, focal: Tensor | None = None,
     ids: Sequence[str] = (),
 ) -> Tensor:
     """Return a teacher's final depth of B images at H x W: B x H x W float32, 0 where it has no opinion.
 
-    Its own read-out is followed: focal length, clip, resize; with ``flip`` the mean with the mirrored image. focal: B
-    focal lengths in pixels of the images as they are given.
+    Its own read-out is followed: focal length, clip, resize; with ``flip`` the mean with the mirrored image. size: None
+    = that of the teacher's own maps. focal: B focal lengths in pixels of the images as they are given.
 
     Raises:
         DataError: the teacher gives something other than numbers; the message names the image.
@@ -41,10 +41,11 @@ def final_depth(
 
 
 def _once(
-    teacher: nn.Module, image: Tensor, size: tuple[int, int], focal: Tensor | None, ids: Sequence[str]
+    teacher: nn.Module, image: Tensor, size: tuple[int, int] | None, focal: Tensor | None, ids: Sequence[str]
 ) -> tuple[Tensor, Tensor]:
     said, read = teacher(image), read_out_of(teacher)
     values = own_map(said, read, focal)
+    size = size or (int(values.shape[-2]), int(values.shape[-1]))
     known = torch.ones_like(values, dtype=torch.bool) if said.valid is None else said.valid.to(torch.bool)
     sound = (torch.isfinite(values) | ~known).flatten(1).all(dim=1)
     if not bool(sound.all()):

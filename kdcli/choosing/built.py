@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import nn
 
+    from kdcli.networks.encoders import Encoders
     from kdcli.protocols import Source
 
 
@@ -17,6 +19,13 @@ class Built:
 
     teachers: dict[str, nn.Module] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
+
+    @cached_property
+    def encoders(self) -> Encoders:
+        """Pretrained weights that students asked for."""
+        from kdcli.networks.encoders import Encoders
+
+        return Encoders()
 
     def teacher(self, spec: str) -> nn.Module:
         """Return a teacher, frozen and in eval mode.

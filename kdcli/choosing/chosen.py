@@ -9,6 +9,7 @@ from typing import Any
 from kdcli import recipes
 from kdcli.choosing import recipe as automatic
 from kdcli.choosing.built import Built
+from kdcli.choosing.pretrained import settle_pretrained
 from kdcli.choosing.resolve import Resolving
 from kdcli.choosing.student_range import follow_range
 from kdcli.config.draft import Draft
@@ -55,6 +56,7 @@ def choose(
     made.reasons[:0] = reasons
     Resolving(made, built).resolve()
     follow_range(made, built)
+    settle_pretrained(made, built)
     if recipe == automatic.NAME:
         _leave_out(made, built)
     return Choice(config=build(made), built=built)

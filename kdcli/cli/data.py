@@ -78,7 +78,7 @@ def show(
         from kdcli.choosing import choose
         from kdcli.training.single.look import augmented
 
-        flags = {"data": spec, "seed": session.seed_given, "eval_data": "none"}
+        flags = {"data": spec, "seed": session.seed_given, "eval_data": "none", "pretrained": False}
         config = choose(recipe or "plain", flags, set_ or ()).config
         rows = count  # a small source comes round again, augmented otherwise
         sheet = sheet_of(augmented(config, rows, device=session.device), over=over)

@@ -25,6 +25,9 @@ Teachers = Annotated[
     typer.Option("--teacher", help="Teacher SPEC, or NAME=SPEC; repeat for several.", autocompletion=complete.teacher),
 ]
 Student = Annotated[str | None, typer.Option(help="Student SPEC.", autocompletion=complete.student)]
+Pretrained = Annotated[str | None, typer.Option(
+    help="Begin the student's encoder with ImageNet weights: true, false, or auto: where they can be had."
+)]
 Data = Annotated[str | None, typer.Option(help="Source SPEC of the training images.", autocompletion=complete.source)]
 Losses = Annotated[
     list[str] | None,
@@ -77,6 +80,7 @@ def distill(
     recipe: Recipe = "auto",
     teacher: Teachers = None,
     student: Student = None,
+    pretrained: Pretrained = None,
     data: Data = None,
     loss: Losses = None,
     mixer: Mixers = None,
@@ -109,6 +113,7 @@ def distill(
     flags: dict[str, Any] = {
         "teachers": tuple(teacher) if teacher else None,
         "student": student,
+        "pretrained": pretrained,
         "data": data,
         "losses": loss_weights(loss),
         "mixers": tuple(mixer) if mixer else None,
@@ -145,8 +150,11 @@ def distill(
 
 def _run(session: Session, choice: Choice | None, out: Path | None, resume: Path | None) -> None:
     from kdcli.cli.show import TrainingProgress, run_table
+    from kdcli.devices import keep_freed_memory
     from kdcli.training.run.job import distill, resumable
 
+    if session.device.type == "cpu":
+        keep_freed_memory()
     if choice is None:
         assert resume is not None
         config, built = resumable(resume), None

@@ -34,7 +34,9 @@ ProtocolName = Annotated[str | None, typer.Option(
 Align = Annotated[str, typer.Option("--align", help="auto (what the depth kind needs), none, median or scale-shift.")]
 Csv = Annotated[Path | None, typer.Option("--csv", help="Write one row for each image and model.", dir_okay=False)]
 Html = Annotated[Path | None, typer.Option("--report", help="Write a one-file HTML report.", dir_okay=False)]
-Size = Annotated[str | None, typer.Option("--size", help="HxW that images are resized to before the models.")]
+Size = Annotated[str | None, typer.Option(
+    "--size", help="HxW that images are resized to before the models, or native; else what each was made for.",
+)]
 Limit = Annotated[int | None, typer.Option("--limit", help="Only the first so many images.", min=1)]
 Uncertain = Annotated[bool, typer.Option(
     "--uncertainty", help="Also measure whether models with a distribution over depth know where they are wrong.",
@@ -60,11 +62,11 @@ def evaluate(
     from kdcli.evals import evaluate as measure
     from kdcli.evals.results import documents, require_measured, write_csv
     from kdcli.files import require_writable
+    from kdcli.networks.shown_size import parse_shown
     from kdcli.sources import load_source
-    from kdcli.spec import parse_size
 
-    resolution = None if size is None else parse_size(size)
-    check_batch(batch_size, resolution, f"--batch-size {batch_size}")
+    shown = parse_shown(size)
+    check_batch(batch_size, shown if isinstance(shown, tuple) else None, f"--batch-size {batch_size}")
     for path in (csv, report):
         if path is not None:
             require_writable(path)  # before the work whose result it is to hold
@@ -75,7 +77,7 @@ def evaluate(
     with session.progress() as bar:
         task = bar.add_task("evaluating", total=None, note="")
         found = measure(
-            networks, source, protocol, align=align, device=session.device, size=resolution, batch_size=batch_size,
+            networks, source, protocol, align=align, device=session.device, size=shown, batch_size=batch_size,
             seed=session.seed, limit=limit, spec=data, uncertainty=uncertainty, against=reference,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
@@ -91,6 +93,9 @@ def evaluate(
     for written in (csv, report):
         if written is not None:
             session.note(f"wrote {written}")
+    for note in dict.fromkeys(note for result in results for note in result.notes):
+        named = ", ".join(f"'{result.model}'" for result in results if note in result.notes)
+        session.note(note.format(named))
     require_measured(results)
 
 

@@ -43,7 +43,7 @@ TruthScale = Annotated[float | None, typer.Option(
     "--truth-scale", help="Stored units per metre of --truth; else 1000 for whole numbers, 1 for floats.", min=1e-9,
 )]
 Size = Annotated[str | None, typer.Option(
-    "--size", help="HxW that the networks see; the picture's own when not given.",
+    "--size", help="HxW that the networks see, or native; else what each was made for.",
 )]
 
 
@@ -61,11 +61,11 @@ def explain(
     from kdcli.files import require_writable
     from kdcli.images import read_picture
     from kdcli.models import load_model
+    from kdcli.networks.shown_size import parse_shown, remark
     from kdcli.predict.beliefs import examine
     from kdcli.report import beliefs
-    from kdcli.spec import parse_size
 
-    places, chosen = [_place(text) for text in pixel or ()], parse_size(size) if size else None
+    places, chosen = [_place(text) for text in pixel or ()], parse_shown(size)
     if out.suffix.lower() not in (".png", ".pdf", ".svg"):
         raise ConfigError(f"'{out}' does not end like a figure; write for example --out {out.stem or 'figure'}.png")
     beliefs.require()
@@ -82,6 +82,8 @@ def explain(
     beliefs.draw(out, found, student=_called(model), teacher=name)
     document = {"model": model, "image": image, "figure": out, "teacher": name, **found.document()}
     session.result(document, lambda: _show(session, found))
+    if said := remark(network, chosen, [((int(picture.shape[-2]), int(picture.shape[-1])), found.seen)]):
+        session.note(said.format(f"'{model}'"))
     session.note(f"wrote {out}")
 
 

@@ -23,7 +23,9 @@ class Raw(StrEnum):
 Model = Annotated[str, typer.Argument(help="Run folder, .safetensors student, exported file, or teacher:SPEC.")]
 Inputs = Annotated[list[Path], typer.Argument(help="Images, folders, videos.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write to.", file_okay=False)]
-Size = Annotated[str | None, typer.Option("--size", help="HxW that the model sees; each image's own when not given.")]
+Size = Annotated[str | None, typer.Option(
+    "--size", help="HxW that the model sees, or native; else what it was made for.",
+)]
 Focal = Annotated[float | None, typer.Option(
     "--focal", help="Focal length of the pictures in their own pixels, for models whose depth depends on it.", min=1.0,
 )]
@@ -52,11 +54,11 @@ def predict(
     from dataclasses import asdict
 
     from kdcli.models import load_model
+    from kdcli.networks.shown_size import parse_shown, remark
     from kdcli.predict import find_inputs
     from kdcli.predict import predict as run
-    from kdcli.spec import parse_size
 
-    chosen, ends = parse_size(size) if size else None, _limits(limits)
+    chosen, ends = parse_shown(size), _limits(limits)
     find_inputs(inputs)  # a wrong path is answered before the model is loaded
     network = load_model(model, session.device)
     with session.progress() as bar:
@@ -69,6 +71,8 @@ def predict(
     told = {"predicted": [asdict(one) for one in done], "skipped": [asdict(one) for one in skipped]}
     kind = f"{done[0].depth_kind} depth" + (f" in {done[0].unit}" if done[0].unit else "")
     session.result({"model": model, "out": out, **told}, f"{out}: {len(done)} pictures, {kind}")
+    if said := remark(network, chosen, [(one.size, one.seen) for one in done]):
+        session.note(said.format(f"'{model}'"))
     told_less = [(one.name, losses) for one in done if (losses := one.all_losses)]
     for name, losses in told_less[:_NAMED]:
         session.note(f"warning: '{name}': {losses}")

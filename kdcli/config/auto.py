@@ -8,13 +8,13 @@ from __future__ import annotations
 from typing import Any
 
 AUTO = "auto"
-RUN_AUTO = ("eval_data", "protocol", "eval_size")
+RUN_AUTO = ("eval_data", "protocol", "eval_size", "pretrained")
 """Keys of a run that may be ``auto``."""
 STAGE_AUTO = ("data", "size", "crop", "batch_size", "steps")
 """Keys of a stage that may be ``auto``."""
 STAND_INS: dict[str, Any] = {
     "eval_data": None, "protocol": "plain", "eval_size": "training", "data": "sim:blocks", "size": (96, 128),
-    "crop": None, "batch_size": 16, "steps": 1,
+    "crop": None, "batch_size": 16, "steps": 1, "pretrained": None,
 }
 """What stands in for them where a recipe is looked at alone, without a teacher or images."""
 

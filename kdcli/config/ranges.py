@@ -37,9 +37,9 @@ def check_stage(stage: StageKeys) -> None:
     weights = {f"the weight of loss '{name}'": weight for name, weight in stage.losses}
     weights |= {f"looks.{name}": weight for name, weight in stage.looks}
     weights |= {f"the weight of layer '{name}'": weight for name, weight in stage.statistics_weights}
-    names = ("weight_decay", "clip", "jitter", "content", "task_weight", "workers")
-    network = ("network_layers", "statistics_first")
-    for key, value in (weights | {name: getattr(stage, name) for name in (*names, *network)}).items():
+    names = ("weight_decay", "clip", "jitter", "content", "task_weight", "network_layers", "statistics_first")
+    weights |= {} if stage.workers == "auto" else {"workers": stage.workers}
+    for key, value in (weights | {name: getattr(stage, name) for name in names}).items():
         if not 0 <= value < math.inf:
             raise ConfigError(f"{key}={value} of stage '{stage.name}' must be a number that is not negative")
     teaches = any(weight for _, weight in stage.losses) or (stage.task_loss is not None and stage.task_weight)
@@ -55,7 +55,7 @@ def check_stage(stage: StageKeys) -> None:
     if min(stage.size) < 32:
         raise ConfigError(f"size={stage.size[0]}x{stage.size[1]} of stage '{stage.name}' is below 32 pixels")
     check_sizes(stage)
-    if stage.teacher_cache != "none":
+    if stage.teacher_cache not in ("none", "memory"):  # in memory maps are kept only where that can be
         _check_cache(stage)
     if not stage.teachers:
         raise ConfigError(f"stage '{stage.name}' has no teacher; use --teacher SPEC")

@@ -50,7 +50,8 @@ def check_sizes(stage: StageKeys) -> None:
     if max(stage.size) > MOST_SIDE:
         raise ConfigError(f"size={stage.size[0]}x{stage.size[1]} {where} is beyond {MOST_SIDE} pixels a side")
     check_batch(stage.batch_size, stage.size, f"batch_size={stage.batch_size} {where}")
-    check_workers(stage.workers, f"workers={stage.workers} {where}")
+    if stage.workers != "auto":
+        check_workers(stage.workers, f"workers={stage.workers} {where}")
 
 
 def check_batch(images: int, size: tuple[int, int] | None, what: str) -> None:

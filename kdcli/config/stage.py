@@ -31,8 +31,9 @@ class StageKeys:
     task_weight: float = 1.0
     mixers: tuple[str, ...] = ()
     teacher_cache: str = "none"
-    """Where the teachers' depth is kept: ``none`` (they are asked in every step), ``auto`` (below the user's cache), a
-    folder, or ``gt-kd:DIR[,max_depth=M]`` in the layout of TIE-KD's authors."""
+    """Where the teachers' depth is kept: ``none`` (they are asked in every step), ``memory`` (in main memory, where
+    that saves time and fits; else they are asked), ``auto`` (below the user's cache), a folder, or
+    ``gt-kd:DIR[,max_depth=M]`` in the layout of TIE-KD's authors."""
     teacher_flip: Literal["auto", "true", "false"] = "auto"
     """Whether kept depth is the mean of an image's and its mirror image's; ``auto``: as the teacher's ``read_out``."""
     teacher_storage: Literal["auto", "png16", "float16", "float32"] = "auto"
@@ -124,8 +125,12 @@ class StageKeys:
     """Decay of the averaged student that is kept; 0 = the plain one."""
     amp: Literal["auto", "bf16", "off"] = "auto"
     """``auto``: bf16 autocast on CUDA devices that have it. ``bf16``: also on a CPU."""
-    workers: int = 0
-    """Processes that decode files; simulated sources render on the device instead."""
+    keep_images: bool = False
+    """Round images of files to 8 bits at ``size`` and keep them in main memory, where all of them fit; simulated ones
+    are kept in any case."""
+    workers: int | Literal["auto"] = 0
+    """Processes that decode files, ``auto``: as many as there is use for; simulated sources render on the device
+    instead."""
     log_every: int = 10
     checkpoint_every: int = 200
 

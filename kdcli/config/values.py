@@ -14,6 +14,8 @@ from kdcli.spec import parse_size
 RENAMED = {"views": "looks"}
 """Keys of earlier versions."""
 
+_SWITCH = {"true": True, "false": False}
+
 _SORTS = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
 
 
@@ -49,6 +51,10 @@ def convert(key: str, value: Any, owner: type, where: str) -> Any:
     kind = typing.get_type_hints(owner)[key]
     if left_open(key, value):
         return value
+    if key == "pretrained" and not isinstance(value, bool):
+        if value not in _SWITCH:
+            raise ConfigError(f"{where}={value!r} is not {', '.join(_SWITCH)} or auto.{nearest(str(value), _SWITCH)}")
+        return _SWITCH[value]
     if key == "eval_size" and value in ("training", "native"):
         return value
     if key == "crop" and value in (None, "none"):
@@ -90,6 +96,8 @@ def convert(key: str, value: Any, owner: type, where: str) -> Any:
         if isinstance(value, list | tuple) and all(isinstance(item, str) for item in value):
             return tuple(value)
         raise ConfigError(f"{where} must be a list of {'names' if key == 'freeze' else 'specs'}, not {value!r}")
+    if key == "workers" and value == "auto":
+        return value
     if key == "teacher_flip" and isinstance(value, bool):
         value = str(value).lower()
     return _check_type(value, kind, where)

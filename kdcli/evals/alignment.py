@@ -12,6 +12,7 @@ from torch import Tensor
 
 from kdcli.errors import ConfigError, nearest
 from kdcli.evals.protocol import Alignment
+from kdcli.maps import masked_median
 from kdcli.types import DepthKind
 
 FLOOR = 1e-6
@@ -106,31 +107,6 @@ def scale_and_shift(prediction_B1HW: Tensor, target_B1HW: Tensor, valid_B1HW: Te
     shift = mean_t - scale * mean_p
     shape = (-1, 1, 1, 1)
     return scale.to(prediction_B1HW.dtype).view(shape), shift.to(prediction_B1HW.dtype).view(shape)
-
-
-def masked_median(map_B1HW: Tensor, valid_B1HW: Tensor) -> Tensor:
-    """Return the median of each image over its counted pixels, B x 1 x 1 x 1; the mean of the middle two if even.
-
-    NaN where nothing is counted.
-    """
-    valid = valid_B1HW.flatten(1)
-    ordered = torch.where(valid, map_B1HW.flatten(1), torch.inf).sort(1).values
-    count = valid.sum(1, keepdim=True)
-    low, high = ((count - 1).clamp(min=0) // 2), (count // 2).clamp(max=ordered.shape[1] - 1)
-    middle = (ordered.gather(1, low) + ordered.gather(1, high)) / 2
-    return torch.where(count > 0, middle, torch.nan).view(-1, 1, 1, 1)
-
-
-def masked_quantile(map_B1HW: Tensor, valid_B1HW: Tensor, share: float) -> Tensor:
-    """Return the value below which a share of the counted pixels of each image lies (nearest rank), B x 1 x 1 x 1.
-
-    NaN where nothing is counted.
-    """
-    valid = valid_B1HW.flatten(1)
-    ordered = torch.where(valid, map_B1HW.flatten(1), torch.inf).sort(1).values
-    count = valid.sum(1, keepdim=True)
-    rank = ((count - 1) * share).round().long().clamp(min=0)
-    return torch.where(count > 0, ordered.gather(1, rank), torch.nan).view(-1, 1, 1, 1)
 
 
 def _median_ratio(depth_B1HW: Tensor, target_B1HW: Tensor, valid_B1HW: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError
-from kdcli.evals.alignment import masked_median
+from kdcli.maps import masked_median
 from kdcli.types import Batch, DepthKind, Prediction, Tap
 
 NAME = "constant"

@@ -85,7 +85,7 @@ def batches(
         yield _stack(group, device)
 
 
-def prepare(batch: Batch, protocol: Protocol, size: tuple[int, int] | None) -> Prepared:
+def prepare(batch: Batch, protocol: Protocol, size: tuple[int, int] | None = None) -> Prepared:
     """Apply frame, range mask and crop of a protocol, then resize the image for the model.
 
     Raises:
@@ -112,12 +112,18 @@ def prepare(batch: Batch, protocol: Protocol, size: tuple[int, int] | None) -> P
     region_depth, region_valid = depth, counted
     if frame is not None and frame.paste:
         region_depth, region_valid = frame.cut(depth), frame.cut(counted)
-    if size is not None:
-        magnified *= size[1] / image.shape[-1]
-        image = resize_image(image, size)
     focal = None if batch.intrinsics is None else batch.intrinsics[:, 0] * magnified
     shown = replace(batch, image=image, depth=region_depth, valid=region_valid, instances=None, intrinsics=None)
-    return Prepared(batch=shown, depth=depth, valid=counted, corner=corner, focal=focal)
+    return seen_at(Prepared(batch=shown, depth=depth, valid=counted, corner=corner, focal=focal), size)
+
+
+def seen_at(prepared: Prepared, size: tuple[int, int] | None) -> Prepared:
+    """Return a batch with its images resized for a model; ground truth stays. None = as they are."""
+    width = prepared.batch.image.shape[-1]
+    if size is None or size == tuple(prepared.batch.image.shape[-2:]):
+        return prepared
+    batch = replace(prepared.batch, image=resize_image(prepared.batch.image, size))
+    return replace(prepared, batch=batch, focal=None if prepared.focal is None else prepared.focal * (size[1] / width))
 
 
 def _ahead(source: Any, order: Sequence[int], depth: int) -> Iterator[tuple[int, Sample]]:

@@ -10,12 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.evals.alignment import resolve
-from kdcli.evals.batches import batches, prepare
+from kdcli.evals.batches import batches, prepare, seen_at
 from kdcli.evals.predict import depth_of, place, raw_prediction
 from kdcli.evals.protocol import Protocol
 from kdcli.evals.reference import Reference, as_known
 from kdcli.evals.runner import device_of, evaluating, rules_of
+from kdcli.evals.sizes import rendered_at, views
 from kdcli.networks.read_out import read_out_of
+from kdcli.networks.shown_size import Asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,30 +44,31 @@ def examine(
     align: str | Mapping[str, str] | None = None,
     flip: bool | None = None,
     device: torch.device | str | None = None,
-    size: tuple[int, int] | None = None,
+    size: Asked | None = "own",
     against: Reference | None = None,
 ) -> list[Example]:
     """Return images at some positions of a source with each model's aligned depth, for pictures of them.
 
-    As ``evaluate``, but align may also name one mode per model. The order of indices is kept.
+    As ``evaluate``, but align may also name one mode per model. The order of indices is kept. The image is shown at a
+    size that was named, otherwise as it is.
     """
     rules = rules_of(protocol, flip)
     rules = rules if against is None else against.rules(rules)
     where = device_of(models, device)
     shown = []
-    with evaluating(models if against is None else {**models, "": against.model}, where):
-        for _, batch in batches(source, indices, batch_size=1, size=size, device=where):
-            if against is not None:
-                batch = against.label(batch, size)
-            prepared = prepare(batch, rules, size)
+    everyone = models if against is None else {**models, "": against.model}
+    with evaluating(everyone, where):
+        for _, batch in batches(source, indices, batch_size=1, size=rendered_at(everyone, size), device=where):
+            prepared = prepare(batch if against is None else against.label(batch, size), rules)
             predictions = {}
-            for name, model in models.items():
+            for (name, model), view in zip(models.items(), views(models, prepared, size), strict=True):
                 own = rules.for_model(read_out_of(model))
-                raw = raw_prediction(model, prepared, own, name)
+                raw = raw_prediction(model, view, own, name)
                 raw = raw if against is None else as_known(raw, against.kind)
                 asked = align.get(name) if isinstance(align, Mapping) else align
                 mode = resolve(asked, raw.kind, own.alignment)
                 predictions[name] = place(depth_of(raw, prepared, mode, own), prepared, own)[0, 0].cpu()
+            prepared = seen_at(prepared, size if isinstance(size, tuple) else None)
             shown.append(
                 Example(
                     id=batch.ids[0], image=prepared.batch.image[0].cpu(), depth=prepared.depth[0, 0].cpu(),

@@ -24,13 +24,15 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError
-from kdcli.evals.alignment import FLOOR, masked_median, masked_quantile, resolve
+from kdcli.evals.alignment import FLOOR, resolve
 from kdcli.evals.baseline import Constant
-from kdcli.evals.batches import Prepared
+from kdcli.evals.batches import Prepared, seen_at
 from kdcli.evals.crops import resize_image
 from kdcli.evals.predict import Raw, raw_prediction
 from kdcli.evals.protocol import PROTOCOLS, Protocol
+from kdcli.maps import masked_median, masked_quantile
 from kdcli.networks.read_out import read_out_of
+from kdcli.networks.shown_size import Asked, shown_size
 from kdcli.types import Batch, DepthKind, Prediction
 
 NAME = "fidelity"
@@ -64,14 +66,15 @@ class Reference:
             return protocol
         return replace(protocol, min_depth=COUNTED[0], max_depth=COUNTED[1])
 
-    def label(self, batch: Batch, size: tuple[int, int] | None) -> Batch:
+    def label(self, batch: Batch, size: Asked | None) -> Batch:
         """Return a batch with the teacher's depth, in its units, in the place of its ground truth.
 
-        Images are brought to ``size`` first (None: left as they are), and depth is that of all their pixels. The
-        teacher is read out as its authors do, and asked about the image alone.
+        Images are brought to a ``size`` of height and width first, otherwise left as they are, and depth is that of all
+        their pixels. The teacher is shown them at its own size where ``size`` says ``own``, read out as its authors do,
+        and asked about the image alone.
         """
         image, camera = batch.image.float(), batch.intrinsics
-        if size is not None:
+        if isinstance(size, tuple):
             down, across = (new / old for new, old in zip(size, image.shape[-2:], strict=True))
             image = resize_image(image, size)
             camera = None if camera is None else camera * camera.new_tensor([across, down, across, down])
@@ -81,6 +84,7 @@ class Reference:
         seen = Prepared(
             batch=shown, depth=blank, valid=everywhere, focal=None if camera is None else camera[:, 0]
         )
+        seen = seen_at(seen, shown_size(self.model, size, (int(image.shape[-2]), int(image.shape[-1]))))
         rules = PROTOCOLS[NAME].for_model(read_out_of(self.model))
         raw = raw_prediction(_ImagesAlone(self.model), seen, rules, self.name)
         known = torch.isfinite(raw.values)

@@ -20,6 +20,7 @@ from kdcli.evals.metrics import NAMES
 from kdcli.evals.protocol import Protocol
 from kdcli.evals.uncertainty import Uncertainty
 from kdcli.files import write_text
+from kdcli.networks.shown_size import Asked
 from kdcli.types import DepthKind
 
 
@@ -49,7 +50,13 @@ class Result:
     """Counted pixels of each image, N."""
     skipped: tuple[Skipped, ...] = ()
     size: tuple[int, int] | None = None
-    """Height and width that images were resized to before the model; None = as they are."""
+    """Height and width that images were resized to before the model; None = as they are, or at several sizes."""
+    sizes: tuple[tuple[int, int], ...] | None = None
+    """The sizes, where images were resized to several: a model that keeps their aspect ratio."""
+    asked: Asked | None = None
+    """The size that was asked for."""
+    notes: tuple[str, ...] = ()
+    """What there is to say of the size; ``{}`` stands for the model's name."""
     source: str = ""
     seed: int = 0
     against: str | None = None
@@ -75,6 +82,12 @@ class Result:
         """How many images the metrics are made of."""
         return len(self.ids)
 
+    @property
+    def seen_at(self) -> str:
+        """At which size the model saw images, in words."""
+        sizes = self.sizes or ([] if self.size is None else [self.size])
+        return ", ".join(f"{height}x{width}" for height, width in sizes) or "as they are"
+
     def document(self) -> dict[str, Any]:
         """Return the result for JSON; what does not exist is null, never not-a-number."""
         return {
@@ -85,6 +98,7 @@ class Result:
             "spec": self.source,
             **({} if self.against is None else {"against": self.against}),
             "size": None if self.size is None else list(self.size),
+            **({} if self.sizes is None else {"sizes": [list(size) for size in self.sizes]}),
             "n": self.n,
             **self.cost.document(),
             "pixels": int(self.pixels.sum()),

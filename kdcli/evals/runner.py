@@ -20,9 +20,11 @@ from kdcli.evals.predict import Raw, depth_of, place, raw_prediction, spread_of
 from kdcli.evals.protocol import Alignment, Protocol, find
 from kdcli.evals.reference import Reference, as_known, check_reference, kind_against
 from kdcli.evals.results import Result, Skipped
+from kdcli.evals.sizes import Seen, rendered_at, views
 from kdcli.evals.uncertainty import SHARES, Uncertainty
 from kdcli.evals.uncertainty import per_image as uncertainties
 from kdcli.networks.read_out import read_out_of
+from kdcli.networks.shown_size import Asked
 from kdcli.types import DepthKind
 
 Report = Callable[[int, int], None]
@@ -35,6 +37,7 @@ class _Tally:
     rows: dict[int, tuple[str, Tensor, int]] = field(default_factory=dict)
     skipped: dict[int, Skipped] = field(default_factory=dict)
     sure: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    seen: Seen = field(default_factory=Seen)
 
 
 def evaluate(
@@ -45,7 +48,7 @@ def evaluate(
     align: str | None = None,
     flip: bool | None = None,
     device: torch.device | str | None = None,
-    size: tuple[int, int] | None = None,
+    size: Asked | None = "own",
     batch_size: int = 8,
     seed: int = 0,
     progress: Report | None = None,
@@ -58,11 +61,13 @@ def evaluate(
 
     align: ``none``, ``median`` or ``scale-shift``; None and ``auto`` take the protocol's, or what the depth kind needs.
     flip: average with the mirrored image; None = as the protocol says, or else the model's ``read_out``. size: height
-    and width that images are resized to before the models. limit: only the first so many images. spec: how the source
-    is named in results; None = its own name. uncertainty: also measure whether models that tell how sure they are know
-    where they are wrong (``Result.uncertainty``). against: a teacher whose depth takes the place of ground truth, which
-    the source need not have; the protocol is then ``fidelity``. Models are moved to the device; their training mode is
-    what it was afterwards.
+    and width that images are resized to before the models; ``own`` is for each model the size that it was made for
+    (``MadeFor.eval_size``), ``native`` or None the images' own. Ground truth keeps its size, except in a source that
+    renders, which renders both at the size where there is one for all models. limit: only the first so many images.
+    spec: how the source is named in results; None = its own name. uncertainty: also measure whether models that tell
+    how sure they are know where they are wrong (``Result.uncertainty``). against: a teacher whose depth takes the place
+    of ground truth, which the source need not have; the protocol is then ``fidelity``. Models are moved to the device;
+    their training mode is what it was afterwards.
 
     Images without ground truth, without a pixel that counts, with no more pixels than the alignment has unknowns, or
     with a prediction that is not finite are in no metric; they are in ``Result.skipped`` with the reason. A model may
@@ -79,28 +84,32 @@ def evaluate(
     tallies = {name: _Tally() for name in models}
     where = device_of(models, device)
     done, first = 0, None
-    with evaluating(models if against is None else {**models, "": against.model}, where):
-        for indices, batch in batches(source, order, batch_size=batch_size, size=size, device=where):
-            if against is not None:
-                batch = against.label(batch, size)
-            prepared = prepare(batch, rules, size)
+    everyone = models if against is None else {**models, "": against.model}
+    with evaluating(everyone, where):
+        rendered = rendered_at(everyone, size)
+        for indices, batch in batches(source, order, batch_size=batch_size, size=rendered, device=where):
+            prepared = prepare(batch if against is None else against.label(batch, size), rules)
             open_rows = _usable(indices, prepared, tallies)
             if len(open_rows):
                 kept = _select(prepared, open_rows)
                 first = first or _select(kept, torch.tensor([0]))
-                for name, model in models.items():
-                    _measure(name, model, kept, [indices[i] for i in open_rows.tolist()], rules, align, tallies[name],
+                for (name, model), shown in zip(models.items(), views(models, kept, size), strict=True):
+                    tallies[name].seen.add(kept.batch.image, shown.batch.image)
+                    _measure(name, model, shown, [indices[i] for i in open_rows.tolist()], rules, align, tallies[name],
                              uncertainty, against)
             done += len(indices)
             if progress is not None:
                 progress(done, len(order))
-        costs = {name: _cost(name, model, first, rules) for name, model in models.items()}
+        shown_first = [None] * len(models) if first is None else views(models, first, size)
+        costs = {
+            name: _cost(name, model, one, rules) for (name, model), one in zip(models.items(), shown_first, strict=True)
+        }
     if not any(tally.kind for tally in tallies.values()):
         _refuse_empty(source, next(iter(tallies.values())), len(order))
     named = spec or str(getattr(source, "name", ""))
     return {
-        name: _result(name, tally, named, rules.for_model(read_out_of(models[name])), align, size, seed, costs[name],
-                      against)
+        name: _result(name, tally, named, rules.for_model(read_out_of(models[name])), align, seed, size, models[name],
+                      costs[name], against)
         for name, tally in tallies.items()
     }
 
@@ -232,8 +241,8 @@ def _cost(name: str, model: nn.Module, one: Prepared | None, rules: Protocol) ->
 
 
 def _result(
-    name: str, tally: _Tally, source: str, rules: Protocol, align: str | None, size: tuple[int, int] | None, seed: int,
-    cost: Cost, against: Reference | None,
+    name: str, tally: _Tally, source: str, rules: Protocol, align: str | None, seed: int, asked: Asked | None,
+    model: nn.Module, cost: Cost, against: Reference | None,
 ) -> Result:
     kind = tally.kind if against is None or tally.kind is None else kind_against(tally.kind, against.kind)
     used = rules if kind is None else rules.modified(resolve(align, kind, rules.alignment))
@@ -249,7 +258,10 @@ def _result(
         values=torch.stack([v for _, v, _ in rows]) if rows else torch.empty(0, len(NAMES), dtype=torch.float64),
         pixels=torch.tensor([pixels for _, _, pixels in rows], dtype=torch.int64),
         skipped=tuple(tally.skipped[index] for index in sorted(tally.skipped)),
-        size=size,
+        size=tally.seen.size(model, asked),
+        sizes=tally.seen.several(model, asked),
+        asked=asked,
+        notes=tally.seen.notes(model, asked),
         source=source,
         seed=seed,
         against=None if against is None else against.name,

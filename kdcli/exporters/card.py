@@ -12,9 +12,11 @@ from typing import Any
 from torch import nn
 
 from kdcli.errors import WeightsError
+from kdcli.made_for import told
 from kdcli.students.files import read_card
 from kdcli.teachers.run import find_student
 from kdcli.text import block
+from kdcli.types import MadeFor
 from kdcli.version import __version__
 
 
@@ -31,6 +33,9 @@ def describe(model: nn.Module, card: Mapping[str, Any] | None = None) -> dict[st
         own = {key: value for key, value in asdict(provenance).items() if value not in (None, "")}  # type: ignore[arg-type]
         own.pop("sha256", None)
         facts = {**own, **facts}
+    made = getattr(model, "made_for", None)
+    if "made_for" not in facts and isinstance(made, MadeFor):
+        facts["made_for"] = told(made)
     if "size" in facts:  # of training; the file's own size is another matter
         facts["trained_size"] = facts.pop("size")
     facts |= {

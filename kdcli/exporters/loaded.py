@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdcli.errors import WeightsError
-from kdcli.guard.metadata import count_of, range_of, value_of
+from kdcli.guard.metadata import count_of, made_for_of, range_of, value_of
 from kdcli.types import DepthKind, Prediction, Provenance, Tap
 
 
@@ -25,7 +25,7 @@ class ExportedModel(nn.Module):
         super().__init__()
         self._call = call
         self._batch: int | None = getattr(call, "batch", None)
-        self._size: tuple[int, int] | None = getattr(call, "size", None)
+        self.input_size: tuple[int, int] | None = getattr(call, "size", None)
         self._outputs: tuple[str, ...] = getattr(call, "outputs", ("depth",))
         self.card: dict[str, Any] = {key: value_of(text) for key, text in metadata.items()}
         self.taps: Mapping[str, Tap] = {}
@@ -38,6 +38,10 @@ class ExportedModel(nn.Module):
                 "only files written by `kdcli export` can be opened"
             )
         self.depth_kind, self.depth_range = DepthKind(kind), bounds
+        try:
+            self.made_for = made_for_of(metadata, self.input_size)
+        except ValueError as error:
+            raise WeightsError(f"the metadata of '{path}' is damaged ({error}); export it again") from None
         self.provenance = Provenance(
             name=path.name, weights=str(path), sha256=metadata.get("sha256"),
             licence=metadata.get("licence", "unknown"), training_data=metadata.get("training_data", "unknown"),
@@ -46,8 +50,9 @@ class ExportedModel(nn.Module):
     @torch.no_grad()
     def forward(self, image: Tensor) -> Prediction:
         """Predict depth B x 1 x h x w at the file's own output size, and how sure of it where the file tells."""
-        if self._size is not None and tuple(image.shape[-2:]) != self._size:
-            image = functional.interpolate(image, size=self._size, mode="bilinear", align_corners=False, antialias=True)
+        size = self.input_size
+        if size is not None and tuple(image.shape[-2:]) != size:
+            image = functional.interpolate(image, size=size, mode="bilinear", align_corners=False, antialias=True)
         chunks = torch.split(image, self._batch) if self._batch is not None else (image,)
         if self._outputs == ("depth",):
             return Prediction(depth=torch.cat([self._call(chunk) for chunk in chunks]), kind=self.depth_kind)

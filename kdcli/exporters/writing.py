@@ -19,12 +19,15 @@ from kdcli.exporters.quantise import AGREEMENT, quantise
 from kdcli.exporters.trace import WithSpread
 from kdcli.files import atomic, sha256_of
 from kdcli.networks.deployed import deployed
+from kdcli.networks.shown_size import difference
 from kdcli.plugins import registry
 from kdcli.plugins.blame import blame
 from kdcli.protocols import Exporter
+from kdcli.types import MadeFor
 
 DEFAULT_SIZE = (192, 256)
-"""Height and width that are tried out, and fixed where the network cannot leave them open."""
+"""Height and width that are tried out, and fixed where the network cannot leave them open, where a model does not say
+what it was made for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +75,7 @@ def export(
         format: name of an exporter plugin.
         path: of the file.
         size: (height, width) fixes them; ``dynamic`` insists on leaving them open; None leaves them open where the
-            network allows it and notes where not.
+            network allows it, and where not fixes what the model was made for, with a note.
         verify: run the parity gate: the export's size, a batch of two, another size when open.
         images: B x 3 x H x W in 0..1 for the gate and for calibration; synthetic ones when None.
         int8: quantise weights and activations (ONNX only). Judged by agreement instead of ``tolerance``.
@@ -97,6 +100,8 @@ def export(
                           "export two files")
     metadata = describe(model, card)
     given, was_training, notes = model, model.training, []
+    if isinstance(size, tuple) and (told := difference(model, size)):
+        notes.append(f"the file {told}")
     model.eval()
     try:
         with blame(given, "deployed"):
@@ -106,7 +111,7 @@ def export(
             model, form = _with_spread(model), WithSpread(form).eval()
             metadata["outputs"] = json.dumps(WithSpread.outputs)
         with atomic(target) as temporary:
-            shape = size if isinstance(size, tuple) else DEFAULT_SIZE
+            shape = size if isinstance(size, tuple) else _made_for(model)
             fixed = isinstance(size, tuple)
             if not fixed:
                 try:
@@ -118,6 +123,8 @@ def export(
                     notes.append(f"height and width are fixed to {shape[0]}x{shape[1]}: {error}")
             if fixed:
                 _write(exporter, form, temporary, shape, metadata, dynamic=False)
+            if not fixed and shape != DEFAULT_SIZE:
+                notes.append(f"it takes images of any size, and was made for {shape[0]}x{shape[1]}")
             if int8:
                 quantise(temporary, images, shape)
                 if images is None:
@@ -138,6 +145,13 @@ def export(
         path=target, format=format, bytes=target.stat().st_size, sha256=sha256_of(target),
         size=shape if fixed else None, int8=int8, seconds=time.perf_counter() - begin, drift=drift, notes=tuple(notes),
     )
+
+
+def _made_for(model: nn.Module) -> tuple[int, int]:
+    """Return the size that a model is used at, or else that of its training."""
+    made = getattr(model, "made_for", None)
+    known = (made.eval_size or made.train_size) if isinstance(made, MadeFor) else None
+    return known or DEFAULT_SIZE
 
 
 def _with_spread(model: nn.Module) -> nn.Module:

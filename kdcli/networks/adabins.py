@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdcli.networks.backbone import timm_network
+from kdcli.types import Pretrained
 
 Layout = Literal["official", "toolbox"]
 """Whose decoder it is: that of AdaBins' authors, or of the Monocular-Depth-Estimation-Toolbox."""
@@ -49,7 +50,7 @@ class AdaBinsNet(nn.Module):
 
     def __init__(
         self, layout: Layout = "official", *, bins: int = 256, min_depth: float = 1e-3, max_depth: float = 10.0,
-        pretrained: bool = False,
+        pretrained: Pretrained = False,
     ) -> None:
         super().__init__()
         self.min_depth, self.max_depth = min_depth, max_depth

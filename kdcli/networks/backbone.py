@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import itertools
-import os
-import socket
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import timm
 import torch
 from torch import Tensor, nn
 
 from kdcli.errors import SpecError, WeightsError, nearest
+from kdcli.networks.encoders import EncoderWeights, encoder_weights
+from kdcli.types import Pretrained
 
 _ADVICE = "use a convolutional one, for example resnet18 or mobilenetv2_100"
-_REACH_SECONDS = 5.0
 
 
-def create_backbone(name: str, *, pretrained: bool) -> nn.Module:
+def create_backbone(name: str, *, pretrained: Pretrained) -> nn.Module:
     """Return a timm model that gives its stages, finest first, with ``feature_info``.
 
     Raises:
@@ -38,16 +39,20 @@ def create_backbone(name: str, *, pretrained: bool) -> nn.Module:
     channels, strides = describe(model)
     if [f.shape[1] for f in features] != channels or any(2 * a > b for a, b in itertools.pairwise(strides)):
         raise SpecError(f"timm's '{name}' gives no feature pyramid (strides {strides}, channels {channels}); {_ADVICE}")
-    return _pretrained(name, features_only=True) if pretrained else model
+    weights = encoder_weights(name, pretrained)
+    return model if weights is None else _filled(name, weights, features_only=True)
 
 
-def timm_network(name: str, *, pretrained: bool = False, **options: Any) -> Any:
+def timm_network(name: str, *, pretrained: Pretrained = False, **options: Any) -> Any:
     """Return a model of timm as it is, for networks that take it apart; ``options`` are timm's.
 
     Raises:
         WeightsError: pretrained weights that cannot be had.
     """
-    return _pretrained(name, **options) if pretrained else timm.create_model(name, pretrained=False, **options)
+    weights = encoder_weights(name, pretrained)
+    if weights is not None:
+        return _filled(name, weights, **options)
+    return timm.create_model(name, pretrained=False, **options)
 
 
 def describe(backbone: nn.Module) -> tuple[list[int], list[int]]:
@@ -67,53 +72,46 @@ def _probe(model: nn.Module) -> list[Tensor]:
     return features
 
 
-def _pretrained(name: str, **options: Any) -> nn.Module:
-    """Return a model with the weights that timm names, from the cache or the network.
+def _filled(name: str, weights: EncoderWeights, **options: Any) -> nn.Module:
+    """Return a model with pretrained weights; timm brings them to the model as it was asked for.
 
     Raises:
-        WeightsError: there are none, or they can be had from neither.
+        WeightsError: they are of another network.
     """
-    config: Any = timm.get_pretrained_cfg(name)
-    if config is None or not (config.hf_hub_id or config.url):
-        raise WeightsError(
-            f"there are no pretrained weights of timm's '{name}'; use another backbone or width, or pretrained=false"
-        )
-    cached = _cached(config.hf_hub_id)
-    if cached is None and not _reachable():
-        raise WeightsError(
-            f"pretrained weights of timm's '{name}' are not cached and '{_host()}' cannot be reached; connect once so "
-            "that they are (in HF_HOME), or use pretrained=false"
-        )
     try:
-        # A cached file is used as it is: asking for a newer one would wait for the network in vain.
-        overlay = {"file": cached} if cached else None
-        loaded: nn.Module = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
-    except Exception as error:  # refused, full disk, damaged file: all mean that there are none
-        reason = " ".join(str(error).split())[:160] or "no reason given"
-        raise WeightsError(
-            f"pretrained weights of timm's '{name}' cannot be had ({type(error).__name__}: {reason}); "
-            "try again, or use pretrained=false"
-        ) from error
-    return loaded
+        with _quiet():  # it warns of every tensor that a part of the network has no use for
+            model: nn.Module = timm.create_model(
+                name, pretrained=True, pretrained_cfg_overlay={"state_dict": dict(weights.state)}, **options
+            )
+    except Exception as error:  # names and shapes that do not fit, told in as many ways as there are models
+        reason = " ".join(str(error).split())[:160] or type(error).__name__
+        raise _foreign(name, weights, reason) from error
+    if not any(_holds(weights, parameter) for parameter in model.parameters()):
+        raise _foreign(name, weights, "no tensor of it is taken")
+    for module in model.modules():  # timm keeps what it was given, and a network is copied with what it keeps
+        for kept in ("pretrained_cfg", "default_cfg"):
+            if isinstance(config := getattr(module, kept, None), dict):
+                setattr(module, kept, {key: value for key, value in config.items() if key != "state_dict"})
+    return model
 
 
-def _cached(repository: str | None) -> str | None:
-    from huggingface_hub import try_to_load_from_cache
-
-    found = try_to_load_from_cache(repository, "model.safetensors") if repository else None
-    return found if isinstance(found, str) else None
-
-
-def _host() -> str:
-    return urlsplit(os.environ.get("HF_ENDPOINT", "https://huggingface.co")).hostname or "huggingface.co"
-
-
-def _reachable() -> bool:
-    """Whether the hub answers; asked first, since its client tries for the better part of a minute."""
-    if any(os.environ.get(key) for key in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
-        return True  # only the proxy can tell
+@contextmanager
+def _quiet() -> Iterator[None]:
+    loader = logging.getLogger("timm.models._builder")
+    before, loader.disabled = loader.disabled, True
     try:
-        socket.create_connection((_host(), 443), timeout=_REACH_SECONDS).close()
-    except OSError:
-        return False
-    return True
+        yield
+    finally:
+        loader.disabled = before
+
+
+def _holds(weights: EncoderWeights, parameter: Tensor) -> bool:
+    same = (value for value in weights.state.values() if value.shape == parameter.shape)
+    return any(torch.equal(value.to(parameter.dtype), parameter) for value in same)
+
+
+def _foreign(name: str, weights: EncoderWeights, reason: str) -> WeightsError:
+    return WeightsError(
+        f"'{weights.origin.weights}' holds no weights of timm's '{name}' ({reason}); get the file again, or use "
+        "pretrained=false"
+    )

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from kdcli.networks.backbone import timm_network
 from kdcli.networks.planar import Guidance, Planes, Reduction, widened
+from kdcli.types import Pretrained
 
 ENCODERS = {
     "resnet50": ("resnet50.tv_in1k", (64, 256, 512, 1024, 2048)),
@@ -40,7 +41,8 @@ class BtsNet(nn.Module):
     """
 
     def __init__(
-        self, backbone: str, *, max_depth: float, classifier: bool = True, bias: bool = False, pretrained: bool = False
+        self, backbone: str, *, max_depth: float, classifier: bool = True, bias: bool = False,
+        pretrained: Pretrained = False,
     ) -> None:
         super().__init__()
         name, channels = ENCODERS[backbone]
@@ -58,7 +60,7 @@ class BtsNet(nn.Module):
 class ResNetEncoder(nn.Module):
     """ResNet of timm; gives the stem and the four stages."""
 
-    def __init__(self, name: str, *, classifier: bool, pretrained: bool) -> None:
+    def __init__(self, name: str, *, classifier: bool, pretrained: Pretrained) -> None:
         super().__init__()
         without = {} if classifier else {"num_classes": 0}
         self.base_model: Any = timm_network(name, pretrained=pretrained, **without)
@@ -77,7 +79,7 @@ class ResNetEncoder(nn.Module):
 class DenseNetEncoder(nn.Module):
     """DenseNet of timm without its classifier; gives the stem before and after pooling, two transitions and the end."""
 
-    def __init__(self, name: str, *, pretrained: bool) -> None:
+    def __init__(self, name: str, *, pretrained: Pretrained) -> None:
         super().__init__()
         self.base_model: Any = timm_network(name, pretrained=pretrained, num_classes=0, global_pool="").features
 

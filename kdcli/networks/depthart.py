@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdcli.networks.depthart_encoder import CHANNELS, slim_mobilenet
+from kdcli.types import Pretrained
 
 DECODER = (16, 32, 64, 96)
 """Channels of the decoder at the image's size, a half, a quarter and an eighth of it."""
@@ -20,7 +21,7 @@ DECODER = (16, 32, 64, 96)
 class DepthArtNet(nn.Module):
     """The network on normalised images: B x 3 x H x W to inverse depth B x 1 x H x W, of any size."""
 
-    def __init__(self, *, pretrained: bool = False) -> None:
+    def __init__(self, *, pretrained: Pretrained = False) -> None:
         super().__init__()
         self.pretrained = slim_mobilenet(pretrained=pretrained)
         self.depth_head = Decoder()

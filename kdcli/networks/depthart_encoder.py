@@ -13,6 +13,8 @@ from timm.models.mobilenetv3 import MobileNetV3Features
 from torch import Tensor, nn
 
 from kdcli.networks.backbone import timm_network
+from kdcli.networks.encoders import encoder_weights
+from kdcli.types import Pretrained
 
 WHOLE = "mobilenetv4_conv_medium.e500_r256_in1k"
 """timm's name of the network, with ImageNet weights, that this one is a slim copy of."""
@@ -33,16 +35,16 @@ _HIDDEN = ("pw_exp.conv.weight", "pw_exp.bn", "dw_mid.conv.weight", "dw_mid.bn")
 """Tensors of a block that have a row for each hidden channel, by the beginning of their names."""
 
 
-def slim_mobilenet(*, pretrained: bool = False) -> Any:
+def slim_mobilenet(*, pretrained: Pretrained = False) -> Any:
     """Return the encoder: images to the list of its five maps, finest first.
 
-    ``pretrained``: with ImageNet weights of the whole network, made slim.
+    ``pretrained``: with ImageNet weights of the whole network, made slim; ``auto``: where they can be had.
 
     Raises:
         WeightsError: pretrained weights that cannot be had.
     """
     encoder = MobileNetV3Features(_arguments(), stem_size=CHANNELS[0], act_layer=nn.ReLU, norm_layer=nn.BatchNorm2d)
-    if pretrained:
+    if encoder_weights(WHOLE, pretrained) is not None:
         whole = timm_network(WHOLE, pretrained=True, num_classes=0).state_dict()
         encoder.load_state_dict(slimmed(whole, encoder))
     return encoder

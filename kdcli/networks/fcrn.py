@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdcli.networks.backbone import timm_network
+from kdcli.types import Pretrained
 
 ENCODERS = {"resnet50": ("resnet50.tv_in1k", 2048), "resnet18": ("resnet18.tv_in1k", 512)}
 """Backbone -> timm's name, channels of its last stage."""
@@ -24,7 +25,7 @@ class FcrnNet(nn.Module):
     228 x 304 gives 128 x 160: the encoder rounds up, the decoder multiplies by sixteen.
     """
 
-    def __init__(self, backbone: str, *, pretrained: bool = False) -> None:
+    def __init__(self, backbone: str, *, pretrained: Pretrained = False) -> None:
         super().__init__()
         name, deepest = ENCODERS[backbone]
         encoder: Any = timm_network(name, pretrained=pretrained, num_classes=0, global_pool="")

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from kdcli.networks.backbone import timm_network
 from kdcli.networks.mff import WIDTH, Refinement, ResNetEncoder, doubled, resized
+from kdcli.types import Pretrained
 
 ENCODERS = {
     "resnet50": ("resnet50.tv_in1k", (256, 512, 1024, 2048)),
@@ -31,7 +32,7 @@ class Hu2019Net(nn.Module):
     0.4 changed it from true to false.
     """
 
-    def __init__(self, backbone: str, *, align_corners: bool = False, pretrained: bool = False) -> None:
+    def __init__(self, backbone: str, *, align_corners: bool = False, pretrained: Pretrained = False) -> None:
         super().__init__()
         name, channels = ENCODERS[backbone]
         made = {"resnet50": ResNetEncoder, "densenet161": DenseNetEncoder, "senet154": SENetEncoder}[backbone]
@@ -49,7 +50,7 @@ class Hu2019Net(nn.Module):
 class DenseNetEncoder(nn.Module):
     """DenseNet of timm without its classifier; gives the transitions' convolutions before they pool, and the end."""
 
-    def __init__(self, name: str, *, pretrained: bool = False) -> None:
+    def __init__(self, name: str, *, pretrained: Pretrained = False) -> None:
         super().__init__()
         self.features: Any = timm_network(name, pretrained=pretrained, num_classes=0, global_pool="").features
 
@@ -70,7 +71,7 @@ class DenseNetEncoder(nn.Module):
 class SENetEncoder(nn.Module):
     """SENet of timm without its classifier; ``base`` is its stem and its four stages."""
 
-    def __init__(self, name: str, *, pretrained: bool = False) -> None:
+    def __init__(self, name: str, *, pretrained: Pretrained = False) -> None:
         super().__init__()
         network: Any = timm_network(name, pretrained=pretrained, num_classes=0, global_pool="")
         self.base = nn.Sequential(*(getattr(network, f"layer{i}") for i in range(5)))

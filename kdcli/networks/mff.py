@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdcli.networks.backbone import timm_network
+from kdcli.types import Pretrained
 
 ENCODERS = {
     "resnet34": ("resnet34.tv_in1k", (64, 128, 256, 512)),
@@ -28,7 +29,7 @@ WIDTH = 16
 class MffNet(nn.Module):
     """The network on normalised images: B x 3 x H x W to depth at twice the encoder's first map, B x 1 x H/2 x W/2."""
 
-    def __init__(self, backbone: str, *, pretrained: bool = False) -> None:
+    def __init__(self, backbone: str, *, pretrained: Pretrained = False) -> None:
         super().__init__()
         name, channels = ENCODERS[backbone]
         encoder = MobileNetEncoder if backbone == "mobilenet_v2" else ResNetEncoder
@@ -44,7 +45,7 @@ class MffNet(nn.Module):
 class ResNetEncoder(nn.Module):
     """A ResNet of timm without its classifier; gives the four stages, finest first."""
 
-    def __init__(self, name: str, *, pretrained: bool = False) -> None:
+    def __init__(self, name: str, *, pretrained: Pretrained = False) -> None:
         super().__init__()
         network: Any = timm_network(name, pretrained=pretrained, num_classes=0, global_pool="")
         self.conv1, self.bn1 = network.conv1, network.bn1
@@ -65,7 +66,7 @@ class MobileNetEncoder(nn.Module):
     TAKEN = (1, 2, 4, 5)
     """Which of timm's groups of blocks end a stride; group 3 has the stride of group 4, group 6 is not used."""
 
-    def __init__(self, name: str, *, pretrained: bool = False) -> None:
+    def __init__(self, name: str, *, pretrained: Pretrained = False) -> None:
         super().__init__()
         network: Any = timm_network(name, pretrained=pretrained, num_classes=0, global_pool="")
         self.conv_stem, self.bn1 = network.conv_stem, network.bn1

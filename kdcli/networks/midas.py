@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdcli.networks.backbone import timm_network
+from kdcli.types import Pretrained
 
 ENCODER = (32, 48, 136, 384)
 """Channels of the encoder's maps at a quarter, an eighth, a 16th and a 32nd of the image."""
@@ -25,7 +26,7 @@ DECODER = (64, 128, 256, 512)
 class MidasSmallNet(nn.Module):
     """The network on normalised images: B x 3 x H x W to inverse depth B x 1 x H x W; multiples of 32."""
 
-    def __init__(self, *, pretrained: bool = False) -> None:
+    def __init__(self, *, pretrained: Pretrained = False) -> None:
         super().__init__()
         network: Any = timm_network(
             "tf_efficientnet_lite3.in1k", pretrained=pretrained, num_classes=0, global_pool=""

@@ -12,7 +12,7 @@ from kdcli.networks.backbone import create_backbone, describe
 from kdcli.networks.decoder import Decoder
 from kdcli.networks.heads import BinsHead, DirectHead, Spacing
 from kdcli.networks.normalise import IMAGENET_MEAN, IMAGENET_STD, Normalise
-from kdcli.types import DepthKind, Prediction, Tap
+from kdcli.types import DepthKind, Prediction, Pretrained, Tap
 
 
 class PyramidNet(nn.Module):
@@ -36,7 +36,7 @@ class PyramidNet(nn.Module):
         spacing: Spacing = "log",
         min_depth: float = 0.1,
         max_depth: float = 10.0,
-        pretrained: bool = False,
+        pretrained: Pretrained = False,
         decoder: int = 16,
     ) -> None:
         """Build the network.

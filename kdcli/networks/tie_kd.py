@@ -15,6 +15,7 @@ from torch.nn import functional
 from kdcli.networks.backbone import timm_network
 from kdcli.networks.densedepth import DenseDecoder, Up
 from kdcli.networks.heads import Spacing, bin_centers
+from kdcli.types import Pretrained
 
 RESPONSE_BINS = 256
 """Rows of the unused layer over bins that students with a response head carry along."""
@@ -56,7 +57,7 @@ class TieKdNet(nn.Module):
 
     def __init__(
         self, backbone: str, head: str, *, bins: int, min_depth: float, max_depth: float, spacing: Spacing = "even",
-        pretrained: bool = False,
+        pretrained: Pretrained = False,
     ) -> None:
         super().__init__()
         layout = LAYOUTS[backbone]
@@ -103,7 +104,7 @@ class Head(DenseDecoder):
 class ResNetMaps(nn.Module):
     """ResNet of timm: the stem's map and those of its four stages, at strides 2, 4, 8, 16, 32."""
 
-    def __init__(self, name: str, pretrained: bool) -> None:
+    def __init__(self, name: str, pretrained: Pretrained) -> None:
         super().__init__()
         network = timm_network(name, pretrained=pretrained, num_classes=0, global_pool="")
         self.conv1, self.bn1, self.act1 = network.conv1, network.bn1, network.act1
@@ -126,7 +127,7 @@ class MobileNetOs8(nn.Module):
     DILATIONS = (1, 1, 1, 2, 2, 4, 4)
     TAKEN = (1, 2, 4, 6)
 
-    def __init__(self, pretrained: bool) -> None:
+    def __init__(self, pretrained: Pretrained) -> None:
         super().__init__()
         network = timm_network(LAYOUTS["mobilenet_v2"].timm, pretrained=pretrained, num_classes=0, global_pool="")
         self.conv_stem, self.bn1, self.blocks = network.conv_stem, network.bn1, network.blocks

@@ -18,6 +18,7 @@ from torch.nn import functional
 from kdcli.errors import ConfigError
 from kdcli.losses.dpm import Dpm
 from kdcli.networks.read_out import own_map, own_spread, read_out_of, resize_map, resize_spread
+from kdcli.networks.shown_size import Asked, shown_size
 from kdcli.predict.depth_maps import depth_map, divergence, spread_for
 from kdcli.predict.pixels import Pixel, choose
 from kdcli.types import DepthKind, Prediction
@@ -72,6 +73,8 @@ class Beliefs:
     """
 
     image: Tensor
+    seen: tuple[int, int]
+    """Height and width at which the model saw it."""
     depth: Tensor
     std: Tensor
     entropy: Tensor
@@ -85,7 +88,8 @@ class Beliefs:
     def document(self) -> dict[str, Any]:
         """Return the numbers for JSON."""
         return {
-            "size": list(self.depth.shape), "bins": len(self.centers), "dpm": self.dpm, "sigma": self.sigma,
+            "size": list(self.depth.shape), "seen": list(self.seen), "bins": len(self.centers),
+            "dpm": self.dpm, "sigma": self.sigma,
             "mean_std": float(self.std.mean()), "mean_entropy_share": float(self.entropy.mean()),
             "pixels": [pixel.document(self.centers) for pixel in self.pixels],
         }  # fmt: skip
@@ -101,7 +105,7 @@ def examine(
     truth: Tensor | None = None,
     sigma: float | None = None,
     dpm: Dpm = "gaussian",
-    size: tuple[int, int] | None = None,
+    size: Asked | None = "own",
     device: torch.device | str = "cpu",
     name: str = "the model",
 ) -> Beliefs:
@@ -114,17 +118,16 @@ def examine(
         sigma: spread of the teacher's map: metres, for bins that are even in the logarithm a share of the depth. None:
             the width of a bin, for ``released`` 0.5.
         dpm: how the teacher's depth becomes a distribution, see ``kdcli.losses.dpm``.
-        size: height and width that the networks see; the picture's own when None.
+        size: height and width that the networks see; ``own``: what each was made for; ``native`` or None: the
+            picture's own.
         name: of the model, for messages.
 
     Raises:
         ConfigError: the model has no distribution, a pixel is outside, a teacher without metres, sigma not above 0.
     """
     own = (int(image.shape[-2]), int(image.shape[-1]))
-    picture = image[None].to(device)
-    if size is not None and size != own:
-        picture = functional.interpolate(picture, size, mode="bilinear", align_corners=False, antialias=True)
-        picture = picture.clamp(0, 1)
+    whole = image[None].to(device)
+    picture = _shown(model, whole, size)
     read = read_out_of(model)
     said: Prediction = model(picture)
     if said.probs is None or said.centers is None:
@@ -139,7 +142,7 @@ def examine(
     chosen = _inside(pixels, own) if pixels else choose(depth_HW, entropy_HW)
     centers = said.centers.reshape(-1, said.probs.shape[1])[0].float().cpu()
     probs_PK = _at(said.probs, chosen, own, read.resize).cpu()
-    taught = None if teacher is None else _teacher_depth(teacher, picture, own)
+    taught = None if teacher is None else _teacher_depth(teacher, _shown(teacher, whole, size), own)
     used = None if taught is None else spread_for(centers, sigma, dpm)
     found = []
     for pixel, probs_K in zip(chosen, probs_PK, strict=True):
@@ -155,9 +158,18 @@ def examine(
             truth=known if known is not None and math.isfinite(known) else None,
         ))
     return Beliefs(
-        image=image.cpu(), depth=depth_HW, std=std_HW, entropy=entropy_HW, centers=centers, pixels=tuple(found),
+        image=image.cpu(), seen=(int(picture.shape[-2]), int(picture.shape[-1])), depth=depth_HW, std=std_HW,
+        entropy=entropy_HW, centers=centers, pixels=tuple(found),
         dpm=None if used is None else dpm, sigma=used, teacher_depth=taught, truth=truth,
     )
+
+
+def _shown(model: nn.Module, image: Tensor, asked: Asked | None) -> Tensor:
+    own = (int(image.shape[-2]), int(image.shape[-1]))
+    size = shown_size(model, asked, own)
+    if size is None or size == own:
+        return image
+    return functional.interpolate(image, size, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
 
 
 def _at(maps_1KHW: Tensor, pixels: Sequence[Pixel], size: tuple[int, int], how: str) -> Tensor:

@@ -14,6 +14,7 @@ from kdcli.colour import MAPS, check_limits
 from kdcli.errors import ConfigError, DataError, nearest
 from kdcli.files import require_writable
 from kdcli.networks.read_out import own_map, own_spread, read_out_of, resize_map, resize_spread
+from kdcli.networks.shown_size import Asked, shown_size
 from kdcli.predict.inputs import find_inputs, frames
 from kdcli.predict.writing import Format, Predicted, Said, whole, write
 from kdcli.types import DepthKind, Prediction, ReadOut
@@ -34,7 +35,7 @@ def predict(
     out: Path,
     *,
     device: torch.device | str = "cpu",
-    size: tuple[int, int] | None = None,
+    size: Asked | None = "own",
     focal: float | None = None,
     format: Format = "png16",
     cmap: str | None = "spectral",
@@ -51,7 +52,8 @@ def predict(
         model: a depth model on ``device``.
         inputs: files and folders; what is below a folder keeps its place below ``out``.
         out: folder to write to, made when the first picture is done.
-        size: height and width that the model sees; the picture's own when None. Depth is written at the picture's.
+        size: height and width that the model sees; ``own``: what it was made for; ``native`` or None: the picture's
+            own. Depth is written at the picture's.
         focal: focal length of the pictures in their own pixels, for a model whose depth depends on it.
         format: raw depth as 16-bit PNG (metric: whole millimetres where the range fits), float32 NPY, or both.
         cmap: colour map, None for no colour picture.
@@ -107,7 +109,7 @@ def predict(
 
 @torch.inference_mode()
 def _look(
-    model: nn.Module, image: Tensor, device: torch.device | str, size: tuple[int, int] | None, focal: float | None,
+    model: nn.Module, image: Tensor, device: torch.device | str, asked: Asked | None, focal: float | None,
     uncertainty: bool,
 ) -> Said:
     """Return what the model says of a picture, at its size, in the model's own output space.
@@ -116,6 +118,7 @@ def _look(
     """
     picture_B3HW = image[None].to(device)
     own = (int(image.shape[-2]), int(image.shape[-1]))
+    size = shown_size(model, asked, own)
     if size is not None and size != own:
         picture_B3HW = functional.interpolate(
             picture_B3HW, size=size, mode="bilinear", align_corners=False, antialias=True
@@ -141,7 +144,8 @@ def _look(
     known = torch.isfinite(depth) & valid
     maps = {} if spread is None else {"std": spread.std, "entropy": spread.entropy}
     return Said(
-        depth=depth[0, 0].cpu(), valid=known[0, 0].cpu(), not_finite=int((valid & ~known).sum()),
+        seen=(int(picture_B3HW.shape[-2]), int(picture_B3HW.shape[-1])), depth=depth[0, 0].cpu(),
+        valid=known[0, 0].cpu(), not_finite=int((valid & ~known).sum()),
         maps={name: one[0, 0].cpu() for name, one in maps.items() if one is not None},
     )
 

@@ -33,6 +33,8 @@ class Predicted(MapFiles):
     name: str
     depth_kind: str
     size: tuple[int, int]
+    seen: tuple[int, int]
+    """Height and width at which the model saw it."""
     turned: int = 1
     """EXIF orientation that the picture was stored in; all maps are upright."""
     uncertainty: Mapping[str, UncertaintyMap] | None = None
@@ -49,9 +51,11 @@ class Predicted(MapFiles):
 class Said:
     """Depth and where it is a number, H x W on the CPU, and maps of uncertainty by name.
 
-    not_finite: pixels where the model has an opinion that is no finite number.
+    seen: height and width at which the model saw the picture. not_finite: pixels where the model has an opinion that is
+    no finite number.
     """
 
+    seen: tuple[int, int]
     depth: Tensor
     valid: Tensor
     not_finite: int
@@ -94,8 +98,8 @@ def write(
     low, high = ends(depth_HW, valid_HW)
     facts: dict[str, Any] = {
         "input": frame.path, "name": frame.name, "depth_kind": str(kind), "unit": kind.unit,
-        "size": (depth_HW.shape[0], depth_HW.shape[1]), "turned": frame.turned, "not_finite": said.not_finite,
-        "minimum": low, "maximum": high, "predicted": (low, high),
+        "size": (depth_HW.shape[0], depth_HW.shape[1]), "seen": said.seen, "turned": frame.turned,
+        "not_finite": said.not_finite, "minimum": low, "maximum": high, "predicted": (low, high),
     }
     # Not Path.with_suffix: names may hold dots of their own.
     base = out / frame.name

@@ -15,9 +15,10 @@ from torch.nn import functional
 from kdcli.errors import ConfigError, SpecError, WeightsError
 from kdcli.networks.adabins import CHANNELS, PATCH, POSITIONS, QUERIES, AdaBinsNet, Layout
 from kdcli.networks.normalise import Normalise
-from kdcli.published.base import Checkpoint, Published, drawing
+from kdcli.published.base import Checkpoint, Published, drawing, encoder_start
+from kdcli.published.facts import made_for
 from kdcli.published.teacher import teacher_of
-from kdcli.types import Prediction, ReadOut, Tap
+from kdcli.types import Prediction, Pretrained, ReadOut, Tap
 from kdcli.weights.rename import Rule, rename
 
 MIN_DEPTH = 1e-3
@@ -48,7 +49,7 @@ class AdaBins(Published):
 
     def __init__(
         self, location: str | None = None, *, max_depth: float | None = None, layout: Layout | None = None,
-        pretrained: bool = False,
+        pretrained: Pretrained = False,
     ) -> None:
         """Build the network, and fill it where a checkpoint is given.
 
@@ -80,12 +81,13 @@ class AdaBins(Published):
         self.normalise = Normalise()
         with drawing(read):
             self.network = AdaBinsNet(
-                layout, min_depth=MIN_DEPTH, max_depth=max_depth, pretrained=pretrained and read is None
+                layout, min_depth=MIN_DEPTH, max_depth=max_depth, pretrained=encoder_start(pretrained, read)
             )
         if read is not None:
             self.fill(read, convert(read))
         self.depth_range = (MIN_DEPTH, max_depth)
         self.read_out = ReadOut(clip=self.depth_range, resize="bilinear-corners", flip=True)
+        self.made_for = made_for(self.title, read, max_depth, self.depth_range)
         self.architecture = f"adabins,layout={layout},max_depth={max_depth:.12g}"
         self.taps = _taps()
         self.input_size = fitting_size

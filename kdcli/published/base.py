@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from kdcli.errors import SpecError, WeightsError
 from kdcli.files import sha256_of
 from kdcli.protocols import API_VERSION
-from kdcli.types import DepthKind, Provenance, ReadOut, Tap
+from kdcli.types import DepthKind, MadeFor, Pretrained, Provenance, ReadOut, Tap
 from kdcli.weights import Entry, Weights, entry_of, load_into, locate, parted, read_weights
 
 B = TypeVar("B", bound=str)
@@ -55,6 +55,8 @@ class Published(nn.Module):
     read_out: ReadOut
     architecture: str
     network: nn.Module
+    made_for: MadeFor | None = None
+    """Of its weights; None where it is to learn."""
 
     @classmethod
     def weights(cls, options: Mapping[str, Any]) -> str:
@@ -121,6 +123,22 @@ def backbone_of(read: Checkpoint | None, asked: B | None, marks: Mapping[B, str]
     return held
 
 
+def encoder_start(pretrained: Pretrained, read: Checkpoint | None) -> Pretrained:
+    """Return how the encoder of a network begins; one that is filled from a checkpoint needs no weights of its own.
+
+    Raises:
+        SpecError: pretrained weights are asked for beside a checkpoint, which would replace them.
+    """
+    if read is None:
+        return pretrained
+    if pretrained is True:
+        raise SpecError(
+            f"pretrained=true beside '{read.path}' would be without effect: the file fills the encoder too; leave one "
+            "of the two out"
+        )
+    return False
+
+
 def check_farthest(max_depth: float) -> float:
     """Return a greatest depth in metres that is one.
 
@@ -141,8 +159,13 @@ def drawing(checkpoint: Checkpoint | None) -> Iterator[None]:
     if checkpoint is None:
         yield
     else:
-        with _NoDraws():
+        with undrawn():
             yield
+
+
+def undrawn() -> TorchFunctionMode:
+    """Return a block in which no initial weights are drawn, for networks that are filled or only looked at."""
+    return _NoDraws()
 
 
 class _NoDraws(TorchFunctionMode):

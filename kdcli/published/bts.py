@@ -12,9 +12,10 @@ from torch import Tensor
 from kdcli.errors import SpecError, WeightsError
 from kdcli.networks.bts import ENCODERS, BtsNet
 from kdcli.networks.normalise import Normalise
-from kdcli.published.base import Checkpoint, Published, drawing, to_multiple
+from kdcli.published.base import Checkpoint, Published, drawing, encoder_start, to_multiple
+from kdcli.published.facts import made_for
 from kdcli.published.teacher import teacher_of
-from kdcli.types import Prediction, ReadOut, Tap
+from kdcli.types import Prediction, Pretrained, ReadOut, Tap
 from kdcli.weights.rename import Rule, rename
 
 Backbone = Literal["resnet50", "densenet161"]
@@ -66,7 +67,7 @@ class Bts(Published):
 
     def __init__(
         self, location: str | None = None, *, backbone: Backbone | None = None, max_depth: float | None = None,
-        layout: Layout | None = None, focal: float | None = None, pretrained: bool = False,
+        layout: Layout | None = None, focal: float | None = None, pretrained: Pretrained = False,
     ) -> None:
         """Build the network, and fill it where a checkpoint is given.
 
@@ -91,7 +92,7 @@ class Bts(Published):
         with drawing(read):
             self.network = BtsNet(
                 backbone, max_depth=farthest, classifier=official, bias=not official,
-                pretrained=pretrained and read is None,
+                pretrained=encoder_start(pretrained, read),
             )
         if read is not None:
             called = f"BTS on {backbone}, layout {layout}"
@@ -105,6 +106,7 @@ class Bts(Published):
         self.read_out = (
             ReadOut(focal=FOCAL if pending else None) if official else ReadOut(clip=(1e-3, farthest), flip=True)
         )
+        self.made_for = made_for(self.title, read, farthest, self.depth_range)
         self.architecture = f"bts,backbone={backbone},max_depth={farthest:.12g},layout={layout}" + (
             "" if focal is None else f",focal={focal}"
         )

@@ -10,9 +10,10 @@ from torch import Tensor
 from kdcli.networks.depthart import DECODER, DepthArtNet
 from kdcli.networks.depthart_encoder import CHANNELS
 from kdcli.networks.normalise import Normalise
-from kdcli.published.base import Published, check_farthest, drawing
+from kdcli.published.base import Published, check_farthest, drawing, encoder_start
+from kdcli.published.facts import DEPTHART
 from kdcli.published.teacher import teacher_of
-from kdcli.types import DepthKind, MadeFor, Prediction, ReadOut, Tap
+from kdcli.types import DepthKind, Prediction, Pretrained, ReadOut, Tap
 
 
 class DepthArt(Published):
@@ -33,7 +34,7 @@ class DepthArt(Published):
     bounded = False
 
     def __init__(
-        self, location: str | None = None, *, max_depth: float = 10_000.0, pretrained: bool = False
+        self, location: str | None = None, *, max_depth: float = 10_000.0, pretrained: Pretrained = False
     ) -> None:
         """Build the network, and fill it where a checkpoint is given.
 
@@ -44,15 +45,14 @@ class DepthArt(Published):
         read = self.checkpoint(location)
         self.normalise = Normalise()
         with drawing(read):
-            self.network = DepthArtNet(pretrained=pretrained and read is None)
+            self.network = DepthArtNet(pretrained=encoder_start(pretrained, read))
         self.fill(read)
         self.depth_range = (0.0, check_farthest(max_depth))
         self.read_out = ReadOut(resize="bilinear-corners")
         self.architecture = f"depthart,max_depth={max_depth:.12g}"
         self.taps = _taps()
         if read is not None:
-            side = 224 if "224" in read.path.name else 448
-            self.made_for = MadeFor(train_size=(side, side), eval_size=(side, side), domain="any")
+            self.made_for = DEPTHART[224 if "224" in read.path.name else 448]
 
     @classmethod
     def weights(cls, options: Mapping[str, Any]) -> str:

@@ -12,6 +12,7 @@ from kdcli.errors import SpecError, WeightsError
 from kdcli.networks.depthformer import VARIANTS, DepthFormerNet
 from kdcli.networks.normalise import Normalise
 from kdcli.published.base import Checkpoint, Published, drawing
+from kdcli.published.facts import made_for
 from kdcli.published.teacher import teacher_of
 from kdcli.types import Prediction, ReadOut, Tap
 
@@ -62,6 +63,7 @@ class DepthFormer(Published):
             self.fill(read, {key: value for key, value in read.state.items() if not key.endswith(COMPUTED)})
         self.depth_range = (MIN_DEPTH, max_depth)
         self.read_out = ReadOut(clip=self.depth_range, resize="bilinear-corners", flip=True)
+        self.made_for = made_for(self.title, read, max_depth, self.depth_range)
         self.architecture = f"depthformer,backbone={name},max_depth={max_depth:.12g}"
         self.taps = _taps(VARIANTS[name].channels)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from kdcli.errors import SpecError, WeightsError
 from kdcli.networks.fastdepth import ENCODER, FULL, PRUNED, FastDepthNet, misfit
 from kdcli.published.base import Checkpoint, Published, check_farthest, drawing, to_multiple
+from kdcli.published.facts import made_for
 from kdcli.published.teacher import teacher_of
 from kdcli.types import Prediction, ReadOut, Tap
 
@@ -53,6 +54,7 @@ class FastDepth(Published):
         self.depth_range = (0.0, check_farthest(max_depth))
         self.read_out = ReadOut()
         variant = "" if chosen == FULL else f",widths={_text(chosen)}"
+        self.made_for = made_for(self.title, read, max_depth, self.depth_range)
         self.architecture = f"fastdepth{variant},max_depth={max_depth:.12g}"
         self.taps = _taps(chosen)
 

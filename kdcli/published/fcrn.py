@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Literal
 from torch import Tensor
 
 from kdcli.networks.fcrn import ENCODERS, FcrnNet
-from kdcli.published.base import Published, backbone_of, check_farthest, drawing, resize_corners
+from kdcli.published.base import Published, backbone_of, check_farthest, drawing, encoder_start, resize_corners
+from kdcli.published.facts import made_for
 from kdcli.published.teacher import teacher_of
-from kdcli.types import Prediction, ReadOut, Tap
+from kdcli.types import Prediction, Pretrained, ReadOut, Tap
 
 Backbone = Literal["resnet50", "resnet18"]
 
@@ -35,7 +36,7 @@ class Fcrn(Published):
 
     def __init__(
         self, location: str | None = None, *, backbone: Backbone | None = None,
-        max_depth: float = 10.0, pretrained: bool = False,
+        max_depth: float = 10.0, pretrained: Pretrained = False,
     ) -> None:
         """Build the network, and fill it where a checkpoint is given.
 
@@ -46,10 +47,11 @@ class Fcrn(Published):
         read = self.checkpoint(location)
         chosen = backbone_of(read, backbone, _MARKS, self.title)
         with drawing(read):
-            self.network = FcrnNet(chosen, pretrained=pretrained and read is None)
+            self.network = FcrnNet(chosen, pretrained=encoder_start(pretrained, read))
         self.fill(read)
         self.depth_range = (0.0, check_farthest(max_depth))
         self.read_out = ReadOut(resize="bilinear-corners")
+        self.made_for = made_for(self.title, read, max_depth, self.depth_range)
         self.architecture = f"fcrn,backbone={chosen},max_depth={max_depth:.12g}"
         self.taps = _taps(ENCODERS[chosen][1])
 

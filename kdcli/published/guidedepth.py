@@ -10,6 +10,7 @@ from torch import Tensor
 from kdcli.errors import WeightsError
 from kdcli.networks.guidedepth import CHANNELS, GuideDepthNet, to_depth
 from kdcli.published.base import Checkpoint, Published, check_farthest, drawing, to_multiple
+from kdcli.published.facts import made_for, of_size
 from kdcli.published.teacher import teacher_of
 from kdcli.types import Prediction, ReadOut, Tap
 
@@ -53,6 +54,9 @@ class GuideDepth(Published):
         self.fill(read)
         self.depth_range = (self.max_depth / 100, self.max_depth)
         self.read_out = ReadOut(resize="bilinear")
+        self.made_for = made_for(self.title, read, self.max_depth, self.depth_range)
+        if read is not None:
+            self.made_for = of_size(self.made_for, read.path.name)
         self.architecture = f"guidedepth,size={chosen},max_depth={self.max_depth:.12g}"
         self.taps = _taps(chosen)
 

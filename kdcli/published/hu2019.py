@@ -9,9 +9,10 @@ from torch import Tensor
 
 from kdcli.networks.hu2019 import ENCODERS, Hu2019Net
 from kdcli.networks.normalise import Normalise
-from kdcli.published.base import Published, backbone_of, check_farthest, drawing
+from kdcli.published.base import Published, backbone_of, check_farthest, drawing, encoder_start
+from kdcli.published.facts import made_for
 from kdcli.published.teacher import teacher_of
-from kdcli.types import Prediction, ReadOut, Tap
+from kdcli.types import Prediction, Pretrained, ReadOut, Tap
 from kdcli.weights.rename import Rule, rename
 
 Backbone = Literal["resnet50", "densenet161", "senet154"]
@@ -51,7 +52,7 @@ class Hu2019(Published):
 
     def __init__(
         self, location: str | None = None, *, backbone: Backbone | None = None, align_corners: bool = False,
-        max_depth: float = 10.0, pretrained: bool = False,
+        max_depth: float = 10.0, pretrained: Pretrained = False,
     ) -> None:
         """Build the network, and fill it where a checkpoint is given.
 
@@ -64,12 +65,13 @@ class Hu2019(Published):
         chosen = backbone_of(read, backbone, _MARKS, self.title)
         self.normalise = Normalise()
         with drawing(read):
-            self.network = Hu2019Net(chosen, align_corners=align_corners, pretrained=pretrained and read is None)
+            self.network = Hu2019Net(chosen, align_corners=align_corners, pretrained=encoder_start(pretrained, read))
         if read is not None:
             advice = "give one of JunjH/Revisiting_Single_Depth_Estimation"
             self.fill(read, rename(read.state, _RULES, read.path, network=f"Hu et al. 2019 on {chosen}", advice=advice))
         self.depth_range = (0.0, check_farthest(max_depth))
         self.read_out = ReadOut(resize="bilinear-corners" if align_corners else "bilinear")
+        self.made_for = made_for(self.title, read, max_depth, self.depth_range)
         self.architecture = (
             f"hu2019,backbone={chosen},align_corners={str(align_corners).lower()},max_depth={max_depth:.12g}"
         )

@@ -10,9 +10,10 @@ from torch import Tensor
 
 from kdcli.networks.mff import ENCODERS, MffNet, MobileNetEncoder
 from kdcli.networks.normalise import Normalise
-from kdcli.published.base import Published, backbone_of, check_farthest, drawing, resize_corners
+from kdcli.published.base import Published, backbone_of, check_farthest, drawing, encoder_start, resize_corners
+from kdcli.published.facts import made_for
 from kdcli.published.teacher import teacher_of
-from kdcli.types import Prediction, ReadOut, Tap
+from kdcli.types import Prediction, Pretrained, ReadOut, Tap
 from kdcli.weights.rename import Rule, rename
 
 Backbone = Literal["resnet34", "mobilenet_v2"]
@@ -40,7 +41,7 @@ class Mff(Published):
 
     def __init__(
         self, location: str | None = None, *, backbone: Backbone | None = None, max_depth: float = 10.0,
-        pretrained: bool = False,
+        pretrained: Pretrained = False,
     ) -> None:
         """Build the network, and fill it where a checkpoint is given.
 
@@ -53,11 +54,12 @@ class Mff(Published):
         chosen = backbone_of(read, backbone, _MARKS, self.title)
         self.normalise = Normalise()
         with drawing(read):
-            self.network = MffNet(chosen, pretrained=pretrained and read is None)
+            self.network = MffNet(chosen, pretrained=encoder_start(pretrained, read))
         if read is not None:
             self.fill(read, rename(read.state, _rules(chosen), read.path, network=f"MFF on {chosen}", advice=_ADVICE))
         self.depth_range = (0.0, check_farthest(max_depth))
         self.read_out = ReadOut(resize="bilinear-corners")
+        self.made_for = made_for(self.title, read, max_depth, self.depth_range)
         self.architecture = f"mff,backbone={chosen},max_depth={max_depth:.12g}"
         self.taps = _taps(chosen)
 

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from kdcli.networks.midas import DECODER, ENCODER, MidasSmallNet
 from kdcli.networks.normalise import Normalise
-from kdcli.published.base import Published, check_farthest, drawing, to_multiple
+from kdcli.published.base import Published, check_farthest, drawing, encoder_start, to_multiple
+from kdcli.published.facts import MIDAS_SMALL
 from kdcli.published.teacher import teacher_of
-from kdcli.types import DepthKind, Prediction, ReadOut, Tap
+from kdcli.types import DepthKind, Prediction, Pretrained, ReadOut, Tap
 
 
 class MidasSmall(Published):
@@ -31,7 +32,7 @@ class MidasSmall(Published):
     bounded = False
 
     def __init__(
-        self, location: str | None = None, *, max_depth: float = 10_000.0, pretrained: bool = False
+        self, location: str | None = None, *, max_depth: float = 10_000.0, pretrained: Pretrained = False
     ) -> None:
         """Build the network, and fill it where a checkpoint is given.
 
@@ -42,10 +43,11 @@ class MidasSmall(Published):
         read = self.checkpoint(location)
         self.normalise = Normalise()
         with drawing(read):
-            self.network = MidasSmallNet(pretrained=pretrained and read is None)
+            self.network = MidasSmallNet(pretrained=encoder_start(pretrained, read))
         self.fill(read)
         self.depth_range = (0.0, check_farthest(max_depth))
         self.read_out = ReadOut(resize="bicubic")
+        self.made_for = None if read is None else MIDAS_SMALL
         self.architecture = f"midas-small,max_depth={max_depth:.12g}"
         self.taps = _taps()
 

@@ -11,9 +11,10 @@ from kdcli.errors import SpecError, WeightsError
 from kdcli.networks.heads import check_bins, check_range
 from kdcli.networks.normalise import Normalise
 from kdcli.networks.tie_kd import LAYOUTS, RESPONSE_BINS, TieKdNet
-from kdcli.published.base import Checkpoint, Published, drawing
+from kdcli.published.base import Checkpoint, Published, drawing, encoder_start
+from kdcli.published.facts import made_for
 from kdcli.published.teacher import teacher_of
-from kdcli.types import Prediction, ReadOut, Tap
+from kdcli.types import Prediction, Pretrained, ReadOut, Tap
 from kdcli.weights.rename import Rule, rename
 
 MIN_DEPTH = 1e-3
@@ -50,7 +51,7 @@ class TieKd(Published):
         self, location: str | None = None, *, backbone: Literal["mobilenet_v2", "resnet18", "resnet50"] | None = None,
         head: Literal["dpm", "response"] | None = None, dataset: Literal["kitti", "nyu"] | None = None,
         min_depth: float = MIN_DEPTH, max_depth: float | None = None, bins: int | None = None,
-        spacing: Literal["even", "log"] = "even", pretrained: bool = False,
+        spacing: Literal["even", "log"] = "even", pretrained: Pretrained = False,
     ) -> None:
         """Build the network, and fill it where a checkpoint is given.
 
@@ -77,12 +78,13 @@ class TieKd(Published):
         self.normalise = Normalise()
         with drawing(read):
             self.network = TieKdNet(chosen["backbone"], chosen["head"], bins=count, min_depth=min_depth, max_depth=far,
-                                    spacing=spacing, pretrained=pretrained and read is None)
+                                    spacing=spacing, pretrained=encoder_start(pretrained, read))
         if read is not None:
             rules = _MOBILENET if chosen["backbone"] == "mobilenet_v2" else _RESNET
             self.fill(read, rename(read.state, rules, read.path, network="TIE-KD", advice=_ADVICE))
         self.depth_range = (min_depth if dpm else 0.0, far)
         self.read_out = ReadOut(clip=(min_depth, far), resize="bilinear-corners", flip=True)
+        self.made_for = made_for(self.title, read, far, self.depth_range)
         resolved = {"max_depth": f"{far:.12g}", **({"bins": count} if dpm else {}), **chosen}
         if min_depth != MIN_DEPTH:
             resolved["min_depth"] = f"{min_depth:.12g}"

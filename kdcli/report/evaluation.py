@@ -71,7 +71,8 @@ def write_evaluation(
         first = results[0]
         chosen = first.worst(worst)
         modes = {result.model: result.protocol.alignment for result in results}
-        shown = examine(models, source, chosen, first.protocol, align=modes, size=first.size, against=against)
+        asked = first.asked or first.size
+        shown = examine(models, source, chosen, first.protocol, align=modes, size=asked, against=against)
         unit = "m" if against is None else against.kind.unit
         blocks: list[Block] = [_gallery(example, first, unit) for example in shown]
         sections.append(Section(title=f"Worst {len(shown)} images of {first.model} by abs_rel", blocks=blocks))
@@ -135,7 +136,7 @@ def _painted(depth: Tensor, valid: Tensor | None, limits: tuple[float, float], u
 def _provenance(results: Sequence[Result]) -> Section:
     facts: dict[str, object] = {
         "source": results[0].source,
-        "image size for the models": "as they are" if results[0].size is None else "x".join(map(str, results[0].size)),
+        "image size for the models": _sizes(results),
         "bootstrap seed": results[0].seed,
         "kdcli": __version__,
         "torch": torch.__version__,
@@ -145,6 +146,12 @@ def _provenance(results: Sequence[Result]) -> Section:
     for protocol in {result.protocol.hash: result.protocol for result in results}.values():
         facts[f"protocol {protocol.name}"] = json.dumps(protocol.describe())
     return Section(title="Provenance", blocks=[Facts(values=facts)])
+
+
+def _sizes(results: Sequence[Result]) -> str:
+    if len({result.seen_at for result in results}) == 1:
+        return results[0].seen_at
+    return "; ".join(f"{result.model}: {result.seen_at}" for result in results)
 
 
 def _table(rows: Rows) -> Table:

@@ -58,7 +58,7 @@ def write_run_report(
     ]
     if pictures:
         sections.append(Section(title="Pictures", blocks=pictures))
-    sections += training_sections(metrics)
+    sections += training_sections(metrics, manifest.get("scale"))
     sections += hard_sections(manifest.get("hard_images", {}))
     config = read_text(folder / "config.toml", "the run is damaged: start another", names=True)
     sections.append(_origin(manifest, seconds, config))

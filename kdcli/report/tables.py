@@ -82,11 +82,11 @@ def uncertainty_rows(results: Sequence[Result]) -> Rows:
 
 def condition_rows(results: Sequence[Result]) -> Rows:
     """Return how each model was measured."""
-    columns = ["model", "depth kind", "protocol", "hash", "align", "images", "skipped", "pixels"]
+    columns = ["model", "depth kind", "protocol", "hash", "align", "seen at", "images", "skipped", "pixels"]
     rows = [
         [
-            r.model, str(r.depth_kind or "unknown"), r.protocol.name, r.protocol.hash, r.protocol.alignment, str(r.n),
-            str(len(r.skipped)), str(int(r.pixels.sum())),
+            r.model, str(r.depth_kind or "unknown"), r.protocol.name, r.protocol.hash, r.protocol.alignment, r.seen_at,
+            str(r.n), str(len(r.skipped)), str(int(r.pixels.sum())),
         ]
         for r in results
     ]  # fmt: skip

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kdcli.report.html import Block, Curves, Facts, Section, Table
+from kdcli.report.html import Block, Curves, Facts, Section, Table, Text
 
 Row = Mapping[str, Any]
 
 
-def training_sections(metrics: Sequence[Row]) -> list[Section]:
-    """Return a section for each stage, in the order in which they were trained."""
+SCALE = (
+    "Scale: the student's depth over its teacher's, by the median of each image (where a kind has no zero, by its "
+    "spread), and a standard deviation over the batch either way."
+)
+
+
+def training_sections(metrics: Sequence[Row], scale: Mapping[str, Mapping[str, Any]] | None = None) -> list[Section]:
+    """Return a section for each stage, in the order in which they were trained.
+
+    scale: of the run's manifest, whether each stage's student kept to its teacher's scale, by ``variant.stage``.
+    """
     stages = list(dict.fromkeys(str(row["stage"]) for row in metrics))
     return [
         Section(
             title="Training" if len(stages) == 1 else f"Training: stage {stage}",
-            blocks=_blocks([row for row in metrics if row["stage"] == stage]),
+            blocks=_blocks([row for row in metrics if row["stage"] == stage], scale or {}),
         )
         for stage in stages
     ]
 
 
-def _blocks(rows: Sequence[Row]) -> list[Block]:
+def _blocks(rows: Sequence[Row], scale: Mapping[str, Mapping[str, Any]]) -> list[Block]:
     variants = list(dict.fromkeys(str(row["variant"]) for row in rows))
     several = len(variants) > 1
     compared = " Twin and student may see different images, so compare shapes." if several else ""
@@ -36,7 +46,28 @@ def _blocks(rows: Sequence[Row]) -> list[Block]:
         series = _named(rows, prefix, variants)
         if len(series) > len(variants) or (series and prefix == "note/"):
             blocks.append(Curves(series=series, caption=caption))
+    blocks += _scale(rows, variants, scale)
     blocks.append(Facts(values={name: _speed([row for row in rows if row["variant"] == name]) for name in variants}))
+    return blocks
+
+
+def _scale(rows: Sequence[Row], variants: Sequence[str], said: Mapping[str, Mapping[str, Any]]) -> list[Block]:
+    """Return how the students' scales went, and what is wrong with them, if anything."""
+    series: dict[str, list[tuple[float, float]]] = {}
+    for variant in variants:
+        mine = [row for row in rows if row["variant"] == variant and row.get("scale") is not None]
+        for name, way in (("", 0), (" low", -1), (" high", 1)):
+            points = [
+                (float(row["step"]), float(row["scale"]) * math.exp(way * float(row.get("scale_spread") or 0)))
+                for row in mine
+            ]
+            if points:
+                series[f"{variant}{name}"] = points
+    blocks: list[Block] = [Curves(series=series, y_label="ratio", caption=SCALE)] if series else []
+    for variant in variants:
+        told = said.get(f"{variant}.{rows[0]['stage']}", {})
+        if told.get("note"):
+            blocks.append(Text(text=f"{variant}: {told['note']}"))
     return blocks
 
 

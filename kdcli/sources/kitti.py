@@ -46,6 +46,7 @@ class KittiSource(PairSource):
 
     api_version: ClassVar[int] = API_VERSION
     name = "kitti"
+    domain = "driving"
     usual_median = (1.0, 80.0)
 
     def __init__(

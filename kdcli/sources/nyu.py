@@ -42,6 +42,7 @@ class NyuSource(PairSource):
 
     api_version: ClassVar[int] = API_VERSION
     name = "nyu"
+    domain = "indoor"
     usual_median = (0.1, 10.0)
 
     def __init__(

@@ -46,6 +46,7 @@ class SceneNetSource(PairSource):
 
     api_version: ClassVar[int] = API_VERSION
     name = "scenenet"
+    domain = "indoor"
     usual_median = (0.3, 15.0)
 
     def __init__(

@@ -13,10 +13,13 @@ from torch import Tensor, nn
 
 from kdcli.errors import SpecError, WeightsError
 from kdcli.files import from_json
+from kdcli.made_for import read, told
 from kdcli.networks.limits import no_larger_than
 from kdcli.plugins import registry
 from kdcli.spec import Spec, keys, parse
-from kdcli.types import DepthKind
+from kdcli.students.calibrated import Calibrated, Calibration
+from kdcli.students.calibrated import read as read_calibration
+from kdcli.types import DepthKind, MadeFor
 from kdcli.version import __version__
 from kdcli.weights import load_into, load_tensors, read_metadata, save
 
@@ -29,13 +32,18 @@ _LONGEST = 1000
 
 
 def save_student(
-    path: Path, student: nn.Module, spec: str, facts: Mapping[str, Any], state: Mapping[str, Tensor] | None = None
+    path: Path, student: nn.Module, spec: str, facts: Mapping[str, Any], state: Mapping[str, Tensor] | None = None,
+    *, made_for: MadeFor | None = None,
 ) -> None:
     """Write a student with its spec, depth kind, range and whatever else is known of it.
 
-    ``state`` replaces the student's own tensors (an averaged copy, say).
+    ``state`` replaces the student's own tensors (an averaged copy, say). ``made_for`` is what it was trained for.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in (state or student.state_dict()).items()}
+    if isinstance(student, Calibrated):  # the formula stands in the card, the file has the network's own tensors
+        known = {f"network.{name}" for name in student.network.state_dict()}
+        tensors = {name.removeprefix("network."): value for name, value in tensors.items() if name in known}
+        facts = {**facts, "calibration": {**facts.get("calibration", {}), **student.calibration.document()}}
     card = {
         # A student that was begun from weights is rebuilt without them: its own file holds what it learned.
         "student": str(getattr(student, "architecture", spec)),
@@ -43,6 +51,7 @@ def save_student(
         "depth_range": list(student.depth_range),  # type: ignore[arg-type]
         "kdcli": __version__,
         **facts,
+        **({} if made_for is None else {"made_for": told(made_for)}),
     }
     save(path, tensors, {CARD: json.dumps(card, default=str)})
 
@@ -73,7 +82,25 @@ def read_card(path: Path) -> dict[str, Any]:
         raise _damaged(path, f"depth_kind is {str(card.get('depth_kind'))[:40]}, not one of {', '.join(DepthKind)}")
     if not _is_range(card.get("depth_range")):
         raise _damaged(path, "depth_range is not two numbers, the smaller one first")
+    try:
+        made_for_of(card)
+        _calibration_of(card)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from None
     return card
+
+
+def made_for_of(card: Mapping[str, Any]) -> MadeFor | None:
+    """Return what a student was made for; an older card tells the size of training, at which it was measured too.
+
+    Raises:
+        ValueError: it is damaged; the message is half a sentence.
+    """
+    if "made_for" in card:
+        return read(card["made_for"])
+    if "size" in card:
+        return read({"train_size": card["size"], "eval_size": card["size"]})
+    return None
 
 
 def load_student(path: Path) -> tuple[nn.Module, dict[str, Any]]:
@@ -94,10 +121,26 @@ def load_student(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()},
         str(path),
     )
-    student.depth_kind = DepthKind(card["depth_kind"])
+    formula = _calibration_of(card)
+    student.depth_kind = DepthKind(card["depth_kind"]) if formula is None else formula.kind
+    if formula is not None:
+        student = Calibrated(student, formula)
     student.card = card
+    student.made_for = made_for_of(card)
     student.eval()
     return student, card
+
+
+def _calibration_of(card: Mapping[str, Any]) -> Calibration | None:
+    """Return the formula behind a student's network; None for one that has none.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    if "calibration" not in card:
+        return None
+    low, high = card["depth_range"]
+    return read_calibration(card["calibration"], DepthKind(card["depth_kind"]), (low, high))
 
 
 def _bare(text: str) -> Spec:

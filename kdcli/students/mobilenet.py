@@ -6,6 +6,7 @@ from typing import Literal
 
 from kdcli.errors import SpecError
 from kdcli.networks.pyramid import PyramidNet
+from kdcli.types import Pretrained
 
 VARIANTS = {
     0.35: "mobilenetv2_035",
@@ -37,7 +38,7 @@ class MobileNet(PyramidNet):
         spacing: Literal["log", "even"] = "log",
         min_depth: float = 0.1,
         max_depth: float = 10.0,
-        pretrained: bool = False,
+        pretrained: Pretrained = False,
         decoder: int = 16,
     ) -> None:
         """Build the network.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from kdcli.networks.pyramid import PyramidNet
+from kdcli.types import Pretrained
 
 
 class TimmStudent(PyramidNet):
@@ -24,7 +25,7 @@ class TimmStudent(PyramidNet):
         spacing: Literal["log", "even"] = "log",
         min_depth: float = 0.1,
         max_depth: float = 10.0,
-        pretrained: bool = False,
+        pretrained: Pretrained = False,
         decoder: int = 16,
     ) -> None:
         """Build the network.

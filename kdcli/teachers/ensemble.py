@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from kdcli.errors import ConfigError, PluginError, SpecError
+from kdcli.made_for import common
 from kdcli.networks.read_out import own_map, read_out_of, resize_map
 from kdcli.plugins import registry
 from kdcli.plugins.blame import blame
@@ -37,36 +38,23 @@ class Ensemble(nn.Module):
         """
         super().__init__()
         specs = members_of(location)
-        self.members = nn.ModuleList(_build(spec) for spec in specs)
+        self.members = nn.ModuleList(build_member(spec) for spec in specs)
         self.depth_kind: DepthKind = _common_kind(specs, self.members)
         ranges = [member.depth_range for member in self.members]
         self.depth_range = (min(float(r[0]) for r in ranges), max(float(r[1]) for r in ranges))  # type: ignore[index]
         self.bounded = all(getattr(member, "bounded", True) for member in self.members)
         self.read_out = ReadOut(flip=any(read_out_of(member).flip for member in self.members))
-        self.taps = {
-            f"{i + 1}.{name}": Tap(module=f"members.{i}.{tap.module}", stride=tap.stride, channels=tap.channels)
-            for i, member in enumerate(self.members) for name, tap in member.taps.items()  # type: ignore[union-attr,operator]
-        }
-        self.provenance = _provenance(type(self).__name__.lower(), specs, self.members)
+        self.made_for = common([getattr(member, "made_for", None) for member in self.members])
+        self.taps = taps_of(self.members)
+        self.provenance = provenance_of(type(self).__name__.lower(), specs, self.members)
         self.eval().requires_grad_(False)
 
     def maps(self, image: Tensor) -> tuple[Tensor, Tensor]:
         """Return every member's map (1 where it has no opinion) and where it has one, M x B x 1 x h x w each."""
-        said = []
-        for member in self.members:
-            with blame(member, "forward"):
-                said.append(member(image))
+        said = [ask(member, image) for member in self.members]
         size = max(((int(p.depth.shape[-2]), int(p.depth.shape[-1])) for p in said), key=lambda hw: hw[0] * hw[1])
-        depths, valids = [], []
-        for member, prediction in zip(self.members, said, strict=True):
-            read = read_out_of(member)
-            depth = resize_map(own_map(prediction, read), size, read.resize)
-            good = torch.isfinite(depth)
-            if prediction.valid is not None:
-                good = good & (interpolate(prediction.valid.float(), size=size, mode="nearest-exact") > 0.5)
-            depths.append(torch.where(good, depth, 1.0))
-            valids.append(good)
-        return torch.stack(depths), torch.stack(valids)
+        maps = [map_at(member, one, size) for member, one in zip(self.members, said, strict=True)]
+        return torch.stack([depth for depth, _ in maps]), torch.stack([good for _, good in maps])
 
 
 class Mean(Ensemble):
@@ -145,10 +133,22 @@ def members_of(location: str) -> list[str]:
         SpecError: fewer than two.
     """
     inner = location[1:-1] if location.startswith("[") and location.endswith("]") else location
-    specs = [part.strip() for part in inner.split("|") if part.strip()]
+    specs = [part.strip() for part in _split(inner) if part.strip()]
     if len(specs) < 2:
         raise SpecError(f"'{location}' names {len(specs)} teacher; write several between bars: 'mean:[NAME|NAME:FILE]'")
     return specs
+
+
+def _split(text: str) -> list[str]:
+    """Split at the bars that lie outside of brackets, so that a member may have members of its own."""
+    parts, depth = [""], 0
+    for letter in text:
+        depth += (letter == "[") - (letter == "]")
+        if letter == "|" and depth <= 0:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts
 
 
 def comparable(maps: Tensor, kind: DepthKind) -> Tensor:
@@ -166,7 +166,12 @@ def _log(maps: Tensor) -> Tensor:
     return maps.clamp(min=FLOOR).log()
 
 
-def _build(spec: str) -> nn.Module:
+def build_member(spec: str) -> nn.Module:
+    """Build a teacher that is one of several.
+
+    Raises:
+        PluginError: it is no depth model. ConfigError: it answers from the data.
+    """
     member = registry.build("teacher", spec)
     if not isinstance(member, nn.Module) or not isinstance(member, DepthModel):
         raise PluginError(f"teacher '{spec}' is no depth model; report it to its author")
@@ -183,7 +188,33 @@ def _common_kind(specs: Sequence[str], members: nn.ModuleList) -> DepthKind:
     return kinds[0]
 
 
-def _provenance(name: str, specs: Sequence[str], members: nn.ModuleList) -> Provenance:
+def ask(member: nn.Module, image: Tensor) -> Prediction:
+    """Return what a member says of images; an error on the way is its author's."""
+    with blame(member, "forward"):
+        said: Prediction = member(image)
+    return said
+
+
+def map_at(member: nn.Module, said: Prediction, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Return a member's map as its authors read it (1 where it has no opinion) and where it has one, B x 1 x h x w."""
+    read = read_out_of(member)
+    depth = resize_map(own_map(said, read), size, read.resize)
+    good = torch.isfinite(depth)
+    if said.valid is not None:
+        good = good & (interpolate(said.valid.float(), size=size, mode="nearest-exact") > 0.5)
+    return torch.where(good, depth, 1.0), good
+
+
+def taps_of(members: nn.ModuleList) -> dict[str, Tap]:
+    """Return all members' taps, counted from ``1.NAME`` on, of a module that holds them as ``members``."""
+    return {
+        f"{i + 1}.{name}": Tap(module=f"members.{i}.{tap.module}", stride=tap.stride, channels=tap.channels)
+        for i, member in enumerate(members) for name, tap in member.taps.items()  # type: ignore[union-attr,operator]
+    }
+
+
+def provenance_of(name: str, specs: Sequence[str], members: nn.ModuleList) -> Provenance:
+    """Return where all members' weights come from, with all their licences."""
     known: list[Provenance] = [
         getattr(member, "provenance", None) or Provenance(name=spec)
         for spec, member in zip(specs, members, strict=True)

@@ -12,11 +12,11 @@ from torch.nn import functional
 
 from kdcli.errors import ConfigError, SpecError, WeightsError
 from kdcli.files import at_home, is_lfs_pointer, sha256_of
-from kdcli.guard.metadata import count_of, range_of
+from kdcli.guard.metadata import count_of, made_for_of, range_of
 from kdcli.protocols import API_VERSION
 from kdcli.spec import parse_size
 from kdcli.teachers.onnx_session import OnnxSession
-from kdcli.types import DepthKind, Prediction, Provenance, ReadOut, Tap
+from kdcli.types import DepthKind, MadeFor, Prediction, Provenance, ReadOut, Tap
 
 Kind = Literal["metric", "scale_invariant", "affine_depth", "affine_disparity"]
 Range = Literal["none", "imagenet", "half", "255"]
@@ -85,6 +85,7 @@ class OnnxTeacher(nn.Module):
         self.depth_range = _range(said, max_depth, path)
         self.taps: Mapping[str, Tap] = {}
         self.input_size = _input_size(size, self._session.size, path)
+        self.made_for = _made_for(said, self.input_size, self.depth_kind, self.depth_range, path)
         self.read_out = ReadOut()
         if max_depth is not None and self.depth_kind is DepthKind.METRIC:
             self.read_out = ReadOut(clip=self.depth_range)
@@ -149,6 +150,25 @@ def _range(said: Mapping[str, str], max_depth: float | None, path: Path) -> tupl
     if not low < high < float("inf"):
         raise SpecError(f"max_depth={high:g} does not fit '{path}', whose depth begins at {low:g}; give a larger one")
     return low, high
+
+
+def _made_for(
+    said: Mapping[str, str], size: tuple[int, int] | None, kind: DepthKind, depth_range: tuple[float, float], path: Path
+) -> MadeFor | None:
+    """Return what a file of ``kdcli export`` says of its model; of another its only size and its range, if they are
+    known.
+
+    Raises:
+        WeightsError: what it says is damaged.
+    """
+    try:
+        made = made_for_of(said, size) if "depth_kind" in said else None
+    except ValueError as error:
+        raise WeightsError(f"the metadata of '{path}' is damaged ({error}); export it again") from None
+    if made is not None:
+        return made
+    far = depth_range[1] if kind is DepthKind.METRIC and depth_range[1] < _FAR else None
+    return None if size is None and far is None else MadeFor(train_size=size, eval_size=size, far=far)
 
 
 def _input_size(asked: str | None, fixed: tuple[int | None, int | None], path: Path) -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ from kdcli.errors import WeightsError
 from kdcli.files import sha256_of
 from kdcli.protocols import API_VERSION
 from kdcli.students.files import load_student
-from kdcli.types import DepthKind, Prediction, Provenance, Tap
+from kdcli.types import DepthKind, MadeFor, Prediction, Provenance, Tap
 
 
 class StudentAsTeacher(nn.Module):
@@ -24,6 +24,7 @@ class StudentAsTeacher(nn.Module):
         self.network = network
         self.depth_kind: DepthKind = network.depth_kind  # type: ignore[assignment]
         self.depth_range: tuple[float, float] = tuple(card["depth_range"])
+        self.made_for: MadeFor | None = network.made_for  # type: ignore[assignment]
         self.taps: Mapping[str, Tap] = {
             key: Tap(module=f"network.{tap.module}", stride=tap.stride, channels=tap.channels)
             for key, tap in network.taps.items()  # type: ignore[union-attr,operator]

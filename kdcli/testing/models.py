@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from kdcli.made_for import fault
 from kdcli.networks.deployed import deployed
 from kdcli.networks.taps import TapReader
 from kdcli.protocols import DepthModel
@@ -18,7 +19,7 @@ from kdcli.testing.guards import model_unchanged, same, unchanged
 from kdcli.testing.make import Subject, subject
 from kdcli.testing.report import Failure, Report, Skip, Test, expect, run
 from kdcli.testing.toys import toy_batch
-from kdcli.types import DepthKind, Prediction, Provenance, Tap
+from kdcli.types import DepthKind, MadeFor, Prediction, Provenance, Tap
 
 SIZES = ((64, 96), (96, 128))
 """Heights and widths that a network is tried at: multiples of 32, as most need."""
@@ -86,6 +87,10 @@ class ModelChecks:
         expect(len(pair) == 2 and 0 <= pair[0] < pair[1], f"depth_range is {pair}, not (smallest, largest)")
         for name, tap in model.taps.items():
             expect(isinstance(name, str) and isinstance(tap, Tap), f"tap {name!r} is {type(tap).__name__}, no Tap")
+        made = getattr(model, "made_for", None)
+        if made is not None:
+            expect(isinstance(made, MadeFor), f"made_for is {type(made).__name__}, no kdcli.types.MadeFor")
+            expect(fault(made) is None, str(fault(made)))
         self._model = model
         return f"{model.depth_kind}, {pair[0]:g} to {pair[1]:g}{model.depth_kind.unit and ' ' + model.depth_kind.unit}"
 

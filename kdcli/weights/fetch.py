@@ -139,7 +139,7 @@ def _copy(
         except OSError as error:
             raise WeightsError(
                 f"'{stream.name}' cannot be written ({error.strerror}) after {done} bytes; make room, or set "
-                f"KDCLI_WEIGHTS to another folder, and run `kdcli weights pull {wanted.name}` again"
+                f"KDCLI_WEIGHTS to another folder, and {wanted.again}"
             ) from error
         done += len(block)
         if progress is not None:
@@ -171,8 +171,7 @@ def _refused(wanted: Entry, address: str, error: urllib.error.HTTPError) -> Weig
         return WeightsError(f"{address} redirects {what}; {wanted.by_hand}")
     if error.code in _PASSING:
         return WeightsError(
-            f"{address} answered {said}, which may pass; run `kdcli weights pull {wanted.name}` again later, "
-            f"or {wanted.by_hand}"
+            f"{address} answered {said}, which may pass; {wanted.again} later, or {wanted.by_hand}"
         )
     return WeightsError(f"{address} answered {said}; {wanted.by_hand}")
 
@@ -189,16 +188,15 @@ def _page(wanted: Entry, address: str) -> WeightsError:
 def _unreadable(wanted: Entry, address: str, error: Exception, done: int) -> WeightsError:
     reason = " ".join(str(getattr(error, "reason", None) or error or type(error).__name__).split())
     return WeightsError(
-        f"{address.partition('?')[0]} cannot be read ({reason}) after {done} bytes; "
-        f"run `kdcli weights pull {wanted.name}` again to go on, or {wanted.by_hand}"
+        f"{address.partition('?')[0]} cannot be read ({reason}) after {done} bytes; {wanted.again} to go on, "
+        f"or {wanted.by_hand}"
     )
 
 
 def _cut_short(wanted: Entry, done: int, total: int | None) -> WeightsError:
     of = f" of {total}" if total else ""
     return WeightsError(
-        f"the download of '{wanted.name}' stopped at {done}{of} bytes; "
-        f"run `kdcli weights pull {wanted.name}` again to go on"
+        f"the download of '{wanted.name}' stopped at {done}{of} bytes; {wanted.again} to go on"
     )
 
 

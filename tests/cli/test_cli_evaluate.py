@@ -15,8 +15,11 @@ from typer.testing import CliRunner, Result
 from kdcli.cli import evaluate
 from kdcli.errors import ConfigError, DataError, KdcliError, PluginError
 from kdcli.evals.protocol import PROTOCOLS
+from kdcli.images import write_depth_png, write_image
 from kdcli.plugins import registry
 from kdcli.students.files import save_student
+from kdcli.testing import toy_batch
+from kdcli.types import MadeFor
 
 NAMES = {"abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog", "delta1", "delta2", "delta3"}
 ROOMS = "sim:rooms,count=3,seed=7,size=24x32"
@@ -163,3 +166,29 @@ def test_uncertainty_is_measured_where_a_model_tells_and_refused_where_none_does
     assert "ause_abs_rel_std" in call(str(tmp_path / "s.safetensors"), "--data", ROOMS, "--uncertainty").stdout
     error = failure("constant", "--data", ROOMS, "--uncertainty")
     assert isinstance(error, ConfigError) and str(error).startswith("'constant' gives no distribution over depth")
+
+
+def test_a_student_is_seen_at_the_size_of_its_training_and_that_is_said(tmp_path: Path) -> None:
+    """Photographs of any size, by default as in training; the other choices by name."""
+    path = str(tmp_path / "s.safetensors")
+    made = MadeFor(train_size=(32, 48), eval_size=(32, 48))
+    save_student(Path(path), registry.build("student", "mobilenet,width=0.35"), "", {}, made_for=made)
+    for folder in ("rgb", "depth"):
+        (tmp_path / folder).mkdir()
+    for i in range(3):
+        batch = toy_batch(batch=1, size=(120, 160 + 8 * (i % 2)), seed=i)
+        assert batch.depth is not None
+        write_image(tmp_path / "rgb" / f"{i}.png", batch.image[0])
+        write_depth_png(tmp_path / "depth" / f"{i}.png", batch.depth[0, 0])
+    data = ["--data", f"folder:{tmp_path}/rgb,depths={tmp_path}/depth", "--json"]
+    told = {size: call(path, *data, *(["--size", size] if size else [])) for size in ("", "32x48", "native", "64x96")}
+    assert [result.exit_code for result in told.values()] == [0] * 4, [result.exception for result in told.values()]
+    found = {size: json.loads(result.stdout) for size, result in told.items()}
+    assert found[""] == found["32x48"] and found[""]["size"] == [32, 48] and found[""]["n"] == 3
+    assert found["native"]["size"] is None and found["native"]["metrics"] != found[""]["metrics"]
+    assert "seen at 32x48, as it was trained; --size native" in told[""].stderr and told["32x48"].stderr == ""
+    for size, seen in (("native", "120x1"), ("64x96", "64x96")):
+        assert f"warning: '{path}' sees images at {seen}" in told[size].stderr
+        assert "trained at 32x48" in told[size].stderr
+    error = failure(path, *data, "--size", "own")
+    assert isinstance(error, ConfigError) and "'own' is not HxW" in str(error)

@@ -82,7 +82,7 @@ def test_a_run_and_what_is_made_of_it(source: str, tmp_path: Path) -> None:
 
 def test_files_keep_names_and_text_apart(tmp_path: Path) -> None:
     odd = os.fsdecode(b"a\xff\x1b\x7f\"\\\n\t")
-    config = load(*recipes.read("supervised"), {"data": f"folder:{odd}"})
+    config = load(*recipes.read("supervised"), {"data": f"folder:{odd}"}, alone=True)
     assert config.stages[0].data == f"folder:{odd}"
     write_text(tmp_path / "config.toml", dump(config), names=True)
     assert load(*recipes.read(str(tmp_path / "config.toml"))).stages == config.stages

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from kdcli.errors import ConfigError
-from kdcli.evals.alignment import align, masked_median, resolve, scale_and_shift
+from kdcli.evals.alignment import align, resolve, scale_and_shift
+from kdcli.maps import masked_median
 from kdcli.types import DepthKind
 
 KINDS = tuple(DepthKind)

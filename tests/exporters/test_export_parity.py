@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -18,7 +19,7 @@ from kdcli.exporters import export, load_exported
 from kdcli.exporters.onnx import OnnxExporter
 from kdcli.exporters.parity import synthetic
 from kdcli.plugins import registry
-from kdcli.types import DepthKind, Prediction, Provenance
+from kdcli.types import DepthKind, MadeFor, Prediction, Provenance
 
 
 class _Net(nn.Module):
@@ -87,8 +88,38 @@ def test_the_file_says_what_it_is(written: Path) -> None:
     assert loaded.provenance.licence == "MIT" and loaded.provenance.training_data == "noise"
     said = {key: loaded.card[key] for key in ("student", "trained_size", "size")}
     assert said == {"student": "toy", "trained_size": [9, 9], "size": "dynamic"}
+    # Of the card of an older student; the file itself takes any size.
+    assert loaded.made_for == MadeFor(train_size=(9, 9), eval_size=(9, 9)) and loaded.input_size is None
     assert len(str(loaded.provenance.sha256)) == 64
     assert [p.name for p in written.parent.iterdir()] == [written.name]
+
+
+@pytest.mark.parametrize(("size", "taken"), [(None, (64, 96)), ((32, 48), (32, 48))])
+def test_what_cannot_be_left_open_is_fixed_to_the_size_of_training(
+    tmp_path: Path, size: tuple[int, int] | None, taken: tuple[int, int]
+) -> None:
+    class Fixed(_Net):
+        def forward(self, image: Tensor) -> Prediction:
+            if isinstance(image.shape[-1], torch.SymInt):
+                raise ValueError("sizes must be known")
+            return super().forward(image)
+
+    model = Fixed().eval()
+    model.made_for = MadeFor(train_size=(40, 56), eval_size=(64, 96), domain="indoor", far=5.0)
+    report = export(model, "onnx", tmp_path / "net.onnx", size=size)
+    loaded = load_exported(tmp_path / "net.onnx")
+    assert report.size == loaded.input_size == taken
+    assert loaded.made_for == replace(model.made_for, eval_size=taken)
+    assert any("was trained at 64x96" in note for note in report.notes) == (size == (32, 48))
+
+
+def test_a_file_of_any_size_says_what_it_was_made_for(tmp_path: Path) -> None:
+    model = _Net().eval()
+    model.made_for = MadeFor(train_size=(32, 48), eval_size=(32, 48))
+    report = export(model, "pt2", tmp_path / "net.pt2")
+    assert report.size is None and report.notes == ("it takes images of any size, and was made for 32x48",)
+    assert report.drift[0].shape[-2:] == (32, 48)
+    assert load_exported(tmp_path / "net.pt2").made_for == model.made_for
 
 
 def test_an_onnx_file_is_one_file_with_names_and_no_traces(written: Path) -> None:

@@ -20,7 +20,7 @@ from kdcli.predict.beliefs import examine
 from kdcli.predict.depth_maps import depth_map, divergence, even_in_log, spread_for
 from kdcli.predict.pixels import choose
 from kdcli.report import beliefs
-from kdcli.types import DepthKind, Prediction, ReadOut
+from kdcli.types import DepthKind, MadeFor, Prediction, ReadOut
 
 UNIFORM = torch.linspace(1e-3, 80, 258)
 KITTI = (UNIFORM[1:] + UNIFORM[:-1]) / 2
@@ -171,6 +171,23 @@ def test_the_command_draws_and_tells(model: list[str], tmp_path: Path) -> None:
     assert out.read_bytes()[:4] == b"\x89PNG"
     text = call("run", str(tmp_path / "a.png"), "--out", str(tmp_path / "e.svg"), "--teacher", "none").stdout
     assert "lowest entropy" in text and "central 90%" in text and model[-1] == "run"
+
+
+def test_networks_see_the_picture_at_the_size_that_each_was_made_for() -> None:
+    shown: list[tuple[int, ...]] = []
+
+    def watched(network: nn.Module, size: tuple[int, int] | None) -> nn.Module:
+        network.made_for = MadeFor(train_size=size, eval_size=size)
+        network.register_forward_pre_hook(lambda _, given: shown.append(tuple(given[0].shape[-2:])))
+        return network
+
+    student, teacher = watched(Bins(), (20, 30)), watched(Direct(), None)
+    found = examine(student, picture(), teacher=teacher, pixels=[(3, 4)])
+    assert shown == [(20, 30), (40, 60)] and found.seen == (20, 30) and found.depth.shape == (40, 60)
+    assert found.document()["seen"] == [20, 30]
+    asked = examine(student, picture(), teacher=teacher, pixels=[(3, 4)], size=(20, 30))
+    assert torch.equal(found.depth, asked.depth) and shown[2:] == [(20, 30), (20, 30)]
+    assert examine(student, picture(), pixels=[(3, 4)], size="native").seen == (40, 60)
 
 
 def test_the_command_refuses_before_the_work(

@@ -16,9 +16,10 @@ from typer.testing import CliRunner
 from kdcli import models
 from kdcli.cli import predict as commands
 from kdcli.errors import ConfigError, DataError
+from kdcli.networks.shown_size import Asked
 from kdcli.predict import inputs as reading
 from kdcli.predict import predict, read_some
-from kdcli.types import DepthKind, Prediction
+from kdcli.types import DepthKind, MadeFor, Prediction
 
 
 class _Brightness(nn.Module):
@@ -100,6 +101,20 @@ def test_size_is_what_the_model_sees(tmp_path: Path) -> None:
     model = _Brightness()
     (one,), _ = predict(model, [_picture(tmp_path / "a.png")], tmp_path / "out", size=(32, 48), limits=(1.0, 5.0))
     assert model.seen == [(1, 3, 32, 48)] and one.size == (40, 60) and one.limits == (1.0, 5.0)
+    assert one.seen == (32, 48)
+
+
+@pytest.mark.parametrize(
+    ("size", "seen"), [("own", (16, 24)), ("native", (40, 60)), (None, (40, 60)), ((8, 8), (8, 8))]
+)
+def test_a_model_sees_the_size_that_it_was_made_for(tmp_path: Path, size: Asked | None, seen: tuple[int, int]) -> None:
+    model = _Brightness()
+    model.made_for = MadeFor(train_size=(16, 24), eval_size=(16, 24))  # type: ignore[assignment]
+    given = {} if size == "own" else {"size": size}  # it is the default
+    (one,), _ = predict(model, [_picture(tmp_path / "a.png")], tmp_path / "out", **given)  # type: ignore[arg-type]
+    assert model.seen == [(1, 3, *seen)] and one.seen == seen and one.size == (40, 60)
+    assert json.loads((tmp_path / "out/a.json").read_text())["seen"] == list(seen)
+    assert one.png is not None and _stored(one.png).shape == (40, 60)
 
 
 def test_folders_keep_their_tree_and_names_do_not_clash(tmp_path: Path) -> None:

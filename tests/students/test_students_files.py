@@ -15,6 +15,7 @@ from kdcli.errors import WeightsError
 from kdcli.networks.limits import no_larger_than
 from kdcli.students.files import CARD, _bare, load_student, read_card, save_student
 from kdcli.students.mobilenet import MobileNet
+from kdcli.types import MadeFor
 from kdcli.weights import load_tensors, save
 
 
@@ -54,6 +55,16 @@ def test_the_card_that_was_written_is_read(student: Path, changed: Callable[[Any
     assert all(torch.equal(value, tensors[name]) for name, value in network.state_dict().items())
 
 
+def test_a_student_knows_what_it_was_made_for(changed: Callable[[Any], Path], tmp_path: Path) -> None:
+    made = MadeFor(train_size=(32, 40), eval_size=(48, 64), domain="driving", near=1.0, far=80.0)
+    save_student(tmp_path / "new.safetensors", MobileNet(width=0.35), "mobilenet", {"size": [48, 64]}, made_for=made)
+    assert load_student(tmp_path / "new.safetensors")[0].made_for == made
+    # An older card tells the size of training alone.
+    assert load_student(changed({}))[0].made_for == MadeFor(train_size=(64, 96), eval_size=(64, 96))
+    save_student(tmp_path / "old.safetensors", MobileNet(width=0.35), "mobilenet", {})
+    assert load_student(tmp_path / "old.safetensors")[0].made_for is None
+
+
 @pytest.mark.parametrize("asked", ["mobilenet,width=0.35,pretrained=true", "mobilenet,width=0.35"])
 def test_a_card_makes_nobody_fetch_weights(changed: Callable[[Any], Path], asked: str) -> None:
     assert str(_bare(asked)) == "mobilenet,width=0.35,pretrained=false"
@@ -85,6 +96,9 @@ def test_cards_that_are_no_cards(changed: Callable[[Any], Path], text: str) -> N
         "depth_range": (None, 3, "ab", [], [1], [1, 2, 3], [2, 1], [1, 1], ["a", "b"], [None, 1], [True, 2], [[1], [2]],
                         [0.1, float("nan")], {"a": 1, "b": 2}),
         "teachers": (None, 3, "ab", {}, [3], [{}], ["demo"]),
+        "size": (3, "64x96", [64], [64, 0], [[64], [96]], {"height": 64}),
+        "made_for": (None, 3, [], "64x96", {"train_size": [1]}, {"eval_size": ["a", "b"]}, {"domain": "space"},
+                     {"near": -1}, {"far": "10"}, {"near": 5, "far": 2}, {"test": 3}, {"fit": 1}),
     }.items() for value in values],
 )
 def test_values_of_another_sort(changed: Callable[[Any], Path], key: str, value: Any) -> None:

@@ -12,7 +12,7 @@ from kdcli.plugins import registry
 from kdcli.students.files import save_student
 from kdcli.teachers.ensemble import comparable, members_of
 from kdcli.testing import check_teacher, toy_batch
-from kdcli.types import DepthKind
+from kdcli.types import DepthKind, MadeFor
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,8 @@ def students(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
         student = registry.build("student", "mobilenet,width=0.35")
         torch.nn.init.normal_(student.head.conv.weight, std=0.3)
         save_student(folder / f"{seed}.safetensors", student, student.architecture,
-                     {"licence": f"L{seed % 2}", "training_data": "boxes"})
+                     {"licence": f"L{seed % 2}", "training_data": "boxes"},
+                     made_for=MadeFor(train_size=(64, 96), domain="indoor", far=10.0 - seed))
         specs.append(f"run:{folder / f'{seed}.safetensors'}")
     return specs
 
@@ -39,6 +40,7 @@ def test_the_mean_is_the_mean(students: list[str]) -> None:
     assert together.valid is not None and together.valid.all()
     provenance = teacher.provenance
     assert provenance.licence == "L0, L1" and provenance.training_data == "boxes"  # type: ignore[union-attr]
+    assert teacher.made_for == MadeFor(train_size=(64, 96), domain="indoor", far=10.0)
     assert {"1.enc1", "3.pre_head"} <= set(teacher.taps)  # type: ignore[arg-type]
 
 

@@ -23,10 +23,11 @@ from kdcli.models import load_teacher
 from kdcli.plugins import registry
 from kdcli.students.files import save_student
 from kdcli.testing import check_teacher, toy_batch
-from kdcli.types import DepthKind
+from kdcli.types import DepthKind, MadeFor
 
 IMAGE = toy_batch(batch=3, size=(32, 48)).image
 OPEN: tuple[int | str, ...] = ("b", 3, "h", "w")
+SAID = {"depth_kind": "metric", "depth_range": "[0.1, 10.0]"}
 
 
 def _file(
@@ -213,6 +214,36 @@ def test_an_exported_student_teaches_what_the_student_says(student: tuple[Path, 
         assert torch.allclose(teacher(IMAGE).depth, own(IMAGE).depth, rtol=1e-4, atol=1e-4)
     assert teacher.depth_kind is DepthKind.METRIC and teacher.depth_range == (0.1, 10.0)
     assert teacher.provenance.licence == "CC-BY-4.0" and teacher.provenance.training_data == "boxes"
+
+
+@pytest.mark.parametrize(
+    ("shape", "metadata", "options", "made"),
+    [
+        (OPEN, {}, ",kind=metric", None),
+        (OPEN, {}, ",kind=metric,max_depth=10", MadeFor(far=10.0)),
+        (OPEN, {}, ",kind=metric,size=32x48", MadeFor(train_size=(32, 48), eval_size=(32, 48))),
+        ((1, 3, 32, 48), {}, ",kind=affine_depth", MadeFor(train_size=(32, 48), eval_size=(32, 48))),
+        (OPEN, {"made_for": '{"train_size": [8, 9], "domain": "driving"}', **SAID}, "",
+         MadeFor(train_size=(8, 9), domain="driving")),
+        ((1, 3, 32, 48), {"made_for": '{"train_size": [8, 9], "eval_size": [8, 9]}', **SAID}, "",
+         MadeFor(train_size=(8, 9), eval_size=(32, 48))),
+        (OPEN, {"trained_size": "[8, 9]", **SAID}, "", MadeFor(train_size=(8, 9), eval_size=(8, 9))),
+        (OPEN, {"made_for": "whatever"}, ",kind=affine_depth", None),  # of another writer
+    ],
+    ids=str,
+)
+def test_a_file_tells_what_it_was_made_for(
+    tmp_path: Path, shape: Sequence[int | str], metadata: Mapping[str, str], options: str, made: MadeFor | None
+) -> None:
+    file = _file(tmp_path / "net.onnx", shape=shape, metadata=metadata)
+    assert load_teacher(f"onnx:{file}{options}").made_for == made
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]", '{"train_size": [0, 1]}', "[" * 10_000])
+def test_what_is_damaged_in_it_is_refused(tmp_path: Path, text: str) -> None:
+    file = _file(tmp_path / "net.onnx", metadata={"made_for": text, **SAID})
+    with pytest.raises(WeightsError, match=r"net\.onnx' is damaged \(.*made_for"):
+        load_teacher(f"onnx:{file}")
 
 
 def test_it_is_evaluated_and_distilled_from(

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from kdcli.protocols import plugin
 from kdcli.testing import ConformanceError, ToyDepth, check_student, check_teacher, fake_context, toy_batch
-from kdcli.types import DepthKind, Prediction, Tap
+from kdcli.types import DepthKind, MadeFor, Prediction, Tap
 
 SIZES = ((32, 48), (48, 64))
 
@@ -29,6 +29,19 @@ def from_a_function(*, bins: int = 8) -> ToyDepth:
 @pytest.mark.parametrize("spec", ["mobilenet,width=0.35", "mobilenet,width=0.35,head=bins,bins=16"])
 def test_installed_students_conform(spec: str) -> None:
     assert "gradients" in check_student(spec).passed
+
+
+@pytest.mark.parametrize(("made", "wrong"), [
+    (MadeFor(train_size=(32, 48), far=10.0), None), ({"far": 10.0}, "made_for is dict"),
+    (MadeFor(eval_size=(48, 0)), "eval_size of made_for"), (MadeFor(near=9.0, far=2.0), "near of made_for"),
+])
+def test_what_it_was_made_for_has_to_hold(made: object, wrong: str | None) -> None:
+    class Says(Good):
+        made_for = made
+
+    report = check_student(Says, sizes=SIZES, strict=False)
+    found = " ".join(str(one) for one in report.failed)
+    assert (not report.failed) if wrong is None else wrong in found
 
 
 def test_classes_functions_and_objects_conform() -> None:

@@ -21,7 +21,7 @@ from kdcli.evals.metrics import per_image
 from kdcli.networks.read_out import own_map, resize_map
 from kdcli.plugins import registry
 from kdcli.training.batches.augment import augment
-from kdcli.training.batches.feed import resize_batch
+from kdcli.training.batches.joining import resize_batch
 from kdcli.training.step.mixing import MixStep, apply
 from kdcli.training.step.parts import LossPart
 from kdcli.training.step.task import DistillTask

@@ -1,4 +1,4 @@
-"""How far student and teacher are apart on each image: by hand, free of what a kind leaves open, and where it counts."""
+"""How far student and teacher are apart on each image: by hand, free of what a kind leaves open, where it counts."""
 
 from __future__ import annotations
 

@@ -5,7 +5,8 @@ import torch
 
 from kdcli.errors import DataError
 from kdcli.sources.sim import SimSource
-from kdcli.training.batches.feed import Feed, as_batch, collate, resize_batch
+from kdcli.training.batches.feed import Feed
+from kdcli.training.batches.joining import as_batch, collate, resize_batch
 from kdcli.training.batches.render_cache import RenderCache
 from kdcli.types import Batch, Sample
 

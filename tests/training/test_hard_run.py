@@ -76,8 +76,8 @@ def fed(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     seen: list[tuple[str, ...]] = []
     original = Feed.batches_of
 
-    def batches_of(self: Feed, chosen: Iterable[Sequence[int]]) -> Iterator[Batch]:
-        for batch in original(self, chosen):
+    def batches_of(self: Feed, chosen: Iterable[Sequence[int]], images: int | None = None) -> Iterator[Batch]:
+        for batch in original(self, chosen, images):
             seen.append(batch.ids)
             yield batch
 
@@ -176,7 +176,7 @@ def test_what_cannot_be_is_refused(recipe: Callable[..., RunConfig], tmp_path: P
     with pytest.raises(ConfigError, match=r"sampling=hard of stage 'main' .* endless; write count=N in its spec"):
         distill(recipe(data="sim:rooms"), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    with pytest.raises(ConfigError, match="sampling.*'harder'"):
+    with pytest.raises(ConfigError, match=r"sampling.*'harder'"):
         recipe("sampling=harder")
     measure(recipe(), torch.device("cpu"))
 
@@ -196,5 +196,5 @@ def test_a_checkpoint_of_an_even_run_is_not_gone_on_with(recipe: Callable[..., R
         distill(recipe("sampling=even"), out=run, progress=Heard("student", 4))
     config = run / "config.toml"
     config.write_text(config.read_text().replace('sampling = "even"', 'sampling = "hard"'))
-    with pytest.raises(WeightsError, match="does not fit this run .*no distances"):
+    with pytest.raises(WeightsError, match=r"does not fit this run .*no distances"):
         distill(resumable(run), resume=run)

@@ -13,17 +13,19 @@ import torch
 from torch import Tensor
 
 from kdcli.config import RunConfig
-from kdcli.students.files import read_card
+from kdcli.models import load_model
+from kdcli.students.files import load_student, read_card, save_student
 from kdcli.students.mobilenet import MobileNet
 from kdcli.training.loop.train import StepLog
 from kdcli.training.run.dry_run import measure
 from kdcli.training.run.fit_stage import FitFiles, fit_stage
 from kdcli.training.run.job import distill, resumable
+from kdcli.training.run.made_for import made_for
 from kdcli.training.run.progress import Silent
 from kdcli.training.run.workshop import Workshop
 from kdcli.training.single.look import augmented
 from kdcli.training.step.task import DistillTask
-from kdcli.types import Prediction
+from kdcli.types import MadeFor, Prediction
 from kdcli.weights import load_state
 
 Resolve = Callable[..., RunConfig]
@@ -55,6 +57,10 @@ def test_training_sees_windows_and_evaluation_whole_images(
     results = json.loads((tmp_path / "run" / "eval" / "results.json").read_text())
     assert results["student"]["size"] == [48, 64]
     assert read_card(tmp_path / "run" / "student.safetensors")["size"] == [48, 64]
+    made = load_model(tmp_path / "run").made_for
+    assert made == MadeFor(
+        train_size=(32, 40), eval_size=(48, 64), near=0.1, far=10.0, test=results["student"]["spec"]
+    )
 
 
 @pytest.mark.parametrize(("given", "size"), [("40x56", (40, 56)), ("native", (96, 128)), ("training", (48, 64))])
@@ -112,3 +118,19 @@ def test_what_is_looked_at_is_what_is_trained_on(
     images = torch.cat([batch.image for batch in batches])  # type: ignore[attr-defined]
     assert len(looked) == 6 and torch.equal(torch.stack([sample.image for sample in looked]), images[:6])
     assert all(sample.depth is not None and sample.depth.shape == (1, 32, 40) for sample in looked)
+
+
+@pytest.mark.parametrize(("data", "domain"), [("sim:rooms,count=4", "indoor"), ("sim:blocks,count=4", "any")])
+def test_scenes_are_the_teachers_or_else_those_of_the_images(
+    tiny: Resolve, tmp_path: Path, teacher_file: Path, data: str, domain: str
+) -> None:
+    student, card = load_student(teacher_file)
+    known = MadeFor(train_size=(64, 96), domain="driving", near=0.5, far=5.0, test="sim:rooms,count=2")
+    save_student(tmp_path / "knows.safetensors", student, card["student"], {}, made_for=known)
+    for teacher, scenes, ends in ((teacher_file, domain, (0.1, 10.0)), (tmp_path / "knows.safetensors", "driving",
+                                                                      (0.5, 5.0))):
+        config = tiny("eval_size=native", teachers=(f"run:{teacher}",), data=data, eval_data="none")
+        shop = Workshop(config=config, device=torch.device("cpu"))
+        made = made_for(shop, config.main, shop.student()[0])
+        assert (made.train_size, made.eval_size, made.domain, (made.near, made.far)) == ((32, 48), None, scenes, ends)
+        assert made.test == (known.test if scenes == "driving" else None)

@@ -47,7 +47,7 @@ def _convert(path: Path) -> object:
 
 Maker = Callable[[Path], object]
 FILES: dict[str, tuple[str, Maker, Maker]] = {
-    "student": (".safetensors", lambda p: save_student(p, MobileNet(width=0.35), "x", {"size": [9]}), load_student),
+    "student": (".safetensors", lambda p: save_student(p, MobileNet(width=0.35), "x", {"size": [9, 9]}), load_student),
     "transform": (".safetensors", lambda p: save(TransformNetwork(width=4, depth=1), p, {"steps": 3}), load),
     "statistics": (".safetensors", _statistics, read),
     "zip": (".pth", lambda p: torch.save({"model": _net().state_dict(), "epoch": 3}, p), load_state),

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 WORLD_NAMES = ("rooms", "blocks", "interiors", "streets", "noise")
+DOMAINS = {"rooms": "indoor", "interiors": "indoor", "streets": "driving"}
+"""Which scenes worlds show; the others show none that there are."""
 DEFAULT_SIZE = (96, 128)
 _WIDE = {"streets": (96, 320)}
 """Sizes of worlds whose cameras take wide pictures."""
@@ -52,7 +54,8 @@ class SimSource:
         self, location: str | None = None, *, count: int | None = None, seed: int = 0, size: str | None = None
     ) -> None:
         if location is None:
-            raise SpecError("source 'sim' needs a world: write sim:rooms, sim:blocks, sim:interiors, sim:streets or sim:noise.")
+            worlds = [f"sim:{world}" for world in WORLD_NAMES]
+            raise SpecError(f"source 'sim' needs a world: write {', '.join(worlds[:-1])} or {worlds[-1]}.")
         if location not in WORLD_NAMES:
             raise DataError(
                 f"source 'sim' has no world '{location}'.{nearest(location, WORLD_NAMES)} "
@@ -61,6 +64,7 @@ class SimSource:
         self.world = location
         self.name = f"sim:{location}"
         self.depth_kind = None if location == "noise" else DepthKind.METRIC
+        self.domain = DOMAINS.get(location, "any")
         self.has_instances = location != "noise"
         self.seed = _whole("seed", seed)
         self.count = None if count is None else _whole("count", count, lowest=1, highest=MOST_SCENES)

@@ -135,7 +135,9 @@ def photograph(light_B3HW: Tensor, photo: Photo | None, keys_B: Tensor) -> Tenso
     image = image + noise * photo.noise_B[:, None, None, None] * (image.clamp(min=0.0) + 0.02).sqrt()
     # A shoulder instead of hard clipping, then gamma.
     image = image.clamp(min=1e-4)
-    return (image * (1.0 + 0.15 * image) / (1.0 + 0.45 * image)).pow_(1.0 / 2.2).clamp_(0.0, 1.0)
+    image = image * (1.0 + 0.15 * image) / (1.0 + 0.45 * image)
+    curved = image.pow_(1.0 / 2.2) if photo.curve_B is None else image.pow(photo.curve_B[:, None, None, None])
+    return curved.clamp_(0.0, 1.0)
 
 
 def _blur(image: Tensor, sigma_B: Tensor) -> Tensor:

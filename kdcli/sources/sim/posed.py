@@ -121,16 +121,15 @@ def standing_span(rays: Rays, solids: Standing) -> tuple[Tensor, Tensor]:
 def ball_span(rays: Rays, balls: Standing) -> tuple[Tensor, Tensor]:
     """Return enter and leave parameters of upright ellipsoids, B x A x N each; equal where a ray misses."""
     (ox, oy, oz), (dx, dy, dz) = _upright(rays, balls)
-    a = torch.addcmul(dx * dx, dy, dy).addcmul_(dz, dz)
-    b = torch.addcmul(dx * ox, dy, oy).addcmul_(dz, oz)
-    c = ox * ox + oy * oy + oz * oz - 1.0
+    inv = torch.addcmul(dx * dx, dy, dy).addcmul_(dz, dz).reciprocal_()
+    middle = torch.addcmul(dx * ox, dy, oy).addcmul_(dz, oz).mul_(inv).neg_()
+    # From where the ray is nearest to the middle of the ball: the usual formula loses far balls' digits.
+    px, py, pz = torch.addcmul(ox, middle, dx), torch.addcmul(oy, middle, dy), torch.addcmul(oz, middle, dz)
+    near = torch.addcmul(px * px, py, py).addcmul_(pz, pz)
     swell = _swell(rays, balls)
-    c = c if swell is None else torch.addcmul(c, swell, swell + 2.0, value=-1.0)
-    root = torch.addcmul(b * b, a, c, value=-1.0).clamp_(min=0.0).sqrt_()
-    # No direction is without length, and none is shorter than its part along the view by much.
-    inv = a.reciprocal_()
-    enter = torch.add(b, root).mul_(inv).neg_()
-    return enter, root.sub_(b).mul_(inv)
+    room = 1.0 - near if swell is None else torch.addcmul(1.0 - near, swell, swell + 2.0)
+    half = room.mul_(inv).clamp_(min=0.0).sqrt_()
+    return middle - half, middle + half
 
 
 _Three = tuple[Tensor, Tensor, Tensor]

@@ -224,7 +224,7 @@ class Photo:
     """What the camera does to the light; ``None`` in a scene = a perfect camera.
 
     exposure_B: wanted mean luminance. balance_B3: gains. vignette_B: loss in the corners. blur_B: deviation in pixels.
-    noise_B: deviation at full brightness.
+    noise_B: deviation at full brightness. curve_B: exponent from light to the picture, None = 1 / 2.2.
     """
 
     exposure_B: Tensor
@@ -232,6 +232,7 @@ class Photo:
     vignette_B: Tensor
     blur_B: Tensor
     noise_B: Tensor
+    curve_B: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

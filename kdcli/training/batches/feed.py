@@ -1,32 +1,31 @@
 """Batches by step: which images a step sees is a function of (seed, step), so a run can go on at any step.
 
 Simulated sources render on the device, in part from a cache of what was rendered before; file sources are decoded by
-worker processes and copied to the device once.
+worker processes and copied to the device once, or kept from one round to the next where the stage wants that.
 """
 
 from __future__ import annotations
 
-import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
 
-from kdcli import interrupts
-from kdcli.errors import DataError, KdcliError
-from kdcli.plugins.blame import blame, owner_of
+from kdcli.errors import DataError
+from kdcli.plugins.blame import blame
 from kdcli.protocols import Source
+from kdcli.training.batches.decoding import decoded, items
+from kdcli.training.batches.joining import as_batch, collate, resize_batch
+from kdcli.training.batches.kept_images import KeptImages, unpacked
 from kdcli.training.batches.order import ENDLESS, EvenOrder, Order
 from kdcli.training.batches.render_cache import RenderCache
-from kdcli.training.batches.trouble import Trouble, delivered, first_trouble
-from kdcli.types import Batch, Sample
+from kdcli.training.batches.room import workers_for
+from kdcli.types import Batch
 
 if TYPE_CHECKING:
+    from kdcli.training.batches.memory_maps import MemoryMaps
     from kdcli.training.batches.taught import Taught
 
 class Feed:
@@ -40,19 +39,22 @@ class Feed:
         size: tuple[int, int],
         seed: int,
         device: torch.device,
-        workers: int = 0,
+        workers: int | Literal["auto"] = 0,
         cache: RenderCache | None = None,
-        taught: Taught | None = None,
+        taught: Taught | MemoryMaps | None = None,
+        kept: KeptImages | None = None,
         order: Order | None = None,
     ) -> None:
-        """order: of the images; None = each once an epoch, by the seed."""
+        """taught: what teachers are known to say. kept: decoded images that stay; None = each is decoded every time.
+
+        order: of the images; None = each once an epoch, by the seed.
+        """
         if len(source) == 0:
             raise DataError(f"'{source.name}' has no images; check it with: kdcli data check")
         self.source, self.size, self.device, self.cache = source, size, device, cache
         self.batch_size = batch_size
         self.order = order or EvenOrder(len(source), batch_size, seed)
-        most = self.order.most_workers
-        self._workers, self._taught = workers if most is None else min(workers, most), taught
+        self._workers, self._taught, self._kept = workers, taught, kept
 
     @property
     def steps_per_epoch(self) -> int:
@@ -65,31 +67,77 @@ class Feed:
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         """Yield the batches of steps start..stop-1, on the device."""
-        return self.batches_of(self.indices(step) for step in range(start, stop))
+        return self.batches_of(map(self.indices, range(start, stop)), (stop - start) * self.batch_size)
 
-    def batches_of(self, chosen: Iterable[Sequence[int]]) -> Iterator[Batch]:
+    def batches_of(self, chosen: Iterable[Sequence[int]], images: int | None = None) -> Iterator[Batch]:
         """Yield the batches of lists of image indices, on the device, with what teachers are known to say of them.
 
-        The lists are asked for one after the other, no more of them ahead than processes read.
+        The lists are taken one after the other, no further ahead than processes read. images: how many these are in
+        all; None = they are counted.
         """
+        if images is None:
+            chosen = list(chosen)
+            images = sum(map(len, chosen))
         if hasattr(self.source, "batch"):
             for indices in chosen:
                 batch = self.rendered(indices)
                 yield batch if self._taught is None else self._taught.complete(batch, indices, self.source)
             return
-        coming: deque[list[int]] = deque()
-        loader: DataLoader[Any] = DataLoader(
-            _Sized(self.source, self.size, None if self._taught is None else self._taught.reader),
-            batch_sampler=_noted(chosen, coming),
-            num_workers=self._workers,
-            collate_fn=_collate,
-            worker_init_fn=_leave_signals,
-            pin_memory=self.device.type == "cuda",
-        )
-        for batch in delivered(loader, self.source):
+        if self._kept is not None:
+            yield from self._from_memory(iter(chosen), images, self._kept)
+            return
+        coming: deque[Sequence[int]] = deque()
+        for batch in decoded(self.source, _noted(chosen, coming), self.size, **self._how(images)):
             indices = coming.popleft()
             whole = batch if self._taught is None else self._taught.complete(batch, indices, self.source)
             yield whole.to(self.device)
+
+    def _from_memory(self, chosen: Iterator[Sequence[int]], images: int, memory: KeptImages) -> Iterator[Batch]:
+        """Yield batches of which only those images are decoded that were not before."""
+        reader = getattr(self._taught, "reader", None)
+        kept = memory.of(self.source, self.size, reader, 0 if reader is None else len(reader.stores))
+        known, coming = set(kept.items), deque[tuple[Sequence[int], list[int]]]()
+        left = len(self.source) - len(known)
+
+        def lacking() -> Iterator[list[int]]:
+            # Ends with the last image that is to be kept, and with it the workers.
+            while not kept.whole or len(known) < len(self.source):
+                if (indices := next(chosen, None)) is None:
+                    return
+                wanted = [i for i in dict.fromkeys(indices) if not kept.whole or i not in known]
+                known.update(wanted)
+                coming.append((indices, wanted))
+                yield wanted
+
+        for found in items(self.source, lacking(), self.size, **self._how(min(images, left) if kept.whole else images)):
+            indices, wanted = coming.popleft()
+            fresh = {i: self._with_maps(i, item) for i, item in zip(wanted, found, strict=True)}
+            kept.keep(fresh)
+            yield self._joined(indices, kept.items if kept.whole else fresh)
+        for indices in chosen:
+            yield self._joined(indices, kept.items)
+
+    def _joined(self, indices: Sequence[int], known: Mapping[int, Batch]) -> Batch:
+        batch = unpacked(collate([known[index] for index in indices]).to(self.device))
+        if self._taught is not None and batch.taught is None:
+            batch = self._taught.complete(batch, indices, self.source)
+        return batch
+
+    def _with_maps(self, index: int, item: Batch) -> Batch:
+        """Return an item with maps that its file of the teacher cache lacked, asked of the image before rounding."""
+        if self._taught is None or item.taught is None or not bool(item.taught.isnan().any()):
+            return item
+        with blame(self.source, f"item {index}"):
+            exact = resize_batch(as_batch(self.source[index]), self.size)
+        whole = self._taught.complete(replace(exact, taught=item.taught), [index], self.source)
+        return replace(item, taught=whole.taught)
+
+    def _how(self, images: int) -> dict[str, Any]:
+        workers, most = workers_for(self._workers, images, self.device) if images else 0, self.order.most_workers
+        return {
+            "device": self.device, "workers": workers if most is None else min(workers, most),
+            "reader": getattr(self._taught, "reader", None),
+        }
 
     def rendered(self, indices: Sequence[int]) -> Batch:
         """Return images of a source that renders, on the device."""
@@ -100,112 +148,8 @@ class Feed:
         return batch
 
 
-def _noted(chosen: Iterable[Sequence[int]], coming: deque[list[int]]) -> Iterator[list[int]]:
+def _noted(chosen: Iterable[Sequence[int]], coming: deque[Sequence[int]]) -> Iterator[Sequence[int]]:
     """Yield lists of indices and note them for whoever takes their batches, which come in the same order."""
     for indices in chosen:
-        coming.append(list(indices))
-        yield coming[-1]
-
-
-def _leave_signals(worker: int) -> None:
-    """Let the main process answer signals, which may reach the whole group; workers end when it does."""
-    for number in interrupts.requests():
-        signal.signal(number, signal.SIG_IGN)
-
-
-def resize_batch(batch: Batch, size: tuple[int, int]) -> Batch:
-    """Bring a batch to H x W: images smoothly, depth, masks and ids by nearest neighbour, intrinsics along."""
-    height, width = batch.image.shape[-2:]
-    if (height, width) == size:
-        return batch
-    image = F.interpolate(batch.image, size=size, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
-    scale = batch.image.new_tensor([size[1] / width, size[0] / height, size[1] / width, size[0] / height])
-    instances = batch.instances
-    return replace(
-        batch,
-        image=image,
-        depth=_nearest(batch.depth, size),
-        valid=_nearest(batch.valid, size),
-        instances=None if instances is None else _nearest(instances[:, None], size)[:, 0],  # type: ignore[index]
-        intrinsics=None if batch.intrinsics is None else batch.intrinsics * scale,
-    )
-
-
-def _collate(samples: Sequence[Batch | Trouble]) -> Batch | Trouble:
-    """Join the items of a batch, or pass on the first error among them."""
-    return first_trouble(samples) or collate(samples)  # type: ignore[arg-type]
-
-
-def collate(samples: Sequence[Batch]) -> Batch:
-    """Join batches of one image each; what not all of them have is left out, except depth, which is then marked."""
-    first = samples[0]
-    depth = valid = labelled = None
-    if any(sample.depth is not None for sample in samples):
-        shape = first.image.shape[-2:]
-        blank = first.image.new_zeros(1, 1, *shape)
-        depth = torch.cat([blank if s.depth is None else s.depth for s in samples])
-        valid = torch.cat(
-            [
-                torch.zeros_like(blank, dtype=torch.bool)
-                if s.depth is None
-                else torch.ones_like(s.depth, dtype=torch.bool)
-                if s.valid is None
-                else s.valid
-                for s in samples
-            ]
-        )
-        labelled = torch.tensor([s.depth is not None for s in samples])
-
-    def joined(name: str) -> Tensor | None:
-        parts = [getattr(s, name) for s in samples]
-        return None if any(part is None for part in parts) else torch.cat(parts)
-
-    return Batch(
-        ids=tuple(s.ids[0] for s in samples),
-        image=torch.cat([s.image for s in samples]),
-        depth=depth,
-        valid=valid,
-        labelled=labelled,
-        instances=joined("instances"),
-        intrinsics=joined("intrinsics"),
-        taught=joined("taught"),
-    )
-
-
-def as_batch(sample: Sample) -> Batch:
-    """Return a sample as a batch of one; its depth is brought to the image's size by nearest neighbour."""
-    size = (int(sample.image.shape[-2]), int(sample.image.shape[-1]))
-    return Batch(
-        ids=(sample.id,),
-        image=sample.image[None],
-        depth=None if sample.depth is None else _nearest(sample.depth[None], size),
-        valid=None if sample.valid is None else _nearest(sample.valid[None], size),
-        instances=None if sample.instances is None else sample.instances[None],
-        intrinsics=None if sample.intrinsics is None else sample.intrinsics[None],
-    )
-
-
-class _Sized(Dataset[Batch | Trouble]):
-    """A source's items as batches of one at the training size, for worker processes."""
-
-    def __init__(self, source: Source, size: tuple[int, int], reader: Callable[[Sample], Tensor] | None = None) -> None:
-        self._source, self._size, self._reader = source, size, reader
-        self._owner = owner_of(source)  # a process that is not forked has another source, made from this one's parts
-
-    def __len__(self) -> int:
-        return len(self._source)
-
-    def __getitem__(self, index: int) -> Batch | Trouble:
-        try:
-            with blame(self._owner, f"item {index}"):
-                sample = self._source[index]
-                batch = resize_batch(as_batch(sample), self._size)
-            return batch if self._reader is None else replace(batch, taught=self._reader(sample)[None])
-        except KdcliError as error:
-            return Trouble(error)
-
-
-def _nearest(tensor: Tensor | None, size: tuple[int, int]) -> Tensor | None:
-    if tensor is None or tuple(tensor.shape[-2:]) == size:
-        return tensor
-    return F.interpolate(tensor.double(), size=size, mode="nearest-exact").to(tensor.dtype)
+        coming.append(indices)
+        yield indices

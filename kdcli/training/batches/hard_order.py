@@ -16,14 +16,13 @@ import torch
 from torch import Tensor
 
 from kdcli.training.batches import draws
+from kdcli.training.batches.decoding import PREFETCHED
 from kdcli.training.batches.distances import Distances
 from kdcli.training.batches.order import Order
 from kdcli.training.seeds import seed_of
 
 LEAD = 32
 """Batches before a round at which its order is drawn; one round where that has fewer."""
-PREFETCHED = 2
-"""Batches that each process of torch's loader is given ahead."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,6 +86,19 @@ class Taught:
                     maps[row, number] = store.look(images[row])
         return replace(batch, taught=maps.to(batch.image.device))
 
+    def ask(self, batch: Batch) -> Tensor:
+        """Return what the teachers say of a batch, B x T x H x W, without keeping it.
+
+        Raises:
+            DataError: one gives no numbers.
+        """
+        focal = None if batch.intrinsics is None else batch.intrinsics[:, 0]
+        asked = zip(self.teachers.values(), self.reader.stores, strict=True)
+        return torch.stack(
+            [final_depth(model, batch.image, store.key.size, flip=store.key.flip, focal=focal, ids=batch.ids)
+             for model, store in asked], dim=1,
+        )  # fmt: skip
+
     def recognise(self, batch: Batch, indices: Sequence[int]) -> list[Shown]:
         """Describe rendered images; an index always gives the same one."""
         for row, index in enumerate(indices):

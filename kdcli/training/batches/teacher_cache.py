@@ -16,6 +16,8 @@ from kdcli.drafts import clean
 from kdcli.errors import ConfigError, DataError
 from kdcli.protocols import Source
 from kdcli.training.batches.feed import Feed
+from kdcli.training.batches.keeping import fill, maps_bytes, memory_maps
+from kdcli.training.batches.memory_maps import MEMORY, MemoryMaps
 from kdcli.training.batches.order import ENDLESS
 from kdcli.training.batches.taught import Reader, Taught, shown_sample
 from kdcli.types import Batch
@@ -41,8 +43,12 @@ def cacheable(stage: StageConfig, teachers: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def open_cache(stage: StageConfig, source: Source, teachers: dict[str, Any], device: torch.device) -> Taught | None:
+def open_cache(
+    stage: StageConfig, source: Source, teachers: dict[str, Any], device: torch.device
+) -> Taught | MemoryMaps | None:
     """Return a stage's cache, not made yet; None where it has none, or only teachers that answer from the data.
+
+    One in memory is none where it would not save time.
 
     Raises:
         ConfigError: an endless source, a folder that does not fit, or a disk without room. DataError: a damaged folder.
@@ -50,6 +56,8 @@ def open_cache(stage: StageConfig, source: Source, teachers: dict[str, Any], dev
     kept = cacheable(stage, teachers) if stage.teacher_cache != "none" else {}
     if not kept:
         return None
+    if stage.teacher_cache == MEMORY:
+        return memory_maps(stage, source, kept, device)
     if len(source) >= ENDLESS:
         raise ConfigError(
             f"teacher_cache={stage.teacher_cache} of stage '{stage.name}' never meets an image of '{stage.data}' "
@@ -75,7 +83,9 @@ def left(store: Store, stage: StageConfig, source: Source) -> int:
     return max(len(source) - int(store.done(stage.data, len(source))["done"]), 0)
 
 
-def make(cache: Taught, stage: StageConfig, feed: Feed, told: Told, *, everything: bool = False) -> dict[str, Any]:
+def make(
+    cache: Taught | MemoryMaps, stage: StageConfig, feed: Feed, told: Told, *, everything: bool = False
+) -> dict[str, Any]:
     """Make the maps that are missing, in the source's order, and return what the run's manifest says of the cache.
 
     It goes on after the images that are known to be done, unless ``everything`` is to be looked at or some of these are
@@ -84,6 +94,8 @@ def make(cache: Taught, stage: StageConfig, feed: Feed, told: Told, *, everythin
     Raises:
         DataError: as ``Taught.complete``. OSError: the disk. KeyboardInterrupt: what was made is kept.
     """
+    if isinstance(cache, MemoryMaps):
+        return _make_in_memory(cache, feed, told)
     stores, count = cache.reader.stores, len(feed.source)
     rows = [store.done(stage.data, count) for store in stores]
     begin = int(rows[0]["done"])
@@ -114,6 +126,27 @@ def make(cache: Taught, stage: StageConfig, feed: Feed, told: Told, *, everythin
     total = count * len(stores)
     made, cache.made = cache.made, 0
     return {"images": count, "maps": total, "made": made, "reused": total - made, "caches": caches}
+
+
+def _make_in_memory(cache: MemoryMaps, feed: Feed, told: Told) -> dict[str, Any]:
+    count = len(feed.source)
+    if len(cache.maps) < count:
+        fill(cache, feed, told)
+    total = count * len(cache.teachers)
+    made, cache.made = cache.made, 0
+    return {"images": count, "maps": total, "made": made, "reused": total - made, "caches": [cache.document()]}
+
+
+def cost(cache: Taught | MemoryMaps, stage: StageConfig, source: Source) -> dict[str, Any]:
+    """Return where maps are kept, of how many images they are missing, and the most bytes that these take."""
+    if isinstance(cache, MemoryMaps):
+        folders, missing = [MEMORY], len(source) - len(cache.maps)
+        wanted = missing * maps_bytes(stage, len(cache.teachers))
+    else:
+        stores = [(store, left(store, stage, source)) for store in cache.reader.stores]
+        folders, missing = [str(store.path) for store, _ in stores], max(count for _, count in stores)
+        wanted = sum(store.bytes_for(count) for store, count in stores)
+    return {"folders": folders, "images": len(source), "missing": missing, "bytes": wanted}
 
 
 def _count(batch: Batch, rows: list[dict[str, Any]], done: int) -> None:

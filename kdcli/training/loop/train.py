@@ -46,6 +46,10 @@ class StepLog:
     lr: float
     grad_norm: float
     images_per_second: float
+    scale: float | None = None
+    """How large the student's depth is beside its teacher's; None where no teacher gave depth."""
+    scale_spread: float | None = None
+    """Standard deviation of its logarithm over the images of the batch."""
 
 
 Report = Callable[[StepLog], None]
@@ -109,12 +113,15 @@ def train(
             for group in optimizer.param_groups:
                 group["lr"] = lr * group.get("lr_scale", 1.0)
             optimizer.zero_grad(set_to_none=True)
+            done = step + 1
+            told = done % stage.log_every == 0 or done == total or step == start
             for part in range(stage.accumulate):
                 number = step * stage.accumulate + part
                 batch = next(batches)
                 batch = augment_step(batch, stage, generator, seed=seed, step=number)
                 result = task(
-                    batch, number, total * stage.accumulate, number // feed.steps_per_epoch, distances=order.asks
+                    batch, number, total * stage.accumulate, number // feed.steps_per_epoch,
+                    told=told and part == stage.accumulate - 1, distances=order.asks,
                 )
                 order.see(number, result.distance)
                 if result.loss.requires_grad:  # a batch without labels may have nothing to teach
@@ -122,8 +129,6 @@ def train(
                 watch.see(batch.ids, result)
                 seen += len(batch)
             norm = torch.nn.utils.clip_grad_norm_(list(task.trained_parameters()), stage.clip or float("inf"))
-            done = step + 1
-            told = done % stage.log_every == 0 or done == total or step == start
             saved = done % stage.checkpoint_every == 0
             if told or saved or device.type == "cpu":
                 watch.check(done)
@@ -134,6 +139,7 @@ def train(
             if told:
                 speed = seen / (time.perf_counter() - begin)
                 learned = learned or float(norm) > 0
+                scale = [None, None] if result.scale is None else result.scale.tolist()
                 report(
                     StepLog(
                         variant=variant,
@@ -146,6 +152,8 @@ def train(
                         lr=lr,
                         grad_norm=float(norm),
                         images_per_second=speed,
+                        scale=scale[0],
+                        scale_spread=scale[1],
                     )
                 )
             stopping = asked.is_set()

@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from kdcli.cache import final_depth
 from kdcli.choosing import Built
 from kdcli.config import RunConfig, StageConfig
 from kdcli.config.references import origin_of
 from kdcli.training.batches.augment import augment_step
 from kdcli.training.batches.feed import Feed
+from kdcli.training.batches.memory_maps import MemoryMaps
 from kdcli.training.batches.taught import Taught
-from kdcli.training.batches.teacher_cache import left
+from kdcli.training.batches.teacher_cache import cost
 from kdcli.training.loop import train as loop
 from kdcli.training.run.choice import choice_of
 from kdcli.training.run.preflight import preflight
@@ -107,28 +107,19 @@ def measure(
     }
 
 
-def _taught(cache: Taught, batch: Batch) -> tuple[Batch, float]:
+def _taught(cache: Taught | MemoryMaps, batch: Batch) -> tuple[Batch, float]:
     """Return a batch with its teachers' depth, which is kept nowhere, and the seconds that an image took."""
     begin = time.perf_counter()
-    focal = None if batch.intrinsics is None else batch.intrinsics[:, 0]
-    maps = [
-        final_depth(teacher, batch.image, store.key.size, flip=store.key.flip, focal=focal, ids=batch.ids)
-        for teacher, store in zip(cache.teachers.values(), cache.reader.stores, strict=True)
-    ]
-    taught = torch.stack(maps, dim=1)
+    taught = cache.ask(batch)
     if taught.device.type == "cuda":
         torch.cuda.synchronize(taught.device)
     return replace(batch, taught=taught), (time.perf_counter() - begin) / len(batch)
 
 
-def _cost(cache: Taught, stage: StageConfig, feed: Feed, seconds: float) -> dict[str, Any]:
-    """Return what making the missing maps of a cache takes: most bytes on the disk, and seconds."""
-    stores = [(store, left(store, stage, feed.source)) for store in cache.reader.stores]
-    missing = max(count for _, count in stores)
-    return {
-        "folders": [str(store.path) for store, _ in stores], "images": len(feed.source), "missing": missing,
-        "bytes": sum(store.bytes_for(count) for store, count in stores), "seconds": missing * seconds,
-    }
+def _cost(cache: Taught | MemoryMaps, stage: StageConfig, feed: Feed, seconds: float) -> dict[str, Any]:
+    """Return what making the missing maps of a cache takes: most bytes, and seconds."""
+    told = cost(cache, stage, feed.source)
+    return {**told, "seconds": told["missing"] * seconds}
 
 
 def _without_transform(stage: Any) -> Any:

@@ -22,6 +22,7 @@ from kdcli.training.run.choice import choice_of, told
 from kdcli.training.run.fidelity import fidelity_of_run
 from kdcli.training.run.finish import evaluate_run, export_run, models_of, picture_of_run, report_of_run
 from kdcli.training.run.folder import RunFolder, new_path
+from kdcli.training.run.made_for import made_for
 from kdcli.training.run.preflight import preflight
 from kdcli.training.run.progress import Progress, Silent
 from kdcli.training.run.provenance import begun_from, licensed, provenance
@@ -90,6 +91,8 @@ def distill(
     shop = Workshop(
         config=config, device=torch.device(device), cache=cache or RenderCache(), built=built or Built()
     )
+    if resume is not None:
+        shop.built.encoders.pinned = run.manifest().get("encoders")
     if resume is not None and shop.holdout is not None:
         shop.holdout.check_unchanged(run.manifest().get("holdout", {}), run.path)
     if resume is None and config.reasons:
@@ -103,7 +106,7 @@ def distill(
             out or new_path(config), config,
             {
                 "student": spec, "teachers": teachers, "begun_from": begun_from(student), "device": str(shop.device),
-                "choice": choice_of(config),
+                "choice": choice_of(config), "encoders": shop.built.encoders.taken,
                 **({} if shop.holdout is None else {"holdout": shop.holdout.document()}),
             },
         )
@@ -166,6 +169,7 @@ def _train(shop: Workshop, run: RunFolder, spec: str, teachers: list[dict[str, A
                 "steps": counted,
             },
             state,
+            made_for=made_for(shop, config.main, student),
         )
         run.state.unlink(missing_ok=True)
     shop.variant = RUN

@@ -12,7 +12,10 @@ from kdcli.errors import DataError
 from kdcli.files import write_text
 from kdcli.training.loop.train import StepLog
 
-_STEP = {"variant": str, "stage": str, "step": int, "loss": float, "images_per_second?": (float, None)}
+_STEP = {
+    "variant": str, "stage": str, "step": int, "loss": float, "images_per_second?": (float, None),
+    "scale?": (float, None), "scale_spread?": (float, None),
+}
 _LONGEST = 2**20
 """Bytes of a line; one of a loss with a thousand terms has 2**15."""
 
@@ -30,6 +33,8 @@ def append(path: Path, log: StepLog) -> None:
         "grad_norm": log.grad_norm,
         "images_per_second": round(log.images_per_second, 2),
     }
+    if log.scale is not None:
+        row |= {"scale": log.scale, "scale_spread": log.scale_spread}
     # JSON has no word for a gradient without end; null is what all readers understand.
     told = {key: None if isinstance(value, float) and not math.isfinite(value) else value for key, value in row.items()}
     with path.open("a", encoding="utf-8") as stream:

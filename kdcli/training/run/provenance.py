@@ -9,6 +9,7 @@ from torch import nn
 from kdcli.config import StageConfig, teachers_of
 from kdcli.config.references import STAGE, origin_of
 from kdcli.training.run.workshop import Workshop
+from kdcli.types import Provenance
 
 
 def provenance(shop: Workshop) -> list[dict[str, object]]:
@@ -28,7 +29,12 @@ def inherited(shop: Workshop, stage: StageConfig, student: nn.Module) -> dict[st
 
 def teachers_behind(shop: Workshop, stages: list[StageConfig]) -> list[dict[str, object]]:
     """Return one row a teacher; a result of an earlier stage stands for all teachers of that stage's network."""
-    rows: dict[str, dict[str, object]] = {}
+    return [origin(spec, model) for spec, model in models_behind(shop, stages).items()]
+
+
+def models_behind(shop: Workshop, stages: list[StageConfig]) -> dict[str, nn.Module]:
+    """Return the teachers of ``teachers_behind`` by spec."""
+    found: dict[str, nn.Module] = {}
     waiting, seen = list(stages), set()
     while waiting:
         stage = waiting.pop(0)
@@ -38,9 +44,9 @@ def teachers_behind(shop: Workshop, stages: list[StageConfig]) -> list[dict[str,
         for name, spec in teachers_of(stage).items():
             if spec.startswith(STAGE):
                 waiting += _same_network(shop, spec.removeprefix(STAGE))
-            elif spec not in rows:
-                rows[spec] = origin(spec, shop.teachers(stage)[name])
-    return list(rows.values())
+            elif spec not in found:
+                found[spec] = shop.teachers(stage)[name]
+    return found
 
 
 def _same_network(shop: Workshop, name: str) -> list[StageConfig]:
@@ -61,9 +67,20 @@ def licensed(teachers: list[dict[str, object]], student: nn.Module) -> dict[str,
 
 
 def begun_from(student: nn.Module) -> list[dict[str, object]]:
-    """Return where the weights come from that a student begins with; empty when they are drawn at random."""
+    """Return where the weights come from that a student begins with; empty when they are drawn at random.
+
+    They are those of a file that fills it, or pretrained ones of its encoder.
+    """
     known = getattr(student, "provenance", None)
-    return [] if known is None else [origin(str(known.name), student)]
+    rows = [] if known is None else [origin(str(known.name), student)]
+    encoders: tuple[Provenance, ...] = getattr(student, "encoders_from", ())
+    return rows + [
+        {
+            "spec": f"encoder {one.name}", "name": one.name, "weights": one.weights, "sha256": one.sha256,
+            "licence": one.licence, "training_data": one.training_data,
+        }
+        for one in encoders
+    ]
 
 
 def origin(spec: str, model: nn.Module) -> dict[str, object]:

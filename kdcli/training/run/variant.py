@@ -16,14 +16,18 @@ from kdcli.plugins.surroundings import kept_by_plugins
 from kdcli.students.files import save_student
 from kdcli.training.batches.feed import Feed
 from kdcli.training.batches.hard_order import HardOrder
+from kdcli.training.batches.keeping import why_asked
+from kdcli.training.batches.memory_maps import MEMORY, MemoryMaps
 from kdcli.training.batches.order import Order
 from kdcli.training.batches.teacher_cache import make
 from kdcli.training.loop import checkpoint
 from kdcli.training.loop import train as loop
 from kdcli.training.loop.train import StepLog
+from kdcli.training.run.drift import ScaleWatch, holds_scale
 from kdcli.training.run.fit_stage import FitFiles, fit_stage, keep_joint
 from kdcli.training.run.folder import RunFolder
 from kdcli.training.run.hard_images import begins, hard_images, record_order, recorded_order
+from kdcli.training.run.made_for import made_for
 from kdcli.training.run.progress import Progress
 from kdcli.training.run.provenance import inherited
 from kdcli.training.run.results import RUN, order_file
@@ -138,9 +142,16 @@ class VariantTraining:
         if isinstance(order, HardOrder):
             self.progress.note(f"{where}: {begins(order, batches)}")
 
+        watch = ScaleWatch(held=holds_scale(task))
+        if resume is not None:
+            mine = {"variant": self.variant, "stage": stage.name}
+            watch.restore(row for row in run.metrics() if mine.items() <= row.items())
+
         def report(log: StepLog) -> None:
             run.log_step(log)
             self.progress.step(log)
+            if (warning := watch.add(log)) is not None:
+                self.progress.note(f"{where}: {warning}")
 
         with untouched(shop.teachers(stage)), kept_by_plugins(f"stage '{stage.name}'"):
             state = loop.train(
@@ -148,6 +159,7 @@ class VariantTraining:
                 resume=resume,
             )
         student.load_state_dict(state)
+        self._tell_scale(stage, watch)
         if isinstance(order, HardOrder):
             self._tell_hard(stage, feed, order, batches)
         if (cache := shop.taught(stage)) is not None and cache.made:
@@ -181,6 +193,15 @@ class VariantTraining:
         mine = [s for s in self.stages if s.train == "student" and origin_of(stages, s) == origin_of(stages, stage)]
         return stage == mine[0] and not (stage.student or "").startswith(STAGE)
 
+    def _tell_scale(self, stage: StageConfig, watch: ScaleWatch) -> None:
+        """Write down whether the student kept to its teacher's scale; say so where it did not."""
+        if (told := watch.verdict()) is None:
+            return
+        known = self.run.manifest().get("scale", {})
+        self.run.update(scale={**known, f"{self.variant}.{stage.name}": told})
+        if not told["kept"]:
+            self.progress.note(f"{self.variant}: {stage.name}: {told['note']}")
+
     def _keep(self, stage: StageConfig, task: DistillTask) -> None:
         """Keep a stage's result for later ones; a network that is not the run's student as a student's file too."""
         origin = origin_of(self.shop.config.stages, stage)
@@ -191,6 +212,7 @@ class VariantTraining:
                 self.run.stage(stage.name), task.student, spec,
                 {**facts, "recipe": self.shop.config.recipe, "seed": self.shop.config.seed, "stage": stage.name,
                  "size": list(stage.size), "training_data": stage.data},
+                made_for=made_for(self.shop, stage, task.student),
             )
         self.shop.results.keep(self.variant, stage.name, task, self._folder)
         self._done.append(stage.name)
@@ -198,18 +220,20 @@ class VariantTraining:
     def _feed(self, stage: StageConfig, task: DistillTask, order: Order | None) -> Feed:
         """Return a stage's batches; with a teacher cache, once all of its maps are there."""
         cache = self.shop.taught(stage)
-        feed = self.shop.feed(stage, cache, order)
+        feed, where = self.shop.feed(stage, cache, order=order), f"{self.variant}: {stage.name}"
         if cache is not None:
-            told = make(cache, stage, feed, self.progress.count)
-            where = ", ".join(str(row["folder"]) for row in told["caches"])
+            in_memory = isinstance(cache, MemoryMaps)
+            # Maps on a disk are of images as they are, those in memory of images as the stage shows them.
+            told = make(cache, stage, self.shop.feed(stage, cache, exact=not in_memory), self.progress.count)
+            folders = "memory" if in_memory else ", ".join(str(row["folder"]) for row in told["caches"])
             self.progress.note(
-                f"{self.variant}: {stage.name}: teacher cache of {told['maps']} maps, {told['made']} made now, "
-                f"in {where}"
+                f"{where}: teacher cache of {told['maps']} maps, {told['made']} made now, in {folders}"
             )
             for name in task.asking():
-                self.progress.note(
-                    f"{self.variant}: {stage.name}: loss '{name}' looks into the teacher, which it runs in each step"
-                )
+                self.progress.note(f"{where}: loss '{name}' looks into the teacher, which it runs in each step")
             known = self.run.manifest().get("teacher_cache", {})
             self.run.update(teacher_cache={**known, f"{self.variant}.{stage.name}": told})
+        elif stage.teacher_cache == MEMORY:
+            why = why_asked(stage, feed.source, self.shop.teachers(stage))
+            self.progress.note(f"{where}: teachers are asked in each step: {why or 'they answer from the data'}")
         return feed

@@ -14,20 +14,24 @@ from torch import nn
 
 from kdcli.choosing import Built
 from kdcli.choosing.facts import farthest
+from kdcli.choosing.pretrained import with_pretrained
 from kdcli.config import RunConfig, StageConfig, teachers_of
 from kdcli.config.references import STAGE, origin_of
 from kdcli.devices import autocast_dtype
 from kdcli.errors import ConfigError, PluginError
+from kdcli.networks.activations import out_of_place
 from kdcli.plugins import registry
 from kdcli.protocols import DepthModel, Loss, Mixer, Source
 from kdcli.spec import Spec, parse
 from kdcli.training.batches.feed import Feed
 from kdcli.training.batches.geometry import centre_crop
 from kdcli.training.batches.hard_order import HardOrder
+from kdcli.training.batches.kept_images import KeptImages
+from kdcli.training.batches.memory_maps import MEMORY, MemoryMaps
 from kdcli.training.batches.order import ENDLESS, Order
 from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.batches.taught import Taught
-from kdcli.training.batches.teacher_cache import cacheable, open_cache
+from kdcli.training.batches.teacher_cache import open_cache
 from kdcli.training.run.checks import check_parts
 from kdcli.training.run.holdout import Holdout
 from kdcli.training.run.loss_parts import loss_parts
@@ -48,12 +52,13 @@ class Workshop:
     cache: RenderCache = field(default_factory=RenderCache)
     built: Built = field(default_factory=Built)
     """Teachers and sources, each built once: those that the configuration was chosen by among them."""
+    kept: KeptImages = field(default_factory=KeptImages)
     variant: str = RUN
     """Whose stages are at work: the run's or its twin's."""
     results: StageResults = field(default_factory=StageResults)
     _teachers: dict[str, nn.Module] = field(default_factory=dict)
     _expected: dict[str | None, nn.Module] = field(default_factory=dict)
-    _taught: dict[tuple[object, ...], Taught | None] = field(default_factory=dict)
+    _taught: dict[tuple[object, ...], Taught | MemoryMaps | None] = field(default_factory=dict)
 
     def teachers(self, stage: StageConfig) -> dict[str, nn.Module]:
         """Return the stage's teachers by name, each built once, frozen, in eval mode and on the device.
@@ -112,13 +117,15 @@ class Workshop:
         """Return what a stage trains on: its source without the images that the run holds out."""
         return self.source(stage.data) if self.holdout is None else self.holdout.training(stage)
 
-    def taught(self, stage: StageConfig) -> Taught | None:
+    def taught(self, stage: StageConfig) -> Taught | MemoryMaps | None:
         """Return the stage's teacher cache, opened but not made; None where it has none. A twin shares the run's.
 
         Raises:
             ConfigError, DataError: it does not fit the stage.
         """
-        named = ("teacher_cache", "teacher_flip", "teacher_storage", "teachers", "data", "size")
+        named: tuple[str, ...] = ("teacher_cache", "teacher_flip", "teacher_storage", "teachers", "data", "size")
+        if stage.teacher_cache == MEMORY:  # whether and how it is kept depends on more
+            named += ("crop", "rotate", "mixers", "transform", "steps", "epochs", "batch_size", "accumulate")
         key = tuple(str(getattr(stage, name)) for name in named)
         if key not in self._taught:
             self._taught[key] = open_cache(stage, self.images(stage), self.teachers(stage), self.device)
@@ -141,10 +148,14 @@ class Workshop:
         seed, twin = seed_of(self.config.seed, stage.name), self.config.twin is not None
         return HardOrder(count, stage.batch_size, seed, record=twin and self.variant == RUN)
 
-    def feed(self, stage: StageConfig, taught: Taught | None = None, order: Order | None = None) -> Feed:
+    def feed(
+        self, stage: StageConfig, taught: Taught | MemoryMaps | None = None, *, exact: bool = False,
+        order: Order | None = None,
+    ) -> Feed:
         """Return the stage's batches; the same order for a run and its twin.
 
-        taught: what teachers say of them. order: of the images; None = each once an epoch.
+        taught: what teachers say of them. exact: images as they were decoded, whether the stage keeps them or not.
+        order: of the images; None = each once an epoch.
         """
         return Feed(
             self.images(stage),
@@ -155,12 +166,15 @@ class Workshop:
             workers=stage.workers,
             cache=self.cache,
             taught=taught,
+            kept=self.kept if stage.keep_images and not exact else None,
             order=order,
         )
 
-    def first(self, stage: StageConfig, taught: Taught | None = None) -> Batch:
+    def first(self, stage: StageConfig, taught: Taught | MemoryMaps | None = None) -> Batch:
         """Return the stage's first batch at the size that its networks see, not augmented."""
-        return centre_crop(next(self.feed(stage, taught).batches(0, 1)), stage.crop)
+        # Maps of a folder are kept with their images: what is decoded here without them would be kept twice.
+        exact = taught is None and isinstance(self.taught(stage), Taught)
+        return centre_crop(next(self.feed(stage, taught, exact=exact).batches(0, 1)), stage.crop)
 
     def student(self) -> tuple[nn.Module, str]:
         """Build the run's student with weights that depend on the seed alone; return it with its full spec.
@@ -182,8 +196,8 @@ class Workshop:
         first = self.config.main if origin is None else next(s for s in self.config.stages if s.name == origin)
         place = ("student",) if origin is None else ("student", origin)
         teachers = self._outside(first, set())
-        spec = self._spec(self.config.student if first.student is None else first.student, teachers)
-        with seeded(seed_of(self.config.seed, *place)):
+        spec = self._spec(first.student, teachers)
+        with seeded(seed_of(self.config.seed, *place)), self.built.encoders.building() as begun:
             student = registry.build("student", spec)
         if not isinstance(student, nn.Module) or not isinstance(student, DepthModel):
             raise PluginError(
@@ -192,12 +206,18 @@ class Workshop:
         if getattr(student, "any_kind", False):
             student.depth_kind = next(iter(_kinds(teachers).values()))
         check_kinds(str(spec), student, teachers)
-        return _layout(student.to(self.device)), str(spec)
+        if begun:
+            student.encoders_from = tuple(weights.origin for weights in begun)  # type: ignore[assignment]
+        return _layout(out_of_place(student).to(self.device)), str(spec)
 
-    def _spec(self, text: str, teachers: Mapping[str, nn.Module]) -> Spec:
-        """Return a student's spec; its range of depth follows a metric teacher's where it does not say otherwise."""
-        plugin, spec = registry.resolve("student", parse(text))
+    def _spec(self, text: str | None, teachers: Mapping[str, nn.Module]) -> Spec:
+        """Return the spec of a stage's student; None is the run's, which follows what the run says of its start.
+
+        Its range of depth follows a metric teacher's where it does not say otherwise.
+        """
+        plugin, spec = registry.resolve("student", parse(self.config.student if text is None else text))
         factory = registry.load(plugin)
+        spec = with_pretrained(spec, factory, self.config) if text is None else spec
         keys = inspect.signature(factory).parameters
         teacher = next(iter(teachers.values()))
         far = farthest(teacher)
@@ -221,6 +241,7 @@ class Workshop:
             dict(zip(stage.mixers, mixers, strict=False)),
         )
         full = any(part.loss.needs.precision == "full" for part in losses)
+        taught = self.taught(stage)
         made = DistillTask(
             stage,
             student,
@@ -231,7 +252,7 @@ class Workshop:
             seed=seed_of(self.config.seed, "step"),
             device=self.device,
             amp=None if full else self.amp(stage),
-            cached=tuple(cacheable(stage, teachers)) if stage.teacher_cache != "none" else (),
+            cached=() if taught is None else tuple(taught.teachers),
         )
         return made.to(self.device)
 

@@ -51,7 +51,7 @@ def cache_set(
     if size is None:
         stage = replace(stage, size=_own_size(shop.source(data)))
     cache = shop.taught(stage)
-    if cache is None:
+    if not isinstance(cache, Taught):
         raise ConfigError(f"teacher '{teacher}' answers from the data, not from the image: there is nothing to keep")
     feed, store = shop.feed(stage, cache), cache.reader.stores[0]
     hear = told or (lambda what, done, total: None)

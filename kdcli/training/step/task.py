@@ -26,6 +26,7 @@ from kdcli.training.step.inner import InnerUpdates
 from kdcli.training.step.looks import Look, Models
 from kdcli.training.step.mixing import mixed_by
 from kdcli.training.step.parts import LossPart, key_of, modules_of, scalars
+from kdcli.training.step.scale import scale_of
 from kdcli.training.step.state import PluginState
 from kdcli.training.step.view import ModelView
 from kdcli.types import Batch, DepthKind
@@ -43,6 +44,8 @@ class StepResult:
     """B bool: image, target and prediction are all finite."""
     distance: Tensor | None = None
     """B: how far each image's depth is from the teacher's, where that was asked for."""
+    scale: Tensor | None = None
+    """Student's depth over the teacher's, and its spread over the batch; of steps that are told, where it is known."""
 
 
 class DistillTask(nn.Module):
@@ -86,13 +89,13 @@ class DistillTask(nn.Module):
         self._checked = False
 
     def forward(
-        self, batch: Batch, number: int, total: int, epoch: int = 0, *, distances: bool = False
+        self, batch: Batch, number: int, total: int, epoch: int = 0, *, told: bool = False, distances: bool = False
     ) -> StepResult:
         """Compute the loss of one batch; B x 3 x H x W on the task's device.
 
-        number, total: of this batch and of all batches of the stage; several may make an update. distances: whether the
-        result tells how far each image is. Global random numbers (dropout) are put to a start that depends on the
-        number alone, so that a run repeats and goes on.
+        number, total: of this batch and of all batches of the stage; several may make an update. told: whether the step
+        is logged, with what only logs are for. distances: whether the result tells how far each image is. Global random
+        numbers (dropout) are put to a start that depends on the number alone, so that a run repeats and goes on.
 
         Raises:
             ConfigError: distances are asked for, and there is nothing to tell them by.
@@ -125,8 +128,11 @@ class DistillTask(nn.Module):
         self._checked = True
         self._last = last if self._after else None
         detached = {key: value.detach() for key, value in terms.items()}
+        scale = scale_of(last.context) if told else None
         apart = self._distance(looks) if distances else None
-        return StepResult(loss=total_loss, terms=detached, notes=self._notes, sound=sound, distance=apart)
+        return StepResult(
+            loss=total_loss, terms=detached, notes=self._notes, sound=sound, distance=apart, scale=scale
+        )
 
     @torch.no_grad()
     def after_step(self) -> None:
@@ -278,8 +284,8 @@ class DistillTask(nn.Module):
             if found is not None:
                 return found
         raise ConfigError(
-            f"sampling=hard of stage '{self.stage.name}' goes by how far the student's depth is from the teacher's, and "
-            "no loss asks both for depth; use sampling=even"
+            f"sampling=hard of stage '{self.stage.name}' goes by how far the student's depth is from the teacher's, "
+            "and no loss asks both for depth; use sampling=even"
         )
 
     def _state(self, name: str) -> PluginState:

@@ -15,7 +15,7 @@ from kdcli.files import sha256_of
 from kdcli.networks.taps import TapReader
 from kdcli.plugins import registry
 from kdcli.protocols import DepthModel
-from kdcli.types import DepthKind
+from kdcli.types import DepthKind, MadeFor
 from kdcli.weights import save
 
 SMALL = {"pydnet": "pydnet,size=64x128", "pydnetpp": "pydnetpp,size=64x128", "upydnet": "upydnet"}
@@ -24,6 +24,7 @@ TENSORS = {"pydnet": 76, "pydnetpp": 88, "upydnet": 34}
 KINDS = {
     "pydnet": DepthKind.AFFINE_DISPARITY, "pydnetpp": DepthKind.AFFINE_DEPTH, "upydnet": DepthKind.AFFINE_DISPARITY
 }
+TRAINED = {"pydnet": (192, 640), "pydnetpp": (448, 640), "upydnet": (360, 360)}
 KEYS = {
     "pydnet": ("conv0.0.weight", "conv5.2.bias", "decoder4.6.weight", "deconv.2.weight", "regressor.bias"),
     "pydnetpp": (
@@ -66,6 +67,8 @@ def test_every_published_file_fits(shared: Path) -> None:
         assert teacher.provenance.sha256 == sha256_of(file)
         assert "non-commercial" in teacher.provenance.licence or "research" in teacher.provenance.licence
         assert teacher.provenance.training_data != "unknown"
+        kitti = "KITTI" in teacher.provenance.training_data
+        assert teacher.made_for == MadeFor(train_size=TRAINED[kind], domain="driving" if kitti else "indoor")
 
 
 def test_a_student_is_a_depth_model_that_learns(name: str) -> None:
@@ -151,6 +154,7 @@ def test_a_teacher_of_unknown_weights_says_so(name: str, tmp_path: Path) -> None
     provenance = teacher.provenance
     assert (provenance.name, provenance.weights, provenance.sha256) == (name, str(file), sha256_of(file))
     assert (provenance.licence, provenance.training_data) == ("unknown", "unknown")
+    assert teacher.made_for is None
 
 
 def test_a_student_starts_from_a_file(name: str, tmp_path: Path) -> None:

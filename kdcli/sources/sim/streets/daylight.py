@@ -69,7 +69,7 @@ def draw_daylight(dice: Dice, casters: Geometry, contact: tuple[Tensor, Tensor, 
     power = dice.uniform(low=1.8, high=4.5)
     dim = torch.where(overcast, dice.uniform(low=0.0, high=0.06), torch.where(weather == _HAZY, 0.5, 1.0))
     power = power * torch.where(dusk, dice.uniform(low=0.1, high=0.5), dim)
-    ambient = torch.where(overcast, dice.uniform(low=0.5, high=1.0), dice.uniform(low=0.1, high=0.5))
+    ambient = torch.where(overcast, dice.uniform(low=0.45, high=0.9), dice.uniform(low=0.06, high=0.4))
     tint = hsv(
         dice.uniform(low=0.54, high=0.64),
         torch.where(overcast, dice.uniform(high=0.08), dice.uniform(low=0.05, high=0.35)),
@@ -84,7 +84,7 @@ def draw_daylight(dice: Dice, casters: Geometry, contact: tuple[Tensor, Tensor, 
     low = torch.where(overcast[:, None], pale, torch.where(dusk[:, None], glowing, low))
     high = torch.where(dusk[:, None], high * 0.3, high)
     # Visibility: mostly kilometres, in haze some hundred metres, now and then a fog.
-    clear = dice.uniform(low=0.0002, high=0.002)
+    clear = dice.uniform(low=0.0001, high=0.001)
     fog = dice.chance(probability=0.1)
     thick = torch.where(fog, dice.uniform(low=0.015, high=0.04), dice.uniform(low=0.003, high=0.012))
     haze = torch.where((weather == _HAZY) | (overcast & dice.chance(probability=0.25)), thick, clear)

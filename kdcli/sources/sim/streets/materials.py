@@ -31,7 +31,7 @@ MATERIALS: dict[str, Material] = {
                        line=(0.6, 1.0), noise=(0.1, 0.35), grain=(0.4, 1.5)),
     "gravel": _M(hue=(0.06, 0.12), saturation=(0.05, 0.25), value=(0.3, 0.6), second=(0.35, 0.7), noise=(0.3, 0.7),
                  grain=(0.1, 0.3), speckle=(0.4, 0.8), speckle_size=(0.04, 0.09)),
-    "grass": _M(hue=(0.19, 0.3), saturation=(0.3, 0.65), value=(0.2, 0.5), second=(0.6, 0.9), **_GREEN,
+    "grass": _M(hue=(0.19, 0.3), saturation=(0.35, 0.75), value=(0.2, 0.5), second=(0.6, 0.9), **_GREEN,
                 grain=(0.08, 0.3), speckle_size=(0.03, 0.09)),
     "dry grass": _M(hue=(0.1, 0.17), saturation=(0.2, 0.5), value=(0.35, 0.65), second=(0.6, 0.9), **_GREEN,
                     grain=(0.1, 0.5), speckle_size=(0.03, 0.1)),
@@ -70,7 +70,7 @@ MATERIALS: dict[str, Material] = {
     "sheet": _M(saturation=(0.0, 0.25), value=(0.3, 0.7), second=(0.7, 0.9), cell_u=(0.4, 0.8), joint=(0.03, 0.06),
                 line=(0.5, 1.0), gloss=(0.0, 0.4), noise=(0.05, 0.2)),
     # Plants.
-    "leaves": _M(hue=(0.18, 0.32), saturation=(0.3, 0.7), value=(0.1, 0.34), second=(0.15, 0.6), noise=(0.9, 1.8),
+    "leaves": _M(hue=(0.18, 0.32), saturation=(0.4, 0.85), value=(0.1, 0.34), second=(0.15, 0.6), noise=(0.9, 1.8),
                  grain=(0.12, 0.45), speckle=(0.3, 0.7), speckle_size=(0.08, 0.25)),
     "dark leaves": _M(hue=(0.25, 0.4), saturation=(0.3, 0.6), value=(0.06, 0.2), second=(0.4, 0.8), noise=(0.7, 1.4),
                       grain=(0.1, 0.4), speckle=(0.2, 0.6), speckle_size=(0.06, 0.2)),
@@ -78,7 +78,7 @@ MATERIALS: dict[str, Material] = {
                         noise=(0.8, 1.5), grain=(0.15, 0.5), speckle=(0.3, 0.7), speckle_size=(0.06, 0.2)),
     "blossom": _M(hue=(0.2, 0.35), saturation=(0.3, 0.7), value=(0.2, 0.45), fresh=(1.0, 1.0), noise=(0.5, 1.0),
                   grain=(0.1, 0.3), speckle=(0.1, 0.4), speckle_size=(0.06, 0.15)),
-    "hedge": _M(hue=(0.2, 0.36), saturation=(0.3, 0.65), value=(0.1, 0.35), second=(0.4, 0.75), noise=(0.7, 1.3),
+    "hedge": _M(hue=(0.2, 0.36), saturation=(0.35, 0.75), value=(0.1, 0.35), second=(0.4, 0.75), noise=(0.7, 1.3),
                 grain=(0.1, 0.4), speckle=(0.2, 0.6), speckle_size=(0.04, 0.12)),
     "bark": _M(hue=(0.05, 0.12), saturation=(0.1, 0.4), value=(0.1, 0.4), noise=(0.4, 0.8), grain=(0.05, 0.2)),
     # Vehicles and other things of metal and plastic.

@@ -115,9 +115,10 @@ def _photo(dice: Dice) -> Photo:
     bad = dice.chance(probability=0.1)
     cast = torch.where(bad[:, None], 0.2, 0.08)
     return Photo(
-        exposure_B=torch.where(bad, dice.uniform(low=0.05, high=0.55), dice.uniform(low=0.13, high=0.36)),
+        exposure_B=torch.where(bad, dice.uniform(low=0.06, high=0.55), dice.uniform(low=0.17, high=0.38)),
         balance_B3=1.0 + cast * dice.uniform(3, low=-1.0, high=1.0),
         vignette_B=dice.uniform(low=0.0, high=0.3),
         blur_B=torch.where(bad, dice.uniform(low=0.1, high=1.0), dice.uniform(low=0.2, high=0.55)),
         noise_B=torch.where(bad, dice.uniform(low=0.0, high=0.05), dice.uniform(low=0.002, high=0.015)),
+        curve_B=dice.uniform(low=0.42, high=0.68),
     )

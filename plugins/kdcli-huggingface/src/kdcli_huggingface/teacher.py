@@ -12,6 +12,7 @@ from torch.nn import functional
 from kdcli.errors import ConfigError, SpecError
 from kdcli.protocols import API_VERSION
 from kdcli.types import Prediction, Tap
+from kdcli_huggingface.facts import made_for
 from kdcli_huggingface.files import find
 from kdcli_huggingface.loading import load_config, load_network, load_settings
 from kdcli_huggingface.meaning import meaning_of
@@ -70,6 +71,7 @@ class HfTeacher(nn.Module):
         self.depth_range = (meaning.low, meaning.high)
         self.input_size = plan.fixed
         self.taps: Mapping[str, Tap] = taps_of(self.network, config, fixed=plan.fixed is not None)
+        self.made_for = made_for(config, plan, meaning, location, found.repository)
         self.provenance = provenance_of(found, location)
         self._factor = 1.0 if meaning.factor is None else meaning.high / meaning.factor
         self._type: str = config.model_type

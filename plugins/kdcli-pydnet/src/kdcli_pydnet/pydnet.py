@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.protocols import API_VERSION
-from kdcli.types import DepthKind, Prediction, Provenance, Tap
+from kdcli.types import DepthKind, MadeFor, Prediction, Provenance, Tap
 from kdcli_pydnet.blocks import initialise
 from kdcli_pydnet.geometry import parse_net_size, to_net_size
-from kdcli_pydnet.sources import Published, Training, load_weights, provenance_of, require
+from kdcli_pydnet.sources import Published, Training, load_weights, made_for, provenance_of, require
 
 WIDTHS = (16, 32, 64, 96, 128, 192)
 """Channels of the encoder's levels, finest first; level I has stride 2 ** (I + 1)."""
@@ -30,7 +30,8 @@ PUBLISHED = Published(
     get="github.com/zshn25/Pydnet-Pytorch",
     known={
         "a555f36438a4604cfa65a7a76f273be7a8a020e5db0ebd19b35f158d503010d0": Training(
-            data="KITTI raw, self-supervised; 35 % of the weights pruned", terms="CC BY-NC-SA 3.0, non-commercial"
+            data="KITTI raw, self-supervised; 35 % of the weights pruned", terms="CC BY-NC-SA 3.0, non-commercial",
+            made_for=MadeFor(train_size=(192, 640), domain="driving"),
         ),
     },
 )
@@ -67,6 +68,7 @@ class Pydnet(nn.Module):
         super().__init__()
         self.input_size = parse_net_size(size, MULTIPLE, "pydnet")
         self.architecture = f"pydnet,size={size}"
+        self.made_for = made_for(location, PUBLISHED)
         inputs = 3
         for i, width in enumerate(WIDTHS):
             setattr(self, f"conv{i}", _encoder(inputs, width))

@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdcli.protocols import API_VERSION
-from kdcli.types import DepthKind, Prediction, Provenance, Tap
+from kdcli.types import DepthKind, MadeFor, Prediction, Provenance, Tap
 from kdcli_pydnet.blocks import RectifiedConv2d, initialise
 from kdcli_pydnet.geometry import parse_net_size, to_net_size
-from kdcli_pydnet.sources import Published, Training, load_weights, provenance_of, require
+from kdcli_pydnet.sources import Published, Training, load_weights, made_for, provenance_of, require
 
 WIDTHS = (16, 32, 64, 96, 128, 192)
 """Channels of the encoder's levels 1 to 6; level N has stride 2 ** N."""
@@ -31,7 +31,8 @@ PUBLISHED = Published(
     get="github.com/FilippoAleotti/mobilePydnet",
     known={
         "9d1350865259f6bd3ae97c44c674ff2902aac29e5d49d2eefeefb78de03ea18e": Training(
-            data="Matterport3D", terms="Matterport3D terms of use, research only, non-commercial"
+            data="Matterport3D", terms="Matterport3D terms of use, research only, non-commercial",
+            made_for=MadeFor(train_size=(448, 640), domain="indoor"),
         ),
     },
 )
@@ -66,6 +67,7 @@ class PydnetPlus(nn.Module):
         super().__init__()
         self.input_size = parse_net_size(size, MULTIPLE, "pydnetpp")
         self.architecture = f"pydnetpp,size={size}"
+        self.made_for = made_for(location, PUBLISHED)
         self.encoder = _Encoder()
         self.decoder = nn.ModuleDict({
             f"L{n}": _Level(width if n == 6 else width + 8, upsampler=n > 1, head=n <= 3)

@@ -8,7 +8,7 @@ from torch import nn
 
 from kdcli.errors import WeightsError
 from kdcli.files import at_home, sha256_of
-from kdcli.types import Provenance
+from kdcli.types import MadeFor, Provenance
 from kdcli.weights import load_into, load_state, parted
 
 
@@ -18,6 +18,8 @@ class Training:
 
     data: str
     terms: str
+    made_for: MadeFor
+    """With the size of training. Of measuring none: the networks bring images to their own size themselves."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +57,14 @@ def require(location: str | None, published: Published) -> str:
             f"teacher '{published.name}' needs a weights file; write {published.name}:FILE.pth (from {published.get})"
         )
     return location
+
+
+def made_for(location: str | None, published: Published) -> MadeFor | None:
+    """Return what weights were made for; None of files whose hash is not known, and where there is no file."""
+    if not location:
+        return None
+    training = published.known.get(sha256_of(at_home(parted(location)[0])))
+    return training.made_for if training else None
 
 
 def provenance_of(location: str, published: Published) -> Provenance:

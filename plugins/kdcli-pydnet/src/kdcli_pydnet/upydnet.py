@@ -15,10 +15,10 @@ from torch.nn import functional
 
 from kdcli.errors import SpecError
 from kdcli.protocols import API_VERSION
-from kdcli.types import DepthKind, Prediction, Provenance, Tap
+from kdcli.types import DepthKind, MadeFor, Prediction, Provenance, Tap
 from kdcli_pydnet.blocks import RectifiedConv2d, initialise
 from kdcli_pydnet.geometry import centre_square, parse_net_size, to_net_size
-from kdcli_pydnet.sources import Published, Training, load_weights, provenance_of, require
+from kdcli_pydnet.sources import Published, Training, load_weights, made_for, provenance_of, require
 
 MULTIPLE = 4
 """Sides must be multiples of this, so that all levels meet at whole pixels."""
@@ -32,10 +32,12 @@ PUBLISHED = Published(
     get="github.com/seyoungree/ultralow-power-monocular-depth-ondevice-learning",
     known={
         "089d45cc2623b3999ee62bb1cd6103acb2345aa7d6f9fafdba7fc0f87af5025e": Training(
-            data="KITTI raw, Eigen train split, proxy disparity", terms="CC BY-NC-SA 3.0, non-commercial"
+            data="KITTI raw, Eigen train split, proxy disparity", terms="CC BY-NC-SA 3.0, non-commercial",
+            made_for=MadeFor(train_size=(CROP, CROP), domain="driving"),
         ),
         "eac50638da303566fe656df126e449a800cbd3367d3b90a0ab91b2187ecd4f39": Training(
-            data="NYU Depth v2", terms="no explicit licence, research use"
+            data="NYU Depth v2", terms="no explicit licence, research use",
+            made_for=MadeFor(train_size=(CROP, CROP), domain="indoor"),
         ),
     },
 )
@@ -78,6 +80,7 @@ class MicroPydnet(nn.Module):
         if crop < 0:
             raise SpecError(f"'upydnet,crop={crop}' is no side in pixels; use {CROP}, or 0 for the whole frame")
         self.input_size, self.crop = parse_net_size(size, MULTIPLE, "upydnet"), crop
+        self.made_for = made_for(location, PUBLISHED)
         self.architecture = f"upydnet,size={size},crop={crop}"
         self.encoder = _Encoder()
         self.decoder0, self.decoder1, self.decoder2 = _Decoder(32, 32), _Decoder(48, 32), _Decoder(40, 1)

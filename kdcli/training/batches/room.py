@@ -1,0 +1,57 @@
+"""How much of the machine a run takes to itself: memory for what it would else decode again, processes that decode."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from kdcli.config.sizes import memory
+
+SHARE = 0.25
+"""Of the memory that the process may use, for decoded images; as much again for what teachers say of them."""
+LEAST = 2**30
+"""Bytes where nobody tells how much memory there is."""
+LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+"""Where Linux says what a container may use, by version of its control groups."""
+FEW = 1000
+"""Images that are decoded sooner than processes for it are started: some ten seconds of one core."""
+MOST_WORKERS = 16
+"""Beyond it the process that collects the images is what limits."""
+
+
+def room() -> int:
+    """Return the bytes that images may take."""
+    known = [limit for limit in (memory(), *map(_limit, LIMITS)) if limit is not None]
+    return int(SHARE * min(known)) if known else LEAST
+
+
+def workers_for(wanted: int | Literal["auto"], images: int, device: torch.device) -> int:
+    """Return how many processes decode ``images`` files of a stage; only ``auto`` is asked of the machine.
+
+    None where the files are soon read. On a GPU the processor has nothing else to do; on a CPU a quarter of the cores,
+    since a step takes ten times as long there as reading its images.
+    """
+    if wanted != "auto":
+        return wanted
+    cores = _cores()
+    if images < FEW or cores < 2:
+        return 0
+    return min(cores - 1, MOST_WORKERS) if device.type != "cpu" else max(1, min(cores // 4, MOST_WORKERS))
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _limit(path: str) -> int | None:
+    """Return what a container may use; None where it is not said or not bounded."""
+    with suppress(OSError, ValueError):
+        limit = int(Path(path).read_text(encoding="ascii"))
+        return limit if limit < 2**60 else None  # version 1 writes a huge number for none
+    return None
