@@ -73,6 +73,8 @@ class StageKeys:
     """Weight of the content term that holds a fitted transformation network to the image."""
     steps: int | None = None
     epochs: int | None = None
+    sampling: Literal["even", "hard"] = "even"
+    """``even``: each image once an epoch. ``hard``: those whose depth is far from the teacher's come more often."""
     batch_size: int = 16
     size: tuple[int, int] = (96, 128)
     """Height and width that images are brought to: those of training without a ``crop``, and those of evaluation."""

@@ -91,7 +91,8 @@ def train(
     total = total_steps(stage, feed)
     optimizer = optimizer_of(stage, task.trained_parameters(), lr_scales(task.plugins))
     average = Averaged(task.student, stage.ema) if stage.ema else None
-    start = checkpoint.restore(resume, task, optimizer, average) if resume else 0
+    order = feed.order
+    start = checkpoint.restore(resume, task, optimizer, average, order) if resume else 0
     generator = torch.Generator(device=device)
     watch = Watch(stage)
     task.begin_training()
@@ -102,7 +103,8 @@ def train(
 
     def save(step: int) -> None:
         checkpoint.save(
-            state_file, variant=variant, stage=stage.name, step=step, task=task, optimizer=optimizer, average=average
+            state_file, variant=variant, stage=stage.name, step=step, task=task, optimizer=optimizer, average=average,
+            order=order,
         )
 
     with stop_requests() as asked, global_random_kept(device):
@@ -119,8 +121,9 @@ def train(
                 batch = augment_step(batch, stage, generator, seed=seed, step=number)
                 result = task(
                     batch, number, total * stage.accumulate, number // feed.steps_per_epoch,
-                    told=told and part == stage.accumulate - 1,
+                    told=told and part == stage.accumulate - 1, distances=order.asks,
                 )
+                order.see(number, result.distance)
                 if result.loss.requires_grad:  # a batch without labels may have nothing to teach
                     (result.loss / stage.accumulate).backward()
                 watch.see(batch.ids, result)
@@ -145,7 +148,7 @@ def train(
                         total=total,
                         loss=float(result.loss.detach()),
                         terms={name: float(value) for name, value in result.terms.items()},
-                        notes={name: float(value) for name, value in result.notes.items()},
+                        notes={name: float(value) for name, value in (*result.notes.items(), *order.notes().items())},
                         lr=lr,
                         grad_norm=float(norm),
                         images_per_second=speed,
