@@ -19,7 +19,7 @@ FOLDS = 5
 CONSTANT = "constant"
 """Name of what every formula is held against: the same depth everywhere."""
 CLEAR = 2.0
-"""Standard errors, over images, by which a formula with more in it has to be better."""
+"""Standard errors by which a formula with more in it has to be better."""
 
 _BEYOND = 2.0
 """How far metres of numbers of unknown offset may go beyond those that were measured, as a factor."""
@@ -95,14 +95,14 @@ def choose(samples: Samples, kind: DepthKind) -> Choice | None:
         return None
     best = names[0]
     for name in names[1:]:
-        if _clearly_less(errors[name][0], errors[best][0]):
+        if _clearly_less(errors[name][0], errors[best][0], stretch):
             best = name
     form = forms_of(kind)[best](samples, kind)
     assert form is not None
     return Choice(
         name=best, form=form, folds=folds, ends=ends, constant=constant(samples), spread=_spread(samples, form, ends),
-        tells=_clearly_less(errors[best][0], everywhere[0]),
-        held_out={name: _summary(one) for name, one in {**errors, CONSTANT: everywhere}.items()},
+        tells=_clearly_less(errors[best][0], everywhere[0], stretch),
+        held_out={name: _summary(one, stretch) for name, one in {**errors, CONSTANT: everywhere}.items()},
     )
 
 
@@ -132,19 +132,22 @@ def _same(part: Samples) -> Predict:
     return partial(torch.full_like, fill_value=math.log(constant(part)), dtype=torch.float64)
 
 
-def _clearly_less(one: Tensor, other: Tensor) -> bool:
+def _clearly_less(one: Tensor, other: Tensor, stretch: Tensor) -> bool:
     """Whether the errors of N images are less than others by more than chance."""
     difference = one - other
-    return bool(difference.mean() + CLEAR * _standard_error(difference) < 0)
+    return bool(difference.mean() + CLEAR * _standard_error(difference, stretch) < 0)
 
 
-def _standard_error(values: Tensor) -> float:
-    return float(values.std() / math.sqrt(len(values)))
+def _standard_error(values: Tensor, stretch: Tensor) -> float:
+    """Return that of the mean over images, or over the stretches' means where that is greater: frames of a video say
+    much the same."""
+    means = torch.stack([values[stretch == one].mean() for one in range(int(stretch.max()) + 1)])
+    return max(float(each.std() / math.sqrt(len(each))) for each in (values, means))
 
 
-def _summary(rows: Tensor) -> HeldOut:
+def _summary(rows: Tensor, stretch: Tensor) -> HeldOut:
     log_l1, abs_rel, delta1 = rows.mean(1).tolist()
-    return HeldOut(log_l1=log_l1, standard_error=_standard_error(rows[0]), abs_rel=abs_rel, delta1=delta1)
+    return HeldOut(log_l1=log_l1, standard_error=_standard_error(rows[0], stretch), abs_rel=abs_rel, delta1=delta1)
 
 
 def _ends(samples: Samples) -> tuple[float, float]:

@@ -70,7 +70,8 @@ def _show(session: Session, found: Calibrated) -> None:
     ]
     title = f"held-out error, {len(found.samples)} images in {choice.folds} parts"
     session.table(["", "choice", "log_l1", "abs_rel", "delta1"], rows, title=title)
-    moved = "x" if not formula.offset else f"(x {formula.offset:+.6g})"
+    sign = "-" if formula.offset < 0 else "+"
+    moved = "x" if not formula.offset else f"(x {sign} {abs(formula.offset):.6g})"
     raised = "" if formula.exponent == 1 else f" ** {formula.exponent:.6g}"
     say(f"metres = {formula.scale:.6g} * {moved}{raised}, {formula.near:.3g} to {formula.far:.3g} m")
     say(f"wrote {found.out}")
