@@ -70,8 +70,8 @@ def calibrate(
 
     run: run folder or student's file, which stays as it is. data: spec of the source. out: file to write; by default
     beside the student. protocol: which pixels count. size: height and width that images are resized to before the
-    student, ``own`` what it was made for, ``native`` the images' own. limit: only the first so many images; None = all, of very many ``LIMIT`` evenly chosen. seed: of the pixels
-    that are looked at.
+    student, ``own`` what it was made for, ``native`` the images' own. limit: only the first so many images; None = all,
+    of very many ``LIMIT`` evenly chosen. seed: of the pixels that are looked at.
 
     Raises:
         ConfigError: an output that is there already, a protocol that aligns. DataError: no measured depth, too few

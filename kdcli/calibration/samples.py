@@ -79,8 +79,8 @@ def gather(
 ) -> Samples:
     """Show images to a student, read out as its authors do, and keep some pixels of each.
 
-    order: positions in the source. rules: which pixels count. size: as of ``evaluate``. Which of them are kept is a function of seed and position
-    alone.
+    order: positions in the source. rules: which pixels count. size: as of ``evaluate``. Which pixels are kept is a
+    function of seed and position alone.
 
     Raises:
         DataError: no image has a pixel that counts.

@@ -29,5 +29,5 @@ def updates_for(images: int, batch_size: int) -> int:
 
     Learning rate, warm-up and average follow as shares of it, so that none of them has to be tuned along.
     """
-    shown = SHOWN * max(images, 1) ** POWER
+    shown: float = SHOWN * max(images, 1) ** POWER
     return min(max(round(shown / batch_size), FEWEST), MOST)

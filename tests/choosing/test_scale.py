@@ -12,6 +12,7 @@ from kdcli.types import MadeFor
 WINDOWS = MadeFor(train_size=(416, 544), domain="indoor")
 STREET = MadeFor(train_size=(352, 704), domain="driving")
 WHOLE = MadeFor(train_size=(240, 320), eval_size=(480, 640), domain="indoor")
+AT_MOST = MadeFor(train_size=(256, 256), eval_size=(256, 256), fit="within")
 SQUARE = MadeFor(train_size=(224, 224), eval_size=(224, 224), domain="indoor")
 
 
@@ -24,6 +25,7 @@ SQUARE = MadeFor(train_size=(224, 224), eval_size=(224, 224), domain="indoor")
     (WHOLE, (240, 320), (480, 640), (240, 320)),
     (WHOLE, (720, 1280), (416, 736), (240, 320)),  # the images' shape at the teacher's area
     (SQUARE, (480, 640), (224, 224), None),  # its authors stretch, so do we
+    (AT_MOST, (480, 640), (192, 256), None),  # the longer side
     (MadeFor(), (480, 640), (480, 640), None),
     (MadeFor(), (427, 565), (427, 565), None),
     (MadeFor(), (3024, 4032), (480, 640), None),
