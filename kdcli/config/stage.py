@@ -80,6 +80,9 @@ class StageKeys:
     """Height and width that images are brought to: those of training without a ``crop``, and those of evaluation."""
     crop: tuple[int, int] | None = None
     """Height and width of a window cut out of each image at random: what mixers and networks see in training."""
+    grow: float = 0.0
+    """Share of the steps, at the beginning, in which the student sees images smaller than that: half as high and wide
+    at first. Only where no teacher has to be shown them: its depth is kept, or comes with the data."""
     flip: bool = True
     """Mirror half of the images, before the mixers."""
     rotate: float = 0.0

@@ -12,6 +12,7 @@ from torch import Tensor
 from kdcli.training.batches.distances import Distances
 from kdcli.training.batches.feed import Feed
 from kdcli.training.batches.hard_order import LEAD, HardOrder
+from kdcli.training.batches.kept_images import KeptImages
 from kdcli.training.batches.order import EvenOrder, Order
 from kdcli.types import Sample
 
@@ -73,11 +74,15 @@ def test_a_run_that_goes_on_sees_the_same_images(images: int, batch: int) -> Non
         other.load(None)
 
 
+@pytest.mark.parametrize("kept", [None, 0, 2**30])
 @pytest.mark.parametrize(("images", "workers"), [(12, 0), (12, 64), (140, 0), (140, 2)])
-def test_images_do_not_depend_on_who_reads_ahead(images: int, workers: int) -> None:
+def test_images_do_not_depend_on_who_reads_ahead(images: int, workers: int, kept: int | None) -> None:
     expected = run(HardOrder(images, 4, 7), 0, 90)
     order = HardOrder(images, 4, 7)
-    feed = Feed(Photos(images), batch_size=4, size=(32, 48), seed=7, device=CPU, workers=workers, order=order)
+    feed = Feed(
+        Photos(images), batch_size=4, size=(32, 48), seed=7, device=CPU, workers=workers, order=order,
+        kept=None if kept is None else KeptImages(kept),
+    )
     for step, batch in enumerate(feed.batches(0, 90)):
         assert [int(name.partition("/")[2]) for name in batch.ids] == expected[step]
         order.see(step, distance(expected[step], step))

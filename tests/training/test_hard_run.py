@@ -156,12 +156,13 @@ def test_few_rounds_are_said_to_be_few(recipe: Callable[..., RunConfig], tmp_pat
     assert any(note.endswith("in 1.3 rounds: too few to tell far ones from others") for note in heard.notes)
 
 
-@pytest.mark.parametrize("setting", ["teacher_cache", "holdout"])
+@pytest.mark.parametrize("setting", ["teacher_cache", "memory", "holdout"])
 def test_with_kept_depth_and_without_held_out_images(
     recipe: Callable[..., RunConfig], tmp_path: Path, setting: str, fed: list[tuple[str, ...]]
 ) -> None:
     data = photos(tmp_path / "photos")
     given = [f'teacher_cache="{tmp_path / "cache"}"'] if setting == "teacher_cache" else []
+    given += ["teacher_cache=memory", "keep_images=true", "workers=1"] if setting == "memory" else []
     config = recipe(*given, data=data, **({"holdout": 0.2} if setting == "holdout" else {}))
     distill(config, out=tmp_path / "run")
     manifest = RunFolder(tmp_path / "run").manifest()

@@ -21,6 +21,7 @@ from kdcli.config.sizes import check_steps
 from kdcli.errors import TrainingError
 from kdcli.training.batches.augment import augment_step
 from kdcli.training.batches.feed import Feed
+from kdcli.training.batches.growing import growing
 from kdcli.training.loop import checkpoint
 from kdcli.training.loop.optim import Averaged, has_learned, lr_factor, lr_scales, optimizer_of
 from kdcli.training.seeds import global_random_kept
@@ -95,6 +96,7 @@ def train(
     start = checkpoint.restore(resume, task, optimizer, average, order) if resume else 0
     generator = torch.Generator(device=device)
     watch = Watch(stage)
+    grow = 0.0 if task.shows_teachers else stage.grow  # a teacher would be shown images of another size than its own
     task.begin_training()
     batches = feed.batches(start * stage.accumulate, total * stage.accumulate)
     # Where only inner updates learn, the main optimiser has nothing to see.
@@ -119,6 +121,8 @@ def train(
                 number = step * stage.accumulate + part
                 batch = next(batches)
                 batch = augment_step(batch, stage, generator, seed=seed, step=number)
+                if grow:
+                    batch = growing(batch, stage.seen, grow, number / (total * stage.accumulate))
                 result = task(
                     batch, number, total * stage.accumulate, number // feed.steps_per_epoch,
                     told=told and part == stage.accumulate - 1, distances=order.asks,

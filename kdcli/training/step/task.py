@@ -83,6 +83,7 @@ class DistillTask(nn.Module):
             stage, student, teachers, losses, task_loss, seed=seed, device=device, amp=amp, cached=cached
         )
         self._seed, self._device = seed, device
+        self._teachers, self._cached = dict(teachers), frozenset(cached)  # a dict, so that they are none of its modules
         self._after = [part for part in parts.items() if hasattr(part[1], "after_step")]
         self._last: Look | None = None
         self._notes: dict[str, Tensor | float] = {}
@@ -212,6 +213,12 @@ class DistillTask(nn.Module):
             if (needs := part.loss.needs).teacher_taps or needs.teacher_outputs or needs.batch_norm
             or needs.input_gradient != "none"
         ]
+
+    @property
+    def shows_teachers(self) -> bool:
+        """Whether a step shows its images to a teacher: one without a cache, or that a loss looks into."""
+        live = (model for name, model in self._teachers.items() if name not in self._cached)
+        return any(not hasattr(model, "from_batch") for model in live) or bool(self.asking())
 
     @property
     def learns_inside(self) -> bool:
