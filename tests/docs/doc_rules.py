@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-SHORT = ("--batch-size", "2", "--workers", "0", "--device", "cpu")
+CPU = ("--device", "cpu")
+ONE = ("--batch-size", "1", "--workers", "0", *CPU)
+TWO = ("--batch-size", "2", "--workers", "0", *CPU)
 FEW = "sim:rooms,count=2,seed=1000"
 
 REASONS: dict[str, str] = {}
@@ -20,21 +22,24 @@ def shortened(words: list[str], *, used_later: bool) -> list[str]:
         words: the command, ``kdcli`` left out.
         used_later: later lines need what it makes.
     """
-    if words[0] == "distill" and "--resume" not in words:
-        size = () if any("size" in word for word in words) else ("--size", "96x128")
-        if not used_later:
-            return [*words, *SHORT, *size, "--dry-run"]
-        more = [] if "--eval-data" in words else ["--eval-data", FEW]
-        return [*words, *SHORT, *size, *more, "--steps", "2", "--set", "log_every=1"]
-    if words[0] == "study":
-        return [*words, *SHORT[-2:], *([] if "--dry-run" in words else ["--dry-run"])]
-    if words[0] == "fit-transform":
-        return [*words, *SHORT[:2], *SHORT[-2:], "--steps", "1"]
-    if words[0] == "cache":
-        return [*words, *SHORT]
-    if words[0] == "eval":
-        return [*words, "--device", "cpu", "--limit", "2"]
-    return [*words, "--device", "cpu"]
+    if "--resume" in words:
+        return [*words, *CPU]
+    match words[0]:
+        case "distill":
+            size = () if any("size" in word for word in words) else ("--size", "96x128")
+            if not used_later:
+                return [*words, *ONE, *size, "--dry-run"]
+            measured = () if "--eval-data" in words else ("--eval-data", FEW)
+            return [*words, *TWO, *size, *measured, "--steps", "2", "--set", "log_every=1"]
+        case "study":
+            return [*words, *CPU, *(() if "--dry-run" in words else ("--dry-run",))]
+        case "fit-transform":
+            return [*words, "--batch-size", "1", "--steps", "1", *CPU]
+        case "cache":
+            return [*words, *ONE]
+        case "eval":
+            return [*words, "--limit", "1", *CPU]
+    return [*words, *CPU]
 
 
 def not_run(words: list[str]) -> str | None:

@@ -13,7 +13,7 @@ from doc_blocks import Block, blocks
 from doc_hub import as_cached, save_model
 from doc_names import CHECKPOINTS, ENCODERS, HUB, PACKAGES, RUNS, TREES, WEIGHTS
 from doc_runs import MAKERS
-from doc_weights import checkpoint, encoder
+from random_weights import checkpoint, encoder
 
 from kdcli.errors import KdcliError
 from kdcli.plugins import registry

@@ -13,7 +13,7 @@ from doc_hub import served
 from doc_rules import REASONS, not_run, shortened
 from doc_stock import Stock, absolute, made_by
 from doc_runs import call
-from doc_weights import checkpoint
+from random_weights import checkpoint
 
 BLOCKS = [
     block for block in (*blocks("console", "bash"), *filter(is_whole, within_sentences()))
