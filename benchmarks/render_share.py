@@ -52,7 +52,7 @@ def main() -> None:
         task(kept, i, given.rounds).loss.backward()
 
     seconds = {"step": median_seconds(step, given.rounds, device)}
-    for world in ("rooms", "blocks", "interiors"):
+    for world in ("rooms", "blocks", "interiors", "streets"):
         source = shop.source(f"sim:{world},count={given.batch_size * (given.rounds + 1)}")
         for label, cache in (("rendered", None), ("from the cache", RenderCache())):
             feed = Feed(source, batch_size=given.batch_size, size=size, seed=0, device=device, cache=cache)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+from contextlib import suppress
+
 import torch
 
 from kdcli.errors import ConfigError
@@ -31,3 +34,16 @@ def autocast_dtype(device: torch.device) -> torch.dtype | None:
     if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
         return torch.bfloat16
     return None
+
+
+def keep_freed_memory() -> bool:
+    """Let this process keep the memory that tensors on the CPU give back, as PyTorch does on a GPU; whether it could.
+
+    The C library of Linux (glibc) maps every large tensor anew, and the system clears its pages each time: some 15 % of
+    a step of a small network. For a process that trains and then ends: its memory stays at its peak.
+    """
+    map_most, trim_above = -4, -1  # M_MMAP_MAX, M_TRIM_THRESHOLD of malloc.h
+    with suppress(OSError, AttributeError, TypeError):  # other systems, other C libraries
+        mallopt = ctypes.CDLL(None).mallopt
+        return bool(mallopt(map_most, 0)) and bool(mallopt(trim_above, -1))
+    return False

@@ -11,13 +11,14 @@ from kdcli.spec import MOST_SIDE
 from kdcli.types import MadeFor
 
 DOMAINS = ("indoor", "driving", "any")
+FITS = ("stretch", "within", "around")
 _LONGEST = 1000
 """Letters of a source's spec that may be meant."""
 
 
 def told(made: MadeFor) -> dict[str, Any]:
     """Return it for JSON, without what is not known."""
-    known = {key: value for key, value in asdict(made).items() if value is not None and value is not False}
+    known = {key: value for key, value in asdict(made).items() if value is not None}
     return {key: list(value) if isinstance(value, tuple) else value for key, value in known.items()}
 
 
@@ -47,8 +48,8 @@ def fault(made: MadeFor) -> str | None:
             return f"{key} of made_for is {str(size)[:40]}, not height and width in pixels"
     if made.domain not in DOMAINS:
         return f"domain of made_for is {str(made.domain)[:40]}, not one of {', '.join(DOMAINS)}"
-    if not isinstance(made.keep_aspect, bool):
-        return f"keep_aspect of made_for is {str(made.keep_aspect)[:40]}, not true or false"
+    if made.fit not in FITS:
+        return f"fit of made_for is {str(made.fit)[:40]}, not one of {', '.join(FITS)}"
     for key in ("near", "far"):
         end = getattr(made, key)
         if end is not None and not (_is_number(end) and 0 <= end < math.inf):

@@ -158,8 +158,9 @@ class MadeFor:
     """Height and width in pixels of the images, or of the windows cut out of them, that it was trained on."""
     eval_size: tuple[int, int] | None = None
     """Height and width that its authors show it images at when they measure; None = as they are."""
-    keep_aspect: bool = False
-    """Whether an image keeps its aspect ratio within ``eval_size``, in multiples of 32; else it is stretched to it."""
+    fit: Literal["stretch", "within", "around"] = "stretch"
+    """How images come to ``eval_size``: stretched to it, or with their aspect ratio kept, in multiples of 32, so that
+    they lie within it, or around it."""
     domain: Literal["indoor", "driving", "any"] = "any"
     """Which scenes it knows."""
     near: float | None = None

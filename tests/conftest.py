@@ -18,5 +18,20 @@ def shared() -> Path:
     return path
 
 
+@pytest.fixture
+def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A machine without pretrained weights and without network; the folder of weights, which is empty."""
+    import huggingface_hub.constants
+
+    place = tmp_path_factory.mktemp("machine")
+    for key, folder in (("KDCLI_WEIGHTS", "weights"), ("XDG_CACHE_HOME", "cache"), ("TORCH_HOME", "torch")):
+        monkeypatch.setenv(key, str(place / folder))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(place / "hub"))
+    monkeypatch.setenv("KDCLI_OFFLINE", "1")
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    (place / "weights").mkdir()
+    return place / "weights"
+
+
 # Tests run in several processes; threads of their own would only make them wait for one another.
 torch.set_num_threads(1)

@@ -9,7 +9,7 @@ from kdcli.made_for import common, read, told
 from kdcli.types import MadeFor
 
 WHOLE = MadeFor(
-    train_size=(352, 704), eval_size=(352, 1216), keep_aspect=True, domain="driving", near=0.0, far=80.0,
+    train_size=(352, 704), eval_size=(352, 1216), fit="around", domain="driving", near=0.0, far=80.0,
     transfer="sim:blocks,count=3", test="sim:rooms",
 )  # fmt: skip
 
@@ -27,7 +27,7 @@ def test_what_is_told_is_read_again(made: MadeFor) -> None:
         ("train_size", [64]), ("train_size", [64, 0]), ("eval_size", "64x96"), ("eval_size", [64, 9.5]),
         ("eval_size", [True, 4]), ("train_size", [2**40, 4]), ("domain", "space"), ("domain", ["indoor"]),
         ("near", "1"), ("near", -1), ("far", float("inf")), ("far", float("nan")), ("far", True), ("near", 90),
-        ("keep_aspect", "yes"), ("transfer", ""), ("test", "x" * 2000), ("test", {"a": 1}),
+        ("fit", "yes"), ("fit", ["within"]), ("transfer", ""), ("test", "x" * 2000), ("test", {"a": 1}),
     ],
 )  # fmt: skip
 def test_what_does_not_hold_is_refused_by_name(key: str, value: Any) -> None:

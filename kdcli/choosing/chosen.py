@@ -9,15 +9,13 @@ from typing import Any
 from kdcli import recipes
 from kdcli.choosing import recipe as automatic
 from kdcli.choosing.built import Built
+from kdcli.choosing.fitting import fit_parts
 from kdcli.choosing.pretrained import settle_pretrained
 from kdcli.choosing.resolve import Resolving
 from kdcli.choosing.student_range import follow_range
-from kdcli.config.draft import Draft
 from kdcli.config.layers import draft
 from kdcli.config.load import build
 from kdcli.config.schema import RunConfig
-from kdcli.plugins import registry
-from kdcli.sources.parts import lacks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,20 +56,5 @@ def choose(
     follow_range(made, built)
     settle_pretrained(made, built)
     if recipe == automatic.NAME:
-        _leave_out(made, built)
+        fit_parts(made, built)
     return Choice(config=build(made), built=built)
-
-
-def _leave_out(made: Draft, built: Built) -> None:
-    """Take out mixers that the recipe names and that need what the images lack; nobody asked for them."""
-    gone: dict[str, str] = {}
-    for stage in made.stages:
-        named = stage.get("mixers", ())
-        if not named or made.origin(stage, "mixers") != "recipe":
-            continue
-        source = built.source(str(stage["data"]))
-        missing = {text: lacks(registry.build("mixer", text), source) for text in named}
-        if any(missing.values()):
-            made.put(stage, "mixers", tuple(text for text in named if missing[text] is None), "auto")
-            gone |= {text: part for text, part in missing.items() if part is not None}
-    made.reasons += [f"without mixer {text}, which needs {part}" for text, part in gone.items()]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from kdcli.choosing.built import Built
+from kdcli.choosing.depths import some_depths
 from kdcli.choosing.held_out import held_out
 from kdcli.choosing.scale import Size, own_size
 from kdcli.choosing.worlds import world_for
@@ -83,6 +84,9 @@ def protocol_for(eval_data: str | None, made_for: MadeFor, built: Built) -> tupl
         name += f"+min{made_for.near:g}"
     if made_for.far is not None:
         name += f"+max{made_for.far:g}"
+        depth = some_depths(source)
+        if len(depth) and not bool((depth < made_for.far).any()):
+            return "plain", "the images' depth lies beyond the teacher's range"
     return name, "the teacher's range" if name != "plain" else "no range is known"
 
 

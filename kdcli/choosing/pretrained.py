@@ -53,8 +53,7 @@ def with_pretrained(spec: Spec, factory: Callable[..., Any], config: RunConfig) 
     Raises:
         ConfigError: the run wants them and the student knows none.
     """
-    said = config.origins.get(f"run.{KEY}", "default") != "default"
-    if KEY in spec.options or not (config.pretrained or said):
+    if KEY in spec.options or config.pretrained is None:
         return spec
     known = keys(factory).get(KEY)
     if known is None and config.pretrained:

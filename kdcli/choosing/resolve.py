@@ -16,7 +16,7 @@ from kdcli.sources.parts import renders
 from kdcli.spec import parse
 from kdcli.types import MadeFor
 
-FEWEST = 2
+FEWEST = 10
 """Images of which one can be held out."""
 
 
@@ -77,14 +77,26 @@ class Resolving:
             what = f"evaluation on {measured}" if measured else "no accuracy is measured"
             draft.reasons.append(f"{what} ({why})")
             data = self._instead(data, train)
-        if draft.origin(draft.run, "holdout") == "recipe" and len(self.built.source(data)) < FEWEST:
-            self._put(draft.run, "holdout", 0.0)
-            draft.reasons.append("nothing held out for fidelity (too few images)")
+        if draft.origin(draft.run, "holdout") == "recipe" and draft.run["holdout"]:
+            self._holdout(data)
         if any(left_open("size", stage.get("size")) for stage in draft.stages):
             cut = cut_for(data, self.facts, self.built.source(data))
             if cut != data:
                 draft.reasons.append("images cut as the benchmark's authors do")
                 self._instead(data, cut)
+
+    def _holdout(self, data: str) -> None:
+        """Spend images on fidelity only where nothing else is measured, and where there are images to spend."""
+        if self.draft.run.get("eval_data") is not None:
+            why = "accuracy is measured"
+        elif len(self.built.source(data)) < FEWEST:
+            why = "too few images"
+        else:
+            share = float(self.draft.run["holdout"])
+            self.draft.reasons.append(f"{share:.0%} of the images held out, for fidelity to the teacher")
+            return
+        self._put(self.draft.run, "holdout", 0.0)
+        self.draft.reasons.append(f"nothing held out for fidelity ({why})")
 
     def _instead(self, old: str, new: str) -> str:
         """Put another source in the place of one, in all stages that have it."""

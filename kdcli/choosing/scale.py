@@ -80,9 +80,10 @@ def _as_shown(measured: Size, made_for: MadeFor, own: Size) -> tuple[Size, str]:
     """Return the size for images of a shape where the authors show theirs at one size, and a word on how."""
     if alike(measured, own):
         return measured, ""
-    if getattr(made_for, "keep_aspect", False):
-        scale = min(measured[0] / own[0], measured[1] / own[1])
-        return _rounded((round(own[0] * scale), round(own[1] * scale))), " at most, in their shape"
+    if made_for.fit != "stretch":
+        scales = measured[0] / own[0], measured[1] / own[1]
+        scale, how = (min(scales), "most") if made_for.fit == "within" else (max(scales), "least")
+        return _rounded((round(own[0] * scale), round(own[1] * scale))), f" at {how}, in their shape"
     frames = FRAMES.get(made_for.domain)
     if frames is None or not alike(measured, frames):
         return measured, ", stretched to that"

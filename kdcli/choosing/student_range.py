@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
-
 from kdcli.choosing.built import Built
+from kdcli.choosing.depths import some_depths
 from kdcli.choosing.facts import farthest, teacher_of
 from kdcli.config.auto import AUTO
 from kdcli.config.draft import Draft
@@ -18,8 +17,6 @@ from kdcli.plugins import registry
 from kdcli.protocols import Source
 from kdcli.spec import keys, parse
 
-LOOKED_AT = 3
-"""Images whose depth is looked at."""
 REACHED = 0.95
 """Share of the pixels that a range has to hold."""
 ENDS = (10.0, 20.0, 80.0, 200.0)
@@ -31,7 +28,7 @@ def follow_range(draft: Draft, built: Built) -> None:
     """Set ``max_depth`` of the run's student where a teacher or images were named that reach elsewhere.
 
     A range that the user wrote, in a flag or in a file of his own, stays. One in the spec of a shipped recipe gives way
-    to a named teacher's; without any, a student of ground truth reaches as far as the depth of the first images.
+    to a named teacher's; without any, a student of ground truth reaches as far as the depth of its images.
 
     Raises:
         KdcliError: a teacher or the source cannot be built.
@@ -64,11 +61,9 @@ def _ground_truth(stage: Mapping[str, Any]) -> bool:
 
 
 def _reach(source: Source, least: float) -> float | None:
-    """Return the end of a range that holds the depth of the first images; None where it lies within ``least``."""
-    samples = [source[i] for i in range(min(len(source), LOOKED_AT))]
-    found = [s.depth[s.depth > 0 if s.valid is None else s.valid] for s in samples if s.depth is not None]
-    depth = torch.cat(found) if found else torch.empty(0)
+    """Return the end of a range that holds the depth of a few images; None where it lies within ``least``."""
+    depth = some_depths(source)
     if not len(depth):
         return None
-    reached = float(depth.double().sort().values[int(REACHED * (len(depth) - 1))])
+    reached = float(depth.sort().values[int(REACHED * (len(depth) - 1))])
     return None if reached <= least else next((end for end in ENDS if reached <= end), None)

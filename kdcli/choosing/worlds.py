@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from kdcli.sources.sim import world_of
 from kdcli.types import MadeFor
 
-WORLDS = {
-    "indoor": "sim:interiors,count=3000",
-    "driving": "sim:streets,count=3000",
-    "any": "sim:interiors,count=3000",
-}
-"""By the domain of the teacher."""
+COUNT = 3000
+"""Scenes that are rendered: what fits into the cache of rendered images is rendered once."""
 
 
 def world_for(made_for: MadeFor) -> tuple[str, str]:
     """Return the source and the reason."""
     if made_for.transfer is not None:
         return made_for.transfer, "another world than the teacher's"
-    scenes = {"indoor": "rooms", "driving": "streets", "any": "rooms, for a teacher of any scenes"}
-    return WORLDS[made_for.domain], f"simulated {scenes[made_for.domain]}"
+    why = "for a teacher of any scenes" if made_for.domain == "any" else f"the simulated world for {made_for.domain}"
+    return f"{world_of(made_for.domain)},count={COUNT}", why

@@ -150,8 +150,11 @@ def distill(
 
 def _run(session: Session, choice: Choice | None, out: Path | None, resume: Path | None) -> None:
     from kdcli.cli.show import TrainingProgress, run_table
+    from kdcli.devices import keep_freed_memory
     from kdcli.training.run.job import distill, resumable
 
+    if session.device.type == "cpu":
+        keep_freed_memory()
     if choice is None:
         assert resume is not None
         config, built = resumable(resume), None

@@ -27,6 +27,9 @@ COMMANDS = {
     "eval": (
         "evaluate", "Measure models on the same images under a named protocol; every number comes with its interval.",
     ),
+    "calibrate": (
+        "calibrate", "Bring a student's numbers to metres by images with measured depth, in a new student file.",
+    ),
     "export": ("export", "Export a model, run the file, and keep it only if it gives the model's numbers."),
     "predict": (
         "predict", "Predict depth: raw numbers with their meaning in a JSON sidecar, and a colour map with a legend.",

@@ -14,7 +14,7 @@ STAGE_AUTO = ("data", "size", "crop", "batch_size", "steps")
 """Keys of a stage that may be ``auto``."""
 STAND_INS: dict[str, Any] = {
     "eval_data": None, "protocol": "plain", "eval_size": "training", "data": "sim:blocks", "size": (96, 128),
-    "crop": None, "batch_size": 16, "steps": 1, "pretrained": False,
+    "crop": None, "batch_size": 16, "steps": 1, "pretrained": None,
 }
 """What stands in for them where a recipe is looked at alone, without a teacher or images."""
 

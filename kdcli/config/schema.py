@@ -86,8 +86,9 @@ class RunConfig:
     """Share of the main stage's images that no stage trains on: student and twin are held against the teacher there."""
     holdout_by: Literal["index", "folder"] = "index"
     """Which: ``index`` takes stretches of neighbouring images of the listing, ``folder`` whole folders."""
-    pretrained: bool = False
-    """Whether the student begins with pretrained weights in its encoder, where its spec does not say."""
+    pretrained: bool | None = None
+    """Whether the student begins with pretrained weights in its encoder, where its spec does not say; None leaves it to
+    the student, and those of kdcli begin at random."""
     stages: tuple[StageConfig, ...]
     twin: TwinConfig | None = None
     origins: Mapping[str, str] = field(default_factory=dict)

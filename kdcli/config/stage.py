@@ -73,11 +73,16 @@ class StageKeys:
     """Weight of the content term that holds a fitted transformation network to the image."""
     steps: int | None = None
     epochs: int | None = None
+    sampling: Literal["even", "hard"] = "even"
+    """``even``: each image once an epoch. ``hard``: those whose depth is far from the teacher's come more often."""
     batch_size: int = 16
     size: tuple[int, int] = (96, 128)
     """Height and width that images are brought to: those of training without a ``crop``, and those of evaluation."""
     crop: tuple[int, int] | None = None
     """Height and width of a window cut out of each image at random: what mixers and networks see in training."""
+    grow: float = 0.0
+    """Share of the steps, at the beginning, in which the student sees images smaller than that: half as high and wide
+    at first. Only where no teacher has to be shown them: its depth is kept, or comes with the data."""
     flip: bool = True
     """Mirror half of the images, before the mixers."""
     rotate: float = 0.0

@@ -46,7 +46,7 @@ def made_for_of(metadata: Mapping[str, str], size: tuple[int, int] | None) -> Ma
         made = read({"train_size": trained, "eval_size": trained})
     else:
         return None
-    return made if size is None else replace(made, eval_size=size, keep_aspect=False)
+    return made if size is None else replace(made, eval_size=size, fit="stretch")
 
 
 def count_of(text: str | None) -> int | None:

@@ -47,7 +47,7 @@ def shown_size(model: Any, asked: Asked | None, image: tuple[int, int]) -> tuple
     if own is None:
         return None
     # Stretched to it where nothing else is said: so were the images that it learned from.
-    return _within(image, own) if model.made_for.keep_aspect else own
+    return _fitted(image, own, model.made_for.fit)
 
 
 def difference(model: Any, shown: tuple[int, int]) -> str | None:
@@ -60,7 +60,7 @@ def difference(model: Any, shown: tuple[int, int]) -> str | None:
     factor = FAR_OFF_FRAMES if made.eval_size is None else FAR_OFF
     if size is None:
         return None
-    meant = _within(shown, size) if made.keep_aspect else size
+    meant = _fitted(shown, size, made.fit)
     if all(1 / factor <= a / b <= factor for a, b in zip(shown, meant, strict=True)):
         return None
     return f"sees images at {_text(shown)}, but was trained at {_text(size)}, which can cost much of its accuracy"
@@ -81,13 +81,13 @@ def remark(model: Any, asked: Asked | None, pairs: Iterable[tuple[tuple[int, int
     return None if told is None else f"warning: {{}} {told}"
 
 
-def _within(image: tuple[int, int], box: tuple[int, int]) -> tuple[int, int]:
-    """Return the size of an image inside a box, its aspect ratio kept, in multiples of ``STEP``."""
-    factor = min(side / own for side, own in zip(box, image, strict=True))
-    height, width = (
-        min(max(round(own * factor / STEP), 1) * STEP, max(side // STEP, 1) * STEP)
-        for own, side in zip(image, box, strict=True)
-    )
+def _fitted(image: tuple[int, int], box: tuple[int, int], fit: str) -> tuple[int, int]:
+    """Return the size of an image that is stretched to a box, or that lies ``within`` or ``around`` it."""
+    if fit == "stretch":
+        return box
+    factors = [side / own for side, own in zip(box, image, strict=True)]
+    factor = min(factors) if fit == "within" else max(factors)
+    height, width = (max(round(own * factor / STEP), 1) * STEP for own in image)
     return height, width
 
 

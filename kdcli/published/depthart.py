@@ -11,8 +11,9 @@ from kdcli.networks.depthart import DECODER, DepthArtNet
 from kdcli.networks.depthart_encoder import CHANNELS
 from kdcli.networks.normalise import Normalise
 from kdcli.published.base import Published, check_farthest, drawing, encoder_start
+from kdcli.published.facts import DEPTHART
 from kdcli.published.teacher import teacher_of
-from kdcli.types import DepthKind, MadeFor, Prediction, Pretrained, ReadOut, Tap
+from kdcli.types import DepthKind, Prediction, Pretrained, ReadOut, Tap
 
 
 class DepthArt(Published):
@@ -51,8 +52,7 @@ class DepthArt(Published):
         self.architecture = f"depthart,max_depth={max_depth:.12g}"
         self.taps = _taps()
         if read is not None:
-            side = 224 if "224" in read.path.name else 448
-            self.made_for = MadeFor(train_size=(side, side), eval_size=(side, side), domain="any")
+            self.made_for = DEPTHART[224 if "224" in read.path.name else 448]
 
     @classmethod
     def weights(cls, options: Mapping[str, Any]) -> str:

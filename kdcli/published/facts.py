@@ -53,8 +53,14 @@ FACTS: Mapping[str, Mapping[float, MadeFor]] = {
 }
 """Title of a network -> its greatest depth in metres -> what weights of that range were made for."""
 
-MIDAS_SMALL = MadeFor(train_size=(256, 256), eval_size=(256, 256), keep_aspect=True)
+MIDAS_SMALL = MadeFor(train_size=(256, 256), eval_size=(256, 256), fit="within")
 """isl-org/MiDaS: hubconf.py, small_transform (longer side 256, multiples of 32); the name of the file for training."""
+
+ZIPDEPTH = MadeFor(train_size=(384, 384), eval_size=(384, 384), fit="around")
+"""fabiotosi92/ZipDepth: the shorter side is brought to 384, in multiples of 32; squares in training."""
+
+DEPTHART = {side: MadeFor(train_size=(side, side), eval_size=(side, side)) for side in (448, 224)}
+"""xuefeng-cvr/DepthART: one file for each size, squares to which its script stretches images."""
 
 
 def made_for(title: str, read: Checkpoint | None, farthest: float, depth_range: tuple[float, float]) -> MadeFor | None:

@@ -15,8 +15,9 @@ from kdcli.networks.zipdepth import SIZES, Size, Variant, ZipDepthNet
 from kdcli.networks.zipdepth_decoder import Head
 from kdcli.networks.zipdepth_layouts import Layout, layout_of
 from kdcli.published.base import Checkpoint, Published, check_farthest, drawing, to_multiple
+from kdcli.published.facts import ZIPDEPTH
 from kdcli.published.teacher import teacher_of
-from kdcli.types import POSITIVE_DEPTH, DepthKind, MadeFor, Prediction, ReadOut, Tap
+from kdcli.types import POSITIVE_DEPTH, DepthKind, Prediction, ReadOut, Tap
 
 _WIDTH = "encoder.stem_quarter.conv.weight"
 """A tensor whose length is that of the first stage: it tells the variant."""
@@ -74,8 +75,7 @@ class ZipDepth(Published):
         )
         self.taps = _taps(SIZES[variant])
         if read is not None:
-            # 384 x 512 is what the authors make of 480 x 640; they keep the shape of other images.
-            self.made_for = MadeFor(train_size=(384, 384), eval_size=(384, 512), domain="any")
+            self.made_for = ZIPDEPTH
 
     @classmethod
     def weights(cls, options: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 from kdcli.documents import read_text
 from kdcli.report.html import Facts, Picture, Section, Table, Text, write_report
 from kdcli.report.tables import amount, multiply_adds
-from kdcli.report.training import training_sections
+from kdcli.report.training import hard_sections, training_sections
 
 SHOWN = ("delta1", "delta2", "delta3", "abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog")
 
@@ -59,6 +59,7 @@ def write_run_report(
     if pictures:
         sections.append(Section(title="Pictures", blocks=pictures))
     sections += training_sections(metrics, manifest.get("scale"))
+    sections += hard_sections(manifest.get("hard_images", {}))
     config = read_text(folder / "config.toml", "the run is damaged: start another", names=True)
     sections.append(_origin(manifest, seconds, config))
     write_report(folder / "report.html", f"kdcli run {folder.name}", sections)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from kdcli.report.html import Block, Curves, Facts, Section, Text
+from kdcli.report.html import Block, Curves, Facts, Section, Table, Text
 
 Row = Mapping[str, Any]
 
@@ -90,3 +90,28 @@ def _speed(rows: Sequence[Row]) -> str:
     last = rows[-1]
     speed = last.get("images_per_second")
     return f"{last['step']} steps" + ("" if speed is None else f", {speed:.1f} images/s")
+
+
+def hard_sections(told: Mapping[str, Mapping[str, Any]]) -> list[Section]:
+    """Return the images that a student found hard, for each stage that looked for them.
+
+    told: of the run's manifest, by stage.
+    """
+    return [
+        Section(
+            title="Images that the student finds hard" + ("" if len(told) == 1 else f": stage {stage}"),
+            blocks=[
+                Table(
+                    columns=["image", "distance", "shown"],
+                    rows=[[row["id"], f"{row['distance']:.3g}", row["shown"]] for row in one["hardest"]],
+                    caption="Farthest from the teacher first. A distance is of the last look at the image in training: "
+                    "of depth the mean absolute difference of logarithms. A teacher that is wrong is far as well.",
+                ),
+                Facts(values={
+                    "images": one["images"],
+                    "shown": "{} times at least, the median image {} times, {} at most".format(*one["shown"]),
+                }),
+            ],
+        )
+        for stage, one in told.items()
+    ]

@@ -17,6 +17,8 @@ from kdcli.made_for import read, told
 from kdcli.networks.limits import no_larger_than
 from kdcli.plugins import registry
 from kdcli.spec import Spec, keys, parse
+from kdcli.students.calibrated import Calibrated, Calibration
+from kdcli.students.calibrated import read as read_calibration
 from kdcli.types import DepthKind, MadeFor
 from kdcli.version import __version__
 from kdcli.weights import load_into, load_tensors, read_metadata, save
@@ -38,6 +40,10 @@ def save_student(
     ``state`` replaces the student's own tensors (an averaged copy, say). ``made_for`` is what it was trained for.
     """
     tensors = {name: value.detach().cpu().contiguous() for name, value in (state or student.state_dict()).items()}
+    if isinstance(student, Calibrated):  # the formula stands in the card, the file has the network's own tensors
+        known = {f"network.{name}" for name in student.network.state_dict()}
+        tensors = {name.removeprefix("network."): value for name, value in tensors.items() if name in known}
+        facts = {**facts, "calibration": {**facts.get("calibration", {}), **student.calibration.document()}}
     card = {
         # A student that was begun from weights is rebuilt without them: its own file holds what it learned.
         "student": str(getattr(student, "architecture", spec)),
@@ -78,6 +84,7 @@ def read_card(path: Path) -> dict[str, Any]:
         raise _damaged(path, "depth_range is not two numbers, the smaller one first")
     try:
         made_for_of(card)
+        _calibration_of(card)
     except ValueError as error:
         raise _damaged(path, str(error)) from None
     return card
@@ -114,11 +121,26 @@ def load_student(path: Path) -> tuple[nn.Module, dict[str, Any]]:
         {name: value.float() if value.is_floating_point() else value for name, value in tensors.items()},
         str(path),
     )
-    student.depth_kind = DepthKind(card["depth_kind"])
+    formula = _calibration_of(card)
+    student.depth_kind = DepthKind(card["depth_kind"]) if formula is None else formula.kind
+    if formula is not None:
+        student = Calibrated(student, formula)
     student.card = card
     student.made_for = made_for_of(card)
     student.eval()
     return student, card
+
+
+def _calibration_of(card: Mapping[str, Any]) -> Calibration | None:
+    """Return the formula behind a student's network; None for one that has none.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    if "calibration" not in card:
+        return None
+    low, high = card["depth_range"]
+    return read_calibration(card["calibration"], DepthKind(card["depth_kind"]), (low, high))
 
 
 def _bare(text: str) -> Spec:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from kdcli.devices import keep_freed_memory
 from kdcli.study.cells import Job
 from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.loop.train import StepLog
@@ -20,6 +21,8 @@ def attempt(job: Job, out: Path, device: torch.device | str, progress: Progress,
         TrainingError: it cannot go on, which is no reason to stop the others. KdcliError: whatever else a run refuses.
         KeyboardInterrupt: asked to stop; the state was saved.
     """
+    if torch.device(device).type == "cpu":
+        keep_freed_memory()
     folder = out / job.folder
     begun = job.state == "begun"
     return distill(

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from kdcli.errors import WeightsError
 from kdcli.files import sha256_of
+from kdcli.networks.read_out import read_out_of
 from kdcli.protocols import API_VERSION
 from kdcli.students.files import load_student
 from kdcli.types import DepthKind, MadeFor, Prediction, Provenance, Tap
@@ -25,6 +26,7 @@ class StudentAsTeacher(nn.Module):
         self.depth_kind: DepthKind = network.depth_kind  # type: ignore[assignment]
         self.depth_range: tuple[float, float] = tuple(card["depth_range"])
         self.made_for: MadeFor | None = network.made_for  # type: ignore[assignment]
+        self.read_out = read_out_of(network)
         self.taps: Mapping[str, Tap] = {
             key: Tap(module=f"network.{tap.module}", stride=tap.stride, channels=tap.channels)
             for key, tap in network.taps.items()  # type: ignore[union-attr,operator]

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from kdcli.errors import ConfigError, WeightsError
 from kdcli.files import sha256_of
 from kdcli.weights.choice import asked_for, networks
+from kdcli.weights.installed import installed
 from kdcli.weights.modules import Found, find, in_order, readable
 from kdcli.weights.reading import load_tensors, read_metadata
 from kdcli.weights.sort import sort_of
 from kdcli.weights.state import save
-from kdcli.weights.table import converted, entry_of
+from kdcli.weights.table import converted, entry_of, folders
 from kdcli.weights.torch_file import opened
 from kdcli.weights.wrappers import without_prefix
 
@@ -56,7 +57,8 @@ def convert(source: Path | str, out: Path | None = None, part: str | None = None
 
     Args:
         source: what ``load_state`` reads, or a file that it refuses because of the objects in it.
-        out: the file to write; beside the source when None.
+        out: the file to write; beside the source when None, or in the first of our folders where the source lies in an
+            installed distribution.
         part: key of the network to take: ``ema``, or with all keys above it.
 
     Raises:
@@ -64,7 +66,7 @@ def convert(source: Path | str, out: Path | None = None, part: str | None = None
         ConfigError: the output is the source, or has another suffix.
     """
     source = Path(source)
-    out = source.with_name(converted(source.name)) if out is None else out
+    out = _beside(source) if out is None else out
     if out.suffix != ".safetensors":
         raise ConfigError(f"--out '{out}' is to be a .safetensors file; give it that suffix")
     if source.exists() and out.exists() and source.samefile(out):
@@ -91,6 +93,12 @@ def convert(source: Path | str, out: Path | None = None, part: str | None = None
         choices=tuple(other.key for other in networks(parts) if other is not found and other.key),
         not_finite=sum(not_finite.values()), not_finite_in=next(iter(not_finite), None),
     )
+
+
+def _beside(source: Path) -> Path:
+    known = entry_of(source)
+    brought = known is not None and known.distribution and source == installed(known.distribution, known.file)
+    return (folders()[0] if brought else source.parent) / converted(source.name)
 
 
 def _read(path: Path, part: str | None) -> tuple[dict[str, Tensor], Found, list[Found]]:

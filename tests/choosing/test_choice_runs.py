@@ -126,17 +126,36 @@ def adabins(golden: Callable[[str], Golden], tmp_path_factory: pytest.TempPathFa
     file.unlink()
 
 
+def nyu_lists(root: Path) -> str:
+    return nyu(root, split=True)
+
+
+@pytest.fixture(scope="module")
+def fastdepth(golden: Callable[[str], Golden], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """FastDepth, which costs a hundredth."""
+    file = golden("fastdepth_mobilenet_skipadd").save(
+        tmp_path_factory.mktemp("fastdepth") / "net.pth.tar",
+        lambda state: {"model": state, "arch": "mobilenet", "epoch": 19},
+    )
+    yield f"fastdepth:{file}"
+    file.unlink()
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("make", [photos, rgbd, lambda root: nyu(root, split=True), kitti, None])
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [("adabins", photos), *(("fastdepth", make) for make in (photos, rgbd, nyu_lists, kitti, None))],
+)
 def test_a_published_teacher(
-    distil: Command, tmp_path: Path, adabins: str, make: Callable[[Path], str] | None
+    distil: Command, tmp_path: Path, request: pytest.FixtureRequest, name: str, make: Callable[[Path], str] | None
 ) -> None:
+    teacher = request.getfixturevalue(name)
     where = (
         ["--set", "fit.steps=1", "--eval-data", "sim:interiors,count=2"] if make is None
         else ["--data", make(tmp_path / "data")]
     )
     document, said = distil(
-        "--teacher", adabins, "--student", "mobilenet", *where, *SHORT, "--no-twin", "--out", "run"
+        "--teacher", teacher, "--student", "mobilenet", *where, *SHORT, "--no-twin", "--out", "run"
     )
     assert f"recipe {'data-free' if make is None else 'own-images'}: " in said
     assert (tmp_path / "run" / "student.onnx").is_file()

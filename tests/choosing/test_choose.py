@@ -23,9 +23,9 @@ def said(config: RunConfig, *words: str) -> bool:
 def test_no_images_but_a_teacher_of_ones_own() -> None:
     config = choose("auto", MINE, built=built()).config
     assert config.recipe == "data-free" and config.twin is not None
-    for stage in config.stages:
+    for stage in (*config.stages, *choose("data-free", MINE, built=built()).config.stages):
         assert (stage.data, stage.size, stage.batch_size) == ("sim:interiors,count=3000", (64, 96), 16)
-    assert config.stages[0].steps == 60 and config.main.steps is not None and config.main.steps >= 1000
+    assert config.main.steps is not None and config.main.steps >= 1000
     assert config.eval_data == "sim:interiors,count=128,seed=1000" and config.protocol == "plain+min0.1+max8"
     assert said(config, "a teacher of yours and no images", "size 64x96", "data sim:interiors", "evaluation on")
     assert config.origins["distill.size"] == config.origins["run.eval_data"] == "auto"
@@ -48,12 +48,23 @@ def test_a_named_recipe_follows_the_teacher_too_and_the_baselines_have_its_budge
     assert (config.eval_data, config.protocol) == (method.eval_data, method.protocol)
 
 
-def test_a_driving_teacher_learns_in_streets(monkeypatch: pytest.MonkeyPatch) -> None:
-    from kdcli.choosing import worlds
+def test_a_driving_teacher_learns_in_streets() -> None:
+    config = choose("auto", MINE, built=built(STREET, far=80.0)).config
+    assert config.main.data == "sim:streets,count=3000" and config.main.size == (352, 704)
+    assert (config.eval_data, config.protocol) == ("sim:streets,count=128,seed=1000", "plain+max80")
 
-    monkeypatch.setitem(worlds.WORLDS, "driving", "sim:blocks,count=77")  # whatever streets there are
-    config = choose("auto", {**MINE, "eval_data": "none"}, built=built(STREET, far=80.0)).config
-    assert config.main.data == "sim:blocks,count=77" and config.main.size == (352, 704)
+
+@pytest.mark.parametrize(("count", "measured", "share", "why"), [
+    (10, None, 0.1, "10% of the images held out"),
+    (10, "sim:rooms,count=3", 0.0, "accuracy is measured"),
+    (9, None, 0.0, "too few images"),
+])  # fmt: skip
+def test_images_are_held_out_where_nothing_else_is_measured(
+    tmp_path: Path, count: int, measured: str | None, share: float, why: str
+) -> None:
+    config = choose("auto", {**MINE, "data": photos(tmp_path, count), "eval_data": measured}, built=built()).config
+    assert config.holdout == share and any(why in reason for reason in config.reasons)
+    assert config.main.steps == 1000
 
 
 def test_every_flag_wins(tmp_path: Path) -> None:
@@ -61,7 +72,8 @@ def test_every_flag_wins(tmp_path: Path) -> None:
         "size": (96, 128), "batch_size": 2, "steps": 7, "eval_data": "sim:rooms,count=3", "protocol": "plain",
         "data": photos(tmp_path),
     }
-    config = choose("auto", {**MINE, **given}, ["crop=64x64", "eval_size=native"], built=built()).config
+    settings = ["crop=64x64", "eval_size=native", "holdout=0", "pretrained=false"]
+    config = choose("auto", {**MINE, **given}, settings, built=built()).config
     assert {key: getattr(config.main, key) for key in ("size", "batch_size", "steps", "data")} == {
         key: given[key] for key in ("size", "batch_size", "steps", "data")
     }

@@ -79,6 +79,8 @@ def test_protocols_follow_the_source_and_the_range(tmp_path: Path) -> None:
     street = kitti(tmp_path / "c", count=2, height=375, width=1242)
     assert protocol_for(street, DRIVING, shelf)[0] == "kitti-garg"
     assert protocol_for(kitti(tmp_path / "d", count=2), DRIVING, shelf)[0] == "plain+max80"
+    beyond = "the images' depth lies beyond the teacher's range"
+    assert protocol_for(kitti(tmp_path / "d"), ROOM, shelf) == ("plain", beyond)
     assert protocol_for("sim:rooms,count=2", MadeFor(), shelf)[0] == protocol_for(None, ROOM, shelf)[0] == "plain"
     for name in ("plain+min0.1+max8", "plain+max80"):
         find(name)

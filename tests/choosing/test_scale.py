@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kdcli.choosing import schedule
 from kdcli.choosing.scale import Size, batch_for, size_for
 from kdcli.choosing.schedule import updates_for
 from kdcli.types import MadeFor
@@ -11,6 +12,7 @@ from kdcli.types import MadeFor
 WINDOWS = MadeFor(train_size=(416, 544), domain="indoor")
 STREET = MadeFor(train_size=(352, 704), domain="driving")
 WHOLE = MadeFor(train_size=(240, 320), eval_size=(480, 640), domain="indoor")
+AT_MOST = MadeFor(train_size=(256, 256), eval_size=(256, 256), fit="within")
 SQUARE = MadeFor(train_size=(224, 224), eval_size=(224, 224), domain="indoor")
 
 
@@ -23,6 +25,7 @@ SQUARE = MadeFor(train_size=(224, 224), eval_size=(224, 224), domain="indoor")
     (WHOLE, (240, 320), (480, 640), (240, 320)),
     (WHOLE, (720, 1280), (416, 736), (240, 320)),  # the images' shape at the teacher's area
     (SQUARE, (480, 640), (224, 224), None),  # its authors stretch, so do we
+    (AT_MOST, (480, 640), (192, 256), None),  # the longer side
     (MadeFor(), (480, 640), (480, 640), None),
     (MadeFor(), (427, 565), (427, 565), None),
     (MadeFor(), (3024, 4032), (480, 640), None),
@@ -46,3 +49,18 @@ def test_more_images_take_longer_and_each_is_seen_less() -> None:
     updates = [updates_for(count, 8) for count in counts]
     rounds = [8 * made / count for made, count in zip(updates, counts, strict=True)]
     assert updates == sorted(updates) and rounds == sorted(rounds, reverse=True) and len(set(updates)) == 4
+
+
+@pytest.mark.parametrize(
+    ("images", "updates"), [(50, 1_000), (500, 3_642), (5_000, 14_501), (24_000, 37_165), (500_000, 229_821)]
+)
+def test_updates_are_those_of_the_table(images: int, updates: int) -> None:
+    assert updates_for(images, 16) == updates
+    assert updates_for.__doc__ is not None
+    assert f"{images:<10,}" in updates_for.__doc__ and f"{updates:,}" in updates_for.__doc__
+
+
+def test_updates_are_bounded() -> None:
+    assert updates_for(0, 16) == updates_for(1, 10**6) == schedule.FEWEST
+    assert updates_for(10**8, 1) == schedule.MOST
+    assert updates_for(24_000, 8) == pytest.approx(2 * updates_for(24_000, 16), abs=1)

@@ -21,7 +21,7 @@ from kdcli.evals.written import read_per_image
 from kdcli.maps import masked_quantile
 from kdcli.report.evaluation import write_evaluation
 from kdcli.teachers.ground_truth import GroundTruth
-from kdcli.types import DepthKind, Prediction, ReadOut, Sample
+from kdcli.types import DepthKind, MadeFor, Prediction, ReadOut, Sample
 
 METRIC, SCALE = DepthKind.METRIC, DepthKind.SCALE_INVARIANT
 DEPTH, DISPARITY = DepthKind.AFFINE_DEPTH, DepthKind.AFFINE_DISPARITY
@@ -241,3 +241,16 @@ def test_tables_of_fidelity_are_their_own(tmp_path: Path) -> None:
     assert "ground truth" not in text
     example = examine(models, source, [2], "fidelity", against=against)[0]
     assert example.id == "photo 2" and torch.allclose(example.predictions["student"], 1.1 * example.depth)
+
+
+def test_teacher_and_models_see_photographs_each_at_its_own_size() -> None:
+    teacher, student = Says(METRIC), Says(METRIC, lambda d: 1.1 * d)
+    teacher.made_for, student.made_for = MadeFor(eval_size=(6, 8)), MadeFor(eval_size=(24, 32))
+    against = Reference(model=teacher, name="teacher")
+    result = evaluate({"m": student}, photographs(), "fidelity", against=against)["m"]
+    assert (set(teacher.sizes), set(student.sizes)) == ({(6, 8)}, {(24, 32)})
+    assert int(result.pixels[0]) == 12 * 16 and result.size == (24, 32)  # the photograph's own
+    shown = examine({"m": student}, photographs(), [1], "fidelity", against=against)[0]
+    assert shown.depth.shape == shown.predictions["m"].shape == (12, 16)
+    asked = evaluate({"m": student}, photographs(), "fidelity", against=against, size=(6, 8))["m"]
+    assert int(asked.pixels[0]) == 6 * 8 and set(student.sizes) == {(24, 32), (6, 8)}

@@ -89,7 +89,7 @@ def test_focal_lengths_are_those_of_the_image_as_it_is_seen() -> None:
 
 
 def test_an_aspect_ratio_that_is_kept_gives_several_sizes(tmp_path: Path) -> None:
-    model = made((64, 64), keep_aspect=True)
+    model = made((64, 64), fit="within")
     source = ListSource([sample("a", (48, 96), 1), sample("b", (96, 48), 2)])
     result = evaluate({"m": model}, source)["m"]
     assert {shape[-2:] for shape in model.sizes} == {(32, 64), (64, 32)}

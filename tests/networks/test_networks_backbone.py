@@ -1,17 +1,14 @@
 from __future__ import annotations
 
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import timm
-import torch
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from kdcli.errors import SpecError, WeightsError
-from kdcli.networks import backbone
+from kdcli.errors import SpecError
 from kdcli.networks.backbone import create_backbone, describe
+from kdcli.networks.pyramid import PyramidNet
 
 
 def test_stages_are_described_finest_first() -> None:
@@ -50,54 +47,10 @@ def test_probing_leaves_statistics_and_mode() -> None:
     assert all(int(value) == 0 for key, value in model.state_dict().items() if key.endswith("num_batches_tracked"))
 
 
-def test_pretrained_without_network_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(backbone, "_reachable", lambda: False)
-    monkeypatch.setattr(backbone, "_cached", lambda repository: None)
-    expected = r"'mobilenetv2_050' are not cached and .* cannot be reached.*pretrained=false"
-    with pytest.raises(WeightsError, match=expected) as caught:
-        create_backbone("mobilenetv2_050", pretrained=True)
-    assert "\n" not in str(caught.value) and caught.value.exit_code == 4
-
-
-def test_a_model_that_has_no_pretrained_weights_is_refused() -> None:
-    with pytest.raises(WeightsError, match="there are no pretrained weights of timm's 'mobilenetv2_035'"):
-        create_backbone("mobilenetv2_035", pretrained=True)
-
-
-def test_cached_weights_are_used_without_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    torch.manual_seed(3)
-    published = timm.create_model("mobilenetv2_050", pretrained=False)
-    file = tmp_path / "model.safetensors"
-    save_file(published.state_dict(), file)
-    monkeypatch.setattr(backbone, "_reachable", lambda: False)
-    monkeypatch.setattr(backbone, "_cached", lambda repository: str(file))
-    loaded = create_backbone("mobilenetv2_050", pretrained=True)
-    expected = published.state_dict()
-    state = loaded.state_dict()
-    assert state and all(torch.equal(value, expected[key]) for key, value in state.items())
-
-
-def test_damaged_cached_weights_are_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    file = tmp_path / "model.safetensors"
-    file.write_bytes(b"no weights")
-    monkeypatch.setattr(backbone, "_cached", lambda repository: str(file))
-    with pytest.raises(WeightsError, match="cannot be had"):
-        create_backbone("mobilenetv2_050", pretrained=True)
-
-
-def test_behind_a_proxy_the_network_is_tried(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
-    assert backbone._reachable()
-
-
-def test_an_unreachable_host_is_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    for key in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
-        monkeypatch.delenv(key, raising=False)
-    monkeypatch.setenv("HF_ENDPOINT", "https://127.0.0.1")
-
-    def refuse(address: tuple[str, int], timeout: float) -> None:
-        assert address == ("127.0.0.1", 443)
-        raise ConnectionRefusedError
-
-    monkeypatch.setattr(backbone.socket, "create_connection", refuse)
-    assert not backbone._reachable()
+@pytest.mark.parametrize(
+    "name", ["mobilenetv2_035", "resnet18", "convnext_atto", "tf_efficientnet_lite0", "mobilevitv2_050"]
+)
+def test_images_are_normalised_as_the_backbone_is_used_to(name: str) -> None:
+    wanted, made = timm.create_model(name).pretrained_cfg, PyramidNet(name).normalise
+    assert made.mean.flatten().tolist() == pytest.approx(wanted["mean"])
+    assert (1 / made.gain).flatten().tolist() == pytest.approx(wanted["std"])

@@ -17,7 +17,8 @@ def model(made: MadeFor | None, **members: object) -> nn.Module:
 
 TRAINED = model(MadeFor(train_size=(64, 96), eval_size=(64, 96)))
 WINDOWS = model(MadeFor(train_size=(352, 704)))
-INSIDE = model(MadeFor(train_size=(256, 256), eval_size=(256, 256), keep_aspect=True))
+INSIDE = model(MadeFor(train_size=(256, 256), eval_size=(256, 256), fit="within"))
+AROUND = model(MadeFor(train_size=(384, 384), eval_size=(384, 384), fit="around"))
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,11 @@ INSIDE = model(MadeFor(train_size=(256, 256), eval_size=(256, 256), keep_aspect=
         # The longer side has 256 pixels: what isl-org/MiDaS's small_transform gives.
         (INSIDE, "own", (480, 640), (192, 256)), (INSIDE, "own", (640, 480), (256, 192)),
         (INSIDE, "own", (375, 1242), (64, 256)), (INSIDE, "own", (1080, 1920), (128, 256)),
-        (INSIDE, "own", (100, 100), (256, 256)), (INSIDE, "own", (10, 4000), (32, 256)),
+        # The shorter side has 384: what the authors of ZipDepth make of these.
+        (AROUND, "own", (480, 640), (384, 512)), (AROUND, "own", (375, 1242), (384, 1280)),
+        (AROUND, "own", (1080, 1920), (384, 672)), (AROUND, "own", (427, 640), (384, 576)),
+        (AROUND, "native", (427, 640), None), (INSIDE, "own", (100, 100), (256, 256)),
+        (INSIDE, "own", (10, 4000), (32, 256)),
     ],
 )  # fmt: skip
 def test_a_model_is_shown_its_own_size_unless_another_is_asked_for(
@@ -55,6 +60,7 @@ def test_a_size_far_from_that_of_training_is_told() -> None:
     # Measured on whole frames after training on windows of them, as its authors do.
     assert difference(WINDOWS, (352, 1216)) is None and difference(WINDOWS, (3000, 4000)) is not None
     assert difference(INSIDE, (192, 256)) is None and difference(INSIDE, (64, 256)) is None
+    assert difference(AROUND, (384, 1280)) is None and difference(AROUND, (1080, 1920)) is not None
     assert difference(nn.Identity(), (9, 9)) is None
     assert difference(model(TRAINED.made_for, input_size=(64, 96)), (480, 640)) is None  # type: ignore[arg-type]
 

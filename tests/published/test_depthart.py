@@ -159,6 +159,7 @@ def test_pretrained_encoder_comes_by_timms_name(whole: nn.Module, monkeypatch: p
         return whole
 
     monkeypatch.setattr(depthart_encoder, "timm_network", network)
+    monkeypatch.setattr(depthart_encoder, "encoder_weights", lambda name, pretrained: whole if pretrained else None)
     student = registry.build("student", "depthart,pretrained=true")
     assert asked == [("mobilenetv4_conv_medium.e500_r256_in1k", True)]
     ours: dict[str, Tensor] = student.network.pretrained.state_dict()

@@ -12,8 +12,10 @@ from golden import Golden
 
 from kdcli.models import load_teacher
 from kdcli.plugins import registry
-from kdcli.published.facts import FACTS, MIDAS_SMALL
+from kdcli.published.depthart import DepthArt
+from kdcli.published.facts import DEPTHART, FACTS, MIDAS_SMALL, ZIPDEPTH
 from kdcli.published.midas import MidasSmall
+from kdcli.published.zipdepth import ZipDepth
 from kdcli.types import MadeFor
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -46,7 +48,7 @@ def test_weights_say_what_they_were_made_for(tmp_path: Path, row: tuple[str, ...
     made = load_teacher(f"{student.partition(',')[0]}:{tmp_path / file}{options}").made_for
     assert isinstance(made, MadeFor)
     assert [made.train_size, made.eval_size, made.domain, made.near, made.far] == facts
-    assert made.keep_aspect == (student == "midas-small")
+    assert made.fit == ("within" if student == "midas-small" else "stretch")
 
 
 @pytest.mark.parametrize(
@@ -70,10 +72,12 @@ def test_so_do_checkpoints_in_layouts_of_their_own(
 def test_the_page_says_the_same() -> None:
     page = (ROOT / "docs" / "networks.md").read_text(encoding="utf-8")
     shown = page.split("<!-- made-for:begin -->\n")[1].split("<!-- made-for:end -->")[0].strip().splitlines()
-    told = {**FACTS, MidasSmall.title: {None: MIDAS_SMALL}}
+    told: dict[str, list[tuple[float | None, MadeFor]]] = {title: list(facts.items()) for title, facts in FACTS.items()}
+    told |= {MidasSmall.title: [(None, MIDAS_SMALL)], ZipDepth.title: [(None, ZIPDEPTH)]}
+    told[DepthArt.title] = [(None, made) for made in DEPTHART.values()]
     own = [plugin for plugin in registry.discover() if plugin.kind == "student" and "kdcli.published" in plugin.value]
     names = {getattr(registry.load(plugin), "title", ""): plugin.name for plugin in own if _is_there(plugin.value)}
-    rows = [_row(names[title], made, far) for title, facts in told.items() for far, made in facts.items()]
+    rows = [_row(names[title], made, far) for title, facts in told.items() for far, made in facts]
     assert sorted(shown[2:]) == sorted(rows)
 
 
@@ -83,6 +87,6 @@ def _is_there(value: str) -> bool:
 
 def _row(name: str, made: MadeFor, far: float | None) -> str:
     sizes = ["as they are" if size is None else "x".join(map(str, size)) for size in (made.train_size, made.eval_size)]
-    within = "within " if made.keep_aspect else ""
+    within = "" if made.fit == "stretch" else f"{made.fit} "
     ends = "" if far is None else f"{'' if made.near is None else f'{made.near:g} to '}{far:g} m"
     return f"| `{name}` | {made.domain} | {sizes[0]} | {within}{sizes[1]} | {ends} |"

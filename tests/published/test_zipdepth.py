@@ -61,7 +61,7 @@ def test_the_authors_numbers(
     assert model.architecture == f"zipdepth,variant=base,head={head},layout=branches,max_depth=10000"
     assert model.provenance.licence == "MIT"  # type: ignore[union-attr]
     assert "CC-BY-NC" in model.provenance.training_data  # type: ignore[union-attr,operator]
-    assert model.made_for == MadeFor(train_size=(384, 384), eval_size=(384, 512), domain="any")
+    assert model.made_for == MadeFor(train_size=(384, 384), eval_size=(384, 384), fit="around")
     single = deployed(model)
     assert count(single) == fewer == known.meta["parameters_fused_export"]
     known.check(single, TAPS)

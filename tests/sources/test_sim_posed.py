@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
 
@@ -17,10 +18,18 @@ from kdcli.sources.sim.interiors import interiors
 from kdcli.sources.sim.kinds import LOOSE_PARTS, Loose, Pieces, draw_sizes, loose_parts
 from kdcli.sources.sim.lighting import _through_window
 from kdcli.sources.sim.placing import LOOSE
-from kdcli.sources.sim.posed import PROFILES, tilted_span, turned_span, turns
+from kdcli.sources.sim.posed import (
+    PROFILES,
+    ball_span,
+    standing_span,
+    tapered_span,
+    tilted_span,
+    turned_span,
+    turns,
+)
 from kdcli.sources.sim.primitives import nearest_hit
 from kdcli.sources.sim.rays import Rays
-from kdcli.sources.sim.scene import FACES, Lamps, Posed, Scene
+from kdcli.sources.sim.scene import FACES, Lamps, Posed, Scene, Standing
 
 SIZE = (24, 32)
 
@@ -215,3 +224,96 @@ def test_sun_comes_through_its_window_only() -> None:
     point = (torch.zeros_like(z), torch.full_like(z, 1.5), z)
     ray = (torch.full_like(z, 20.0), torch.zeros_like(z), torch.zeros_like(z))
     assert _through_window(window, room, point, ray).tolist() == [[1.0, 1.0, 0.0, 0.0]]
+
+
+def _walked(start: Tensor, ahead: Tensor, inside: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor]:
+    """Return where rays are first inside a solid, N, and whether they ever are; by small steps."""
+    steps = torch.linspace(0.0, 3.0, 3001, dtype=torch.float64)
+    within = inside(start.double() + steps[:, None, None] * ahead.double())
+    return torch.where(within.any(0), steps[within.int().argmax(0)], -1.0), within.any(0)
+
+
+def _rays(count: int = 200) -> tuple[Tensor, Tensor, Rays]:
+    generator = torch.Generator().manual_seed(1)
+    start = torch.tensor([[0.2, 0.9, -2.5]])
+    ahead = torch.randn(count, 3, generator=generator) * 0.5 - start
+    x, y, z = ahead.T.contiguous()[:, None].unbind(0)
+    return start, ahead, Rays(origin_B3=start, x_BN=x, y_BN=y, z_BN=z)
+
+
+@pytest.mark.parametrize("taper", [(0.0, 0.0), (1.0, 0.0), (0.3, 0.6), (1.0, 1.0)])
+def test_tapered_boxes_narrow_upwards(taper: tuple[float, float]) -> None:
+    posed = replace(_posed("box", 1), taper=torch.tensor([[taper]]))
+    start, ahead, rays = _rays()
+    enter, leave = tapered_span(rays, posed)
+
+    def inside(points: Tensor) -> Tensor:
+        own = ((points - posed.center[0, 0].double())[..., None, :] * posed.turn[0, 0].double()).sum(-1)
+        x, y, z = (own / posed.half[0, 0].double()).unbind(-1)
+        up = 0.5 * (1.0 + y)
+        return (x.abs() <= 1.0 - taper[0] * up) & (z.abs() <= 1.0 - taper[1] * up) & (y.abs() <= 1.0)
+
+    first, hit = _walked(start, ahead, inside)
+    touched, clear = (enter < leave)[0, 0], (leave - enter).abs()[0, 0] > 0.003
+    assert hit.any() and not hit.all()
+    assert torch.equal(hit[clear], touched[clear])
+    both = hit & touched
+    assert (first - enter[0, 0])[both].abs().max() < 0.0015
+    if taper == (0.0, 0.0):
+        torch.testing.assert_close(enter[0, 0][both], tilted_span(rays, posed)[0][0, 0][both])
+
+
+def test_normals_of_tapered_boxes_lean_with_their_sides() -> None:
+    """A roof of 2 m rise over 4 m half width: its normal leans by the angle of the roof."""
+    scene = _scenes().geometry.select(torch.tensor([0]))
+    roof = Posed(
+        center=torch.tensor([[[0.0, 1.0, 0.0]]]),
+        half=torch.tensor([[[4.0, 1.0, 6.0]]]),
+        turn=torch.eye(3)[None, None],
+        taper=torch.tensor([[[1.0, 0.0]]]),
+    )
+    geometry = replace(
+        scene, room_B3=torch.full((1, 3), 90.0), tilted=None, turned=None, tapered=roof, ids_BP=torch.zeros((1, 55))
+    )
+    number = geometry.boxes.center.shape[1] * geometry.boxes.center.shape[2]
+    point = tuple(torch.tensor([[value]]) for value in (2.0, 1.0, 0.5))
+    normal = torch.cat(surface_frames(geometry, torch.full((1, 1), number), point)[:3])[:, 0]
+    torch.testing.assert_close(normal, torch.tensor([2.0, 4.0, 0.0]) / math.sqrt(20.0))
+    gable = tuple(torch.tensor([[value]]) for value in (0.5, 1.0, 6.0))
+    normal = torch.cat(surface_frames(geometry, torch.full((1, 1), number), gable)[:3])[:, 0]
+    torch.testing.assert_close(normal, torch.tensor([0.0, 0.0, 1.0]))
+
+
+@pytest.mark.parametrize("shape", ["ball", "can", "cone", "pot"])
+def test_standing_solids_are_turned_ones_without_a_turn(shape: str) -> None:
+    posed = _posed(shape)
+    upright = replace(posed, turn=torch.eye(3).expand_as(posed.turn))
+    assert posed.profile is not None
+    nothing = torch.zeros((*posed.center.shape[:2], 2))
+    standing = Standing(center=posed.center, half=posed.half, profile=posed.profile, ragged=nothing)
+    _, _, rays = _rays()
+    expected = turned_span(rays, upright)
+    hit = expected[0] < expected[1] - 1e-3
+    assert hit.any()
+    for span in (standing_span, ball_span) if shape == "ball" else (standing_span,):
+        enter, leave = span(rays, standing)
+        assert ((leave - enter) <= 1e-3)[~hit].all()
+        torch.testing.assert_close(enter[hit], expected[0][hit], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(leave[hit], expected[1][hit], rtol=1e-4, atol=1e-4)
+
+
+def test_ragged_balls_grow_by_what_their_fields_say() -> None:
+    posed = _posed("ball")
+    assert posed.profile is not None
+    share = torch.tensor([0.5, 0.25]).expand(*posed.center.shape[:2], 2)
+    ragged = Standing(center=posed.center, half=posed.half, profile=posed.profile, ragged=share)
+    _, _, rays = _rays()
+    field = torch.tensor([0.3, -0.2])[None, :, None].expand(1, 2, rays.x_BN.shape[1])
+    grown = Standing(center=posed.center, half=posed.half * (1 + 0.15 - 0.05), profile=posed.profile, ragged=share)
+    enter, leave = ball_span(replace(rays, ripple_BLN=field), ragged)
+    other = ball_span(rays, grown)
+    hit = other[0] < other[1] - 1e-3
+    assert hit.any()
+    torch.testing.assert_close(enter[hit], other[0][hit], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(leave[hit], other[1][hit], rtol=1e-4, atol=1e-4)
+    assert (leave <= enter)[other[0] >= other[1]].all()

@@ -98,7 +98,7 @@ def test_cards_that_are_no_cards(changed: Callable[[Any], Path], text: str) -> N
         "teachers": (None, 3, "ab", {}, [3], [{}], ["demo"]),
         "size": (3, "64x96", [64], [64, 0], [[64], [96]], {"height": 64}),
         "made_for": (None, 3, [], "64x96", {"train_size": [1]}, {"eval_size": ["a", "b"]}, {"domain": "space"},
-                     {"near": -1}, {"far": "10"}, {"near": 5, "far": 2}, {"test": 3}, {"keep_aspect": 1}),
+                     {"near": -1}, {"far": "10"}, {"near": 5, "far": 2}, {"test": 3}, {"fit": 1}),
     }.items() for value in values],
 )
 def test_values_of_another_sort(changed: Callable[[Any], Path], key: str, value: Any) -> None:

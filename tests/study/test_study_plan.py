@@ -9,6 +9,7 @@ import pytest
 
 from kdcli.errors import ConfigError, KdcliError
 from kdcli.study import Study, plan, read, shipped
+from kdcli.study.identity import differing
 
 Resolve = Callable[..., Study]
 
@@ -149,7 +150,8 @@ def test_shipped_studies_of_tie_kd() -> None:
 
 
 def test_shipped_studies() -> None:
-    assert shipped() == ["data-free-mini", "data-free-nyu", "data-free-photos", "statistics-mini", *TIE_KD]
+    own = ["data-free-mini", "data-free-nyu", "data-free-photos", "hard-mini", "statistics-mini"]
+    assert shipped() == [*own, *TIE_KD]
     path, text = read("data-free-mini")
     mini = plan(text, source=path)
     assert {arm.name for arm in mini.arms} == {"kd-ood", "mixing", "transform", "both", "kd-target", "noise", "dfad"}
@@ -173,3 +175,11 @@ def test_shipped_studies() -> None:
     assert config.main.optimizer == "adam" and config.stages[0].optimizer == "adamw"
     with pytest.raises(ConfigError, match=r"no study 'data-free-mni'.*data-free-mini.*Studies: data-free-mini, data-f"):
         read("data-free-mni")
+
+
+def test_the_shipped_study_of_sampling_compares_nothing_else() -> None:
+    path, text = read("hard-mini")
+    study = plan(text, source=path)
+    even, hard = (next(c.config for c in study.cells if (c.arm, c.seed) == (arm, 4)) for arm in ("even", "hard"))
+    assert differing(even, hard) == ["distill.sampling"] and hard.main.sampling == "hard"
+    assert len(study.cells) == 10 and even.main.data == "sim:rooms,count=300"

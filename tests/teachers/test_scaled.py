@@ -221,3 +221,10 @@ def test_a_run_with_it(files: list[str], tmp_path: Path) -> None:
     result = kdcli.distill(config, out=tmp_path / "run")
     student = kdcli.load_model(result.student)
     assert student.depth_kind is DepthKind.METRIC and student.card["licence"] == "L0, L1"
+
+
+def test_a_run_is_read_out_as_its_network(tmp_path: Path) -> None:
+    student = registry.build("student", "zipdepth")
+    save_student(tmp_path / "s.safetensors", student, "", {})
+    assert registry.build("teacher", f"run:{tmp_path / 's.safetensors'}").read_out == student.read_out
+    assert student.read_out.resize == "bilinear-corners"

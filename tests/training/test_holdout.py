@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,8 +88,8 @@ def fed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     seen: set[str] = set()
     original = Feed.batches_of
 
-    def batches_of(self: Feed, chosen: Sequence[Sequence[int]]) -> Iterator[Batch]:
-        for batch in original(self, chosen):
+    def batches_of(self: Feed, chosen: Iterable[Sequence[int]], images: int | None = None) -> Iterator[Batch]:
+        for batch in original(self, chosen, images):
             seen.update(batch.ids)
             yield batch
 

@@ -49,7 +49,8 @@ def test_mixing_and_transformation_never_wait(tmp_path: Path, transform: str, mi
     generator = torch.Generator().manual_seed(0)
     for step, batch in enumerate(batches):
         with no_waiting(allow=ON_A_CPU):
-            result = task(augment(batch, stage, generator), step, 2, told=True)
+            result = task(augment(batch, stage, generator), step, 2, told=True, distances=True)
             result.loss.backward()
             torch.nn.utils.clip_grad_norm_(list(task.trained_parameters()), 1.0)
     assert bool(torch.isfinite(result.loss)) and bool(result.sound.all())
+    assert result.distance is not None and bool(torch.isfinite(result.distance).all())

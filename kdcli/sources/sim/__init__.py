@@ -54,7 +54,8 @@ class SimSource:
         self, location: str | None = None, *, count: int | None = None, seed: int = 0, size: str | None = None
     ) -> None:
         if location is None:
-            raise SpecError("source 'sim' needs a world: write sim:rooms, sim:blocks, sim:interiors, sim:streets or sim:noise.")
+            worlds = [f"sim:{world}" for world in WORLD_NAMES]
+            raise SpecError(f"source 'sim' needs a world: write {', '.join(worlds[:-1])} or {worlds[-1]}.")
         if location not in WORLD_NAMES:
             raise DataError(
                 f"source 'sim' has no world '{location}'.{nearest(location, WORLD_NAMES)} "

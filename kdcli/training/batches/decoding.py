@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,25 +17,27 @@ from kdcli.plugins.blame import blame, owner_of
 from kdcli.protocols import Source
 from kdcli.training.batches.joining import as_batch, collate, resize_batch
 from kdcli.training.batches.kept_images import own_memory, packed
-from kdcli.training.batches.room import workers_for
 from kdcli.training.batches.trouble import Trouble, delivered, first_trouble
 from kdcli.types import Batch, Sample
+
+PREFETCHED = 2
+"""Batches that each process is given ahead."""
 
 Reader = Callable[[Sample], Tensor]
 """Gives what teachers are known to say of a sample, T x H x W."""
 
 
 def decoded(
-    source: Source, chosen: Sequence[Sequence[int]], size: tuple[int, int], *, device: torch.device,
-    workers: int | Literal["auto"] = 0, reader: Reader | None = None,
+    source: Source, chosen: Iterable[Sequence[int]], size: tuple[int, int], *, device: torch.device,
+    workers: int = 0, reader: Reader | None = None,
 ) -> Iterator[Batch]:
     """Yield a batch for each list of indices, on the CPU."""
     return delivered(_loader(_Sized(source, size, reader), chosen, _collate, workers, device), source)
 
 
 def items(
-    source: Source, chosen: Sequence[Sequence[int]], size: tuple[int, int], *, device: torch.device,
-    workers: int | Literal["auto"] = 0, reader: Reader | None = None,
+    source: Source, chosen: Iterable[Sequence[int]], size: tuple[int, int], *, device: torch.device,
+    workers: int = 0, reader: Reader | None = None,
 ) -> Generator[list[Batch]]:
     """Yield packed batches of one image each for each list of indices, in this process's own memory."""
     for found in delivered(_loader(_Packed(source, size, reader), chosen, _listed, workers, device), source):
@@ -43,13 +45,14 @@ def items(
 
 
 def _loader(
-    images: _Sized, chosen: Sequence[Sequence[int]], join: Callable[[Any], Any], workers: int | Literal["auto"],
-    device: torch.device,
+    images: _Sized, chosen: Iterable[Sequence[int]], join: Callable[[Any], Any], workers: int, device: torch.device
 ) -> DataLoader[Any]:
+    """Return what reads lists of indices as they come: one ahead of each item, ``PREFETCHED`` for each process."""
     return DataLoader(
         images,
-        batch_sampler=[list(indices) for indices in chosen],
-        num_workers=workers_for(workers, sum(map(len, chosen)), device),
+        batch_sampler=(list(indices) for indices in chosen),
+        num_workers=workers,
+        prefetch_factor=PREFETCHED if workers else None,
         collate_fn=join,
         worker_init_fn=_leave_signals,
         pin_memory=device.type == "cuda",

@@ -6,7 +6,8 @@ worker processes and copied to the device once, or kept from one round to the ne
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,17 +19,14 @@ from kdcli.protocols import Source
 from kdcli.training.batches.decoding import decoded, items
 from kdcli.training.batches.joining import as_batch, collate, resize_batch
 from kdcli.training.batches.kept_images import KeptImages, unpacked
+from kdcli.training.batches.order import ENDLESS, EvenOrder, Order
 from kdcli.training.batches.render_cache import RenderCache
-from kdcli.training.seeds import seed_of
+from kdcli.training.batches.room import workers_for
 from kdcli.types import Batch
 
 if TYPE_CHECKING:
     from kdcli.training.batches.memory_maps import MemoryMaps
     from kdcli.training.batches.taught import Taught
-
-ENDLESS = 2**31 - 1
-"""Length from which a source counts as endless: no epoch, no permutation, no cache."""
-
 
 class Feed:
     """Batches of one source at one size for one stage."""
@@ -45,14 +43,18 @@ class Feed:
         cache: RenderCache | None = None,
         taught: Taught | MemoryMaps | None = None,
         kept: KeptImages | None = None,
+        order: Order | None = None,
     ) -> None:
-        """taught: what teachers are known to say. kept: decoded images that stay; None = each is decoded every time."""
+        """taught: what teachers are known to say. kept: decoded images that stay; None = each is decoded every time.
+
+        order: of the images; None = each once an epoch, by the seed.
+        """
         if len(source) == 0:
             raise DataError(f"'{source.name}' has no images; check it with: kdcli data check")
         self.source, self.size, self.device, self.cache = source, size, device, cache
         self.batch_size = batch_size
-        self._seed, self._workers, self._taught, self._kept = seed, workers, taught, kept
-        self._order: tuple[int, list[int]] = (-1, [])
+        self.order = order or EvenOrder(len(source), batch_size, seed)
+        self._workers, self._taught, self._kept = workers, taught, kept
 
     @property
     def steps_per_epoch(self) -> int:
@@ -61,50 +63,65 @@ class Feed:
 
     def indices(self, step: int) -> list[int]:
         """Return the image indices of a step."""
-        count, size = len(self.source), self.batch_size
-        if count >= ENDLESS:
-            return list(range(step * size, (step + 1) * size))
-        first = (step % self.steps_per_epoch) * size
-        order = self._permutation(step // self.steps_per_epoch)
-        return [order[(first + i) % count] for i in range(size)]
+        return self.order.indices(step)
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         """Yield the batches of steps start..stop-1, on the device."""
-        return self.batches_of([self.indices(step) for step in range(start, stop)])
+        return self.batches_of(map(self.indices, range(start, stop)), (stop - start) * self.batch_size)
 
-    def batches_of(self, chosen: Sequence[Sequence[int]]) -> Iterator[Batch]:
-        """Yield the batches of lists of image indices, on the device, with what teachers are known to say of them."""
+    def batches_of(self, chosen: Iterable[Sequence[int]], images: int | None = None) -> Iterator[Batch]:
+        """Yield the batches of lists of image indices, on the device, with what teachers are known to say of them.
+
+        The lists are taken one after the other, no further ahead than processes read. images: how many these are in
+        all; None = they are counted.
+        """
+        if images is None:
+            chosen = list(chosen)
+            images = sum(map(len, chosen))
         if hasattr(self.source, "batch"):
             for indices in chosen:
                 batch = self.rendered(indices)
                 yield batch if self._taught is None else self._taught.complete(batch, indices, self.source)
             return
         if self._kept is not None:
-            yield from self._from_memory(chosen, self._kept)
+            yield from self._from_memory(iter(chosen), images, self._kept)
             return
-        for indices, batch in zip(chosen, decoded(self.source, chosen, self.size, **self._how), strict=True):
+        coming: deque[Sequence[int]] = deque()
+        for batch in decoded(self.source, _noted(chosen, coming), self.size, **self._how(images)):
+            indices = coming.popleft()
             whole = batch if self._taught is None else self._taught.complete(batch, indices, self.source)
             yield whole.to(self.device)
 
-    def _from_memory(self, chosen: Sequence[Sequence[int]], images: KeptImages) -> Iterator[Batch]:
+    def _from_memory(self, chosen: Iterator[Sequence[int]], images: int, memory: KeptImages) -> Iterator[Batch]:
         """Yield batches of which only those images are decoded that were not before."""
-        reader = self._how["reader"]
-        kept = images.of(self.source, self.size, reader, 0 if reader is None else len(reader.stores))
-        coming = kept.missing(chosen)
-        wanted = [lacking for lacking in coming if lacking]
-        found, left = items(self.source, wanted, self.size, **self._how), len(wanted)
-        for indices, lacking in zip(chosen, coming, strict=True):
-            fresh = dict(zip(lacking, next(found), strict=True)) if lacking else {}
-            left -= bool(lacking)
-            if not left:
-                found.close()  # and with it the workers
-            fresh = {index: self._with_maps(index, item) for index, item in fresh.items()}
+        reader = getattr(self._taught, "reader", None)
+        kept = memory.of(self.source, self.size, reader, 0 if reader is None else len(reader.stores))
+        known, coming = set(kept.items), deque[tuple[Sequence[int], list[int]]]()
+        left = len(self.source) - len(known)
+
+        def lacking() -> Iterator[list[int]]:
+            # Ends with the last image that is to be kept, and with it the workers.
+            while not kept.whole or len(known) < len(self.source):
+                if (indices := next(chosen, None)) is None:
+                    return
+                wanted = [i for i in dict.fromkeys(indices) if not kept.whole or i not in known]
+                known.update(wanted)
+                coming.append((indices, wanted))
+                yield wanted
+
+        for found in items(self.source, lacking(), self.size, **self._how(min(images, left) if kept.whole else images)):
+            indices, wanted = coming.popleft()
+            fresh = {i: self._with_maps(i, item) for i, item in zip(wanted, found, strict=True)}
             kept.keep(fresh)
-            joined = collate([fresh[index] if index in fresh else kept.items[index] for index in indices])
-            batch = unpacked(joined.to(self.device))
-            if self._taught is not None and batch.taught is None:
-                batch = self._taught.complete(batch, indices, self.source)
-            yield batch
+            yield self._joined(indices, kept.items if kept.whole else fresh)
+        for indices in chosen:
+            yield self._joined(indices, kept.items)
+
+    def _joined(self, indices: Sequence[int], known: Mapping[int, Batch]) -> Batch:
+        batch = unpacked(collate([known[index] for index in indices]).to(self.device))
+        if self._taught is not None and batch.taught is None:
+            batch = self._taught.complete(batch, indices, self.source)
+        return batch
 
     def _with_maps(self, index: int, item: Batch) -> Batch:
         """Return an item with maps that its file of the teacher cache lacked, asked of the image before rounding."""
@@ -115,10 +132,12 @@ class Feed:
         whole = self._taught.complete(replace(exact, taught=item.taught), [index], self.source)
         return replace(item, taught=whole.taught)
 
-    @property
-    def _how(self) -> dict[str, Any]:
-        reader = getattr(self._taught, "reader", None)
-        return {"device": self.device, "workers": self._workers, "reader": reader}
+    def _how(self, images: int) -> dict[str, Any]:
+        workers, most = workers_for(self._workers, images, self.device) if images else 0, self.order.most_workers
+        return {
+            "device": self.device, "workers": workers if most is None else min(workers, most),
+            "reader": getattr(self._taught, "reader", None),
+        }
 
     def rendered(self, indices: Sequence[int]) -> Batch:
         """Return images of a source that renders, on the device."""
@@ -128,8 +147,9 @@ class Feed:
             batch: Batch = self.source.batch(list(indices), self.size, self.device)  # type: ignore[attr-defined]
         return batch
 
-    def _permutation(self, epoch: int) -> list[int]:
-        if self._order[0] != epoch:
-            generator = torch.Generator().manual_seed(seed_of(self._seed, "order", epoch))
-            self._order = (epoch, torch.randperm(len(self.source), generator=generator).tolist())
-        return self._order[1]
+
+def _noted(chosen: Iterable[Sequence[int]], coming: deque[Sequence[int]]) -> Iterator[Sequence[int]]:
+    """Yield lists of indices and note them for whoever takes their batches, which come in the same order."""
+    for indices in chosen:
+        coming.append(indices)
+        yield indices

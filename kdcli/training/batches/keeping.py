@@ -11,8 +11,9 @@ from kdcli.config import StageConfig
 from kdcli.errors import ConfigError
 from kdcli.networks.read_out import read_out_of
 from kdcli.protocols import Source
-from kdcli.training.batches.feed import ENDLESS, Feed
+from kdcli.training.batches.feed import Feed
 from kdcli.training.batches.memory_maps import MEMORY, MemoryMaps
+from kdcli.training.batches.order import ENDLESS
 from kdcli.training.batches.room import room
 
 AGAIN = 2.0

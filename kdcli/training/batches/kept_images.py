@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -22,17 +22,6 @@ class KeptSet:
     """Both are held, so that their identities stay their own."""
     whole: bool
     items: dict[int, Batch] = field(default_factory=dict)
-
-    def missing(self, chosen: Sequence[Sequence[int]]) -> list[list[int]]:
-        """Return for each batch which of its images have to be decoded when its turn comes."""
-        if not self.whole:
-            return [list(dict.fromkeys(indices)) for indices in chosen]
-        known, coming = set(self.items), []
-        for indices in chosen:
-            lacking = [index for index in dict.fromkeys(indices) if index not in known]
-            known.update(lacking)
-            coming.append(lacking)
-        return coming
 
     def keep(self, fresh: Mapping[int, Batch]) -> None:
         """Keep what was decoded, if all images fit."""

@@ -15,9 +15,10 @@ from kdcli.config.references import STAGE
 from kdcli.drafts import clean
 from kdcli.errors import ConfigError, DataError
 from kdcli.protocols import Source
-from kdcli.training.batches.feed import ENDLESS, Feed
+from kdcli.training.batches.feed import Feed
 from kdcli.training.batches.keeping import fill, maps_bytes, memory_maps
 from kdcli.training.batches.memory_maps import MEMORY, MemoryMaps
+from kdcli.training.batches.order import ENDLESS
 from kdcli.training.batches.taught import Reader, Taught, shown_sample
 from kdcli.types import Batch
 

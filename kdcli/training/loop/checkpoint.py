@@ -13,6 +13,7 @@ from torch import nn
 from kdcli.documents import Each, misfit
 from kdcli.errors import WeightsError
 from kdcli.files import atomic
+from kdcli.training.batches.order import Order
 from kdcli.training.loop.optim import Averaged
 from kdcli.training.step.task import DistillTask
 
@@ -22,6 +23,7 @@ STATE = {
     "variant": str, "stage": str, "step": int, "student": Each(Any), "plugins": Each(Any), "plugin_states": Each(Any),
     "inner": Each(Any), "optimizer": {"state": Each(Any), "param_groups": [Each(Any)]},
     "average": ({"state": Each(Any), "steps": int}, None),
+    "order?": ({"distances": Each(Any), "left_out": Any, "at": int, "rounds": dict}, None),
 }
 """Shape of the state of a stage under way."""
 
@@ -35,6 +37,7 @@ def save(
     task: DistillTask,
     optimizer: torch.optim.Optimizer,
     average: Averaged | None,
+    order: Order | None = None,
 ) -> None:
     """Write the state after ``step`` updates of a stage."""
     state: dict[str, Any] = {
@@ -47,6 +50,7 @@ def save(
         "inner": task.inner_state(),
         "optimizer": optimizer.state_dict(),
         "average": None if average is None else {"state": average.state, "steps": average.steps},
+        "order": None if order is None else order.state(),
     }
     write(path, state)
 
@@ -96,7 +100,8 @@ def _check_archive(path: Path) -> None:
 
 
 def restore(
-    state: dict[str, Any], task: DistillTask, optimizer: torch.optim.Optimizer, average: Averaged | None
+    state: dict[str, Any], task: DistillTask, optimizer: torch.optim.Optimizer, average: Averaged | None,
+    order: Order | None = None,
 ) -> int:
     """Put a state back into its parts and return the number of updates done.
 
@@ -104,7 +109,7 @@ def restore(
         WeightsError: it is of other parts than these.
     """
     try:
-        return _restore(state, task, optimizer, average)
+        return _restore(state, task, optimizer, average, order)
     except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         why = " ".join(str(error).split())[:160]
         raise WeightsError(
@@ -113,7 +118,8 @@ def restore(
 
 
 def _restore(
-    state: dict[str, Any], task: DistillTask, optimizer: torch.optim.Optimizer, average: Averaged | None
+    state: dict[str, Any], task: DistillTask, optimizer: torch.optim.Optimizer, average: Averaged | None,
+    order: Order | None,
 ) -> int:
     task.student.load_state_dict(state["student"])
     task.plugins.load_state_dict(state["plugins"])
@@ -122,6 +128,8 @@ def _restore(
     optimizer.load_state_dict(state["optimizer"])
     if average is not None and state["average"] is not None:
         average.load(state["average"]["state"], state["average"]["steps"])
+    if order is not None:
+        order.load(state.get("order"))
     return int(state["step"])
 
 

@@ -21,6 +21,7 @@ from kdcli.config.sizes import check_steps
 from kdcli.errors import TrainingError
 from kdcli.training.batches.augment import augment_step
 from kdcli.training.batches.feed import Feed
+from kdcli.training.batches.growing import growing
 from kdcli.training.loop import checkpoint
 from kdcli.training.loop.optim import Averaged, has_learned, lr_factor, lr_scales, optimizer_of
 from kdcli.training.seeds import global_random_kept
@@ -91,9 +92,11 @@ def train(
     total = total_steps(stage, feed)
     optimizer = optimizer_of(stage, task.trained_parameters(), lr_scales(task.plugins))
     average = Averaged(task.student, stage.ema) if stage.ema else None
-    start = checkpoint.restore(resume, task, optimizer, average) if resume else 0
+    order = feed.order
+    start = checkpoint.restore(resume, task, optimizer, average, order) if resume else 0
     generator = torch.Generator(device=device)
     watch = Watch(stage)
+    grow = 0.0 if task.shows_teachers else stage.grow  # a teacher would be shown images of another size than its own
     task.begin_training()
     batches = feed.batches(start * stage.accumulate, total * stage.accumulate)
     # Where only inner updates learn, the main optimiser has nothing to see.
@@ -102,7 +105,8 @@ def train(
 
     def save(step: int) -> None:
         checkpoint.save(
-            state_file, variant=variant, stage=stage.name, step=step, task=task, optimizer=optimizer, average=average
+            state_file, variant=variant, stage=stage.name, step=step, task=task, optimizer=optimizer, average=average,
+            order=order,
         )
 
     with stop_requests() as asked, global_random_kept(device):
@@ -117,10 +121,13 @@ def train(
                 number = step * stage.accumulate + part
                 batch = next(batches)
                 batch = augment_step(batch, stage, generator, seed=seed, step=number)
+                if grow:
+                    batch = growing(batch, stage.seen, grow, number / (total * stage.accumulate))
                 result = task(
                     batch, number, total * stage.accumulate, number // feed.steps_per_epoch,
-                    told=told and part == stage.accumulate - 1,
+                    told=told and part == stage.accumulate - 1, distances=order.asks,
                 )
+                order.see(number, result.distance)
                 if result.loss.requires_grad:  # a batch without labels may have nothing to teach
                     (result.loss / stage.accumulate).backward()
                 watch.see(batch.ids, result)
@@ -145,7 +152,7 @@ def train(
                         total=total,
                         loss=float(result.loss.detach()),
                         terms={name: float(value) for name, value in result.terms.items()},
-                        notes={name: float(value) for name, value in result.notes.items()},
+                        notes={name: float(value) for name, value in (*result.notes.items(), *order.notes().items())},
                         lr=lr,
                         grad_norm=float(norm),
                         images_per_second=speed,

@@ -67,7 +67,7 @@ def measure(
                     batch, asked = _taught(cache, batch)
                 begin = time.perf_counter()
                 batch = augment_step(batch, stage, generator, seed=config.seed, step=step)
-                result = task(batch, step, 1 + repeats)
+                result = task(batch, step, 1 + repeats, distances=stage.sampling == "hard")
                 if result.loss.requires_grad:
                     result.loss.backward()
                 task.after_step()

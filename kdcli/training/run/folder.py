@@ -37,7 +37,7 @@ from kdcli.training.loop.train import StepLog
 from kdcli.training.run import metrics
 from kdcli.training.run.environment import environment
 from kdcli.training.run.manifest import read_manifest
-from kdcli.training.run.results import RUN, file_of
+from kdcli.training.run.results import RUN, file_of, order_file
 
 RUNS = Path("runs")
 
@@ -174,7 +174,8 @@ class RunFolder:
     def drop_states(self, config: RunConfig) -> None:
         """Remove the checkpoint and what stages kept for later ones: a finished run has no use for them."""
         kept = [file_of(self.state.parent, variant, stage.name) for variant in (RUN, "twin") for stage in config.stages]
-        for path in (self.state, *kept):
+        orders = [order_file(self.state.parent, stage.name) for stage in config.stages]
+        for path in (self.state, *kept, *orders):
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.state.parent.rmdir()  # somebody else's files in it stay

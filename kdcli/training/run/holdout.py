@@ -15,7 +15,7 @@ from kdcli.errors import ConfigError, DataError
 from kdcli.protocols import Source
 from kdcli.sources.splitting import split
 from kdcli.sources.subset import Subset, subset
-from kdcli.training.batches.feed import ENDLESS
+from kdcli.training.batches.order import ENDLESS
 from kdcli.training.batches.render_cache import source_key
 
 MEASURED = 2000

@@ -32,7 +32,7 @@ def made_for(shop: Workshop, stage: StageConfig, student: nn.Module) -> MadeFor:
     near, far = _range(student, taught)
     simulated = config.eval_data is not None and config.eval_data.startswith(SIMULATED)
     return replace(
-        taught, train_size=stage.seen, eval_size=config.evaluated_at, keep_aspect=False, domain=domain, near=near,
+        taught, train_size=stage.seen, eval_size=config.evaluated_at, fit="stretch", domain=domain, near=near,
         far=far, test=config.eval_data if simulated else taught.test,
     )
 

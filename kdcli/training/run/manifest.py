@@ -36,6 +36,9 @@ MANIFEST = {
     "begun_from?": [_ORIGIN],
     "encoders?": Each(str),
     "teacher_cache?": Each(dict),
+    "hard_images?": Each({
+        "images": int, "shown": [int, int, int], "hardest": [{"id": str, "distance": float, "shown": int}],
+    }),
     "scale?": Each({"kept": bool, "ratio?": (float, None), "spread?": (float, None), "note?": str}),
     "eval?": RESULTS,
     "fidelity?": Each(RESULTS),

@@ -60,6 +60,7 @@ def check(shop: Workshop, stage: StageConfig, student: nn.Module) -> DistillTask
     """
     check_looks(stage)
     shop.feed(stage)
+    shop.order(stage)
     mixers = build_mixers(stage.mixers, shop.config.seed)
     origin = shop.config.origins.get(f"{stage.name}.mixers", "default")
     check_mixers(stage, dict(zip(stage.mixers, mixers, strict=True)), shop.source(stage.data), origin)

@@ -156,3 +156,8 @@ def _check_shapes(module: nn.Module, tensors: Mapping[str, Tensor], name: str, b
 def file_of(folder: Path, variant: str, stage: str) -> Path:
     """Return where a stage's result is kept until the run is finished."""
     return folder / f"{variant}.{stage}.pt"
+
+
+def order_file(folder: Path, stage: str) -> Path:
+    """Return where the order of a stage's images is kept for the twin until the run is finished."""
+    return folder / f"{stage}.order.pt"

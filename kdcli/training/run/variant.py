@@ -15,8 +15,10 @@ from kdcli.networks.untouched import untouched
 from kdcli.plugins.surroundings import kept_by_plugins
 from kdcli.students.files import save_student
 from kdcli.training.batches.feed import Feed
+from kdcli.training.batches.hard_order import HardOrder
 from kdcli.training.batches.keeping import why_asked
 from kdcli.training.batches.memory_maps import MEMORY, MemoryMaps
+from kdcli.training.batches.order import Order
 from kdcli.training.batches.teacher_cache import make
 from kdcli.training.loop import checkpoint
 from kdcli.training.loop import train as loop
@@ -24,9 +26,11 @@ from kdcli.training.loop.train import StepLog
 from kdcli.training.run.drift import ScaleWatch, holds_scale
 from kdcli.training.run.fit_stage import FitFiles, fit_stage, keep_joint
 from kdcli.training.run.folder import RunFolder
+from kdcli.training.run.hard_images import begins, hard_images, record_order, recorded_order
 from kdcli.training.run.made_for import made_for
 from kdcli.training.run.progress import Progress
 from kdcli.training.run.provenance import inherited
+from kdcli.training.run.results import RUN, order_file
 from kdcli.training.run.workshop import Workshop
 from kdcli.training.step.task import DistillTask
 
@@ -118,7 +122,8 @@ class VariantTraining:
         # A network that is learned jointly lies there only when its stage is done.
         fitted = run.transform if run.transform.is_file() and stage.transform != "joint" else None
         task = shop.task(stage, student, fitted)
-        feed = self._feed(stage, task)
+        order = self._order(stage)
+        feed = self._feed(stage, task, order)
         first = shop.first(stage, shop.taught(stage))
         if resume is None and self._begins(stage) and hasattr(student, "begin_at"):
             level = task.level(first)
@@ -133,6 +138,9 @@ class VariantTraining:
             self.progress.note(f"{where}: going on after step {resume['step']}")
         else:
             self.progress.note(f"{where}: {loop.total_steps(stage, feed)} steps of {stage.batch_size} images")
+        batches = loop.total_steps(stage, feed) * stage.accumulate
+        if isinstance(order, HardOrder):
+            self.progress.note(f"{where}: {begins(order, batches)}")
 
         watch = ScaleWatch(held=holds_scale(task))
         if resume is not None:
@@ -152,6 +160,8 @@ class VariantTraining:
             )
         student.load_state_dict(state)
         self._tell_scale(stage, watch)
+        if isinstance(order, HardOrder):
+            self._tell_hard(stage, feed, order, batches)
         if (cache := shop.taught(stage)) is not None and cache.made:
             self.progress.note(f"{where}: {cache.made} maps were missing or of changed images, made again")
         if stage.transform == "joint":
@@ -159,6 +169,23 @@ class VariantTraining:
         if self._several:
             self._keep(stage, task)
         return state
+
+    def _order(self, stage: StageConfig) -> Order | None:
+        """Return the order of a stage's images; a twin's is the run's, whatever its own student finds hard."""
+        order = self.shop.order(stage)
+        if order is None or self.variant == RUN:
+            return order
+        return recorded_order(order_file(self._folder, stage.name), len(self.shop.images(stage)), stage.batch_size)
+
+    def _tell_hard(self, stage: StageConfig, feed: Feed, order: HardOrder, batches: int) -> None:
+        """Write down which images were far from the teacher, and for a twin in what order they came."""
+        told = hard_images(order, feed)
+        known = self.run.manifest().get("hard_images", {})
+        self.run.update(hard_images={**known, stage.name: told})
+        named = ", ".join(f"{row['id']} ({row['distance']:.3g})" for row in told["hardest"][:3])
+        self.progress.note(f"{self.variant}: {stage.name}: farthest from the teacher: {named or 'nothing is known'}")
+        if order.record:
+            record_order(order_file(self._folder, stage.name), order, batches, stage.batch_size)
 
     def _begins(self, stage: StageConfig) -> bool:
         """Return whether a stage is the first to train its network."""
@@ -190,10 +217,10 @@ class VariantTraining:
         self.shop.results.keep(self.variant, stage.name, task, self._folder)
         self._done.append(stage.name)
 
-    def _feed(self, stage: StageConfig, task: DistillTask) -> Feed:
+    def _feed(self, stage: StageConfig, task: DistillTask, order: Order | None) -> Feed:
         """Return a stage's batches; with a teacher cache, once all of its maps are there."""
         cache = self.shop.taught(stage)
-        feed, where = self.shop.feed(stage, cache), f"{self.variant}: {stage.name}"
+        feed, where = self.shop.feed(stage, cache, order=order), f"{self.variant}: {stage.name}"
         if cache is not None:
             in_memory = isinstance(cache, MemoryMaps)
             # Maps on a disk are of images as they are, those in memory of images as the stage shows them.

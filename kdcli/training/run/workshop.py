@@ -19,13 +19,16 @@ from kdcli.config import RunConfig, StageConfig, teachers_of
 from kdcli.config.references import STAGE, origin_of
 from kdcli.devices import autocast_dtype
 from kdcli.errors import ConfigError, PluginError
+from kdcli.networks.activations import out_of_place
 from kdcli.plugins import registry
 from kdcli.protocols import DepthModel, Loss, Mixer, Source
 from kdcli.spec import Spec, parse
 from kdcli.training.batches.feed import Feed
 from kdcli.training.batches.geometry import centre_crop
+from kdcli.training.batches.hard_order import HardOrder
 from kdcli.training.batches.kept_images import KeptImages
 from kdcli.training.batches.memory_maps import MEMORY, MemoryMaps
+from kdcli.training.batches.order import ENDLESS, Order
 from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.batches.taught import Taught
 from kdcli.training.batches.teacher_cache import open_cache
@@ -128,12 +131,31 @@ class Workshop:
             self._taught[key] = open_cache(stage, self.images(stage), self.teachers(stage), self.device)
         return self._taught[key]
 
+    def order(self, stage: StageConfig) -> HardOrder | None:
+        """Return the order of a stage that shows far images more often, as it begins; None where it does not.
+
+        Raises:
+            ConfigError: no image of its source comes again.
+        """
+        if stage.sampling != "hard" or stage.train != "student":
+            return None
+        count = len(self.images(stage))
+        if count >= ENDLESS:
+            raise ConfigError(
+                f"sampling=hard of stage '{stage.name}' shows images of '{stage.data}' again, which is endless; write "
+                "count=N in its spec, or sampling=even"
+            )
+        seed, twin = seed_of(self.config.seed, stage.name), self.config.twin is not None
+        return HardOrder(count, stage.batch_size, seed, record=twin and self.variant == RUN)
+
     def feed(
-        self, stage: StageConfig, taught: Taught | MemoryMaps | None = None, *, exact: bool = False
+        self, stage: StageConfig, taught: Taught | MemoryMaps | None = None, *, exact: bool = False,
+        order: Order | None = None,
     ) -> Feed:
         """Return the stage's batches; the same order for a run and its twin.
 
         taught: what teachers say of them. exact: images as they were decoded, whether the stage keeps them or not.
+        order: of the images; None = each once an epoch.
         """
         return Feed(
             self.images(stage),
@@ -145,6 +167,7 @@ class Workshop:
             cache=self.cache,
             taught=taught,
             kept=self.kept if stage.keep_images and not exact else None,
+            order=order,
         )
 
     def first(self, stage: StageConfig, taught: Taught | MemoryMaps | None = None) -> Batch:
@@ -185,7 +208,7 @@ class Workshop:
         check_kinds(str(spec), student, teachers)
         if begun:
             student.encoders_from = tuple(weights.origin for weights in begun)  # type: ignore[assignment]
-        return _layout(student.to(self.device)), str(spec)
+        return _layout(out_of_place(student).to(self.device)), str(spec)
 
     def _spec(self, text: str | None, teachers: Mapping[str, nn.Module]) -> Spec:
         """Return the spec of a stage's student; None is the run's, which follows what the run says of its start.

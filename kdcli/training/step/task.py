@@ -14,11 +14,13 @@ from torch import Tensor, nn
 
 from kdcli.config import StageConfig
 from kdcli.config.looks import LOOKS
+from kdcli.errors import ConfigError
 from kdcli.networks.norms import statistics_kept
 from kdcli.plugins.blame import blame
 from kdcli.protocols import Loss, Mixer
 from kdcli.training.seeds import reseed, seed_of, seeded
 from kdcli.training.step.context import Context
+from kdcli.training.step.distance import distance_of
 from kdcli.training.step.freezing import Frozen
 from kdcli.training.step.inner import InnerUpdates
 from kdcli.training.step.looks import Look, Models
@@ -40,6 +42,8 @@ class StepResult:
     """What plugins told beside their terms; complete once ``after_step`` was called."""
     sound: Tensor
     """B bool: image, target and prediction are all finite."""
+    distance: Tensor | None = None
+    """B: how far each image's depth is from the teacher's, where that was asked for."""
     scale: Tensor | None = None
     """Student's depth over the teacher's, and its spread over the batch; of steps that are told, where it is known."""
 
@@ -79,17 +83,23 @@ class DistillTask(nn.Module):
             stage, student, teachers, losses, task_loss, seed=seed, device=device, amp=amp, cached=cached
         )
         self._seed, self._device = seed, device
+        self._teachers, self._cached = dict(teachers), frozenset(cached)  # a dict, so that they are none of its modules
         self._after = [part for part in parts.items() if hasattr(part[1], "after_step")]
         self._last: Look | None = None
         self._notes: dict[str, Tensor | float] = {}
         self._checked = False
 
-    def forward(self, batch: Batch, number: int, total: int, epoch: int = 0, *, told: bool = False) -> StepResult:
+    def forward(
+        self, batch: Batch, number: int, total: int, epoch: int = 0, *, told: bool = False, distances: bool = False
+    ) -> StepResult:
         """Compute the loss of one batch; B x 3 x H x W on the task's device.
 
         number, total: of this batch and of all batches of the stage; several may make an update. told: whether the step
-        is logged, with what only logs are for. Global random numbers (dropout) are put to a start that depends on the
-        number alone, so that a run repeats and goes on.
+        is logged, with what only logs are for. distances: whether the result tells how far each image is. Global random
+        numbers (dropout) are put to a start that depends on the number alone, so that a run repeats and goes on.
+
+        Raises:
+            ConfigError: distances are asked for, and there is nothing to tell them by.
         """
         begun = self._models.begin(batch, number, total, epoch)
         reseed(self._models.generator.initial_seed() ^ 1, self._device)  # other numbers than the context's
@@ -120,7 +130,10 @@ class DistillTask(nn.Module):
         self._last = last if self._after else None
         detached = {key: value.detach() for key, value in terms.items()}
         scale = scale_of(last.context) if told else None
-        return StepResult(loss=total_loss, terms=detached, notes=self._notes, sound=sound, scale=scale)
+        apart = self._distance(looks) if distances else None
+        return StepResult(
+            loss=total_loss, terms=detached, notes=self._notes, sound=sound, distance=apart, scale=scale
+        )
 
     @torch.no_grad()
     def after_step(self) -> None:
@@ -202,6 +215,12 @@ class DistillTask(nn.Module):
         ]
 
     @property
+    def shows_teachers(self) -> bool:
+        """Whether a step shows its images to a teacher: one without a cache, or that a loss looks into."""
+        live = (model for name, model in self._teachers.items() if name not in self._cached)
+        return any(not hasattr(model, "from_batch") for model in live) or bool(self.asking())
+
+    @property
     def learns_inside(self) -> bool:
         """Whether a plugin has inner parameters."""
         return next(self._inner.parameters(), None) is not None
@@ -264,6 +283,17 @@ class DistillTask(nn.Module):
     def _mixed_by(self, number: int, mixer: Mixer, batch: Batch, begun: Context) -> Batch:
         with blame(mixer, "mix"):
             return mixed_by(mixer, batch, self._for(begun, f"mixer{number}"))
+
+    def _distance(self, looks: Sequence[Look]) -> Tensor:
+        """Return how far each image is on the first look at it that tells."""
+        for look in looks:
+            found = distance_of(look.context, truth=self.task_loss is not None)
+            if found is not None:
+                return found
+        raise ConfigError(
+            f"sampling=hard of stage '{self.stage.name}' goes by how far the student's depth is from the teacher's, "
+            "and no loss asks both for depth; use sampling=even"
+        )
 
     def _state(self, name: str) -> PluginState:
         if name not in self.states:

@@ -1,0 +1,78 @@
+"""The order in which a stage shows its images: which of them are in each batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kdcli.training.seeds import seed_of
+
+ENDLESS = 2**31 - 1
+"""Length from which a source counts as endless: no epoch, no permutation, no cache."""
+
+
+class Order:
+    """The images of each batch by number. One that learns from what was shown asks to see it."""
+
+    asks = False
+    """Whether ``see`` wants to know how far each image's depth is from what it should be."""
+    most_workers: int | None = None
+    """Processes that may read images ahead, where batches too far ahead are not known yet; None = any number."""
+
+    def indices(self, step: int) -> list[int]:
+        """Return the image indices of a batch."""
+        raise NotImplementedError
+
+    def see(self, step: int, distance: Tensor | None) -> None:
+        """Take how far the images of a batch are, B; batch after batch."""
+
+    def notes(self) -> Mapping[str, float]:
+        """Return what is logged beside a step."""
+        return {}
+
+    def state(self) -> dict[str, Any] | None:
+        """Return what a checkpoint needs to go on; None where the order is a function of seed and number."""
+        return None
+
+    def load(self, state: Mapping[str, Any] | None) -> None:
+        """Go on from what a checkpoint holds of it."""
+
+
+class EvenOrder(Order):
+    """Each image once an epoch, in an order that seed and epoch decide; what fills no whole batch is left out."""
+
+    def __init__(self, count: int, batch_size: int, seed: int) -> None:
+        self._count, self._size, self._seed = count, batch_size, seed
+        self._per_epoch = max(count // batch_size, 1)
+        self._known: tuple[int, list[int]] = (-1, [])
+
+    def indices(self, step: int) -> list[int]:
+        """Return the image indices of a batch; of an endless source always further ones."""
+        count, size = self._count, self._size
+        if count >= ENDLESS:
+            return list(range(step * size, (step + 1) * size))
+        first = (step % self._per_epoch) * size
+        order = self._permutation(step // self._per_epoch)
+        return [order[(first + i) % count] for i in range(size)]
+
+    def _permutation(self, epoch: int) -> list[int]:
+        if self._known[0] != epoch:
+            generator = torch.Generator().manual_seed(seed_of(self._seed, "order", epoch))
+            self._known = (epoch, torch.randperm(self._count, generator=generator).tolist())
+        return self._known[1]
+
+
+class RecordedOrder(Order):
+    """Batches that another stage had: a twin sees the images of its run."""
+
+    def __init__(self, order: Tensor, batch_size: int) -> None:
+        """order: all image indices, batch after batch."""
+        self._order, self._size = order, batch_size
+
+    def indices(self, step: int) -> list[int]:
+        """Return the image indices of a batch."""
+        chosen: list[int] = self._order[step * self._size : (step + 1) * self._size].tolist()
+        return chosen
