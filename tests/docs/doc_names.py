@@ -1,0 +1,83 @@
+"""Words of the documents, the file or folder that they name, and what stands for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import doc_trees
+
+from kdcli.weights import entry
+
+WEIGHTS = "cache/kdcli/weights"
+"""Where weights lie that are asked for by name."""
+
+TREES: list[tuple[str, str, Callable[[Path], None]]] = [
+    (r"nyu:/data/nyu|nyu=/data/nyu", "data/nyu", doc_trees.nyu),
+    (r"kitti:/?data/kitti|kitti=/data/kitti", "data/kitti", doc_trees.kitti),
+    (r"rgbd:/data/kitchen", "data/kitchen", doc_trees.kitchen),
+    (r"rgbd:kitchen", "kitchen", doc_trees.kitchen),
+    (r"data/7scenes", "data/7scenes", doc_trees.seven_scenes),
+    (r"scenenet:/data/scenenet", "data/scenenet", doc_trees.scenenet),
+    (r"folder:data/kitti_unlabelled", "data/kitti_unlabelled", doc_trees.streets),
+    (r"folder:/data/frames", "data/frames", doc_trees.photos),
+    (r"folder:photos|predict .* photos\b", "photos", doc_trees.photos),
+    (r"folder:other-photos", "other-photos", doc_trees.photos),
+    (r"explain \S+ photo\.png", "photo.png", doc_trees.photo),
+    (r"explain \S+ photo\.jpg", "photo.jpg", doc_trees.photo),
+    (r"--truth depth\.png", "depth.png", doc_trees.depth),
+]
+"""Words, name, who makes it."""
+
+CHECKPOINTS: list[tuple[str, str, str]] = [
+    (r"teacher[: =](mean:|best:)?'?\[?adabins(?!:)", f"{WEIGHTS}/{entry('adabins-nyu').file}", "adabins"),
+    (r"adabins:AdaBins_kitti\.pt", "AdaBins_kitti.pt", "adabins"),
+    (r"adabins,dataset=kitti|adabins,max_depth=80", f"{WEIGHTS}/{entry('adabins-kitti').file}", "adabins"),
+    (r"bts_eigen_v2_pytorch_densenet161\.pth", "bts_eigen_v2_pytorch_densenet161.pth", "bts,backbone=densenet161"),
+    (r"bts:bts_nyu\.pth", "bts_nyu.pth", "bts"),
+    (r"bts:BTS\.pth", "BTS.pth", "bts"),
+    # A file tells its backbone: the small one stands for the large one that is meant.
+    (r"teacher depthformer", f"{WEIGHTS}/{entry('depthformer-swinl-nyu').file}", "depthformer,backbone=swin-t"),
+    (r"mff:Res34\.pth\.tar", "Res34.pth.tar", "mff"),
+    (r"study data-free-nyu", f"{WEIGHTS}/{entry('mff-resnet34-nyu').file}", "mff"),
+    (r"last\.ckpt", "last.ckpt", "guidedepth"),
+    (r"model_best\.pth\.tar", "model_best.pth.tar", "mff"),
+    (r"pydnet:FILE\.pth", "FILE.pth", "pydnet"),
+    (r"pydnet:pydnet_kitti\.pth", "pydnet_kitti.pth", "pydnet"),
+    (r"weights/pydnet\.pth", "weights/pydnet.pth", "pydnet"),
+    (r"weights/pydnetpp\.pth", "weights/pydnetpp.pth", "pydnetpp"),
+]
+"""Words, name, the network in the file."""
+
+ENCODERS: list[tuple[str, str]] = [
+    (r"study (data-free-nyu|tie-kd-nyu|tie-kd-kitti)|recipe tie-kd|student tie-kd", "mobilenetv2_100.ra_in1k"),
+    (r"backbone=resnet18", "resnet18.a1_in1k"),
+]
+"""Words, the timm model whose pretrained weights they need."""
+
+RUNS: list[tuple[str, str, str]] = [
+    (r"runs/small", "runs/small", "depth"),
+    (r"runs/big", "runs/big", "depth"),
+    (r"runs/kitchen", "runs/kitchen", "depth"),
+    (r"runs/bins", "runs/bins", "bins"),
+    (r"runs/student", "runs/student", "bins"),
+    (r"run:kitchen-teacher", "kitchen-teacher", "depth"),
+    (r"eval kitchen ", "kitchen", "depth"),
+    (r"resume RUN\b", "RUN", "stopped"),
+    (r"(?<!resume )RUN\b", "RUN", "twin"),
+    (r"rooms\.safetensors", "rooms.safetensors", "statistics"),
+]
+"""Words, name, kind of ``doc_runs.MAKERS``."""
+
+HUB: list[tuple[str, str]] = [
+    ("depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf", "depth-anything-metric"),
+    ("depth-anything/Depth-Anything-V2-Small-hf", "depth-anything"),
+    ("Intel/zoedepth-nyu-kitti", "zoedepth-two-heads"),
+    ("models/depth-anything-metric", "depth-anything-metric"),
+]
+"""Repository of the hub, or folder; small model of the same family."""
+
+PACKAGES = {
+    r"(teacher|student)[: ](pydnet|pydnetpp|upydnet)\b": ("teacher", "pydnet"), r"teacher[: ]hf:": ("teacher", "hf"),
+}
+"""Words, the plugin of a package of its own that they need."""

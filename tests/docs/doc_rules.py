@@ -1,0 +1,48 @@
+"""How a documented command is made short: options behind those that it has, by one rule for each command."""
+
+from __future__ import annotations
+
+CPU = ("--device", "cpu")
+ONE = ("--batch-size", "1", "--workers", "0", *CPU)
+TWO = ("--batch-size", "2", "--workers", "0", *CPU)
+FEW = "sim:rooms,count=2,seed=1000"
+
+REASONS: dict[str, str] = {}
+"""Beginning of a command that is not run -> why."""
+
+
+def shortened(words: list[str], *, used_later: bool) -> list[str]:
+    """Return a command with its shrinking options.
+
+    ``distill`` and ``study`` do one real step of each kind and write nothing; a run that later lines of its block use,
+    or that has a name of its own, is made, in two steps. ``fit-transform`` does one update. The others are small on
+    small data, and run as they are.
+
+    Args:
+        words: the command, ``kdcli`` left out.
+        used_later: later lines need what it makes.
+    """
+    if "--resume" in words:
+        return [*words, *CPU]
+    match words[0]:
+        case "distill":
+            size = () if any("size" in word for word in words) else ("--size", "96x128")
+            if not used_later:
+                return [*words, *ONE, *size, "--dry-run"]
+            measured = () if "--eval-data" in words else ("--eval-data", FEW)
+            return [*words, *TWO, *size, *measured, "--steps", "2", "--set", "log_every=1"]
+        case "study":
+            return [*words, *CPU, *(() if "--dry-run" in words else ("--dry-run",))]
+        case "fit-transform":
+            return [*words, "--batch-size", "1", "--steps", "1", *CPU]
+        case "cache":
+            return [*words, *ONE]
+        case "eval":
+            return [*words, "--limit", "1", *CPU]
+    return [*words, *CPU]
+
+
+def not_run(words: list[str]) -> str | None:
+    """Return why a command is not run; None for one that is."""
+    line = " ".join(words)
+    return next((why for beginning, why in REASONS.items() if line.startswith(beginning)), None)

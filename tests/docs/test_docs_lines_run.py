@@ -1,0 +1,49 @@
+"""Every kdcli line of README and docs runs as it stands, on a desk with small stand-ins for what it names."""
+
+from __future__ import annotations
+
+import os
+import re
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from doc_blocks import Block, blocks, is_whole, within_sentences
+from doc_hub import served
+from doc_rules import REASONS, not_run, shortened
+from doc_stock import Stock, absolute, made_by
+from doc_runs import call
+from random_weights import checkpoint
+
+BLOCKS = [
+    block for block in (*blocks("console", "bash"), *filter(is_whole, within_sentences()))
+    if any(words[0] == "kdcli" for words in block.calls())
+]
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.label)
+def test_the_lines_of_a_block_run(block: Block, stock: Stock, desk: Path) -> None:
+    calls = [absolute(words, desk) for words in block.calls()]
+    stock.lay_out(block, desk, but=set(made_by(calls)))
+    for i, words in enumerate(calls):
+        if words[0] == "cd":
+            os.chdir(words[1])
+        if words[0] != "kdcli" or not_run(words) is not None:
+            continue
+        made = list(made_by([words]))
+        later = " ".join(" ".join(after) for after in calls[i + 1 :])
+        used = any(re.search(rf"(?<![\w/-]){re.escape(name)}(?![\w-])", later) for name in made)
+        asked = shortened(words[1:], used_later=used or "--out" in words)
+        with ExitStack() as stack:
+            if asked[:2] == ["weights", "pull"]:
+                patched = stack.enter_context(pytest.MonkeyPatch.context())
+                made = stock.put(asked[2], desk / "served" / "net", lambda path, name=asked[2]: checkpoint(name, path))
+                stack.enter_context(served(asked[2], made, patched))
+            told = call(*asked)
+        assert told.exit_code == 0, f"kdcli {' '.join(asked)}\n{told.output}\n{told.exception!r}"
+
+
+def test_every_reason_is_still_one() -> None:
+    lines = [" ".join(words) for block in BLOCKS for words in block.calls()]
+    for beginning, why in REASONS.items():
+        assert why and any(line.startswith(beginning) for line in lines), f"no line begins with '{beginning}' now"
