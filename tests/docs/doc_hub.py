@@ -27,7 +27,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 @contextmanager
 def served(name: str, made: Path, patched: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let weights of the table come from this machine: a random file in the place of the authors', as if it were theirs.
+    """Let weights of the table come from this machine: random files instead of the authors'.
 
     Args:
         name: of the table.

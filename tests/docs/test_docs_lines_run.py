@@ -11,8 +11,8 @@ import pytest
 from doc_blocks import Block, blocks, is_whole, within_sentences
 from doc_hub import served
 from doc_rules import REASONS, not_run, shortened
-from doc_stock import Stock, absolute, made_by
 from doc_runs import call
+from doc_stock import Stock, absolute, made_by
 from random_weights import checkpoint
 
 BLOCKS = [
