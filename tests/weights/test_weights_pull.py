@@ -153,9 +153,9 @@ def test_a_cut_that_no_length_tells_is_found_by_the_hash(server: Server, tmp_pat
 
 
 def test_a_full_disk_says_so(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kdcli.weights.fetch.shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
-    assert "1000 bytes free" in _error(_entry(f"{server[0]}/ok"), tmp_path)
-    monkeypatch.undo()
+    with monkeypatch.context() as full:
+        full.setattr("kdcli.weights.fetch.shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
+        assert "1000 bytes free" in _error(_entry(f"{server[0]}/ok"), tmp_path)
     (tmp_path / "net.bin.part").symlink_to("/dev/full")
     message = _error(_entry(f"{server[0]}/ok"), tmp_path)
     assert "No space left" in message and "KDCLI_WEIGHTS" in message
