@@ -26,17 +26,16 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 @contextmanager
-def served(name: str, made: Path, patched: pytest.MonkeyPatch) -> Iterator[None]:
-    """Let weights of the table come from this machine: a random file in the place of the authors', as if it were theirs.
+def served(name: str, made: Path) -> Iterator[None]:
+    """Let weights of the table come from this machine: a random file in the place of the authors'.
 
     Args:
         name: of the table.
         made: the file.
-        patched: undoes it.
     """
     known = entries()[name]
     handler = functools.partial(_Quiet, directory=str(made.parent))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
+    with pytest.MonkeyPatch.context() as patched, ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
         threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         address = f"http://127.0.0.1:{http.server_port}/{made.name}"
         there = replace(known, url=address, hub=None, sha256=sha256_of(made), size=made.stat().st_size)

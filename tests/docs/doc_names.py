@@ -30,7 +30,7 @@ TREES: list[tuple[str, str, Callable[[Path], None]]] = [
 """Words, name, who makes it."""
 
 CHECKPOINTS: list[tuple[str, str, str]] = [
-    (r"teacher[: =](mean:|best:)?'?\[?adabins(?!:)", f"{WEIGHTS}/{entry('adabins-nyu').file}", "adabins"),
+    (r"teacher(=\"|[: =])(mean:|best:)?'?\[?adabins(?!:)", f"{WEIGHTS}/{entry('adabins-nyu').file}", "adabins"),
     (r"adabins:AdaBins_kitti\.pt", "AdaBins_kitti.pt", "adabins"),
     (r"adabins,dataset=kitti|adabins,max_depth=80", f"{WEIGHTS}/{entry('adabins-kitti').file}", "adabins"),
     (r"bts_eigen_v2_pytorch_densenet161\.pth", "bts_eigen_v2_pytorch_densenet161.pth", "bts,backbone=densenet161"),

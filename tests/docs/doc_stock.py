@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -36,17 +37,17 @@ class Stock:
                 make(desk / name)
         for words, name, spec in CHECKPOINTS:
             if re.search(words, text):
-                self.put(spec, desk / name, lambda path, spec=spec: checkpoint(spec, path))
+                self.put(spec, desk / name, partial(checkpoint, spec))
         for words, name in ENCODERS:
             if re.search(words, text):
-                self.put(name, desk / WEIGHTS / f"{name}.safetensors", lambda path, name=name: encoder(name, path))
+                self.put(name, desk / WEIGHTS / f"{name}.safetensors", partial(encoder, name))
         for words, name, kind in RUNS:
             if re.search(words, text) and name not in but:
                 self.put(kind, desk / name, MAKERS[kind])
         for name, family in HUB:
             if name in text:
                 place = desk / name if name.startswith("models/") else as_cached(name, desk / "hub")
-                self.put(family, place, lambda path, family=family: save_model(family, path))
+                self.put(family, place, partial(save_model, family))
         for name in re.findall(r"(?<![\w/])(\w+\.toml)\b", text):
             (desk / name).write_text(_document(block, name), encoding="utf-8")
 
