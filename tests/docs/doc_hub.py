@@ -27,7 +27,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 @contextmanager
 def served(name: str, made: Path) -> Iterator[None]:
-    """Let weights of the table come from this machine: a random file in the place of the authors'.
+    """Let weights of the table come from this machine: a file with random ones in the place of the true one.
 
     Args:
         name: of the table.

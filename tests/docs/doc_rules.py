@@ -34,7 +34,7 @@ def shortened(words: list[str], *, kept: bool) -> list[str]:
         case "study":
             return [*words, *CPU, *(() if "--dry-run" in words else ("--dry-run",))]
         case "fit-transform":
-            return [*words, "--batch-size", "1", "--steps", "1", *CPU]
+            return [*words, "--batch-size", "1", "--steps", "1", "--size", "96x128", *CPU]
         case "cache":
             return [*words, *ONE]
         case "eval":

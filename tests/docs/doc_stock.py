@@ -46,7 +46,8 @@ class Stock:
                 self.put(kind, desk / name, MAKERS[kind])
         for name, family in HUB:
             if name in text:
-                place = desk / name if name.startswith("models/") else as_cached(name, desk / "hub")
+                folder = name.removeprefix("hf:") if name.startswith(("models/", "hf:")) else None
+                place = desk / folder if folder is not None else as_cached(name, desk / "hub")
                 self.put(family, place, partial(save_model, family))
         for name in re.findall(r"(?<![\w/])(\w+\.toml)\b", text):
             (desk / name).write_text(_document(block, name), encoding="utf-8")
