@@ -33,5 +33,8 @@ def no_weights(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPat
     return place / "weights"
 
 
+# A run may fetch weights where they can be had; no test does but those of fetching, from a server of their own.
+os.environ["KDCLI_OFFLINE"] = "1"
+
 # Tests run in several processes; threads of their own would only make them wait for one another.
 torch.set_num_threads(1)

@@ -104,7 +104,7 @@ def png(image_3HW: Tensor) -> bytes:
 
     pixels = (image_3HW.detach().float().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().contiguous()
     stream = io.BytesIO()
-    Image.fromarray(pixels.numpy()).save(stream, format="PNG", optimize=True)
+    Image.fromarray(pixels.numpy()).save(stream, format="PNG")
     return stream.getvalue()
 
 

@@ -16,7 +16,7 @@ LEAST = 16
 """Pixels below which nothing is fitted."""
 
 _REWEIGHTED = 12
-_CONCENTRATED = 10
+_CONCENTRATED = 8
 _FLAT = 1e-5
 """Spread, as a share of the numbers themselves, below which a map is one number and its rounding."""
 

@@ -16,7 +16,7 @@ from kdcli.teachers.ensemble import ask, build_member, map_at, members_of, prove
 from kdcli.teachers.robust import median_ratio, scale_and_shift
 from kdcli.types import POSITIVE_DEPTH, DepthKind, MadeFor, Prediction, ReadOut
 
-LOOKED_AT = 1 << 14
+LOOKED_AT = 1 << 12
 """Pixels of an image, spread evenly, that a fit looks at."""
 
 _FLOOR = 1e-3

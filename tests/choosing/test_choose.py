@@ -11,7 +11,10 @@ import kdcli
 from kdcli.choosing import choose
 from kdcli.config import RunConfig, dump, load
 from kdcli.errors import ConfigError
+from kdcli.plugins import registry
 from kdcli.recipes import read
+from kdcli.students.files import save_student
+from kdcli.types import MadeFor
 
 MINE = {"teachers": ("mine",)}
 
@@ -37,6 +40,16 @@ def test_what_the_teacher_names_is_taken() -> None:
     named = replace(ROOM, transfer="sim:blocks,count=7", test="sim:rooms,count=3,seed=5")
     config = choose("auto", MINE, built=built(named)).config
     assert (config.main.data, config.eval_data) == ("sim:blocks,count=7", "sim:rooms,count=3,seed=5")
+
+
+def test_a_run_as_teacher_tells_by_its_card(tmp_path: Path) -> None:
+    student = registry.build("student", "mobilenet,width=0.35")
+    path = tmp_path / "student.safetensors"
+    card = MadeFor(train_size=(32, 48), domain="driving", near=0.1, far=10.0, test="sim:streets,count=4,seed=3")
+    save_student(path, student, "mobilenet,width=0.35", {}, made_for=card)
+    config = choose("auto", {"teachers": (f"run:{path}",)}).config
+    assert (config.main.size, config.main.data) == ((32, 48), "sim:streets,count=3000")
+    assert (config.eval_data, config.protocol) == (card.test, "plain+min0.1+max10")
 
 
 @pytest.mark.parametrize("recipe", ["data-free", "plain", "kd-ood", "noise", "dfad"])

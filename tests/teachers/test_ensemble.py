@@ -106,7 +106,7 @@ def test_several_teachers_in_one_run(students: list[str], tmp_path: Path) -> Non
 
     flags = {
         "teachers": students[:2], "student": "mobilenet,width=0.35", "data": "sim:blocks,count=8", "steps": 2,
-        "batch_size": 2, "size": (64, 96), "eval_data": "sim:rooms,count=3", "seed": 1,
+        "batch_size": 2, "size": (64, 96), "eval_data": "sim:rooms,count=3", "protocol": "plain", "seed": 1,
     }
     config = load(*read("plain"), flags)
     result = kdcli.distill(config, out=tmp_path / "run")

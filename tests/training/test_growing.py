@@ -14,7 +14,7 @@ from kdcli.errors import ConfigError
 from kdcli.sources.sim import SimSource
 from kdcli.testing import toys
 from kdcli.training.batches.feed import Feed
-from kdcli.training.batches.growing import growing, size_at
+from kdcli.training.batches.growing import growing, size_at, work
 from kdcli.training.loop import train as loop
 from kdcli.training.run.workshop import Workshop
 from kdcli.types import Batch, Prediction
@@ -43,6 +43,12 @@ def test_nothing_is_stretched_or_shrunk_below_what_a_network_can_use(
     for height, width in found:
         assert abs(math.log(width / height * whole[0] / whole[1])) < 0.081 and min(height, width) >= min(64, *whole)
     assert size_at(whole, 0.5, 0.5) == size_at(whole, 0.0, 0.0) == whole
+
+
+@pytest.mark.parametrize(("whole", "grow"), [((192, 256), 0.6), ((192, 256), 0.0), ((480, 640), 1.0), ((64, 96), 0.5)])
+def test_the_work_is_that_of_its_pixels(whole: tuple[int, int], grow: float) -> None:
+    pixels = [height * width for height, width in sizes(whole, grow, steps=3000)]
+    assert work(whole, grow) == pytest.approx(sum(pixels) / 3000 / (whole[0] * whole[1]), rel=2e-3)
 
 
 def test_what_belongs_to_an_image_comes_along_and_maps_stay() -> None:

@@ -90,6 +90,28 @@ def test_the_average_follows() -> None:
     assert model.weight[0].item() == 3.0
 
 
+@pytest.mark.parametrize("steps", [300, 3_000])
+def test_one_decay_looks_back_over_a_share_of_the_steps(steps: int) -> None:
+    model = nn.BatchNorm1d(1)
+    average = Averaged(model, 0.9999)
+    for step in range(steps):
+        with torch.no_grad():
+            model.weight.fill_(float(step))
+        average.update(model)
+    lag = steps - 1 - average.state["weight"].item()
+    assert lag / steps == pytest.approx(0.1, abs=0.01)  # the mean age of what is averaged
+
+
+def test_a_long_run_looks_back_over_ten_thousand_steps() -> None:
+    model = nn.BatchNorm1d(1)
+    average = Averaged(model, 0.9999)
+    average.steps = 300_000
+    with torch.no_grad():
+        model.weight.fill_(2.0)
+    average.update(model)
+    assert average.state["weight"].item() == pytest.approx(1.0001)
+
+
 def test_seeds_are_places() -> None:
     assert seed_of(0, "a", 1) == seed_of(0, "a", 1)
     assert len({seed_of(0, "a", 1), seed_of(1, "a", 1), seed_of(0, "b", 1), seed_of(0, "a", 2)}) == 4

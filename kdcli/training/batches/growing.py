@@ -46,3 +46,12 @@ def size_at(whole: Size, grow: float, done: float) -> Size:
 def growing(batch: Batch, whole: Size, grow: float, done: float) -> Batch:
     """Return a batch at the size of its step. Maps of teachers stay as they are, and are brought to the student's."""
     return resize_batch(batch, size_at(whole, grow, done))
+
+
+def work(whole: Size, grow: float) -> float:
+    """Return the pixels of a stage as a share of what they were without growing."""
+    smaller = smaller_sizes(whole)
+    if not smaller or not grow:
+        return 1.0
+    mean = sum(height * width for height, width in smaller) / len(smaller) / (whole[0] * whole[1])
+    return 1 - grow * (1 - mean)

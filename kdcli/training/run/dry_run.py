@@ -17,6 +17,7 @@ from kdcli.config import RunConfig, StageConfig
 from kdcli.config.references import origin_of
 from kdcli.training.batches.augment import augment_step
 from kdcli.training.batches.feed import Feed
+from kdcli.training.batches.growing import work
 from kdcli.training.batches.memory_maps import MemoryMaps
 from kdcli.training.batches.taught import Taught
 from kdcli.training.batches.teacher_cache import cost
@@ -82,6 +83,7 @@ def measure(
         task.end_training()
         seconds = statistics.median(times[1:])
         total = loop.total_steps(stage, feed)
+        share = 1.0 if task.shows_teachers else work(stage.seen, stage.grow)
         rows.append(
             {
                 "stage": stage.name,
@@ -89,7 +91,7 @@ def measure(
                 "steps_per_epoch": feed.steps_per_epoch,
                 "seconds_per_step": seconds,
                 "seconds_per_epoch": seconds * feed.steps_per_epoch,
-                "seconds": seconds * total * stage.accumulate,
+                "seconds": seconds * total * stage.accumulate * share,
                 "memory_mib": _peak_memory(device),
                 "terms": terms[stage.name],
                 "trained_parameters": sum(p.numel() for p in task.trained_parameters()),
