@@ -30,9 +30,9 @@ TREES: list[tuple[str, str, Callable[[Path], None]]] = [
 """Words, name, who makes it."""
 
 CHECKPOINTS: list[tuple[str, str, str]] = [
-    (r"\badabins(?![:\w])", f"{WEIGHTS}/{entry('adabins-nyu').file}", "adabins"),
+    (r"\badabins(?!:|\w|,max_depth=80)", f"{WEIGHTS}/{entry('adabins-nyu').file}", "adabins"),
     (r"adabins:AdaBins_kitti\.pt", "AdaBins_kitti.pt", "adabins"),
-    (r"adabins,dataset=kitti|adabins,max_depth=80", f"{WEIGHTS}/{entry('adabins-kitti').file}", "adabins"),
+    (r"adabins,max_depth=80", f"{WEIGHTS}/{entry('adabins-kitti').file}", "adabins"),
     (r"bts_eigen_v2_pytorch_densenet161\.pth", "bts_eigen_v2_pytorch_densenet161.pth", "bts,backbone=densenet161"),
     (r"bts:bts_nyu\.pth", "bts_nyu.pth", "bts"),
     (r"bts:BTS\.pth", "BTS.pth", "bts"),

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 from doc_blocks import Block, blocks
-from doc_hub import as_cached, save_model
+from doc_hub import as_cached
 from doc_names import CHECKPOINTS, ENCODERS, HUB, PACKAGES, RUNS, TREES, WEIGHTS
 from doc_runs import MAKERS
-from random_weights import checkpoint, encoder
+from random_weights import checkpoint, encoder, transformers_model
 
 from kdcli.errors import KdcliError
 from kdcli.plugins import registry
@@ -48,7 +48,7 @@ class Stock:
             if name in text:
                 folder = name.removeprefix("hf:") if name.startswith(("models/", "hf:")) else None
                 place = desk / folder if folder is not None else as_cached(name, desk / "hub")
-                self.put(family, place, partial(save_model, family))
+                self.put(family, place, partial(transformers_model, family))
         for name in re.findall(r"(?<![\w/])(\w+\.toml)\b", text):
             (desk / name).write_text(_document(block, name), encoding="utf-8")
 
