@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import math
 import re
 from pathlib import Path
@@ -79,3 +81,23 @@ def _drawn(name: str, value: Tensor, generator: torch.Generator) -> Tensor:
         drawn = torch.randn(value.shape, generator=generator)
         return (drawn / math.sqrt(max(value[0].numel(), 1))).half()
     return torch.full_like(value, float(name.endswith(("weight", "running_var")))).half()
+
+
+def transformers_model(family: str, folder: Path) -> None:
+    """Write a small model of transformers with random weights and its processor."""
+    torch.manual_seed(0)
+    network, processor = _families()[family]()
+    network.save_pretrained(folder)
+    processor.save_pretrained(folder)
+
+
+@functools.cache
+def _families() -> dict[str, Any]:
+    """Return the small models of the package's own tests."""
+    path = Path(__file__).resolve().parents[1] / "plugins" / "kdcli-huggingface" / "tests" / "hf_tiny.py"
+    spec = importlib.util.spec_from_file_location("hf_tiny", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    families: dict[str, Any] = module.MODELS
+    return families

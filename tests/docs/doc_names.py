@@ -30,14 +30,15 @@ TREES: list[tuple[str, str, Callable[[Path], None]]] = [
 """Words, name, who makes it."""
 
 CHECKPOINTS: list[tuple[str, str, str]] = [
-    (r"teacher[: =](mean:|best:)?'?\[?adabins(?!:)", f"{WEIGHTS}/{entry('adabins-nyu').file}", "adabins"),
+    (r"\badabins(?!:|\w|,max_depth=80)", f"{WEIGHTS}/{entry('adabins-nyu').file}", "adabins"),
     (r"adabins:AdaBins_kitti\.pt", "AdaBins_kitti.pt", "adabins"),
-    (r"adabins,dataset=kitti|adabins,max_depth=80", f"{WEIGHTS}/{entry('adabins-kitti').file}", "adabins"),
+    (r"adabins,max_depth=80", f"{WEIGHTS}/{entry('adabins-kitti').file}", "adabins"),
     (r"bts_eigen_v2_pytorch_densenet161\.pth", "bts_eigen_v2_pytorch_densenet161.pth", "bts,backbone=densenet161"),
     (r"bts:bts_nyu\.pth", "bts_nyu.pth", "bts"),
     (r"bts:BTS\.pth", "BTS.pth", "bts"),
     # A file tells its backbone: the small one stands for the large one that is meant.
     (r"teacher depthformer", f"{WEIGHTS}/{entry('depthformer-swinl-nyu').file}", "depthformer,backbone=swin-t"),
+    (r"scaled:\[midas-small\|", f"{WEIGHTS}/{entry('midas-small').file}", "midas-small"),
     (r"mff:Res34\.pth\.tar", "Res34.pth.tar", "mff"),
     (r"study data-free-nyu", f"{WEIGHTS}/{entry('mff-resnet34-nyu').file}", "mff"),
     (r"last\.ckpt", "last.ckpt", "guidedepth"),
@@ -51,7 +52,7 @@ CHECKPOINTS: list[tuple[str, str, str]] = [
 
 ENCODERS: list[tuple[str, str]] = [
     (r"study (data-free-nyu|tie-kd-nyu|tie-kd-kitti)|recipe tie-kd|student tie-kd", "mobilenetv2_100.ra_in1k"),
-    (r"backbone=resnet18", "resnet18.a1_in1k"),
+    (r"backbone=resnet18|timm:resnet18,pretrained=true", "resnet18.a1_in1k"),
 ]
 """Words, the timm model whose pretrained weights they need."""
 
@@ -74,10 +75,11 @@ HUB: list[tuple[str, str]] = [
     ("depth-anything/Depth-Anything-V2-Small-hf", "depth-anything"),
     ("Intel/zoedepth-nyu-kitti", "zoedepth-two-heads"),
     ("models/depth-anything-metric", "depth-anything-metric"),
+    ("hf:FOLDER", "depth-anything"),
 ]
 """Repository of the hub, or folder; small model of the same family."""
 
 PACKAGES = {
-    r"(teacher|student)[: ](pydnet|pydnetpp|upydnet)\b": ("teacher", "pydnet"), r"teacher[: ]hf:": ("teacher", "hf"),
+    r"(teacher|student)[: ](pydnet|pydnetpp|upydnet)\b": ("teacher", "pydnet"), r"hf:": ("teacher", "hf"),
 }
 """Words, the plugin of a package of its own that they need."""

@@ -11,7 +11,7 @@ REASONS: dict[str, str] = {}
 """Beginning of a command that is not run -> why."""
 
 
-def shortened(words: list[str], *, used_later: bool) -> list[str]:
+def shortened(words: list[str], *, kept: bool) -> list[str]:
     """Return a command with its shrinking options.
 
     ``distill`` and ``study`` do one real step of each kind and write nothing; a run that later lines of its block use,
@@ -20,21 +20,21 @@ def shortened(words: list[str], *, used_later: bool) -> list[str]:
 
     Args:
         words: the command, ``kdcli`` left out.
-        used_later: later lines need what it makes.
+        kept: what it makes has a name, which later lines may use.
     """
     if "--resume" in words:
         return [*words, *CPU]
     match words[0]:
         case "distill":
             size = () if any("size" in word for word in words) else ("--size", "96x128")
-            if not used_later:
+            if not kept:
                 return [*words, *ONE, *size, "--dry-run"]
             measured = () if "--eval-data" in words else ("--eval-data", FEW)
             return [*words, *TWO, *size, *measured, "--steps", "2", "--set", "log_every=1"]
         case "study":
             return [*words, *CPU, *(() if "--dry-run" in words else ("--dry-run",))]
         case "fit-transform":
-            return [*words, "--batch-size", "1", "--steps", "1", *CPU]
+            return [*words, "--batch-size", "1", "--steps", "1", "--size", "96x128", *CPU]
         case "cache":
             return [*words, *ONE]
         case "eval":

@@ -6,14 +6,15 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 from doc_blocks import Block, blocks
-from doc_hub import as_cached, save_model
+from doc_hub import as_cached
 from doc_names import CHECKPOINTS, ENCODERS, HUB, PACKAGES, RUNS, TREES, WEIGHTS
 from doc_runs import MAKERS
-from random_weights import checkpoint, encoder
+from random_weights import checkpoint, encoder, transformers_model
 
 from kdcli.errors import KdcliError
 from kdcli.plugins import registry
@@ -36,17 +37,18 @@ class Stock:
                 make(desk / name)
         for words, name, spec in CHECKPOINTS:
             if re.search(words, text):
-                self.put(spec, desk / name, lambda path, spec=spec: checkpoint(spec, path))
+                self.put(spec, desk / name, partial(checkpoint, spec))
         for words, name in ENCODERS:
             if re.search(words, text):
-                self.put(name, desk / WEIGHTS / f"{name}.safetensors", lambda path, name=name: encoder(name, path))
+                self.put(name, desk / WEIGHTS / f"{name}.safetensors", partial(encoder, name))
         for words, name, kind in RUNS:
             if re.search(words, text) and name not in but:
                 self.put(kind, desk / name, MAKERS[kind])
         for name, family in HUB:
             if name in text:
-                place = desk / name if name.startswith("models/") else as_cached(name, desk / "hub")
-                self.put(family, place, lambda path, family=family: save_model(family, path))
+                folder = name.removeprefix("hf:") if name.startswith(("models/", "hf:")) else None
+                place = desk / folder if folder is not None else as_cached(name, desk / "hub")
+                self.put(family, place, partial(transformers_model, family))
         for name in re.findall(r"(?<![\w/])(\w+\.toml)\b", text):
             (desk / name).write_text(_document(block, name), encoding="utf-8")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 from contextlib import ExitStack
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from doc_blocks import Block, blocks, is_whole, within_sentences
 from doc_hub import served
+from doc_install import in_sight
 from doc_rules import REASONS, not_run, shortened
 from doc_runs import call
 from doc_stock import Stock, absolute, made_by
@@ -22,25 +24,28 @@ BLOCKS = [
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.label)
-def test_the_lines_of_a_block_run(block: Block, stock: Stock, desk: Path) -> None:
+def test_the_lines_of_a_block_run(block: Block, stock: Stock, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = [absolute(words, desk) for words in block.calls()]
     stock.lay_out(block, desk, but=set(made_by(calls)))
     for i, words in enumerate(calls):
         if words[0] == "cd":
             os.chdir(words[1])
-        if words[0] != "kdcli" or not_run(words) is not None:
-            continue
-        made = list(made_by([words]))
-        later = " ".join(" ".join(after) for after in calls[i + 1 :])
-        used = any(re.search(rf"(?<![\w/-]){re.escape(name)}(?![\w-])", later) for name in made)
-        asked = shortened(words[1:], used_later=used or "--out" in words)
-        with ExitStack() as stack:
-            if asked[:2] == ["weights", "pull"]:
-                patched = stack.enter_context(pytest.MonkeyPatch.context())
-                made = stock.put(asked[2], desk / "served" / "net", lambda path, name=asked[2]: checkpoint(name, path))
-                stack.enter_context(served(asked[2], made, patched))
-            told = call(*asked)
-        assert told.exit_code == 0, f"kdcli {' '.join(asked)}\n{told.output}\n{told.exception!r}"
+        elif words == ["pip", "install", "-e", "."]:
+            in_sight(Path.cwd(), desk / "site", monkeypatch)
+        elif words[0] == "kdcli" and not_run(words) is None:
+            kept = "--out" in words or any(names(later, made) for later in calls[i + 1 :] for made in made_by([words]))
+            asked = shortened(words[1:], kept=kept)
+            with ExitStack() as stack:
+                if asked[:2] == ["weights", "pull"]:
+                    file = stock.put(asked[2], desk / "served" / "net", functools.partial(checkpoint, asked[2]))
+                    stack.enter_context(served(asked[2], file))
+                told = call(*asked)
+            assert told.exit_code == 0, f"kdcli {' '.join(asked)}\n{told.output}\n{told.exception!r}"
+
+
+def names(words: list[str], made: str) -> bool:
+    """Whether a command names what another one made."""
+    return re.search(rf"(?<![\w/-]){re.escape(made)}(?![\w-])", " ".join(words)) is not None
 
 
 def test_every_reason_is_still_one() -> None:
