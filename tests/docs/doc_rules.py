@@ -30,7 +30,7 @@ def shortened(words: list[str], *, kept: bool) -> list[str]:
             if not kept:
                 return [*words, *ONE, *size, "--dry-run"]
             measured = () if "--eval-data" in words else ("--eval-data", FEW)
-            return [*words, *TWO, *size, *measured, "--steps", "2", "--set", "log_every=1"]
+            return [*words, *TWO, *size, *measured, "--steps", "2", "--set", "export=none"]
         case "study":
             return [*words, *CPU, *(() if "--dry-run" in words else ("--dry-run",))]
         case "fit-transform":

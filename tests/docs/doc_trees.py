@@ -22,7 +22,7 @@ def nyu(root: Path) -> None:
 
 
 def kitti(root: Path) -> None:
-    trees.kitti(root, 3, 375, 1242)
+    trees.kitti(root, 2, 375, 1242)
 
 
 def kitchen(root: Path) -> None:
