@@ -45,9 +45,11 @@ def stopped(path: Path) -> None:
 
 def statistics(path: Path) -> None:
     """Record what the bundled teacher's features are like."""
-    asked = ("fit-transform", "--record", str(path), "--teacher", "demo", "--data", "sim:rooms,count=4")
+    made = path.with_suffix(".safetensors")
+    asked = ("fit-transform", "--record", str(made), "--teacher", "demo", "--data", "sim:rooms,count=4")
     told = call(*asked, "--size", "64x96", "--batch-size", "2", "--device", "cpu", "--quiet")
     assert told.exit_code == 0, (told.output, told.exception)
+    made.rename(path)
 
 
 MAKERS: dict[str, Callable[[Path], None]] = {

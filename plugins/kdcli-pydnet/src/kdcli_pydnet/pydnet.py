@@ -68,7 +68,6 @@ class Pydnet(nn.Module):
         super().__init__()
         self.input_size = parse_net_size(size, MULTIPLE, "pydnet")
         self.architecture = f"pydnet,size={size}"
-        self.made_for = made_for(location, PUBLISHED)
         inputs = 3
         for i, width in enumerate(WIDTHS):
             setattr(self, f"conv{i}", _encoder(inputs, width))
@@ -87,6 +86,7 @@ class Pydnet(nn.Module):
         nn.init.constant_(self.regressor.bias, -0.2)  # type: ignore[arg-type]
         if location:
             load_weights(self, location)
+        self.made_for = made_for(location, PUBLISHED)
 
     def maps(self, image: Tensor) -> list[Tensor]:
         """Return the raw maps, finest first: minus disparity, B x 1 at strides 2 to 64.

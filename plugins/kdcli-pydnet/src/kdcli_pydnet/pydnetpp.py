@@ -67,7 +67,6 @@ class PydnetPlus(nn.Module):
         super().__init__()
         self.input_size = parse_net_size(size, MULTIPLE, "pydnetpp")
         self.architecture = f"pydnetpp,size={size}"
-        self.made_for = made_for(location, PUBLISHED)
         self.encoder = _Encoder()
         self.decoder = nn.ModuleDict({
             f"L{n}": _Level(width if n == 6 else width + 8, upsampler=n > 1, head=n <= 3)
@@ -81,6 +80,7 @@ class PydnetPlus(nn.Module):
             nn.init.ones_(head.bias)
         if location:
             load_weights(self, location)
+        self.made_for = made_for(location, PUBLISHED)
 
     def maps(self, image: Tensor) -> list[Tensor]:
         """Return the maps of the three heads, finest first: B x 1 at strides 2, 4 and 8.

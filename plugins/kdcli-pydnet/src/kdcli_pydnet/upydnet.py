@@ -80,7 +80,6 @@ class MicroPydnet(nn.Module):
         if crop < 0:
             raise SpecError(f"'upydnet,crop={crop}' is no side in pixels; use {CROP}, or 0 for the whole frame")
         self.input_size, self.crop = parse_net_size(size, MULTIPLE, "upydnet"), crop
-        self.made_for = made_for(location, PUBLISHED)
         self.architecture = f"upydnet,size={size},crop={crop}"
         self.encoder = _Encoder()
         self.decoder0, self.decoder1, self.decoder2 = _Decoder(32, 32), _Decoder(48, 32), _Decoder(40, 1)
@@ -91,6 +90,7 @@ class MicroPydnet(nn.Module):
         nn.init.ones_(self.decoder2.conv2.bias)  # type: ignore[arg-type]
         if location:
             load_weights(self, location)
+        self.made_for = made_for(location, PUBLISHED)
 
     def map(self, image: Tensor) -> Tensor:
         """Return the raw map, disparity B x 1 x h x w, of B x 3 x h x w in multiples of 4."""
