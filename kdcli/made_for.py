@@ -7,18 +7,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from kdcli.spec import MOST_SIDE
+from kdcli.errors import SpecError
+from kdcli.spec import MOST_SIDE, parse
 from kdcli.types import MadeFor
 
 DOMAINS = ("indoor", "driving", "any")
 FITS = ("stretch", "within", "around")
+SOURCES = ("transfer", "test")
+"""Images that a run trains or is measured on where nobody names any. A stranger's file must not choose files of this
+machine, or a plugin: only simulated ones are read and written."""
 _LONGEST = 1000
 """Letters of a source's spec that may be meant."""
 
 
 def told(made: MadeFor) -> dict[str, Any]:
-    """Return it for JSON, without what is not known."""
-    known = {key: value for key, value in asdict(made).items() if value is not None}
+    """Return it for JSON, without what is not known, and without sources that a file may not name."""
+    known = {
+        key: value for key, value in asdict(made).items()
+        if value is not None and (key not in SOURCES or _simulated(value))
+    }
     return {key: list(value) if isinstance(value, tuple) else value for key, value in known.items()}
 
 
@@ -56,10 +63,10 @@ def fault(made: MadeFor) -> str | None:
             return f"{key} of made_for is {str(end)[:40]}, not a distance in metres"
     if made.near is not None and made.far is not None and not made.near < made.far:
         return f"near of made_for is {made.near:g}, not less than far, {made.far:g}"
-    for key in ("transfer", "test"):
+    for key in SOURCES:
         spec = getattr(made, key)
-        if spec is not None and not (isinstance(spec, str) and 0 < len(spec) <= _LONGEST):
-            return f"{key} of made_for is no source"
+        if spec is not None and not _simulated(spec):
+            return f"{key} of made_for is {str(spec)[:40]!r}, no simulated source (sim:...)"
     return None
 
 
@@ -80,6 +87,15 @@ def common(several: Sequence[MadeFor | None]) -> MadeFor | None:
         near=min((made.near for made in known if made.near is not None), default=None),
         far=max((made.far for made in known if made.far is not None), default=None),
     )
+
+
+def _simulated(spec: Any) -> bool:
+    if not isinstance(spec, str) or not 0 < len(spec) <= _LONGEST:
+        return False
+    try:
+        return parse(spec).name == "sim"
+    except SpecError:
+        return False
 
 
 def _is_size(value: Any) -> bool:

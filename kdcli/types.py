@@ -167,9 +167,9 @@ class MadeFor:
     far: float | None = None
     """Metres between which its depth means something; None for a model without a unit."""
     transfer: str | None = None
-    """Source of images of another world, to teach a student with where there are none; None = its domain's."""
+    """Simulated source of another world, to teach a student with where there are no images; None = its domain's."""
     test: str | None = None
-    """Source of held-out images of its own world, with depth, that every machine has; None = there is none."""
+    """Simulated source of held-out images of its own world, with depth; None = there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

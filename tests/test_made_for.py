@@ -28,12 +28,18 @@ def test_what_is_told_is_read_again(made: MadeFor) -> None:
         ("eval_size", [True, 4]), ("train_size", [2**40, 4]), ("domain", "space"), ("domain", ["indoor"]),
         ("near", "1"), ("near", -1), ("far", float("inf")), ("far", float("nan")), ("far", True), ("near", 90),
         ("fit", "yes"), ("fit", ["within"]), ("transfer", ""), ("test", "x" * 2000), ("test", {"a": 1}),
+        ("test", "folder:/home"), ("transfer", "some-plugin:x"), ("test", "kdcli-other/sim:rooms"), ("test", "sim,"),
     ],
 )  # fmt: skip
 def test_what_does_not_hold_is_refused_by_name(key: str, value: Any) -> None:
     with pytest.raises(ValueError, match=key) as caught:
         read({**told(WHOLE), key: value})
     assert len(str(caught.value)) < 120
+
+
+def test_a_file_carries_no_source_but_simulated_ones() -> None:
+    made = MadeFor(train_size=(64, 96), transfer="some-plugin:x", test="sim:rooms,count=4")
+    assert read(told(made)) == MadeFor(train_size=(64, 96), test="sim:rooms,count=4")
 
 
 def test_several_have_in_common_what_all_of_them_say() -> None:
