@@ -79,7 +79,7 @@ def _losses(made: Draft, teacher: nn.Module) -> None:
             continue
         fitting = tuple((text, weight) for text, weight in named if kind in _kinds(text))
         if len(fitting) < len(named):
-            others = ", ".join(text for text, _ in named if (text, dict(named)[text]) not in fitting)
+            others = ", ".join(text for text, _ in named if kind not in _kinds(text))
             made.put(stage, "losses", ((ANY_DEPTH, 1.0), *fitting), AUTO)
             made.reasons.append(f"loss {ANY_DEPTH} in place of {others}: the teacher's depth is {kind}")
 

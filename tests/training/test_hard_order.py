@@ -13,7 +13,7 @@ from kdcli.training.batches.distances import Distances
 from kdcli.training.batches.feed import Feed
 from kdcli.training.batches.hard_order import LEAD, HardOrder
 from kdcli.training.batches.kept_images import KeptImages
-from kdcli.training.batches.order import EvenOrder, Order
+from kdcli.training.batches.order import EvenOrder, FixedOrder
 from kdcli.types import Sample
 
 CPU = torch.device("cpu")
@@ -145,7 +145,7 @@ def test_a_record_gives_all_batches_again() -> None:
 
 
 def test_batches_are_asked_for_as_they_come() -> None:
-    class Counted(Order):
+    class Counted(FixedOrder):
         asked = 0
 
         def indices(self, step: int) -> list[int]:

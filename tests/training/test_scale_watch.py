@@ -21,7 +21,7 @@ from kdcli.testing import toys
 from kdcli.training.batches.feed import Feed
 from kdcli.training.loop import train as loop
 from kdcli.training.loop.train import StepLog
-from kdcli.training.run.drift import ScaleWatch, holds_scale
+from kdcli.training.run.drift import ScaleWatch
 from kdcli.training.step.context import Context
 from kdcli.training.step.parts import LossPart
 from kdcli.training.step.scale import scale_of
@@ -182,7 +182,7 @@ def test_outputs_that_grow_without_bound_are_noticed(tmp_path: Path, loss: objec
     task = DistillTask(
         stage, student, teachers, [LossPart(name="x", loss=loss)], [], None, seed=1, device=CPU,  # type: ignore[arg-type]
     )
-    watch = ScaleWatch(held=holds_scale(task))
+    watch = ScaleWatch(held=task.holds_scale)
     feed = Feed(Grey(), batch_size=4, size=(32, 48), seed=1, device=CPU)  # type: ignore[arg-type]
     logs: list[StepLog] = []
     loop.train(
@@ -200,8 +200,8 @@ def test_losses_say_whether_they_hold_the_scale() -> None:
         parts = [LossPart(name=name, loss=loss) for name, loss in losses.items()]  # type: ignore[arg-type]
         return DistillTask(stage, toys.ToyDepth(), {}, parts, [], None, seed=1, device=CPU)
 
-    assert holds_scale(task(a=L1())) and holds_scale(task(a=AffineInvariant(), b=L1()))
-    assert not holds_scale(task(a=AffineInvariant()))
+    assert task(a=L1()).holds_scale and task(a=AffineInvariant(), b=L1()).holds_scale
+    assert not task(a=AffineInvariant()).holds_scale
 
 
 def test_the_report_draws_the_scale_and_says_what_is_wrong() -> None:

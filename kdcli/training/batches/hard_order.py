@@ -18,7 +18,6 @@ from torch import Tensor
 from kdcli.training.batches import draws
 from kdcli.training.batches.decoding import PREFETCHED
 from kdcli.training.batches.distances import Distances
-from kdcli.training.batches.order import Order
 from kdcli.training.seeds import seed_of
 
 LEAD = 32
@@ -33,7 +32,7 @@ class Round:
     notes: Mapping[str, float] = field(default_factory=dict)
 
 
-class HardOrder(Order):
+class HardOrder:
     """The order of one stage's images, drawn round by round."""
 
     asks = True
@@ -43,7 +42,7 @@ class HardOrder(Order):
         self.batches = math.ceil(count / batch_size)
         """Of a round."""
         self.lead = min(LEAD, self.batches)
-        self.most_workers = self.lead // PREFETCHED
+        self.most_workers: int | None = self.lead // PREFETCHED
         self.record = record
         self.distances = Distances(count)
         self._size, self._seed = batch_size, seed

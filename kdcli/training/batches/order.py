@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -14,34 +14,52 @@ ENDLESS = 2**31 - 1
 """Length from which a source counts as endless: no epoch, no permutation, no cache."""
 
 
-class Order:
+class Order(Protocol):
     """The images of each batch by number. One that learns from what was shown asks to see it."""
 
-    asks = False
+    asks: bool
     """Whether ``see`` wants to know how far each image's depth is from what it should be."""
-    most_workers: int | None = None
+    most_workers: int | None
     """Processes that may read images ahead, where batches too far ahead are not known yet; None = any number."""
 
     def indices(self, step: int) -> list[int]:
         """Return the image indices of a batch."""
-        raise NotImplementedError
 
     def see(self, step: int, distance: Tensor | None) -> None:
         """Take how far the images of a batch are, B; batch after batch."""
 
     def notes(self) -> Mapping[str, float]:
         """Return what is logged beside a step."""
-        return {}
 
     def state(self) -> dict[str, Any] | None:
         """Return what a checkpoint needs to go on; None where the order is a function of seed and number."""
-        return None
 
     def load(self, state: Mapping[str, Any] | None) -> None:
         """Go on from what a checkpoint holds of it."""
 
 
-class EvenOrder(Order):
+class FixedOrder:
+    """What orders have in common that nothing changes on the way."""
+
+    asks = False
+    most_workers: int | None = None
+
+    def see(self, step: int, distance: Tensor | None) -> None:
+        """Leave it."""
+
+    def notes(self) -> Mapping[str, float]:
+        """Return nothing."""
+        return {}
+
+    def state(self) -> dict[str, Any] | None:
+        """Return nothing."""
+        return None
+
+    def load(self, state: Mapping[str, Any] | None) -> None:
+        """Leave it."""
+
+
+class EvenOrder(FixedOrder):
     """Each image once an epoch, in an order that seed and epoch decide; what fills no whole batch is left out."""
 
     def __init__(self, count: int, batch_size: int, seed: int) -> None:
@@ -65,7 +83,7 @@ class EvenOrder(Order):
         return self._known[1]
 
 
-class RecordedOrder(Order):
+class RecordedOrder(FixedOrder):
     """Batches that another stage had: a twin sees the images of its run."""
 
     def __init__(self, order: Tensor, batch_size: int) -> None:

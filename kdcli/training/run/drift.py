@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kdcli.training.loop.train import StepLog
-from kdcli.training.step.task import DistillTask
 
 NARROW = 1.5
 """Factor, either way, within which a student's scale is its teacher's."""
@@ -98,12 +97,6 @@ class ScaleWatch:
 
     def _course(self) -> str:
         return ", ".join(f"{ratio:.3g}" for ratio in self._parts())
-
-
-def holds_scale(task: DistillTask) -> bool:
-    """Whether any loss of a stage changes when the student's depth is multiplied by a factor."""
-    counted = [part.loss for part in task.losses if any((part.weight, *part.terms.values()))]
-    return task.task_loss is not None or not all("scale" in loss.invariances for loss in counted)
 
 
 def _log(ratio: float) -> float:

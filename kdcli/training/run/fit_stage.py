@@ -24,7 +24,8 @@ from kdcli.report.transform_picture import before_and_after
 from kdcli.training.batches.augment import augment
 from kdcli.training.loop.train import total_steps
 from kdcli.training.run.provenance import teachers_behind
-from kdcli.training.run.workshop import Workshop, probe_options, transform_network
+from kdcli.training.run.transforming import probe_options, transform_network
+from kdcli.training.run.workshop import Workshop
 from kdcli.training.seeds import seed_of
 from kdcli.training.step.mixing import MixStep, apply
 from kdcli.training.step.task import DistillTask

@@ -9,8 +9,9 @@ from torch import nn
 from kdcli.choosing.facts import UNBOUNDED
 from kdcli.config import StageConfig
 from kdcli.made_for import common
+from kdcli.training.run.kinds import kind_of
 from kdcli.training.run.provenance import models_behind
-from kdcli.training.run.workshop import Workshop, kind_of
+from kdcli.training.run.workshop import Workshop
 from kdcli.types import DepthKind, MadeFor
 
 SIMULATED = "sim:"

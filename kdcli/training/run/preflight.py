@@ -15,8 +15,10 @@ from kdcli.evals import check as check_evaluation
 from kdcli.plugins import registry
 from kdcli.training.run.checks import check_gradients, check_mixers, check_outputs
 from kdcli.training.run.fidelity import check_fidelity
+from kdcli.training.run.kinds import check_kinds
 from kdcli.training.run.results import check_carried
-from kdcli.training.run.workshop import Workshop, check_kinds, probe_options
+from kdcli.training.run.transforming import probe_options
+from kdcli.training.run.workshop import Workshop
 from kdcli.training.step.mixing import build_mixers
 from kdcli.training.step.task import DistillTask
 from kdcli.transform import probe_for, statistics_for

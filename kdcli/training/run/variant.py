@@ -23,7 +23,7 @@ from kdcli.training.batches.teacher_cache import make
 from kdcli.training.loop import checkpoint
 from kdcli.training.loop import train as loop
 from kdcli.training.loop.train import StepLog
-from kdcli.training.run.drift import ScaleWatch, holds_scale
+from kdcli.training.run.drift import ScaleWatch
 from kdcli.training.run.fit_stage import FitFiles, fit_stage, keep_joint
 from kdcli.training.run.folder import RunFolder
 from kdcli.training.run.hard_images import begins, hard_images, record_order, recorded_order
@@ -142,7 +142,7 @@ class VariantTraining:
         if isinstance(order, HardOrder):
             self.progress.note(f"{where}: {begins(order, batches)}")
 
-        watch = ScaleWatch(held=holds_scale(task))
+        watch = ScaleWatch(held=task.holds_scale)
         if resume is not None:
             mine = {"variant": self.variant, "stage": stage.name}
             watch.restore(row for row in run.metrics() if mine.items() <= row.items())

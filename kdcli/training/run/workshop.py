@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -34,13 +33,15 @@ from kdcli.training.batches.taught import Taught
 from kdcli.training.batches.teacher_cache import open_cache
 from kdcli.training.run.checks import check_parts
 from kdcli.training.run.holdout import Holdout
+from kdcli.training.run.kinds import check_kinds, kinds_of
 from kdcli.training.run.loss_parts import loss_parts
 from kdcli.training.run.results import RUN, StageResults, frozen_copy
+from kdcli.training.run.transforming import joint_transform
 from kdcli.training.seeds import seed_of, seeded
 from kdcli.training.step.mixing import build_mixers
 from kdcli.training.step.task import DistillTask
-from kdcli.transform import JointTransform, TransformNetwork, load_mixer, statistics_for
-from kdcli.types import Batch, DepthKind
+from kdcli.transform import load_mixer
+from kdcli.types import Batch
 
 
 @dataclass(kw_only=True)
@@ -204,7 +205,7 @@ class Workshop:
                 f"student '{spec}' is no depth model: it lacks depth_kind, depth_range or taps; report it to its author"
             )
         if getattr(student, "any_kind", False):
-            student.depth_kind = next(iter(_kinds(teachers).values()))
+            student.depth_kind = next(iter(kinds_of(teachers).values()))
         check_kinds(str(spec), student, teachers)
         if begun:
             student.encoders_from = tuple(weights.origin for weights in begun)  # type: ignore[assignment]
@@ -263,7 +264,7 @@ class Workshop:
         """
         mixers = build_mixers(stage.mixers, seed_of(self.config.seed, stage.name))
         if stage.transform == "joint" and fitted is None:
-            mixers.append(self._joint(stage).to(self.device))
+            mixers.append(joint_transform(stage, self.teachers(stage), self.config.seed).to(self.device))
         elif stage.transform != "none":
             path = fitted if stage.transform in ("fitted", "joint") else Path(stage.transform)
             if path is None:
@@ -271,67 +272,11 @@ class Workshop:
             mixers.append(load_mixer(path, probability=stage.transform_share).to(self.device))
         return mixers
 
-    def _joint(self, stage: StageConfig) -> JointTransform:
-        teachers = self.teachers(stage)
-        if len(teachers) != 1:
-            raise ConfigError(f"stage '{stage.name}' transforms for one teacher, not for {len(teachers)}")
-        teacher = next(iter(teachers.values()))
-        made = JointTransform(
-            transform_network(stage, seed_of(self.config.seed, stage.name, "transform")),
-            probability=stage.transform_share,
-            content=stage.content,
-            statistics=statistics_for(teacher, stage.statistics),
-            lr_scale=(stage.transform_lr or stage.lr) / stage.lr,
-            **probe_options(stage),
-        )
-        made.probe(teacher)  # what does not fit is refused here, not in the first step
-        return made
-
     def amp(self, stage: StageConfig) -> torch.dtype | None:
         """Return the autocast type of a stage."""
         if stage.amp == "off":
             return None
         return torch.bfloat16 if stage.amp == "bf16" else autocast_dtype(self.device)
-
-
-def transform_network(stage: StageConfig, seed: int) -> TransformNetwork:
-    """Return the network that a stage fits, or learns jointly, as it begins: the identity."""
-    with seeded(seed):
-        return TransformNetwork(form=stage.network, width=stage.network_width, depth=stage.network_layers)
-
-
-def probe_options(stage: StageConfig) -> dict[str, Any]:
-    """Return how a stage measures feature statistics, as the arguments of ``kdcli.transform.probe_for``."""
-    return {
-        "norm": stage.norm, "layers": stage.statistics_layers, "weights": dict(stage.statistics_weights),
-        "first": stage.statistics_first,
-    }
-
-
-def check_kinds(spec: str, student: nn.Module, teachers: Mapping[str, nn.Module]) -> None:
-    """Check that a student's numbers mean what its teachers' do.
-
-    Raises:
-        ConfigError: they do not.
-    """
-    kinds = _kinds(teachers)
-    if len(set(kinds.values())) > 1:
-        told = ", ".join(f"'{name}' gives {kind}" for name, kind in kinds.items())
-        raise ConfigError(f"teachers of several depth kinds cannot teach one student: {told}; use one kind")
-    for name, kind in kinds.items():
-        if kind != kind_of(student):
-            raise ConfigError(
-                f"student '{spec}' gives {student.depth_kind}, teacher '{name}' {kind}; choose a student of that kind"
-            )
-
-
-def _kinds(teachers: Mapping[str, nn.Module]) -> dict[str, DepthKind]:
-    return {name: kind_of(teacher) for name, teacher in teachers.items()}
-
-
-def kind_of(model: nn.Module) -> DepthKind:
-    """Return what a model's numbers mean."""
-    return DepthKind(str(model.depth_kind))
 
 
 def _layout(model: nn.Module) -> nn.Module:

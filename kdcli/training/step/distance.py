@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from kdcli.maps import masked_mean
+from kdcli.training.step.compared import compared
 from kdcli.training.step.context import Context
 from kdcli.types import DepthKind
 
@@ -18,22 +19,10 @@ _IMAGE = (1, 2, 3)
 def distance_of(context: Context, *, truth: bool = False) -> Tensor | None:
     """Return the distance of student and teacher for each image of a batch, B; NaN where nothing is known of one.
 
-    The first teacher counts that was asked, or whose depth was kept; where there is none, with ``truth``, the data's
-    own depth. None where there is neither, or nobody asked the student: nothing is evaluated for this.
+    truth: also where no teacher was asked, of student and the data's own depth. None where there is nothing to compare.
     """
-    if not context.student.evaluated:
-        return None
-    asked = (view for view in context.teachers.values() if view.taught is not None or view.evaluated)
-    teacher = next(asked, None)
-    if teacher is not None:
-        (wanted, known), kind = context.target(teacher), DepthKind(str(teacher.model.depth_kind))
-    elif truth:
-        (wanted, known), kind = context.truth(), DepthKind.METRIC
-    else:
-        return None
-    said = context.student.out
-    valid = known if said.valid is None else known & said.valid.to(torch.bool)
-    return apart(said.depth.detach().float(), wanted.float(), valid, kind)
+    maps = compared(context, truth=truth)
+    return None if maps is None else apart(maps.said, maps.wanted, maps.valid, maps.kind)
 
 
 def apart(student_B1hw: Tensor, teacher_B1hw: Tensor, valid_B1hw: Tensor, kind: DepthKind) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from kdcli.training.step.compared import compared
 from kdcli.training.step.context import Context
 from kdcli.types import POSITIVE_DEPTH, DepthKind
 
@@ -18,26 +19,31 @@ FURTHEST = 80.0
 def scale_of(context: Context) -> Tensor | None:
     """Return the ratio of student to teacher, and how much it differs within the batch: two numbers on the device.
 
-    Of each image the median of the student's depth over that of the teacher's, where the teacher has an opinion; of
-    kinds of unknown offset the ratio of their spreads (median distance from the median) instead. Over the batch the
-    median of that, and the standard deviation of its logarithm. The first teacher counts that was asked, or whose depth
-    was kept; None where there is none: nothing is evaluated for this.
+    Of each image the median of the student's depth over that of the teacher's, where both have an opinion; of kinds of
+    unknown offset the ratio of their spreads (median distance from the median) instead. Over the batch the median of
+    that, and the standard deviation of its logarithm. None where no teacher was asked, or the student was not.
     """
-    asked = (view for view in context.teachers.values() if view.taught is not None or view.evaluated)
-    teacher = next(asked, None)
-    if teacher is None or not context.student.evaluated:
+    maps = compared(context)
+    if maps is None:
         return None
-    wanted, known = context.target(teacher)
-    said = context.student.out
-    depth = said.depth.detach().float()
-    known = known & torch.isfinite(depth) & torch.isfinite(wanted)
-    if said.valid is not None:
-        known = known & said.valid.to(torch.bool)
-    positive = DepthKind(str(teacher.model.depth_kind)) in POSITIVE_DEPTH
-    own, theirs = (_size(one, known, positive) for one in (depth, wanted.float()))
+    own, theirs = (_size(one, maps.valid, maps.kind in POSITIVE_DEPTH) for one in (maps.said, maps.wanted))
     ratio_B = (own.clamp(min=FLOOR).log() - theirs.clamp(min=FLOOR).log()).clamp(-FURTHEST, FURTHEST)
     mean = ratio_B.nanmean()
     return torch.stack([ratio_B.nanquantile(0.5).exp(), (ratio_B - mean).square().nanmean().sqrt()])
+
+
+@torch.no_grad()
+def level_of(context: Context) -> float | None:
+    """Return the median of the depth that the teachers say of a batch, whom this asks; None where they say nothing, or
+    where the numbers of their kind have no level."""
+    said = [
+        depth[valid & torch.isfinite(depth) & (depth > 0)]
+        for view in context.teachers.values()
+        if DepthKind(str(view.model.depth_kind)) in POSITIVE_DEPTH
+        for depth, valid in [context.target(view)]
+    ]
+    known = torch.cat(said) if said else torch.zeros(0)
+    return float(known.median()) if len(known) else None
 
 
 def _size(map_B1hw: Tensor, known: Tensor, positive: bool) -> Tensor:

@@ -26,10 +26,10 @@ from kdcli.training.step.inner import InnerUpdates
 from kdcli.training.step.looks import Look, Models
 from kdcli.training.step.mixing import mixed_by
 from kdcli.training.step.parts import LossPart, key_of, modules_of, scalars
-from kdcli.training.step.scale import scale_of
+from kdcli.training.step.scale import level_of, scale_of
 from kdcli.training.step.state import PluginState
 from kdcli.training.step.view import ModelView
-from kdcli.types import Batch, DepthKind
+from kdcli.types import Batch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,24 +178,18 @@ class DistillTask(nn.Module):
         self._inner.begin()
         self._frozen.find()
 
-    @torch.no_grad()
-    def level(self, batch: Batch) -> float | None:
-        """Return the median of the depth that the teachers say of images as they came.
+    @property
+    def holds_scale(self) -> bool:
+        """Whether any loss that counts changes when the student's depth is multiplied by a factor."""
+        counted = [part.loss for part in self.losses if any((part.weight, *part.terms.values()))]
+        return self.task_loss is not None or not all("scale" in loss.invariances for loss in counted)
 
-        None where they say nothing of them, where the numbers of their kind have no level, or where no loss sees it.
-        """
-        if self.task_loss is None and all("scale" in part.loss.invariances for part in self.losses):
+    def level(self, batch: Batch) -> float | None:
+        """Return the median of the depth that the teachers say of images as they came; None where no loss sees it."""
+        if not self.holds_scale:
             return None
         with seeded(seed_of(self._seed, self.stage.name, "level")), statistics_kept(self.student):
-            context = self._models.begin(batch, 0, 1, 0)
-            said = [
-                depth[valid & torch.isfinite(depth) & (depth > 0)]
-                for view in context.teachers.values()
-                if view.model.depth_kind in (DepthKind.METRIC, DepthKind.SCALE_INVARIANT)
-                for depth, valid in [context.target(view)]
-            ]
-        known = torch.cat(said) if said else torch.zeros(0)
-        return float(known.median()) if len(known) else None
+            return level_of(self._models.begin(batch, 0, 1, 0))
 
     def begin_training(self) -> None:
         """Put everything into the mode of training, and what the stage freezes out of it."""
