@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
+from golden import Golden
 
 
 @pytest.fixture(scope="session")
@@ -16,6 +18,19 @@ def shared() -> Path:
     if not (path / "data").is_dir():
         pytest.skip(f"no real samples at {path}; set KDCLI_TEST_DATA")
     return path
+
+
+@pytest.fixture(scope="session")
+def golden(shared: Path) -> Callable[[str], Golden]:
+    """Return the golden folder of a network; skipped where the golden numbers are absent."""
+
+    def find(name: str) -> Golden:
+        folder = shared / "golden" / name
+        if not folder.is_dir():
+            pytest.skip(f"no golden numbers at {folder}")
+        return Golden(folder)
+
+    return find
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ class Built:
 
     teachers: dict[str, nn.Module] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
+    _sizes: dict[str, tuple[int, int] | None] = field(default_factory=dict, init=False)
 
     @cached_property
     def encoders(self) -> Encoders:
@@ -50,3 +51,15 @@ class Built:
         if spec not in self.sources:
             self.sources[spec] = load_source(spec)
         return self.sources[spec]
+
+    def image_size(self, spec: str) -> tuple[int, int] | None:
+        """Return height and width of a source's images as they are; None for one that renders any.
+
+        Raises:
+            ConfigError, DataError, PluginError, SpecError: as building it would, or reading an image.
+        """
+        from kdcli.sources.image_size import image_size
+
+        if spec not in self._sizes:
+            self._sizes[spec] = image_size(self.source(spec))
+        return self._sizes[spec]

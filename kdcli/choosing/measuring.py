@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from kdcli.choosing.built import Built
 from kdcli.choosing.depths import some_depths
 from kdcli.choosing.held_out import held_out
-from kdcli.choosing.scale import Size, own_size
+from kdcli.choosing.scale import Size
 from kdcli.choosing.worlds import world_for
-from kdcli.protocols import Source
 from kdcli.sources.parts import has_depth, has_instances, renders
 from kdcli.spec import parse
 from kdcli.types import MadeFor
@@ -77,7 +76,7 @@ def protocol_for(eval_data: str | None, made_for: MadeFor, built: Built) -> tupl
         return "plain", "nothing is measured"
     source = built.source(eval_data)
     known = KNOWN.get(str(source.name))
-    if known is not None and known.holds(own_size(source)):
+    if known is not None and known.holds(built.image_size(eval_data)):
         return known.protocol, f"the usual one of {source.name}"
     name = "plain"
     if made_for.near is not None and made_for.near > NEAREST:
@@ -90,12 +89,12 @@ def protocol_for(eval_data: str | None, made_for: MadeFor, built: Built) -> tupl
     return name, "the teacher's range" if name != "plain" else "no range is known"
 
 
-def cut_for(data: str, made_for: MadeFor, source: Source) -> str:
+def cut_for(data: str, made_for: MadeFor, built: Built) -> str:
     """Return training data cut as the benchmark's authors cut it, where the teacher's sizes are meant for that."""
-    spec, known = parse(data), KNOWN.get(str(source.name))
+    spec, known = parse(data), KNOWN.get(str(built.source(data).name))
     if known is None or known.cut is None or "crop" in spec.options or made_for.domain != "driving":
         return data
     meant = made_for.eval_size in (None, known.frame) and made_for.train_size is not None
-    if not meant or not known.holds(own_size(source)):
+    if not meant or not known.holds(built.image_size(data)):
         return data
     return str(replace(spec, options={**spec.options, "crop": known.cut}))

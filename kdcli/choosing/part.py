@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kdcli.choosing.built import Built
 from kdcli.choosing.facts import facts_of
-from kdcli.choosing.scale import Size, own_size, size_for
+from kdcli.choosing.scale import Size, size_for
 from kdcli.choosing.worlds import world_for
 
 
@@ -18,4 +18,4 @@ def images_for(teacher: str, data: str | None, size: Size | None, built: Built) 
     data = data or world_for(known)[0]
     if size is not None:
         return data, size
-    return data, size_for(known, own_size(built.source(data))).size
+    return data, size_for(known, built.image_size(data)).size

@@ -7,7 +7,7 @@ from typing import Any
 from kdcli.choosing.built import Built
 from kdcli.choosing.facts import facts_of, teacher_of
 from kdcli.choosing.measuring import cut_for, measured_on, protocol_for
-from kdcli.choosing.scale import Size, batch_for, own_size, size_for
+from kdcli.choosing.scale import Size, batch_for, size_for
 from kdcli.choosing.schedule import SIMULATED, updates_for
 from kdcli.choosing.worlds import world_for
 from kdcli.config.auto import AUTO, STAND_INS, left_open
@@ -80,7 +80,7 @@ class Resolving:
         if draft.origin(draft.run, "holdout") == "recipe" and draft.run["holdout"]:
             self._holdout(data)
         if any(left_open("size", stage.get("size")) for stage in draft.stages):
-            cut = cut_for(data, self.facts, self.built.source(data))
+            cut = cut_for(data, self.facts, self.built)
             if cut != data:
                 draft.reasons.append("images cut as the benchmark's authors do")
                 self._instead(data, cut)
@@ -110,7 +110,7 @@ class Resolving:
         told: dict[str, str] = {}
         crop = left_open("crop", stage.get("crop"))
         if left_open("size", stage.get("size")):
-            own = own_size(self.built.source(str(stage.get("data", "sim:blocks"))))
+            own = self.built.image_size(str(stage.get("data", "sim:blocks")))
             chosen = size_for(self.facts, own)
             self._put(stage, "size", chosen.size)
             told["size"] = f"size {_text(chosen.size)} ({chosen.why})"
@@ -148,8 +148,8 @@ class Resolving:
             return
         data, measured = parse(str(main.get("data", "sim:blocks"))), run.get("eval_data")
         same = measured is not None and parse(measured).name == data.name
-        source = self.built.source(str(data)) if same else None
-        native = source is not None and not renders(source) and own_size(source) == main.get("size")
+        own = self.built.image_size(str(data)) if same else None
+        native = own is not None and own == main.get("size")
         self._put(run, "eval_size", "native" if native else "training")
 
     def _put(self, where: dict[str, Any], key: str, value: Any) -> None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import math
-import statistics
 from dataclasses import dataclass
 
-from kdcli.protocols import Source
-from kdcli.sources.parts import renders
 from kdcli.types import MadeFor
 
 Size = tuple[int, int]
@@ -21,8 +18,6 @@ LARGER = 2.0
 """How many times the area of its training images a teacher is shown images as they are."""
 FRAMES = {"indoor": (480, 640), "driving": (375, 1242)}
 """Of the benchmarks that teachers of a domain are trained on: a teacher whose size has another shape stretches them."""
-LOOKED_AT = 3
-"""Images whose size is looked at; the middle one by shape counts."""
 BATCHES = ((192 * 256, 16), (480 * 640, 8), (1 << 40, 4))
 """Most pixels of an image, and how many of them are in a batch."""
 
@@ -34,21 +29,6 @@ class Sized:
     size: Size
     crop: Size | None
     why: str
-
-
-def own_size(source: Source) -> Size | None:
-    """Return height and width of a source's images as they are; None for one that renders any.
-
-    Raises:
-        DataError: an image cannot be read.
-    """
-    if renders(source):
-        return None
-    last = len(source) - 1
-    looked = sorted({round(i * last / max(LOOKED_AT - 1, 1)) for i in range(LOOKED_AT)}) if last < 10**7 else [0]
-    sizes = [(int(image.shape[-2]), int(image.shape[-1])) for image in (source[i].image for i in looked)]
-    middle = statistics.median_low([width / height for height, width in sizes])
-    return next(size for size in sizes if size[1] / size[0] == middle)
 
 
 def size_for(made_for: MadeFor, own: Size | None) -> Sized:

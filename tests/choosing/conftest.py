@@ -1,31 +1,16 @@
-"""Golden networks by name, and the command line in this process, in a folder of its own."""
+"""The command line in this process, in a folder of its own."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from golden import Golden
 from trees import Command
 from typer.testing import CliRunner
 
 from kdcli.cli.app import app
-
-
-@pytest.fixture(scope="session")
-def golden(shared: Path) -> Callable[[str], Golden]:
-    """Return the golden folder of a network; skipped where the golden numbers are absent."""
-
-    def find(name: str) -> Golden:
-        folder = shared / "golden" / name
-        if not folder.is_dir():
-            pytest.skip(f"no golden numbers at {folder}")
-        return Golden(folder)
-
-    return find
 
 
 @pytest.fixture

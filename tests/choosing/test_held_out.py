@@ -88,13 +88,12 @@ def test_protocols_follow_the_source_and_the_range(tmp_path: Path) -> None:
 
 def test_frames_are_cut_where_the_teachers_authors_cut_them(tmp_path: Path) -> None:
     shelf, street = Built(), kitti(tmp_path / "c", count=2, height=375, width=1242)
-    source = shelf.source(street)
-    assert cut_for(street, DRIVING, source) == f"{street},crop=kb"
-    assert cut_for(f"{street},crop=none", DRIVING, source) == f"{street},crop=none"
+    assert cut_for(street, DRIVING, shelf) == f"{street},crop=kb"
+    assert cut_for(f"{street},crop=none", DRIVING, shelf) == f"{street},crop=none"
     for other in (ROOM, MadeFor(train_size=(256, 512), eval_size=(256, 512), domain="driving")):
-        assert cut_for(street, other, source) == street
+        assert cut_for(street, other, shelf) == street
     small = kitti(tmp_path / "d", count=2)
-    assert cut_for(small, DRIVING, shelf.source(small)) == small
+    assert cut_for(small, DRIVING, shelf) == small
 
 
 def test_the_shelf_builds_once(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import torch
 from kdcli.cache import Store
 from kdcli.config import RunConfig, StageConfig
 from kdcli.errors import ConfigError, DataError
-from kdcli.protocols import Source
+from kdcli.sources.image_size import native_size
 from kdcli.training.batches.feed import Feed
 from kdcli.training.batches.taught import Taught, shown_sample
 from kdcli.training.batches.teacher_cache import make
@@ -49,7 +49,7 @@ def cache_set(
     )
     shop = Workshop(config=RunConfig(recipe="cache", stages=(stage,)), device=torch.device(device))
     if size is None:
-        stage = replace(stage, size=_own_size(shop.source(data)))
+        stage = replace(stage, size=native_size(shop.source(data)))
     cache = shop.taught(stage)
     if not isinstance(cache, Taught):
         raise ConfigError(f"teacher '{teacher}' answers from the data, not from the image: there is nothing to keep")
@@ -86,10 +86,3 @@ def _verify(cache: Taught, store: Store, feed: Feed, told: Callable[[str, int, i
             f"{len(bad)} of {len(source)} maps in '{store.path}' are missing or not sound; run kdcli cache without "
             f"--verify to make them again; first: {bad[0]}"
         )
-
-
-def _own_size(source: Source) -> tuple[int, int]:
-    if hasattr(source, "batch") and hasattr(source, "size"):
-        return (int(source.size[0]), int(source.size[1]))
-    image = source[0].image
-    return (int(image.shape[-2]), int(image.shape[-1]))

@@ -31,8 +31,9 @@ from kdcli.files import atomic, require_writable, sha256_of, write_json
 from kdcli.images import write_depth_png, write_image
 from kdcli.locks import NAME as LOCK
 from kdcli.locks import owned
-from kdcli.protocols import Mixer, Source
+from kdcli.protocols import Mixer
 from kdcli.sources import load_source
+from kdcli.sources.image_size import native_size
 from kdcli.training.batches.feed import Feed
 from kdcli.training.seeds import seed_of
 from kdcli.training.step.mixing import apply, build_mixers, mix_step
@@ -105,7 +106,7 @@ def mix_set(
         if path is not None:
             require_writable(path)
     source, built = load_source(data), build_mixers(mixers, seed)
-    size = size or _own_size(source)
+    size = size or native_size(source)
     parameters = {"data": data, "mixers": list(mixers), "size": list(size), "seed": seed, "batch": BATCH}
     _resume(out, parameters)
     feed = Feed(source, batch_size=BATCH, size=size, seed=seed_of(seed, "mix"), device=torch.device(device))
@@ -161,14 +162,6 @@ def _batch(
     context = mix_step(plain, seed=seed, stage="mix", step=step, total=1)
     after = apply(plain, mixers, context)
     return plain, after, [value.tolist() for name, value in context.notes if name == "partners"]
-
-
-def _own_size(source: Source) -> tuple[int, int]:
-    own = getattr(source, "size", None)
-    if own is not None:
-        return int(own[0]), int(own[1])
-    shape = source[0].image.shape
-    return int(shape[-2]), int(shape[-1])
 
 
 def _image(out: Path, number: int) -> Path:
