@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,6 +11,11 @@ import pytest
 from doc_stock import Stock
 
 from kdcli.plugins import registry
+from kdcli.published import facts
+from kdcli.types import MadeFor
+
+SHARE = 3
+"""What the sizes of published networks are divided by here; tests/choosing has runs at their own."""
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +35,15 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     if find_spec("huggingface_hub") is not None:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    small = {title: {far: _smaller(made) for far, made in known.items()} for title, known in facts.FACTS.items()}
+    monkeypatch.setattr(facts, "FACTS", small)
     yield tmp_path
     monkeypatch.undo()
     registry.discover.cache_clear()
+
+
+def _smaller(made: MadeFor) -> MadeFor:
+    def divided(size: tuple[int, int] | None) -> tuple[int, int] | None:
+        return size and (32 * max(size[0] // SHARE // 32, 2), 32 * max(size[1] // SHARE // 32, 2))
+
+    return replace(made, train_size=divided(made.train_size), eval_size=divided(made.eval_size))

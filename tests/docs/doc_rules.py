@@ -7,6 +7,9 @@ ONE = ("--batch-size", "1", "--workers", "0", *CPU)
 TWO = ("--batch-size", "2", "--workers", "0", *CPU)
 FEW = "sim:rooms,count=2,seed=1000"
 
+ONE_ARM = {"data-free-nyu": "both", "tie-kd-nyu": "corrected", "tie-kd-kitti": "corrected"}
+"""Studies of large networks, of which one arm is measured: half a minute each."""
+
 REASONS: dict[str, str] = {}
 """Beginning of a command that is not run -> why."""
 
@@ -32,7 +35,8 @@ def shortened(words: list[str], *, kept: bool) -> list[str]:
             measured = () if "--eval-data" in words else ("--eval-data", FEW)
             return [*words, *TWO, *size, *measured, "--steps", "2", "--set", "export=none"]
         case "study":
-            return [*words, *CPU, *(() if "--dry-run" in words else ("--dry-run",))]
+            one = ("--only", ONE_ARM[words[1]]) if words[1] in ONE_ARM and "--only" not in words else ()
+            return [*words, *CPU, *one, *(() if "--dry-run" in words else ("--dry-run",))]
         case "fit-transform":
             return [*words, "--batch-size", "1", "--steps", "1", "--size", "96x128", *CPU]
         case "cache":
