@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from doc_stock import Stock
 
+from kdcli.config import RunConfig
 from kdcli.plugins import registry
 from kdcli.published import facts
+from kdcli.training.run import dry_run
 from kdcli.types import MadeFor
 
 SHARE = 3
@@ -37,9 +40,20 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
     small = {title: {far: _smaller(made) for far, made in known.items()} for title, known in facts.FACTS.items()}
     monkeypatch.setattr(facts, "FACTS", small)
+    monkeypatch.setattr(dry_run, "measure", _of_one_image(dry_run.measure))
     yield tmp_path
     monkeypatch.undo()
     registry.discover.cache_clear()
+
+
+def _of_one_image(measure: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a dry run measure steps of one image: studies of large networks have no option for it, and ask for 20 GiB."""
+
+    def measured(config: RunConfig, *args: Any, **options: Any) -> Any:
+        stages = tuple(replace(stage, batch_size=1) for stage in config.stages)
+        return measure(replace(config, stages=stages), *args, **{**options, "repeats": 1})
+
+    return measured
 
 
 def _smaller(made: MadeFor) -> MadeFor:

@@ -52,7 +52,8 @@ CHECKPOINTS: list[tuple[str, str, str]] = [
 
 ENCODERS: list[tuple[str, str]] = [
     (r"study (data-free-nyu|tie-kd-nyu|tie-kd-kitti)|recipe tie-kd|student tie-kd", "mobilenetv2_100.ra_in1k"),
-    (r"backbone=resnet18|timm:resnet18,pretrained=true", "resnet18.a1_in1k"),
+    (r"tie-kd,backbone=resnet18", "resnet18.tv_in1k"),
+    (r"timm:resnet18,pretrained=true", "resnet18.a1_in1k"),
 ]
 """Words, the timm model whose pretrained weights they need."""
 

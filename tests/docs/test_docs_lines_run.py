@@ -7,6 +7,7 @@ import os
 import re
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from doc_blocks import Block, blocks, is_whole, within_sentences
@@ -21,9 +22,18 @@ BLOCKS = [
     block for block in (*blocks("console", "bash"), *filter(is_whole, within_sentences()))
     if any(words[0] == "kdcli" for words in block.calls())
 ]
+COSTLY = re.compile(r"\b(adabins|bts|depthformer|study)\b")
+"""Words of commands that evaluate a large network, or several."""
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.label)
+def _cells() -> list[Any]:
+    def marks(block: Block) -> list[pytest.MarkDecorator]:
+        return [pytest.mark.slow] if COSTLY.search(block.text) else []
+
+    return [pytest.param(block, id=block.label, marks=marks(block)) for block in BLOCKS]
+
+
+@pytest.mark.parametrize("block", _cells())
 def test_the_lines_of_a_block_run(block: Block, stock: Stock, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = [absolute(words, desk) for words in block.calls()]
     stock.lay_out(block, desk, but=set(made_by(calls)))
