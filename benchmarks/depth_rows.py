@@ -17,6 +17,7 @@ from torch import Tensor
 from kdcli.sources import load_source
 from kdcli.sources.parts import renders
 from kdcli.spec import parse_size
+from kdcli.training.batches.order import ENDLESS
 
 PARTS = range(6, 12)
 BATCH = 4
@@ -25,6 +26,8 @@ BATCH = 4
 def maps(spec: str, size: tuple[int, int]) -> list[Tensor]:
     """Return the depth of every image that has some, H x W, not-a-number where it is not known."""
     source = load_source(spec)
+    if len(source) >= ENDLESS:
+        raise SystemExit(f"'{spec}' is endless; write count=N")
     found = []
     for first in range(0, len(source), BATCH):
         indices = list(range(first, min(first + BATCH, len(source))))

@@ -34,12 +34,13 @@ def run(tree: Path, recipe: str, seed: int, given: argparse.Namespace, out: Path
         given.student, "--data", given.data, "--eval-data", given.eval_data, "--steps", str(given.steps),
         "--batch-size", str(given.batch_size), "--size", given.size, "--seed", str(seed), "--out", str(out), "--json",
     ]
-    threads = str(given.threads)
+    threads, known = str(given.threads), filter(None, [os.environ.get("PYTHONPATH")])
     environment = {
-        **os.environ, "PYTHONPATH": str(tree), "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads,
+        **os.environ, "PYTHONPATH": os.pathsep.join([str(tree), *known]),
+        "OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads,
     }
     before, begin = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    done = subprocess.run(command, env=environment, cwd=out.parent, capture_output=True, text=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     wall, after = time.perf_counter() - begin, resource.getrusage(resource.RUSAGE_CHILDREN)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}\nended with {done.returncode}:\n{done.stderr[-2000:]}")

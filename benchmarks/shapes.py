@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import replace
+from itertools import islice
 
 import kdcli
 from kdcli.protocols import Source
@@ -29,13 +30,16 @@ class Windows:
     def __init__(self, source: Source, window: Size, at: str, limit: int) -> None:
         self.source, self.window, self.at = source, window, at
         self.name, self.depth_kind = source.name, source.depth_kind
-        self._found = [i for i in range(len(source)) if source[i].depth is not None][:limit]
+        labelled = (i for i in range(len(source)) if source[i].depth is not None)
+        self._found = list(islice(labelled, limit))
 
     def __len__(self) -> int:
         return len(self._found)
 
     def __getitem__(self, index: int) -> Sample:
         sample = self.source[self._found[index]]
+        if sample.depth is None or sample.depth.shape[-2:] != sample.image.shape[-2:]:
+            raise SystemExit(f"'{sample.id}' has depth of another size than the image, which this does not cut")
         (height, width), (whole_height, whole_width) = self.window, sample.image.shape[-2:]
         height, width = min(height, whole_height), min(width, whole_width)
         top = whole_height - height if self.at == "bottom" else (whole_height - height) // 2

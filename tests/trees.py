@@ -67,6 +67,14 @@ def objects(root: Path, count: int = 6) -> str:
     return f"folder:{root}"
 
 
+def partly(root: Path, count: int, labelled: range) -> str:
+    """Photographs of which some have depth, in millimetres."""
+    photos(root / "images", count)
+    for i in labelled:
+        depth(root / "depth" / f"{i:02}.png", 48, 64, 2000 + 100 * i)
+    return f"folder:{root}"
+
+
 def rgbd(root: Path, count: int = 20, stored: int = 2000) -> str:
     """Colour and depth of a camera, in millimetres."""
     for i in range(count):

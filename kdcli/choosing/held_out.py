@@ -64,7 +64,7 @@ def _end(spec: Spec, source: Source, built: Built) -> tuple[str, str, str] | Non
     if "count" in spec.options:
         rest["count"] = str(count - kept)
     measured = str(_bare(replace(spec, options={**rest, "start": str(begin)}), keep=True))
-    if not has_depth(built.source(measured)):
+    if not (has_depth(built.source(measured)) and has_depth(built.source(train))):
         return None
     return train, measured, f"the last {count - kept} of its {count} images, kept out of training"
 

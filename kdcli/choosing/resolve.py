@@ -12,7 +12,9 @@ from kdcli.choosing.schedule import SIMULATED, updates_for
 from kdcli.choosing.worlds import world_for
 from kdcli.config.auto import AUTO, STAND_INS, left_open
 from kdcli.config.draft import Draft
+from kdcli.protocols import Source
 from kdcli.sources.parts import renders
+from kdcli.sources.splitting import split
 from kdcli.spec import parse
 from kdcli.types import MadeFor
 
@@ -129,8 +131,7 @@ class Resolving:
         if not left_open("batch_size", stage.get("batch_size")) and not left_open("steps", stage.get("steps")):
             return told
         source = self.built.source(str(stage.get("data", "sim:blocks")))
-        kept = len(source) - round(len(source) * float(self.draft.run.get("holdout", 0.0)))
-        images = SIMULATED if renders(source) else max(kept, 1)
+        images = SIMULATED if renders(source) else self._trained_on(stage, source)
         if left_open("batch_size", stage.get("batch_size")):
             seen = stage.get("crop") or stage.get("size") or STAND_INS["size"]
             self._put(stage, "batch_size", batch_for(seen, images))
@@ -140,6 +141,14 @@ class Resolving:
             counted = "simulated images" if renders(source) else f"{images} images"
             told["steps"] = f"{stage['steps']} steps of {batch} ({counted})"
         return told
+
+    def _trained_on(self, stage: dict[str, Any], source: Source) -> int:
+        """Return how many of a source's images a stage learns from."""
+        run, data = self.draft.run, str(stage.get("data", "sim:blocks"))
+        share = float(run.get("holdout", 0.0))
+        if not share or data != str(self.draft.main.get("data", "sim:blocks")) or len(source) < 2:
+            return max(len(source), 1)
+        return len(split(source, data, share, run.get("holdout_by", "index")).training)
 
     def _eval_size(self) -> None:
         """Evaluate at the size of training, or where that is the images' own, as protocols cut them."""

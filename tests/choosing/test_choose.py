@@ -80,6 +80,16 @@ def test_images_are_held_out_where_nothing_else_is_measured(
     assert config.main.steps == 1000
 
 
+@pytest.mark.parametrize(("count", "settings", "batch"), [
+    (5, ["holdout=0.1"], 4), (3, ["holdout=0.5"], 2), (12, ["holdout=0.1"], 11), (5, [], 5),
+])  # fmt: skip
+def test_a_batch_holds_no_more_images_than_are_trained_on(
+    tmp_path: Path, count: int, settings: list[str], batch: int
+) -> None:
+    config = choose("auto", {**MINE, "data": photos(tmp_path, count)}, settings, built=built()).config
+    assert config.main.batch_size == batch
+
+
 def test_every_flag_wins(tmp_path: Path) -> None:
     given = {
         "size": (96, 128), "batch_size": 2, "steps": 7, "eval_data": "sim:rooms,count=3", "protocol": "plain",

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from trees import ROOM, built, kitti, nyu, objects, photos, rgbd
+from trees import ROOM, built, kitti, nyu, objects, partly, photos, rgbd
 
 from kdcli.choosing import Built
+from kdcli.choosing.depths import some_depths
 from kdcli.choosing.held_out import held_out, with_split
 from kdcli.choosing.measuring import cut_for, measured_on, protocol_for
 from kdcli.evals.protocol import find
@@ -37,6 +38,14 @@ def test_what_cannot_be_parted(tmp_path: Path) -> None:
     shelf, data = Built(), rgbd(tmp_path)
     assert held_out(f"{data},count=9,seed=3", shelf) is None  # a random choice has no end
     assert held_out(f"{data},count=1", shelf) is None
+    last = partly(tmp_path / "last", 20, range(18, 20))  # nothing with depth would be left to learn from
+    assert held_out(last, shelf) is None
+
+
+def test_depth_is_found_where_few_images_have_any(tmp_path: Path) -> None:
+    few = Built().source(partly(tmp_path / "few", 20, range(4, 6)))
+    assert sorted(some_depths(few).unique().tolist()) == pytest.approx([2.4, 2.5])
+    assert not len(some_depths(Built().source(photos(tmp_path / "none", 20))))
 
 
 def test_a_split_of_the_source_is_taken_where_it_is_another(tmp_path: Path) -> None:

@@ -255,7 +255,9 @@ def test_a_storage_of_files_is_refused(recipe: Callable[..., RunConfig]) -> None
 
 
 @pytest.mark.slow
-def test_a_run_repeats_and_goes_on_with_what_is_in_memory(recipe: Callable[..., RunConfig], tmp_path: Path) -> None:
+def test_a_run_repeats_and_goes_on_with_what_is_in_memory(
+    recipe: Callable[..., RunConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config = recipe("checkpoint_every=4", "teacher_storage=auto", "workers=auto")
     distill(config, out=tmp_path / "whole")
 
@@ -266,6 +268,10 @@ def test_a_run_repeats_and_goes_on_with_what_is_in_memory(recipe: Callable[..., 
 
     with pytest.raises(KeyboardInterrupt):
         distill(config, out=tmp_path / "split", progress=Stop())
+    with monkeypatch.context() as less:
+        less.setattr("kdcli.training.batches.keeping.room", lambda: 1000)
+        with pytest.raises(ConfigError, match="began with its teachers' maps in memory"):
+            distill(config, resume=tmp_path / "split")
     distill(config, resume=tmp_path / "split")
     one, two = (load_state(tmp_path / name / "student.safetensors") for name in ("whole", "split"))
     assert all(torch.equal(value, two[name]) for name, value in one.items())

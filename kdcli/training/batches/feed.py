@@ -16,6 +16,7 @@ import torch
 from kdcli.errors import DataError
 from kdcli.plugins.blame import blame
 from kdcli.protocols import Source
+from kdcli.sources.parts import has_depth
 from kdcli.training.batches.decoding import decoded, items
 from kdcli.training.batches.joining import as_batch, collate, resize_batch
 from kdcli.training.batches.kept_images import KeptImages, unpacked
@@ -90,7 +91,7 @@ class Feed:
         for batch in decoded(self.source, _noted(chosen, coming), self.size, **self._how(images)):
             indices = coming.popleft()
             whole = batch if self._taught is None else self._taught.complete(batch, indices, self.source)
-            yield whole.to(self.device)
+            yield self._marked(whole.to(self.device))
 
     def _from_memory(self, chosen: Iterator[Sequence[int]], images: int, memory: KeptImages) -> Iterator[Batch]:
         """Yield batches of which only those images are decoded that were not before."""
@@ -121,7 +122,15 @@ class Feed:
         batch = unpacked(collate([known[index] for index in indices]).to(self.device))
         if self._taught is not None and batch.taught is None:
             batch = self._taught.complete(batch, indices, self.source)
-        return batch
+        return self._marked(batch)
+
+    def _marked(self, batch: Batch) -> Batch:
+        """Return a batch with an empty map of depth where its source has depth for other images only."""
+        if batch.depth is not None or not has_depth(self.source):
+            return batch
+        depth = batch.image.new_zeros(len(batch), 1, *batch.image.shape[-2:])
+        labelled = torch.zeros(len(batch), dtype=torch.bool, device=self.device)
+        return replace(batch, depth=depth, valid=torch.zeros_like(depth, dtype=torch.bool), labelled=labelled)
 
     def _with_maps(self, index: int, item: Batch) -> Batch:
         """Return an item with maps that its file of the teacher cache lacked, asked of the image before rounding."""

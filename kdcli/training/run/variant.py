@@ -10,7 +10,7 @@ from torch import nn
 
 from kdcli.config import StageConfig
 from kdcli.config.references import STAGE, origin_of
-from kdcli.errors import WeightsError
+from kdcli.errors import ConfigError, WeightsError
 from kdcli.networks.untouched import untouched
 from kdcli.plugins.surroundings import kept_by_plugins
 from kdcli.students.files import save_student
@@ -221,6 +221,7 @@ class VariantTraining:
         """Return a stage's batches; with a teacher cache, once all of its maps are there."""
         cache = self.shop.taught(stage)
         feed, where = self.shop.feed(stage, cache, order=order), f"{self.variant}: {stage.name}"
+        known, key = self.run.manifest().get("teacher_cache", {}), f"{self.variant}.{stage.name}"
         if cache is not None:
             in_memory = isinstance(cache, MemoryMaps)
             # Maps on a disk are of images as they are, those in memory of images as the stage shows them.
@@ -231,9 +232,16 @@ class VariantTraining:
             )
             for name in task.asking():
                 self.progress.note(f"{where}: loss '{name}' looks into the teacher, which it runs in each step")
-            known = self.run.manifest().get("teacher_cache", {})
-            self.run.update(teacher_cache={**known, f"{self.variant}.{stage.name}": told})
+            if known.get(key, {}).get("asked"):
+                self.progress.note(f"{where}: teachers were asked in each step until now, their maps are kept now")
+            self.run.update(teacher_cache={**known, key: told})
         elif stage.teacher_cache == MEMORY:
-            why = why_asked(stage, feed.source, self.shop.teachers(stage))
-            self.progress.note(f"{where}: teachers are asked in each step: {why or 'they answer from the data'}")
+            why = why_asked(stage, feed.source, self.shop.teachers(stage)) or "they answer from the data"
+            if known.get(key, {}).get("maps"):
+                raise ConfigError(
+                    f"{where} began with its teachers' maps in memory and would go on with others: {why}; resume it "
+                    "where there is as much memory, or start another run"
+                )
+            self.progress.note(f"{where}: teachers are asked in each step: {why}")
+            self.run.update(teacher_cache={**known, key: {"asked": why}})
         return feed

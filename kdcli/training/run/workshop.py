@@ -43,6 +43,9 @@ from kdcli.training.step.task import DistillTask
 from kdcli.transform import load_mixer
 from kdcli.types import Batch
 
+SOON = 64
+"""Batches among which one with depth is looked for, where only some images have any."""
+
 
 @dataclass(kw_only=True)
 class Workshop:
@@ -172,10 +175,18 @@ class Workshop:
         )
 
     def first(self, stage: StageConfig, taught: Taught | MemoryMaps | None = None) -> Batch:
-        """Return the stage's first batch at the size that its networks see, not augmented."""
+        """Return the stage's first batch at the size that its networks see, not augmented.
+
+        Where only some images have depth it is the first with one of those, if it comes soon.
+        """
         # Maps of a folder are kept with their images: what is decoded here without them would be kept twice.
         exact = taught is None and isinstance(self.taught(stage), Taught)
-        return centre_crop(next(self.feed(stage, taught, exact=exact).batches(0, 1)), stage.crop)
+        feed = self.feed(stage, taught, exact=exact)
+        first = next(feed.batches(0, 1))
+        if first.labelled is not None and not bool(first.labelled.any()):
+            others = feed.batches(1, max(min(feed.steps_per_epoch, SOON), 1))
+            first = next((one for one in others if one.labelled is None or bool(one.labelled.any())), first)
+        return centre_crop(first, stage.crop)
 
     def student(self) -> tuple[nn.Module, str]:
         """Build the run's student with weights that depend on the seed alone; return it with its full spec.
