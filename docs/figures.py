@@ -23,6 +23,8 @@ from typing import Any
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS / "results"
+OTHERS = ("made-for",)
+"""Tables that tests hold against the code."""
 METRICS = ("delta1", "abs_rel", "rmse", "silog")
 
 
@@ -44,6 +46,9 @@ def keep(name: str, source: Path) -> None:
         }
     else:
         document = json.loads(source.read_text())
+        if isinstance(document, dict) and "fidelity" in document:
+            (RESULTS / f"{name}.json").write_text(json.dumps({"fidelity": document["fidelity"]}, indent=1) + "\n")
+            return
         rows = {row["model"]: row for row in (document if isinstance(document, list) else [document])}
         facts = {}
     RESULTS.mkdir(exist_ok=True)
@@ -197,6 +202,15 @@ def study(report: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n\n" + "  \n".join(tail)
 
 
+def fidelity(rows: list[dict[str, Any]]) -> str:
+    """Return a Markdown table of how near students come to a teacher, one a row."""
+    lines = [f"| student | {' | '.join(METRICS)} | images |", "|---" * (len(METRICS) + 2) + "|"]
+    lines += [
+        f"| `{row['model']}` | {' | '.join(cell(row, metric) for metric in METRICS)} | {row['n']} |" for row in rows
+    ]
+    return "\n".join(lines) + f"\n\nAgainst the depth of the teacher, not the measured one, on `{rows[0]['spec']}`."
+
+
 def interval(value: dict[str, float], sign: str = "") -> str:
     """Return a number with its interval."""
     return f"{value['value']:{sign}.3f} [{value['low']:{sign}.3f}, {value['high']:{sign}.3f}]"
@@ -204,7 +218,7 @@ def interval(value: dict[str, float], sign: str = "") -> str:
 
 def rendered(document: dict[str, Any]) -> str:
     """Return the table of a result file, by what it holds."""
-    known = {"benchmark": costs, "ratios": ratios, "dpm": dpm, "study": study, "overhead": overhead}
+    known = {"benchmark": costs, "ratios": ratios, "dpm": dpm, "study": study, "overhead": overhead, "fidelity": fidelity}
     for key, render in known.items():
         if key in document:
             return render(document[key])
@@ -222,6 +236,8 @@ def fill() -> None:
     for path in (DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))):
         text = path.read_text()
         for name in re.findall(r"<!-- ([a-z0-9-]+):begin -->", text):
+            if name in OTHERS:
+                continue
             result = RESULTS / f"{name}.json"
             if not result.is_file():
                 sys.exit(f"{path.name} wants {result.relative_to(DOCS.parent)}, which is not there: keep it first")

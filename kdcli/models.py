@@ -17,7 +17,8 @@ from kdcli.teachers.run import find_student
 def load_model(model: str | Path, device: torch.device | str = "cpu") -> nn.Module:
     """Load a model in eval mode: images B x 3 x H x W in 0..1 in, ``Prediction`` out.
 
-    ``model``: a run folder, ``.safetensors`` student, ``.onnx`` or ``.pt2`` file, or ``teacher:SPEC``.
+    ``model``: a run folder (``RUN`` or, as teachers are named, ``run:RUN``), ``.safetensors`` student, ``.onnx`` or
+    ``.pt2`` file, or ``teacher:SPEC``.
 
     Raises:
         ConfigError: an empty name. WeightsError: no such file, or one that is broken. PluginError, SpecError: a
@@ -33,7 +34,7 @@ def load_model(model: str | Path, device: torch.device | str = "cpu") -> nn.Modu
 
         loaded = load_exported(Path(text))
     else:
-        loaded, _ = load_student(find_student(Path(text)))
+        loaded, _ = load_student(find_student(Path(text.removeprefix("run:"))))
     return loaded.to(device).eval()
 
 

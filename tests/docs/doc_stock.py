@@ -80,7 +80,7 @@ def _document(block: Block, name: str) -> str:
     table = "[study]" if re.search(rf"study {name}", block.text) else "[run]"
     shown = [one.text for one in blocks("toml") if one.page == block.page and one.text.startswith(table)]
     assert shown, f"{block.page.name} names {name} and shows no block that begins with {table}"
-    return shown[0]
+    return next((text for text in shown if f'name = "{Path(name).stem}"' in text), shown[0])
 
 
 def absolute(words: list[str], desk: Path) -> list[str]:
