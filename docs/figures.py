@@ -218,7 +218,9 @@ def interval(value: dict[str, float], sign: str = "") -> str:
 
 def rendered(document: dict[str, Any]) -> str:
     """Return the table of a result file, by what it holds."""
-    known = {"benchmark": costs, "ratios": ratios, "dpm": dpm, "study": study, "overhead": overhead, "fidelity": fidelity}
+    known = {
+        "benchmark": costs, "ratios": ratios, "dpm": dpm, "study": study, "overhead": overhead, "fidelity": fidelity,
+    }
     for key, render in known.items():
         if key in document:
             return render(document[key])

@@ -82,7 +82,9 @@ def test_a_transformation_is_fitted_to_windows_too(
 ) -> None:
     config = tiny("train.crop=32x40", "size=48x64", teachers=(f"run:{teacher_file}",))
     shop = Workshop(config=config, device=torch.device("cpu"))
-    fit_stage(shop, config.main, FitFiles.beside(tmp_path / "transform.safetensors"), lambda what, done, total: None)
+    files = FitFiles.beside(tmp_path / "transform.safetensors")
+    found, _ = fit_stage(shop, config.main, files, lambda what, done, total: None)
+    assert found.steps == config.main.steps
     assert {shape for _, shape in seen} == {(32, 40)}
 
 

@@ -29,7 +29,7 @@ from kdcli.training.run.workshop import Workshop
 from kdcli.training.seeds import seed_of
 from kdcli.training.step.mixing import MixStep, apply
 from kdcli.training.step.task import DistillTask
-from kdcli.transform import JointTransform, fit, save, statistics_for
+from kdcli.transform import FitReport, JointTransform, fit, save, statistics_for
 from kdcli.types import Batch
 
 SHOWN = 6
@@ -61,10 +61,11 @@ class FitFiles:
 
 def fit_stage(
     shop: Workshop, stage: StageConfig, files: FitFiles, told: Callable[[str, int, int], None]
-) -> list[str]:
+) -> tuple[FitReport, list[str]]:
     """Fit on the stage's mixed images and write network and pictures; a function of the seed alone.
 
-    Returns what is to be said of it. The network is written last: where it is, the stage is done.
+    Returns what it came to, and what else is to be said of it. The network is written last: where it is, the stage is
+    done.
 
     Raises:
         ConfigError: several teachers, or one without statistics. PluginError: the teacher changed.
@@ -108,7 +109,7 @@ def fit_stage(
             "statistics": stage.statistics, "norm": stage.norm, **result.document(),
         },
     )
-    return notes
+    return result, notes
 
 
 @torch.no_grad()

@@ -108,8 +108,11 @@ class VariantTraining:
         self.progress.note(
             f"{self.variant}: {stage.name}: fitting the transformation network to the teacher's statistics"
         )
-        for note in fit_stage(self.shop, stage, FitFiles.beside(self.run.transform), self.progress.count):
-            self.progress.note(note)
+        found, notes = fit_stage(self.shop, stage, FitFiles.beside(self.run.transform), self.progress.count)
+        worse = "" if found.improved else "; no better: try other images, more steps or another lr"
+        notes = [f"statistics loss {found.before:.4g} -> {found.after:.4g}{worse}", *notes]
+        for note in notes:
+            self.progress.note(f"{self.variant}: {stage.name}: {note}")
 
     def _stage(
         self, stage: StageConfig, student: nn.Module, resume: dict[str, Any] | None

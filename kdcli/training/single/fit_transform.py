@@ -44,7 +44,7 @@ def fit_transform(
             raise ConfigError(f"'{drawn}' does not end in .png; write '{drawn.with_suffix('.png')}'")
         require_writable(drawn)
     shop = _shop(stage, path, seed, device, built)
-    notes = fit_stage(shop, stage, files, told or (lambda what, done, total: None))
+    _, notes = fit_stage(shop, stage, files, told or (lambda what, done, total: None))
     return {"out": str(path), **files.document(), "notes": notes, **load(path)[1]}
 
 
