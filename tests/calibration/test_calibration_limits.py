@@ -9,23 +9,25 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from kdcli.calibration import calibrate, samples
-from kdcli.calibration.choose import choose
+from kdcli.calibration import calibrate
+from kdcli.calibration.job import note_of
 from kdcli.errors import DataError
-from kdcli.evals.protocol import find
 from kdcli.plugins import registry
 from kdcli.sources import load_source
 from kdcli.students.files import load_student, save_student
-from kdcli.types import DepthKind, MadeFor, Prediction, Sample
+from kdcli.types import DepthKind, MadeFor, Sample
 
 SIZE, WIDE = (32, 48), "plain+max999999+min0.000001"
 
 
-def _student(path: Path, options: str = "max_depth=10") -> nn.Module:
+def _student(
+    path: Path, options: str = "max_depth=10", *, std: float = 0.5, kind: DepthKind = DepthKind.METRIC
+) -> nn.Module:
     """Write a student with random weights whose numbers reach from 0.1 on."""
     torch.manual_seed(0)
     student = registry.build("student", f"mobilenet,width=0.35,{options}").eval()
-    nn.init.normal_(student.head.conv.weight, std=0.5)
+    nn.init.normal_(student.head.conv.weight).data.mul_(std)
+    student.depth_kind = kind
     save_student(path, student, student.architecture, {}, made_for=MadeFor(train_size=SIZE, eval_size=SIZE))
     return load_student(path)[0]
 
@@ -74,22 +76,18 @@ def test_a_first_calibration_writes_nothing_that_cannot_be_loaded(tmp_path: Path
     assert [path.name for path in tmp_path.iterdir()] == [file.name]
 
 
-def test_a_student_that_says_one_depth_everywhere(tmp_path: Path) -> None:
-    """But for rounding: with metres it keeps them or gets a scale, and a warning; without it gets none."""
-
-    class Alike(nn.Module):
-        def __init__(self, kind: DepthKind) -> None:
-            super().__init__()
-            self.depth_kind, self.depth_range, self.taps = kind, (0.1, 10.0), {}
-
-        def forward(self, image: Tensor) -> Prediction:
-            noise = torch.randn(image[:, :1].shape, generator=torch.Generator().manual_seed(3))
-            return Prediction(depth=2.7 * (1 + 1e-6 * noise), kind=self.depth_kind)
-
-    rooms = load_source("sim:rooms,count=6,seed=7,size=32x48")
-    found = samples.gather(Alike(DepthKind.METRIC), rooms, range(6), find("plain"), device=torch.device("cpu"),
-                           size=None, batch_size=2, seed=0)
-    choice = choose(found, DepthKind.METRIC)
-    assert choice is not None and choice.name in ("none", "scale") and not choice.tells
-    bare = choose(found, DepthKind.AFFINE_DISPARITY)
-    assert bare is not None and not bare.tells
+@pytest.mark.parametrize("std", [0.0, 1e-7, 1e-6])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("kind", [DepthKind.METRIC, DepthKind.SCALE_INVARIANT, DepthKind.AFFINE_DISPARITY])
+def test_a_student_that_says_one_depth_everywhere(tmp_path: Path, kind: DepthKind, sign: int, std: float) -> None:
+    """But for rounding: with metres it keeps them or gets a scale, and a warning; without it stays without."""
+    file, rooms = tmp_path / "s.safetensors", load_source("sim:rooms,count=6,seed=7")
+    _student(file, "max_depth=100", std=sign * std, kind=kind)
+    if kind is not DepthKind.METRIC:
+        with pytest.raises(DataError, match="stays without metres"):
+            calibrate(file, "rooms", rooms)
+        return
+    found = calibrate(file, "rooms", rooms)
+    assert found.choice.name in ("none", "scale")
+    assert any(note.startswith("warning: that is not clearly better") for note in note_of(found))
+    assert load_student(found.out)[0].depth_kind is DepthKind.METRIC
