@@ -20,6 +20,8 @@ NONE, SCALE, EXPONENT, SHIFT = "none", "scale", "scale-exponent", "scale-shift"
 """The choices: the student as it is, a scale, a scale and an exponent in log depth, a scale and a shift."""
 
 _REWEIGHTED = 30
+_ALIKE = 128 * 2.0**-23
+"""Spread, as a share of the middle, up to which numbers are all alike: a deep network rounds in float32 as coarsely."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,10 @@ def scale_exponent(samples: Samples, kind: DepthKind) -> Form | None:
     x, y = samples.said.double().clamp(min=FLOOR).log(), samples.metres.double().log()
     weights = samples.weights()
     slope, _ = line(x, y, weights)
-    return _sensible(math.exp(median(y - slope * x, weights)), slope, 0.0, kind)
+    log_scale = median(y - slope * x, weights)
+    if not abs(log_scale) <= math.log(GREATEST):  # numbers that hardly differ have any slope, and exp overflows
+        return None
+    return _sensible(math.exp(log_scale), slope, 0.0, kind)
 
 
 def scale_shift(samples: Samples, kind: DepthKind) -> Form | None:
@@ -80,7 +85,7 @@ def scale_shift(samples: Samples, kind: DepthKind) -> Form | None:
     y = samples.metres.double()
     y = y.reciprocal() if kind.is_disparity else y
     slope, shift = line(samples.said.double(), y, samples.weights() / y)
-    if not slope > 0:
+    if not 1 / GREATEST <= slope <= GREATEST:
         return None
     exponent = _sign(kind)
     return _sensible(slope**exponent, exponent, shift / slope, kind)
@@ -102,10 +107,10 @@ def median(values: Tensor, weights: Tensor) -> float:
 def line(x: Tensor, y: Tensor, weights: Tensor) -> tuple[float, float]:
     """Return slope and offset of least weighted absolute differences, by least squares that are weighed anew.
 
-    The slope of numbers that are all alike is 0.
+    The slope of numbers that are all alike, but for what rounding makes of them, is 0.
     """
     middle, wide = x.mean(), x.std(correction=0)
-    if not wide > 1e-9 * middle.abs():
+    if not wide > _ALIKE * middle.abs():
         return 0.0, median(y, weights)
     u, tall = (x - middle) / wide, y.std(correction=0).clamp(min=1e-300)
     current = weights

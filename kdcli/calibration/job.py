@@ -75,7 +75,8 @@ def calibrate(
 
     Raises:
         ConfigError: an output that is there already, a protocol that aligns. DataError: no measured depth, too few
-            images, or numbers that no formula makes metres of. WeightsError: no student.
+            images, numbers that no formula makes metres of, or a formula that no file may have. WeightsError: no
+            student.
     """
     path = find_student(_file(run))
     target = path.with_name(f"{path.stem}-calibrated.safetensors") if out is None else out
@@ -96,7 +97,7 @@ def calibrate(
             progress=progress,
         )
     choice = _choose(samples, network, path, data)
-    formula = _formula(network, choice)
+    formula = _formula(network, choice, path)
     facts = _facts(path, card, data, samples, choice, rules, seed)
     _write(target, network.cpu(), formula, card, facts)
     return Calibrated(student=path, out=target, choice=choice, formula=formula, samples=samples, facts=facts)
@@ -141,7 +142,27 @@ def _choose(samples: Samples, network: nn.Module, path: Path, data: str) -> Choi
     return choice
 
 
-def _formula(network: nn.Module, choice: Choice) -> Calibration:
+def _formula(network: nn.Module, choice: Choice, path: Path) -> Calibration:
+    """Return the formula of the new file.
+
+    Raises:
+        DataError: one that could not be read again.
+    """
+    made = _composed(network, choice)
+    if wrong := made.fault():
+        if isinstance(network, calibrated.Calibrated):
+            raise DataError(
+                f"'{path}' cannot be calibrated once more: {wrong}; calibrate the uncalibrated student file of the run "
+                "instead"
+            )
+        raise DataError(
+            f"'{path}' gets no formula that a file may have: {wrong}; is it the right data, and its depth metres?"
+        )
+    return made
+
+
+def _composed(network: nn.Module, choice: Choice) -> Calibration:
+    """Return the chosen formula, as one with that which a student has already."""
     form, kind = choice.form, DepthKind(str(network.depth_kind))
     if choice.ends is not None:
         near, far = choice.ends

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 from kdcli.spec import parse_size
@@ -10,6 +10,9 @@ from kdcli.types import MadeFor
 
 Asked = tuple[int, int] | Literal["own", "native"]
 """Height and width; ``own``: what the model was made for; ``native``: the image's."""
+
+MOST_NAMED = 3
+"""Sizes that one line names."""
 
 STEP = 32
 """Sides are multiples of this where an image keeps its aspect ratio, which is what most networks need."""
@@ -75,8 +78,8 @@ def remark(model: Any, asked: Asked | None, pairs: Iterable[tuple[tuple[int, int
     if asked == "own" and own_size(model) is not None:
         if all(image == shown for image, shown in found):
             return None
-        sizes = " and ".join(dict.fromkeys(_text(shown) for _, shown in found))
-        return f"{{}}: seen at {sizes}, as it was trained; --size native for the image's own size"
+        sizes = list(dict.fromkeys(shown for _, shown in found))
+        return f"{{}}: seen at {_named(sizes)}, {_why(model.made_for, sizes)}; --size native for the image's own size"
     told = next((one for _, shown in found if (one := difference(model, shown))), None)
     return None if told is None else f"warning: {{}} {told}"
 
@@ -89,6 +92,23 @@ def _fitted(image: tuple[int, int], box: tuple[int, int], fit: str) -> tuple[int
     factor = min(factors) if fit == "within" else max(factors)
     height, width = (max(round(own * factor / STEP), 1) * STEP for own in image)
     return height, width
+
+
+def _named(sizes: Sequence[tuple[int, int]]) -> str:
+    shown = [_text(size) for size in sizes[:MOST_NAMED]]
+    if len(sizes) > MOST_NAMED:
+        return f"{', '.join(shown)} and {len(sizes) - MOST_NAMED} more"
+    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
+
+
+def _why(made: MadeFor, sizes: Sequence[tuple[int, int]]) -> str:
+    """Return why a model is shown images at these sizes."""
+    assert made.eval_size is not None
+    if list(sizes) == [made.train_size]:
+        return "as it was trained"
+    if list(sizes) == [made.eval_size]:
+        return "for which it was made"
+    return f"in each image's own shape {made.fit} {_text(made.eval_size)}, for which it was made"
 
 
 def _text(size: tuple[int, int]) -> str:

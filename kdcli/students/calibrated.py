@@ -7,6 +7,7 @@ and a shift of depth or disparity. It stands in the student's file, and in the g
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -40,7 +41,10 @@ class Calibration:
     def metres(self, x: float) -> float:
         """Return what one number of the network means, within the ends where they hold."""
         base = max(x + self.offset, 0.0 if self.exponent > 0 else FLOOR)
-        found = float(self.scale * base**self.exponent)
+        try:
+            found = float(self.scale * base**self.exponent)
+        except OverflowError:
+            found = math.inf
         return min(max(found, self.near), self.far) if self.clamped else found
 
     @property
@@ -49,10 +53,26 @@ class Calibration:
         return self.kind not in POSITIVE_DEPTH
 
     def after(self, scale: float, exponent: float, near: float, far: float) -> Calibration:
-        """Return one formula for this one and a scale and exponent of its metres."""
+        """Return one formula for this one and a scale and exponent of its metres; ``fault`` says whether it may be."""
         return replace(
             self, scale=scale * self.scale**exponent, exponent=self.exponent * exponent, near=near, far=far
         )
+
+    def fault(self) -> str | None:
+        """Return what no calibration may have, as half a sentence; None where all is well."""
+        if not 1 / GREATEST <= self.scale <= GREATEST:
+            return f"scale of calibration is {self.scale:g}, not within {1 / GREATEST:g} to {GREATEST:g}"
+        sign = -1 if self.kind.is_disparity else 1
+        if not 1 / STEEPEST <= sign * self.exponent <= STEEPEST:
+            low, high = sorted((sign / STEEPEST, sign * STEEPEST))
+            return f"exponent of calibration is {self.exponent:g}, which {self.kind} cannot have ({low:g} to {high:g})"
+        if not abs(self.offset) <= GREATEST:
+            return f"offset of calibration is {self.offset:g}, no number that may be meant"
+        if self.offset and not self.clamped:
+            return f"offset of calibration is {self.offset:g}, which {self.kind} cannot have"
+        if not 0 <= self.near < self.far <= GREATEST or (self.clamped and not self.near):
+            return f"depth_range is {self.near:g} to {self.far:g}, which are no ends of metres"
+        return None
 
     def document(self) -> dict[str, Any]:
         """Return it for a card; the ends are the card's own ``depth_range``."""
@@ -73,24 +93,25 @@ def read(document: Any, kind: DepthKind, ends: tuple[float, float]) -> Calibrati
         raise ValueError("calibration is no JSON object")
     found = {key: document.get(key) for key in ("scale", "exponent", "offset")}
     for key, value in found.items():
-        if not isinstance(value, int | float) or isinstance(value, bool) or not abs(value) <= GREATEST:
-            raise ValueError(f"{key} of calibration is {str(value)[:40]}, no number that may be meant")
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise ValueError(f"{key} of calibration is {str(value)[:40]}, no number")
+        found[key] = _float(value)
     own = document.get("network_kind")
     if own not in list(DepthKind):
         raise ValueError(f"network_kind of calibration is {str(own)[:40]}, not one of {', '.join(DepthKind)}")
     made = Calibration(**found, kind=DepthKind(own), near=float(ends[0]), far=float(ends[1]))  # type: ignore[arg-type]
     if kind is not DepthKind.METRIC:
         raise ValueError(f"it is calibrated, but its depth_kind is {kind}, not metric")
-    if not made.scale >= 1 / GREATEST:
-        raise ValueError(f"scale of calibration is {made.scale:g}, not above 0")
-    steep = -made.exponent if made.kind.is_disparity else made.exponent
-    if not 1 / STEEPEST <= steep <= STEEPEST:
-        raise ValueError(f"exponent of calibration is {made.exponent:g}, which {made.kind} cannot have")
-    if made.offset and not made.clamped:
-        raise ValueError(f"offset of calibration is {made.offset:g}, which {made.kind} cannot have")
-    if not (made.near >= 0 and made.far <= GREATEST) or (made.clamped and not made.near):
-        raise ValueError(f"depth_range is {made.near:g} to {made.far:g}, which are no ends of metres")
+    if wrong := made.fault():
+        raise ValueError(wrong)
     return made
+
+
+def _float(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:  # a whole number of many digits
+        return math.inf
 
 
 class Calibrated(nn.Module):

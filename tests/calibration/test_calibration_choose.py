@@ -138,3 +138,25 @@ def test_the_wrong_way_round_is_not_fitted() -> None:
     assert scale_exponent(samples, METRIC) is None and forms_of(DEPTH)[SHIFT](samples, DEPTH) is None
     found = choose(samples, METRIC)
     assert found is not None and EXPONENT not in found.held_out and not found.tells
+
+
+@pytest.mark.parametrize("kind", list(DepthKind))
+@pytest.mark.parametrize("level", [1e-3, 1.0, 2.7, 150.0])
+@pytest.mark.parametrize("rounding", [0.0, 1e-7, 1e-6, 1e-5])
+def test_numbers_that_differ_by_rounding_alone_have_no_exponent(kind: DepthKind, level: float, rounding: float) -> None:
+    truth = _scenes()
+    noise = torch.randn(truth.shape, generator=torch.Generator().manual_seed(5))
+    samples = _samples(level * (1 + rounding * noise), truth)
+    assert scale_exponent(samples, kind) is None
+    found = choose(samples, kind)
+    assert found is not None and found.name in (NONE, SCALE) and not found.tells and EXPONENT not in found.held_out
+
+
+@pytest.mark.parametrize("kind", list(DepthKind))
+def test_absurd_numbers_are_no_formula(kind: DepthKind) -> None:
+    """Numbers without bound, and those that hardly differ, whose line is so steep that its scale is no number."""
+    truth = _scenes()
+    for said in (1e38 * truth / truth.max(), 0.01 * (1 + 1e-3 * truth), 90 / (1 + 1e-3 * truth)):
+        for fit in forms_of(kind).values():
+            form = fit(_samples(said, truth), kind)
+            assert form is None or (0 < form.scale <= 1e12 and math.isfinite(form.exponent))

@@ -69,7 +69,32 @@ def test_one_remark_about_all_images() -> None:
     assert remark(TRAINED, "own", [((64, 96), (64, 96))]) is None
     said = remark(TRAINED, "own", [((480, 640), (64, 96)), ((64, 96), (64, 96))])
     assert said == "{}: seen at 64x96, as it was trained; --size native for the image's own size"
+    elsewhere = model(MadeFor(train_size=(32, 48), eval_size=(64, 96)))
+    said = remark(elsewhere, "own", [((480, 640), (64, 96))])
+    assert said == "{}: seen at 64x96, for which it was made; --size native for the image's own size"
     warned = remark(TRAINED, "native", [((64, 96), (64, 96)), ((480, 640), (480, 640))])
     assert warned is not None and warned.startswith("warning: {} sees images at 480x640")
     assert remark(TRAINED, (64, 96), [((480, 640), (64, 96))]) is None
     assert remark(nn.Identity(), "own", [((480, 640), (480, 640))]) is None
+
+
+@pytest.mark.parametrize(("images", "told"), [
+    ([(1200, 1600)], "192x256"), ([(1200, 1600), (1600, 1200)], "192x256 and 256x192"),
+    ([(1200, 1600), (1600, 1200), (900, 900)], "192x256, 256x192 and 256x256"),
+    ([(1200, 1600), (1600, 1200), (900, 900), (600, 1200)], "192x256, 256x192, 256x256 and 1 more"),
+    ([(32 * side, 1280) for side in range(1, 41)], "32x256, 64x256, 96x256 and 5 more"),
+])
+def test_photographs_of_many_shapes_are_told_in_a_few_words(images: list[tuple[int, int]], told: str) -> None:
+    pairs = [(image, shown) for image in images if (shown := shown_size(INSIDE, "own", image))]
+    assert remark(INSIDE, "own", pairs) == (
+        f"{{}}: seen at {told}, in each image's own shape within 256x256, for which it was made; "
+        "--size native for the image's own size"
+    )
+
+
+def test_only_what_was_trained_at_a_size_is_said_to_be() -> None:
+    for made, size in ((INSIDE, (256, 256)), (AROUND, (384, 384))):
+        said = remark(made, "own", [((900, 900), size)])
+        assert said is not None and f"seen at {size[0]}x{size[1]}, as it was trained;" in said
+    said = remark(AROUND, "own", [((375, 1242), (384, 1280))])
+    assert said is not None and "seen at 384x1280, in each image's own shape around 384x384" in said

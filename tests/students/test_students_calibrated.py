@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -173,6 +174,26 @@ def test_disparity_takes_what_depth_does_not() -> None:
             read(told | wrong, DepthKind.METRIC, (0.1, 9.0))
     with pytest.raises(ValueError, match="no ends"):
         read(told, DepthKind.METRIC, (0.0, 9.0))
+
+
+def test_formulas_that_no_file_may_have() -> None:
+    """What is put together is held to what is read."""
+    metric = FORMULAS["exponent"]
+    assert all(one.fault() is None for one in FORMULAS.values())
+    assert metric.after(1.1, 1.1, 0.2, 9.0).fault() is None
+    for made, words in (
+        (replace(metric, exponent=0.3).after(1.0, 0.3, 0.2, 9.0), "exponent of calibration is 0.09, which metric"),
+        (replace(metric, exponent=3.0).after(1.0, 3.5, 0.2, 9.0), r"is 10.5, which metric cannot have \(0.1 to 10\)"),
+        (FORMULAS["shift of disparity"].after(1.0, 12.0, 0.2, 9.0), r"is -12, which .* \(-10 to -0.1\)"),
+        (replace(metric, scale=1e7).after(1e7, 1.0, 0.2, 9.0), "scale of calibration is 1e"),
+        (replace(metric, scale=1e-7).after(1e-7, 1.0, 0.2, 9.0), "scale of calibration is 1e-14"),
+        (metric.after(1.0, 1.0, 0.2, metric.metres(1e20)), "to 1.3e.16, which are no ends"),
+        (metric.after(1.0, 1.0, 0.2, replace(metric, exponent=9.0).metres(1e200)), "to inf, which are no ends"),
+    ):
+        wrong = made.fault()
+        assert wrong is not None and re.search(words, wrong), wrong
+        with pytest.raises(ValueError, match=words.split(",")[0]):
+            read(made.document(), DepthKind.METRIC, (made.near, made.far))
 
 
 @pytest.mark.parametrize("form", ["onnx", "pt2"])

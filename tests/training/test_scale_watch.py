@@ -92,6 +92,10 @@ def log(step: int, scale: float | None, total: int = 100) -> StepLog:
     )
 
 
+def rows(course: list[float]) -> list[dict[str, float]]:
+    return [{"step": i + 1, "scale": value, "scale_spread": 0.1} for i, value in enumerate(course)]
+
+
 def watched(course: list[float], *, held: bool = True) -> tuple[ScaleWatch, list[str]]:
     watch = ScaleWatch(held=held)
     said = [watch.add(log(i + 1, value, len(course))) for i, value in enumerate(course)]
@@ -133,10 +137,23 @@ def test_a_run_that_goes_on_is_judged_by_all_of_its_steps() -> None:
     course = [1.03**step for step in range(100)]
     whole, _ = watched(course)
     later = ScaleWatch(held=True)
-    later.restore({"step": i + 1, "scale": value, "scale_spread": 0.1} for i, value in enumerate(course[:60]))
+    later.restore(rows(course[:60]), 100)
     for step in range(61, 101):
         later.add(log(step, course[step - 1]))
     assert later.seen == whole.seen and later.verdict() == whole.verdict()
+
+
+@pytest.mark.parametrize("stopped", range(5, 100, 5))
+def test_a_run_that_goes_on_says_once_that_its_scale_moves(stopped: int) -> None:
+    """Before the stop or after it, at the step at which a run that was never stopped says it."""
+    course = [1.03**step for step in range(100)]
+    watch = ScaleWatch(held=True)
+    spoken = [step for step in range(1, 101) if watch.add(log(step, course[step - 1]))]
+    assert len(spoken) == 1 and 25 <= spoken[0] < 95
+    later = ScaleWatch(held=True)
+    later.restore(rows(course[:stopped]), 100)
+    again = [step for step in range(stopped + 1, 101) if later.add(log(step, course[step - 1]))]
+    assert again == [step for step in spoken if step > stopped]
 
 
 class Pushing:

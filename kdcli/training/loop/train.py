@@ -51,6 +51,8 @@ class StepLog:
     """How large the student's depth is beside its teacher's; None where no teacher gave depth."""
     scale_spread: float | None = None
     """Standard deviation of its logarithm over the images of the batch."""
+    regular: bool = True
+    """Whether a run that was never stopped tells this step too: where one goes on, its first step is told besides."""
 
 
 Report = Callable[[StepLog], None]
@@ -116,7 +118,8 @@ def train(
                 group["lr"] = lr * group.get("lr_scale", 1.0)
             optimizer.zero_grad(set_to_none=True)
             done = step + 1
-            told = done % stage.log_every == 0 or done == total or step == start
+            regular = done % stage.log_every == 0 or done in (1, total)
+            told = regular or step == start
             for part in range(stage.accumulate):
                 number = step * stage.accumulate + part
                 batch = next(batches)
@@ -158,6 +161,7 @@ def train(
                         images_per_second=speed,
                         scale=scale[0],
                         scale_spread=scale[1],
+                        regular=regular,
                     )
                 )
             stopping = asked.is_set()

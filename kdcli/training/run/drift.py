@@ -21,6 +21,9 @@ FEWEST = 3
 """Logged steps that are judged at the end at least, and that a part has."""
 EARLY = 0.25
 """Share of the steps before which nothing is said on the way: a student begins anywhere."""
+LOOKS = 200
+"""Times over a stage, at most, that it is looked whether there is something to say on the way: each takes medians over
+all that was logged, and a run that goes on looks at all of it again."""
 
 ADVICE = "lower --lr, or take a loss that holds the scale, such as log-l1"
 
@@ -33,22 +36,24 @@ class ScaleWatch:
     seen: dict[int, tuple[float, float]] = field(default_factory=dict)
     """Ratio and spread by step."""
     _said: bool = False
+    _look: int = -1
 
     def add(self, log: StepLog) -> str | None:
         """Take a logged step; the first time that the student is on its way off, say so."""
         if log.scale is None or log.scale_spread is None or not math.isfinite(log.scale + log.scale_spread):
             return None
-        self.seen[log.step] = (log.scale, log.scale_spread)
-        if self._said or log.step < EARLY * log.total or not self.growing():
+        if not self._takes(log.step, log.total, log.scale, log.scale_spread):
             return None
-        self._said = True
         return f"the student's scale is moving away from its teacher's: {self._course()} times; {ADVICE}"
 
-    def restore(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Take the logged steps of a run that goes on."""
+    def restore(self, rows: Iterable[Mapping[str, Any]], total: int) -> None:
+        """Take the logged steps of a run that goes on, in their order; what was said of them is not said again.
+
+        total: steps of the stage.
+        """
         for row in rows:
             if row.get("scale") is not None and row.get("scale_spread") is not None:
-                self.seen[int(row["step"])] = (float(row["scale"]), float(row["scale_spread"]))
+                self._takes(int(row["step"]), total, float(row["scale"]), float(row["scale_spread"]))
 
     def growing(self) -> bool:
         """Whether the distance grew from part to part of the later half, and by more than the factor in all."""
@@ -81,6 +86,15 @@ class ScaleWatch:
             )
         told = {"kept": not note, "ratio": ratio, "spread": spread}
         return told | ({"note": note} if note else {})
+
+    def _takes(self, step: int, total: int, ratio: float, spread: float) -> bool:
+        """Take a step, and return whether this is the one at which to speak."""
+        self.seen[step] = (ratio, spread)
+        look = step * LOOKS // total
+        if self._said or step < EARLY * total or look == self._look:
+            return False
+        self._look, self._said = look, self.growing()
+        return self._said
 
     def _parts(self) -> list[float]:
         """Return the median ratio of each part of the later half; none while there is too little."""

@@ -148,11 +148,14 @@ class VariantTraining:
         watch = ScaleWatch(held=task.holds_scale)
         if resume is not None:
             mine = {"variant": self.variant, "stage": stage.name}
-            watch.restore(row for row in run.metrics() if mine.items() <= row.items())
+            rows = (row for row in run.metrics() if mine.items() <= row.items())
+            watch.restore(rows, loop.total_steps(stage, feed))
 
         def report(log: StepLog) -> None:
-            run.log_step(log)
             self.progress.step(log)
+            if not log.regular:  # what is written down is the same however often a run was stopped
+                return
+            run.log_step(log)
             if (warning := watch.add(log)) is not None:
                 self.progress.note(f"{where}: {warning}")
 
