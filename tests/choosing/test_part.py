@@ -24,7 +24,7 @@ def test_images_and_size_follow_the_teacher(tmp_path: Path) -> None:
 def test_a_transformation_is_fitted_at_the_teachers_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     stages = []
-    monkeypatch.setattr(fit_transform, "fit_stage", lambda shop, stage, files, told: stages.append((shop, stage)) or [])
+    monkeypatch.setattr(fit_transform, "fit_stage", lambda shop, stage, *_: (stages.append((shop, stage)), []))
     monkeypatch.setattr(fit_transform, "load", lambda path: (None, {"before": 2, "after": 1}))
     words = ["fit-transform", "--teacher", "demo", "--steps", "1", "--batch-size", "2", "--out", "f.safetensors"]
     told = CliRunner().invoke(app, [*words, "--device", "cpu", "--json"])

@@ -44,9 +44,8 @@ import os, sys, time
 from pathlib import Path
 from kdcli.locks import only_one
 with only_one(Path(sys.argv[1])):
-    child = os.fork() if "fork" in sys.argv else 1
-    if child:
-        print(child, flush=True)
+    if "fork" not in sys.argv or os.fork() == 0:  # a child that says so has put away what was its parent's
+        print(os.getpid(), flush=True)
     time.sleep(60)
 """
 

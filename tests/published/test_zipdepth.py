@@ -205,6 +205,10 @@ def test_exports(tmp_path: Path, head: str) -> None:
     check_exports(f"zipdepth,variant=small,head={head}", tmp_path)
 
 
+GRAPH = {"onnx": 2_000_000, "pt2": 5_000_000}
+"""Bytes that a file may have besides its parameters, of which the branches would be more: pt2 holds an image, too."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("folder", "fewer", "format"), [
     (folder, fewer, format) for (folder, _, _, fewer), format in zip(HEADS, ("onnx", "pt2"), strict=True)
@@ -223,4 +227,4 @@ def test_the_single_form_is_what_is_exported(
     written = kdcli.load_model(tmp_path / f"net.{format}")
     assert off(written(known.image()).depth, known.output["inverse_depth"]) < TOLERANCE
     assert int(written.card["parameters"]) == fewer  # type: ignore[index,arg-type]
-    assert 4 * fewer < report.bytes < 4 * count(model)
+    assert 4 * fewer < report.bytes < 4 * fewer + GRAPH[format]
