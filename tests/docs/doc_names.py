@@ -65,6 +65,8 @@ RUNS: list[tuple[str, str, str]] = [
     (r"runs/student", "runs/student", "bins"),
     (r"run:kitchen-teacher", "kitchen-teacher", "depth"),
     (r"eval kitchen ", "kitchen", "depth"),
+    (r"eval kitchen-64 ", "kitchen-64", "depth"),
+    (r"eval kitchen-64 ", "kitchen-96", "depth"),
     (r"cells/random-grow", "kitchen-study/cells/random-grow/seed0", "depth"),
     (r"cells/pretrained-grow", "kitchen-study/cells/pretrained-grow/seed0", "depth"),
     (r"against room-teacher", "room-teacher", "depth"),

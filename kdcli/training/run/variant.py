@@ -239,7 +239,7 @@ class VariantTraining:
             for name in task.asking():
                 self.progress.note(f"{where}: loss '{name}' looks into the teacher, which it runs in each step")
             if known.get(key, {}).get("asked"):
-                self.progress.note(f"{where}: teachers were asked in each step until now, their maps are kept now")
+                self.progress.note(f"{where}: teachers were asked in each step until now, from here on maps are kept")
             self.run.update(teacher_cache={**known, key: told})
         elif stage.teacher_cache == MEMORY:
             why = why_asked(stage, feed.source, self.shop.teachers(stage)) or "they answer from the data"
