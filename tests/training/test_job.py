@@ -158,6 +158,14 @@ def test_data_free_with_twin_writes_everything(tiny: Resolve, tmp_path: Path, te
     assert rows[1]["delta1_against_first"].startswith("+0.0000")
 
 
+def test_folders_may_be_texts(tiny: Resolve, tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(ConfigError, match="already holds something else"):
+        distill(tiny(), out=str(tmp_path))
+    with pytest.raises(DataError, match="no run at"):
+        distill(tiny(), resume=str(tmp_path / "none"))
+
+
 def test_a_run_repeats_from_its_own_folder(tiny: Resolve, tmp_path: Path, teacher_file: Path) -> None:
     text = DATA_FREE.replace("TEACHER", f"run:{teacher_file}").replace("[defaults]", 'export = "none"\n[defaults]')
     one = distill(tiny(text=text), out=tmp_path / "one")

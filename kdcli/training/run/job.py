@@ -65,8 +65,8 @@ class RunResult:
 def distill(
     config: RunConfig,
     *,
-    out: Path | None = None,
-    resume: Path | None = None,
+    out: Path | str | None = None,
+    resume: Path | str | None = None,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
     cache: RenderCache | None = None,
@@ -86,7 +86,7 @@ def distill(
     progress = progress or Silent()
     begin = time.perf_counter()
     if resume is not None:
-        run = RunFolder.open(resume)
+        run = RunFolder.open(Path(resume))
         config = run.config()
     shop = Workshop(
         config=config, device=torch.device(device), cache=cache or RenderCache(), built=built or Built()
@@ -103,7 +103,7 @@ def distill(
     teachers = provenance(shop)
     if resume is None:
         run = RunFolder.create(
-            out or new_path(config), config,
+            Path(out) if out else new_path(config), config,
             {
                 "student": spec, "teachers": teachers, "begun_from": begun_from(student), "device": str(shop.device),
                 "choice": choice_of(config), "encoders": shop.built.encoders.taken,
