@@ -23,6 +23,7 @@ from kdcli.training.batches.teacher_cache import make
 from kdcli.training.loop import checkpoint
 from kdcli.training.loop import train as loop
 from kdcli.training.loop.train import StepLog
+from kdcli.training.run.along import keep_along
 from kdcli.training.run.drift import ScaleWatch
 from kdcli.training.run.fit_stage import FitFiles, fit_stage, keep_joint
 from kdcli.training.run.folder import RunFolder
@@ -165,6 +166,9 @@ class VariantTraining:
                 resume=resume,
             )
         student.load_state_dict(state)
+        if self.variant == RUN:
+            for file in keep_along(shop, run, stage, task):
+                self.progress.note(f"{where}: trained along and kept: {file}")
         self._tell_scale(stage, watch)
         if isinstance(order, HardOrder):
             self._tell_hard(stage, feed, order, batches)
