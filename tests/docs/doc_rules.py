@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from kdcli.plugins import registry
+
 CPU = ("--device", "cpu")
 ONE = ("--batch-size", "1", "--workers", "0", *CPU)
 TWO = ("--batch-size", "2", "--workers", "0", *CPU)
 FEW = "sim:rooms,count=2,seed=1000"
 
-ONE_ARM = {"data-free-nyu": "both", "tie-kd-nyu": "corrected", "tie-kd-kitti": "corrected"}
-"""Studies of large networks, of which one arm is measured: half a minute each."""
+ONE_ARM = {"data-free-nyu": "both", "tie-kd-nyu": "corrected", "tie-kd-kitti": "corrected", "zoo-mini": "attention"}
+"""Studies of large networks or of many arms, of which one arm is measured: half a minute each."""
 
 REASONS: dict[str, str] = {}
 """Beginning of a command that is not run -> why."""
@@ -31,7 +33,7 @@ def shortened(words: list[str], *, kept: bool) -> list[str]:
         case "distill":
             size = () if any("size" in word for word in words) else ("--size", "96x128")
             if not kept:
-                return [*words, *ONE, *size, "--dry-run"]
+                return [*words, *(TWO if of_a_package(words) else ONE), *size, "--dry-run"]
             measured = () if "--eval-data" in words else ("--eval-data", FEW)
             return [*words, *TWO, *size, *measured, "--steps", "2", "--set", "export=none"]
         case "study":
@@ -44,6 +46,12 @@ def shortened(words: list[str], *, kept: bool) -> list[str]:
         case "eval":
             return [*words, "--limit", "1", *CPU]
     return [*words, *CPU]
+
+
+def of_a_package(words: list[str]) -> bool:
+    """Whether a command runs a recipe of another package: small networks, and methods that compare images."""
+    recipes = [plugin.name for plugin in registry.discover() if plugin.kind == "recipe" and not plugin.built_in]
+    return "--recipe" in words and words[words.index("--recipe") + 1] in recipes
 
 
 def not_run(words: list[str]) -> str | None:

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from kdcli.choosing import Built
-from kdcli.config import RunConfig, StageConfig
-from kdcli.config.references import origin_of
+from kdcli.config import RunConfig, StageConfig, teachers_of
+from kdcli.config.references import STAGE, origin_of
 from kdcli.training.batches.augment import augment_step
 from kdcli.training.batches.feed import Feed
 from kdcli.training.batches.growing import work
@@ -22,6 +22,7 @@ from kdcli.training.batches.memory_maps import MemoryMaps
 from kdcli.training.batches.taught import Taught
 from kdcli.training.batches.teacher_cache import cost
 from kdcli.training.loop import train as loop
+from kdcli.training.run.asking import images_shown
 from kdcli.training.run.choice import choice_of
 from kdcli.training.run.preflight import preflight
 from kdcli.training.run.workshop import Workshop
@@ -34,8 +35,9 @@ def measure(
 ) -> dict[str, Any]:
     """Build everything, do a few steps of each student stage and return what they cost.
 
-    The first step warms up; the time of a step is the median of the ``repeats`` that follow. built: teachers and
-    sources that are there already.
+    The first step warms up; the time of a step is the median of the ``repeats`` that follow. The last of these tells
+    how many images teachers from outside are shown in all steps (``teacher_images``), an image as often as it is shown.
+    built: teachers and sources that are there already.
 
     Raises:
         KdcliError: whatever the run itself would refuse.
@@ -61,17 +63,19 @@ def measure(
         task.build(shop.first(stage))
         task.begin_training()
         generator = torch.Generator(device=device)
-        times, watch = [], loop.Watch(stage)
-        with global_random_kept(device):
+        times, watch, shown = [], loop.Watch(stage), 0
+        with global_random_kept(device), images_shown(_from_outside(shop, stage)) as count:
             for step, batch in enumerate(batches):
                 if cache is not None:
                     batch, asked = _taught(cache, batch)
+                before = count()
                 begin = time.perf_counter()
                 batch = augment_step(batch, stage, generator, seed=config.seed, step=step)
                 result = task(batch, step, 1 + repeats, distances=stage.sampling == "hard")
                 if result.loss.requires_grad:
                     result.loss.backward()
                 task.after_step()
+                shown = count() - before
                 watch.see(batch.ids, result)
                 watch.check(step + 1)
                 # Reading the terms waits for the device.
@@ -84,6 +88,7 @@ def measure(
         seconds = statistics.median(times[1:])
         total = loop.total_steps(stage, feed)
         share = 1.0 if task.shows_teachers else work(stage.seen, stage.grow)
+        kept = None if cache is None else _cost(cache, stage, feed, asked)
         rows.append(
             {
                 "stage": stage.name,
@@ -93,9 +98,10 @@ def measure(
                 "seconds_per_epoch": seconds * feed.steps_per_epoch,
                 "seconds": seconds * total * stage.accumulate * share,
                 "memory_mib": _peak_memory(device),
+                "teacher_images": shown * total * stage.accumulate + (kept["missing"] if kept else 0),
                 "terms": terms[stage.name],
                 "trained_parameters": sum(p.numel() for p in task.trained_parameters()),
-                **({} if cache is None else {"teacher_cache": _cost(cache, stage, feed, asked)}),
+                **({} if kept is None else {"teacher_cache": kept}),
             }
         )
     models = {spec: student, **shop.teachers(config.main)}
@@ -107,6 +113,12 @@ def measure(
         **({} if shop.holdout is None else {"holdout": shop.holdout.document()}),
         "parameters": {name: sum(p.numel() for p in model.parameters()) for name, model in models.items()},
     }
+
+
+def _from_outside(shop: Workshop, stage: StageConfig) -> list[nn.Module]:
+    """Return the stage's teachers but for results of earlier stages."""
+    specs = teachers_of(stage)
+    return [model for name, model in shop.teachers(stage).items() if not specs[name].startswith(STAGE)]
 
 
 def _taught(cache: Taught | MemoryMaps, batch: Batch) -> tuple[Batch, float]:

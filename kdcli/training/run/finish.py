@@ -193,6 +193,7 @@ def report_of_run(
         run.manifest(),
         documents,
         run.metrics(),
+        about=config.about,
         fidelity=fidelity,
         labels=labels_of(config),
         seconds=seconds,
