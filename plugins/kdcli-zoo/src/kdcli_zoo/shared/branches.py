@@ -26,6 +26,11 @@ class DepthBranch(nn.Module):
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
         self.floor, self.span = math.log(near), math.log(far / near)
 
+    def begin_at(self, depth: float) -> None:
+        """Begin at a depth in metres, kept a tenth of the range away from its ends; before the first update only."""
+        share = min(max((math.log(max(depth, 1e-6)) - self.floor) / self.span, 0.1), 0.9)
+        nn.init.constant_(self.head.bias, math.log(share / (1 - share)))  # type: ignore[arg-type]
+
     def forward(self, feature: Tensor) -> tuple[Tensor, Tensor]:
         """Return depth and the hidden feature, B x hidden x h x w."""
         with full_precision(feature.device):
