@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import combinations, permutations
@@ -13,7 +14,9 @@ import torch
 from kdcli_zoo.comparative import Comparative
 from kdcli_zoo.comparative_groups import drawn_loss, group_loss, pair_loss
 from torch import Tensor, nn
+from zoo_runs import small
 
+import kdcli
 from kdcli.errors import SpecError
 from kdcli.testing import check_loss, fake_context, toy_batch
 from kdcli.types import Batch, DepthKind, Prediction, Tap
@@ -26,7 +29,7 @@ def golden(shared: Path) -> dict[str, Tensor]:
 
 
 def near(value: Tensor, wanted: Tensor, rtol: float = 1e-9) -> None:
-    torch.testing.assert_close(value, wanted, rtol=rtol, atol=rtol * float(wanted.abs().max()))
+    torch.testing.assert_close(value, wanted, rtol=rtol, atol=rtol * float(wanted.detach().abs().max()))
 
 
 def draws(count: int, entries: int, seed: int = 0) -> Tensor:
@@ -228,6 +231,16 @@ def asked(loss: Comparative) -> Callable[[], int]:
 def test_only_features_are_looked_up_in_the_teacher(on: str, looks: bool) -> None:
     loss = Comparative(on=on)  # type: ignore[arg-type]
     assert bool(loss.needs.teacher_taps) is looks and asked(loss)() == 1
+
+
+def test_its_recipe_asks_the_teacher_once_for_each_image(tmp_path: Path) -> None:
+    config = small(
+        "comparative", "export=none", "run.eval_data=none", "distill.data=sim:blocks,count=4",
+        student="mobilenet,width=0.35",
+    )
+    manifest = json.loads((kdcli.distill(config, out=tmp_path / "run").run / "manifest.json").read_text("utf-8"))
+    asked_for = manifest["teacher_cache"]["student.distill"]
+    assert (asked_for["images"], asked_for["made"]) == (4, 4)
 
 
 @pytest.mark.parametrize("options", [

@@ -158,6 +158,36 @@ def test_a_teacher_without_error_is_always_chosen(exact: int) -> None:
     torch.testing.assert_close(chosen, wanted, rtol=1e-4, atol=1e-6)
 
 
+def test_by_default_heads_are_judged_not_the_teachers() -> None:
+    batch = toy_batch(batch=3)
+    assert batch.depth is not None
+    ctx = fake_context(batch=batch, teachers={f"t{i}": Knows(batch.depth, 1.0 + i, 5 + i) for i in range(2)})
+    loss = MtPkdot(grid=2)
+    with torch.no_grad():
+        loss.build(ctx)
+    made = loss.teachers
+    assert made is not None
+    for right in (0, 1):
+        for number, head in enumerate(made.heads):
+            assert isinstance(head, nn.Linear)
+            nn.init.zeros_(head.weight)
+            nn.init.constant_(head.bias, 0.5 if number == right else 6.0)  # about 3 m, and the far end
+        loss.terms(ctx)
+        assert ctx.notes["plugin.teacher"] == right
+
+
+def test_the_transfer_goes_on_with_what_the_alignment_made() -> None:
+    ctx = fake_context(batch=toy_batch(batch=3), teachers=3)
+    stages = [MtPkdot(phase=phase, grid=2) for phase in ("align", "transfer")]  # type: ignore[arg-type]
+    for loss in stages:
+        with torch.no_grad():
+            loss.build(ctx)
+    first, second = (loss.terms(ctx) for loss in stages)
+    assert set(first) == {"align", "heads"} and set(second) == {"transport"}
+    stages[1].load_state_dict(stages[0].state_dict(), strict=True)
+    assert len(stages[0].state_dict()) == 2 * (2 * 2 + 3)
+
+
 def test_without_labels_the_first_one_is_chosen() -> None:
     batch = replace(toy_batch(batch=3), depth=None, valid=None, labelled=torch.zeros(3, dtype=torch.bool))
     ctx = fake_context(batch=batch, teachers=3)
