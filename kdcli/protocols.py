@@ -275,7 +275,9 @@ class Source(Protocol):
 
     Optional members: ``batch(indices, size, device) -> Batch`` for a source that makes whole batches on the device (a
     size of None is the source's own), ``has_instances`` (whether its items have maps of object ids; where it does not
-    say, its first item tells), ``domain`` (the scenes that all of its images show, as in ``MadeFor``). Items may be
+    say, its first item tells), ``domain`` (the scenes that all of its images show, as in ``MadeFor``), ``share`` with
+    ``part_of(index)`` (a mix of two: the share of the second one in every batch, and of which an image is, 0 or 1;
+    ``member(index)`` tells the source behind it and the place there). Items may be
     asked for in several processes, never from two threads at once.
     """
 
