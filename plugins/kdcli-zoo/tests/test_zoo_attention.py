@@ -9,7 +9,6 @@ import pytest
 import torch
 from kdcli_zoo.attention import Attention, attention, looks
 from torch import Tensor
-from zoo_recipe_runs import check_recipe_runs
 
 from kdcli.errors import SpecError
 from kdcli.testing import check_loss, fake_context
@@ -89,7 +88,3 @@ def test_options_that_make_no_sense_are_refused() -> None:
         Attention(grid=65)
     with pytest.raises(SpecError, match="give as many of each"):
         Attention(student_taps="enc1")
-
-
-def test_the_recipe_runs_and_goes_on(tmp_path: Path) -> None:
-    check_recipe_runs("attention", tmp_path, stage="distill")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,12 @@ from kdcli_zoo.fitnets import FitNets, hint
 from kdcli_zoo.fsp import Fsp, flow, fsp
 from kdcli_zoo.shared.features import same_size
 from torch import Tensor, nn
-from zoo_recipe_runs import check_recipe_runs, tiny
+from zoo_runs import small
 
 import kdcli
 from kdcli.errors import SpecError
 from kdcli.testing import check_loss, fake_context, toy_batch
-from kdcli.weights import load_state
+from kdcli.training.run.progress import Silent
 
 
 @pytest.fixture(scope="module")
@@ -135,21 +136,38 @@ def test_names_that_cannot_be_paired_are_refused() -> None:
         Fsp(student_taps="enc1", teacher_taps="enc1")
 
 
-@pytest.mark.parametrize(("recipe", "term"), [("fitnets", "fitnets.hint"), ("fsp", "fsp.flow")])
-def test_the_recipe_runs_and_goes_on(tmp_path: Path, recipe: str, term: str) -> None:
-    run = check_recipe_runs(recipe, tmp_path, stage="hint")
-    mine = [(row["stage"], row) for row in run["metrics"] if row["variant"] == "student"]
-    assert [stage for stage, _ in mine] == ["hint", "hint", "main", "main"]
-    assert all((f"term/{term}" in row) == (stage == "hint") for stage, row in mine)
-
 
 @pytest.mark.parametrize("recipe", ["fitnets", "fsp"])
 def test_both_stages_have_as_many_steps_as_plain(recipe: str) -> None:
     assert sum(stage.steps or 0 for stage in kdcli.configure(recipe).stages) == kdcli.configure("plain").main.steps
 
 
-def test_in_the_first_stage_the_student_learns_up_to_the_hint(tmp_path: Path) -> None:
-    config = tiny("fitnets", export="none")
-    run = kdcli.distill(config, out=tmp_path / "run")
-    begun = kdcli.build("student", "mobilenet").state_dict()
-    assert load_state(run.run / "student.safetensors").keys() == begun.keys()
+@pytest.mark.parametrize("factory", [FitNets, Fsp])
+def test_what_lies_behind_the_hint_gets_no_gradient(factory: type[FitNets] | type[Fsp]) -> None:
+    student, teacher = kdcli.build("student", "mobilenet"), kdcli.build("teacher", "demo")
+    first, then = (fake_context(batch=toy_batch(size=(64, 64)), student=student, teachers=teacher) for _ in range(2))
+    loss = factory()
+    with torch.no_grad():
+        loss.build(first)
+    (value,) = loss.terms(then).values()
+    torch.autograd.backward(value)
+    reached = {name.partition(".")[0] for name, parameter in student.named_parameters() if parameter.grad is not None}
+    assert reached == {"backbone"}
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in loss.parameters())
+
+
+def test_the_regressor_goes_on_into_a_later_stage_of_the_same_name(tmp_path: Path) -> None:
+    losses = "main.losses={ fitnets = 100.0, log-l1 = 1.0 }"
+    config = small("fitnets", losses, "export=none", "run.eval_data=none", "main.lr=1e-9")
+    said: list[str] = []
+
+    class Heard(Silent):
+        def note(self, message: str) -> None:
+            said.append(message)
+
+    run = kdcli.distill(config, out=tmp_path / "run", progress=Heard()).run
+    rows = [json.loads(line) for line in (run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    terms = [(row["stage"], row.get("term/fitnets.hint")) for row in rows]
+    assert [stage for stage, _ in terms] == ["hint", "main", "main", "main"]
+    assert all(value is not None for _, value in terms)
+    assert "student: main: loss 'fitnets' goes on with what it learned before" in said

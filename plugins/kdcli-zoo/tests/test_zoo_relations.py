@@ -12,7 +12,6 @@ from kdcli_zoo.relational import Relational, angles_apart, cosines, distances_ap
 from kdcli_zoo.similarity import Similarity, alike, similarity
 from torch import Tensor
 from torch.nn import functional
-from zoo_recipe_runs import check_recipe_runs
 
 from kdcli.errors import SpecError
 from kdcli.testing import check_loss, fake_context, toy_batch
@@ -174,8 +173,3 @@ def test_options_that_make_no_sense_are_refused() -> None:
         Relational(anchors=-1)
     with pytest.raises(SpecError, match="are no weights"):
         Relational(distance=0.0, angle=0.0)
-
-
-@pytest.mark.parametrize("recipe", ["similarity", "relational"])
-def test_the_recipe_runs_and_goes_on(tmp_path: Path, recipe: str) -> None:
-    check_recipe_runs(recipe, tmp_path, stage="distill")

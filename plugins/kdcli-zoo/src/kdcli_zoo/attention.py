@@ -38,7 +38,7 @@ class Attention:
     """Depth does not enter."""
 
     def __init__(
-        self, *, student_taps: str = "enc2|enc3|enc4|enc5", teacher_taps: str = "enc2|enc3|enc4|enc5", grid: int = 0
+        self, *, student_taps: str = "enc2|enc3|enc4", teacher_taps: str = "enc2|enc3|enc4", grid: int = 0
     ) -> None:
         """Check the options.
 
