@@ -8,12 +8,12 @@ be read of the study.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from kdcli.errors import SpecError
 from kdcli.maps import full_precision, safe_sqrt
@@ -22,8 +22,8 @@ from kdcli.types import ANY_KIND, Needs
 from kdcli_zoo.shared.taps import paired
 from kdcli_zoo.shared.tokens import check_grid, tokens
 
-BLOCK = 2**22
-"""Numbers in the largest volume of a block of angles: 16 MiB in float32."""
+BLOCK = 2**20
+"""Numbers in the largest volume of a block of angles: 4 MiB in float32, which a CPU's cache holds."""
 
 
 class Relational:
@@ -34,8 +34,8 @@ class Relational:
     sample between every two. A sample is a cell of a grid x grid raster over an image, N = B grid^2; student_taps,
     teacher_taps: ``A|B`` for several, which are summed.
 
-    Angles are N^3: they are made in blocks of vertices which the backward pass makes again, so that memory does not
-    grow with N^3. anchors: at how many vertices angles are taken, drawn anew in each step; 0 takes all.
+    Angles are N^3: they are made in blocks of vertices, whose gradients are taken at once, so that memory does not grow
+    with N^3. anchors: at how many vertices angles are taken, drawn anew in each step; 0 takes all.
     """
 
     api_version: ClassVar[int] = API_VERSION
@@ -111,13 +111,32 @@ def angles_apart(student: Tensor, teacher: Tensor, vertices: Tensor | None = Non
     at = torch.arange(count, device=student.device) if vertices is None else vertices
     largest = count * max(count, student.shape[1], teacher.shape[1])
     size = max(1, block // largest)
-    if len(at) <= size:
-        return _block(student, teacher, at) / (len(at) * count * count)
-    total = student.new_zeros(())
-    for begin in range(0, len(at), size):
-        part = at[begin : begin + size]
-        total = total + checkpoint(_block, student, teacher, part, use_reentrant=False, preserve_rng_state=False)
-    return total / (len(at) * count * count)
+    whole = _block(student, teacher, at) if len(at) <= size else _InBlocks.apply(student, teacher, at, size)
+    total: Tensor = whole / (len(at) * count * count)
+    return total
+
+
+class _InBlocks(torch.autograd.Function):
+    """The sum over blocks of vertices. Their gradients are taken one block after the other, while it is there."""
+
+    @staticmethod
+    def forward(ctx: Any, student: Tensor, teacher: Tensor, at: Tensor, size: int) -> Tensor:
+        total, slope = student.new_zeros(()), torch.zeros_like(student)
+        leaf = student.detach().requires_grad_(ctx.needs_input_grad[0])
+        for begin in range(0, len(at), size):
+            with torch.enable_grad():
+                value = _block(leaf, teacher, at[begin : begin + size])
+                if leaf.requires_grad:
+                    slope += torch.autograd.grad(value, leaf)[0]
+            total += value.detach()
+        ctx.save_for_backward(slope)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        (slope,) = ctx.saved_tensors
+        return grad * slope, None, None, None
 
 
 def _block(student: Tensor, teacher: Tensor, at: Tensor) -> Tensor:
