@@ -18,6 +18,7 @@ from kdcli.evals.metrics import NAMES
 from kdcli.evals.perturb import ATTACKS, Perturbed, parse_epsilon, worse_images
 from kdcli.evals.reference import Reference
 from kdcli.evals.results import documents
+from kdcli.exporters.loaded import ExportedModel
 from kdcli.report.evaluation import write_evaluation
 from kdcli.report.tables import perturbed_rows
 from kdcli.types import DepthKind, Prediction
@@ -142,6 +143,10 @@ class Deaf(torch.nn.Module):
 def test_models_without_a_gradient_are_refused(model: torch.nn.Module) -> None:
     with pytest.raises(ConfigError, match="model 'net' gives no gradient to its image"):
         evaluate({"net": model}, images(), perturb=EPS)
+
+
+def test_exported_files_say_so() -> None:
+    assert ExportedModel.differentiable is False
 
 
 def test_a_model_that_says_so_is_refused_before_an_image_is_read() -> None:
