@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kdcli.errors import ConfigError, SpecError
+from kdcli.errors import SpecError
 from kdcli.maps import at_size, full_precision, masked_mean, widen
 from kdcli.protocols import API_VERSION, StepContext
 from kdcli.types import DepthKind, Needs, Prediction
@@ -34,8 +34,9 @@ class Rdd(nn.Module):
     and at least the share ``least`` of all, the farthest off. With ``blend`` the second phase comes in gradually.
 
     ``second``: whose opinion that is. ``aux``: the teacher's auxiliary depth; ``head``: a depth head on the teacher's
-    feature ``tap``, which a stage before this one taught (``phase=aux``, the student frozen); ``flip``: the teacher on
-    the mirrored image, an adaptation that needs neither; ``auto``: the first of these that there is.
+    feature ``tap``, which a stage before this one taught (``phase=aux``, the student frozen; untaught it has no
+    opinion, and the note ``taught`` is 0); ``flip``: the teacher on the mirrored image, an adaptation that needs
+    neither; ``auto``: the first of these that there is.
     ``stand_in=gaussian``: D is the divergence of two bells of ``width`` in log depth.
     """
 
@@ -88,7 +89,7 @@ class Rdd(nn.Module):
         """Make the auxiliary head where the teacher has no auxiliary depth, or where one is asked for."""
         if self.second == "head" or (self.second == "auto" and not ctx.teacher.out.aux):
             channels = ctx.teacher.feat(self.tap).shape[1]
-            self.head = DepthBranch(int(channels), *range_of(ctx.teacher.model))
+            self.head = DepthBranch(int(channels), *range_of(ctx.teacher.model)).requires_grad_(self.phase == "aux")
 
     def terms(self, ctx: StepContext) -> Mapping[str, Tensor]:
         """Return nothing; with ``phase=aux`` the head's mean |ln d - ln d*| against the data's depth."""
@@ -101,11 +102,7 @@ class Rdd(nn.Module):
             return {"aux": masked_mean((_log(depth) - _log(torch.where(valid, truth, 1.0))).abs(), valid)}
 
     def pixel_weight(self, ctx: StepContext) -> Tensor | None:
-        """Return what each pixel's task loss counts for, B x 1 x h x w at the student's resolution.
-
-        Raises:
-            ConfigError: ``second=head`` without a stage that taught the head.
-        """
+        """Return what each pixel's task loss counts for, B x 1 x h x w at the student's resolution."""
         if self.phase == "aux":
             return None
         share = rd.early_share(ctx.progress, self.switch, blend=self.blend)
@@ -114,6 +111,8 @@ class Rdd(nn.Module):
             early, late = torch.ones_like(truth), torch.zeros_like(valid)
             if share > 0:
                 early = self._agreement(ctx)
+                if self.head is not None:
+                    ctx.note("taught", ctx.state.get(_STEPS, 0))
                 ctx.note("agreement", masked_mean(early, valid))
             if share < 1:
                 late = self._kept(ctx, truth, valid)
@@ -150,13 +149,10 @@ class Rdd(nn.Module):
         if how == "auto":
             how = "aux" if view.out.aux else "head" if ctx.state.get(_STEPS) else "flip"
         if how == "head":
-            if not ctx.state.get(_STEPS):
-                raise ConfigError(
-                    "rdd: second=head, but no stage before this one taught the head; add one with "
-                    "losses={'rdd,phase=aux,as=rdd'=1.0} and freeze=['student'], or use second=flip"
-                )
             target, known = ctx.target()
-            return (target, known), (self._headed(ctx, target), known)
+            # One that nobody taught has no opinion; a run is tried before its first stage.
+            taught = known if ctx.state.get(_STEPS) else torch.zeros_like(known)
+            return (target, known), (self._headed(ctx, target), taught)
         if how == "aux":
             other = Prediction(depth=view.out.aux[0], kind=view.out.kind)
         else:
