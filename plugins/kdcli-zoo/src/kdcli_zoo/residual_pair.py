@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -47,7 +48,7 @@ class ResidualPair(nn.Module):
         """Build both networks; ``max_depth`` is that of both where their specs do not say otherwise.
 
         Raises:
-            SpecError: not two networks, one without a ``pre_head``, or of different output ranges.
+            SpecError: not two networks, or one without a ``pre_head``.
         """
         super().__init__()
         if form not in ("feature", "log-depth"):
@@ -60,8 +61,9 @@ class ResidualPair(nn.Module):
         self.halves, self.sum = nn.Identity(), nn.Identity()  # where taps look
         self.depth_kind, self.depth_range = base.depth_kind, base.depth_range
         self.bounded = form == "log-depth" or getattr(base, "bounded", True)
-        if hasattr(base, "read_out"):
-            self.read_out = base.read_out
+        for name in ("read_out", "input_size"):
+            if hasattr(base, name):
+                setattr(self, name, getattr(base, name))
         parts = [str(getattr(net, "architecture", spec)) for net, spec in zip((base, other), specs, strict=True)]
         self.architecture = f"residual:[{'|'.join(parts)}],form={form}"
         self.taps = self._name_taps()
@@ -72,7 +74,7 @@ class ResidualPair(nn.Module):
             extra = self.assistant(image)
             with self._joined(extra):
                 said: Prediction = self.base(image)
-            return Prediction(depth=said.depth, kind=self.depth_kind, probs=said.probs, centers=said.centers)
+            return replace(said, kind=self.depth_kind)
         said = self.base(image)
         logs = self._added(widen(said.depth).clamp_min(FLOOR).log(), self.assistant(image))
         near, far = self.depth_range
