@@ -28,11 +28,13 @@ from kdcli.training.run.drift import ScaleWatch
 from kdcli.training.run.fit_stage import FitFiles, fit_stage, keep_joint
 from kdcli.training.run.folder import RunFolder
 from kdcli.training.run.hard_images import begins, hard_images, record_order, recorded_order
+from kdcli.training.run.loss_parts import loss_parts
 from kdcli.training.run.made_for import made_for
 from kdcli.training.run.progress import Progress
 from kdcli.training.run.provenance import inherited
 from kdcli.training.run.results import RUN, order_file
 from kdcli.training.run.workshop import Workshop
+from kdcli.training.step.parts import hold_scale
 from kdcli.training.step.task import DistillTask
 
 
@@ -198,10 +200,13 @@ class VariantTraining:
             record_order(order_file(self._folder, stage.name), order, batches, stage.batch_size)
 
     def _begins(self, stage: StageConfig) -> bool:
-        """Return whether a stage is the first to train its network."""
-        stages = self.shop.config.stages
+        """Return whether a stage is the first that brings its network to a scale; others before it left that open."""
+        stages, seed = self.shop.config.stages, self.shop.config.seed
         mine = [s for s in self.stages if s.train == "student" and origin_of(stages, s) == origin_of(stages, stage)]
-        return stage == mine[0] and not (stage.student or "").startswith(STAGE)
+        before = mine[: mine.index(stage)]
+        return not (stage.student or "").startswith(STAGE) and not any(
+            hold_scale(loss_parts(earlier, seed), earlier.task_loss) for earlier in before
+        )
 
     def _tell_scale(self, stage: StageConfig, watch: ScaleWatch) -> None:
         """Write down whether the student kept to its teacher's scale; say so where it did not."""

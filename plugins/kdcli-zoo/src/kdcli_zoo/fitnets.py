@@ -30,9 +30,8 @@ class FitNets(nn.Module):
     api_version: ClassVar[int] = API_VERSION
     value_at_equality = float("nan")
     """The regressor begins at random."""
-    invariances: frozenset[str] = frozenset()
-    """Depth does not enter, so that it has both. It declares none: a student whose first stage has this loss alone is
-    then told where to begin, as it is by a loss on depth; it would otherwise begin its second stage anywhere."""
+    invariances: frozenset[str] = frozenset({"scale", "shift"})
+    """Depth does not enter."""
 
     def __init__(self, *, student_taps: str = "enc4", teacher_taps: str = "enc4") -> None:
         """Check the options.

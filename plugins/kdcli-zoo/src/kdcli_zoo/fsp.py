@@ -31,9 +31,8 @@ class Fsp(nn.Module):
 
     api_version: ClassVar[int] = API_VERSION
     value_at_equality = 0.0
-    invariances: frozenset[str] = frozenset()
-    """Depth does not enter, so that it has both. It declares none: a student whose first stage has this loss alone is
-    then told where to begin, as it is by a loss on depth; it would otherwise begin its second stage anywhere."""
+    invariances: frozenset[str] = frozenset({"scale", "shift"})
+    """Depth does not enter."""
 
     def __init__(self, *, student_taps: str = "enc2|enc4", teacher_taps: str = "enc2|enc4") -> None:
         """Check the options.
