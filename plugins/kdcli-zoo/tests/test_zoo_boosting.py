@@ -18,6 +18,7 @@ from zoo_runs import small
 import kdcli
 from kdcli.errors import SpecError
 from kdcli.testing import check_loss, fake_context, toy_batch
+from kdcli.testing.guards import no_waiting
 from kdcli.types import Batch
 
 PUBLISHED: dict[str, Any] = {"zero_floor": False, "border": "zero"}
@@ -108,6 +109,12 @@ def test_balance_is_between_teacher_and_labels() -> None:
     ctx = fake_context(batch=batch)
     near(Boosting(balance=1.0).terms(ctx)["teacher"], Boosting().loss(ctx.student.out.depth, *ctx.target()), 1e-6)
     near(Boosting(balance=0.0).terms(ctx)["truth"], Boosting().loss(ctx.student.out.depth, *ctx.truth()), 1e-6)
+
+
+def test_no_step_waits_for_the_device() -> None:
+    ctx = fake_context(batch=replace(toy_batch(batch=3), labelled=torch.tensor([True, False, True])))
+    with no_waiting():
+        torch.stack(list(Boosting().terms(ctx).values())).sum().backward()
 
 
 def test_the_papers_student_has_its_size() -> None:

@@ -14,6 +14,7 @@ from zoo_runs import small, trained
 import kdcli
 from kdcli.errors import ConfigError, SpecError
 from kdcli.testing import ToyDepth, check_loss, fake_context, toy_batch
+from kdcli.testing.guards import no_waiting
 from kdcli.types import DepthKind
 
 HOW: tuple[Weights, ...] = ("proportional", "softmax", "inverse", "uniform")
@@ -99,6 +100,13 @@ def test_shallow_layers_learn_and_the_teacher_does_not() -> None:
     student = ctx.student.model
     assert student.enc1[0].weight.grad.abs().sum() > 0 and student.head.weight.grad is None
     assert not [p for p in ctx.teacher.model.parameters() if p.grad is not None]
+
+
+@pytest.mark.parametrize("how", HOW)
+def test_no_step_waits_for_the_device(how: Weights) -> None:
+    loss, ctx = made(weights=how)
+    with no_waiting():
+        torch.stack(list(loss.terms(ctx).values())).sum().backward()
 
 
 @pytest.mark.parametrize("how", HOW)

@@ -20,6 +20,7 @@ from zoo_runs import small
 import kdcli
 from kdcli.errors import SpecError
 from kdcli.testing import ToyDepth, check_loss, fake_context, toy_batch
+from kdcli.testing.guards import no_waiting
 from kdcli.types import DepthKind, Prediction, Tap
 
 CITYSCAPES = torch.tensor([
@@ -51,6 +52,9 @@ def compare(golden: dict[str, Tensor], name: str, value: Callable[[Tensor], Tens
 def test_the_first_phase_agrees_with_the_authors_code(golden: dict[str, Tensor]) -> None:
     teacher, aux, target = golden["in.teacher_logits"], golden["in.teacher_aux_logits"], golden["in.target"]
     near(rd.class_agreement(teacher, aux)[:, 0], torch.exp(-golden["out.vgd_kl"]))
+    fine: Any = {"size": (13, 17), "mode": "bilinear", "align_corners": True}
+    weight = nn.functional.interpolate(rd.class_agreement(teacher, aux), **fine)
+    near(weight[:, 0], golden["out.vgd_weight"])
     compare(golden, "vgd", lambda student: rd.early_class_loss(student, teacher, aux, target))
 
 
@@ -214,6 +218,18 @@ def test_unlabelled_images_weigh_nothing() -> None:
         loss.build(ctx)
         found = loss.pixel_weight(ctx)
         assert found is not None and not found.any()
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.3, 0.9])
+def test_no_step_waits_for_the_device(progress: float) -> None:
+    ctx = fake_context(progress=progress)
+    loss = Rdd(blend=True)
+    loss.build(ctx)
+    with no_waiting():
+        error, _ = ctx.task_map(ctx.student.out)
+        weight = loss.pixel_weight(ctx)
+        assert weight is not None
+        (error * weight).sum().backward()
 
 
 def headless() -> Any:

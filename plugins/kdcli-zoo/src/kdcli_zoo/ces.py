@@ -89,7 +89,7 @@ class Ces:
         if self.by == "truth":
             new = [row for row, name in enumerate(ids) if name not in table.known and chosen[row] == 0]
             if new:
-                index = torch.tensor(new, device=target.device)
+                index = torch.tensor(new, device="cpu")
                 table.note([ids[row] for row in new], self._against_truth(ctx, target, valid)[index])
         prediction = ctx.student.out.depth
         return {name: loss(prediction, target, valid) for name, loss in self._losses.items()}
@@ -130,7 +130,7 @@ def composed(
         mine = [row for row, own in enumerate(chosen) if own == number]
         if not mine:
             continue
-        index = torch.tensor(mine, device=view.batch.image.device)
+        index = torch.tensor(mine, device="cpu")  # known to the host, which need not wait for it
         depth, valid = target(view if len(mine) == len(chosen) else view.subset(index))
         depths.append(depth)
         masks.append(valid)
@@ -139,7 +139,7 @@ def composed(
         depths.append(views[0].batch.image.new_ones(len(nobody), 1, *size))
         masks.append(torch.zeros_like(depths[-1], dtype=torch.bool))
         rows += nobody
-    back = torch.tensor(sorted(range(len(rows)), key=rows.__getitem__), device=depths[0].device)
+    back = torch.tensor(sorted(range(len(rows)), key=rows.__getitem__), device="cpu")
     return torch.cat(depths)[back], torch.cat(masks)[back]
 
 

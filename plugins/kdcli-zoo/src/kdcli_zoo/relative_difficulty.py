@@ -39,7 +39,7 @@ def hard(difficulty: Tensor, valid: Tensor, border: float, least: Tensor | int) 
     """
     ordered = torch.where(valid, difficulty, -torch.inf).flatten().sort(descending=True).values
     rank = torch.as_tensor(least, device=valid.device).minimum(valid.sum())
-    last = ordered[(rank - 1).clamp_min(0)]
+    last = ordered.gather(0, (rank - 1).clamp_min(0).view(1))  # not ordered[...]: the host would wait for the number
     threshold = torch.where(rank > 0, last.clamp(max=border), border)
     return valid & (difficulty >= threshold)
 
