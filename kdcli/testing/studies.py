@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
+from functools import cached_property
 from pathlib import Path
 
 from kdcli.documents import parse_toml
@@ -45,8 +46,9 @@ class StudyChecks:
         """Return the checks in order."""
         return [("resolves", self.resolves), ("plugins", self.plugins)]
 
-    def plan(self) -> Study:
-        """Resolve the file."""
+    @cached_property
+    def planned(self) -> Study:
+        """The file, resolved."""
         text = self.path.read_text(encoding="utf-8")
         document = parse_toml(text, f"study '{self.path.stem}'", error=ConfigError)
         given = {setting.partition("=")[0] for setting in self.settings}
@@ -57,10 +59,10 @@ class StudyChecks:
 
     def resolves(self) -> str:
         """Expect a grid of runs."""
-        found = self.plan()
+        found = self.planned
         return f"{len(found.cells)} runs of {len(found.arms)} arms"
 
     def plugins(self) -> str:
         """Expect every spec of every run to name a plugin with those keys."""
-        configs = {cell.key: cell.config for cell in self.plan().cells}
+        configs = {cell.key: cell.config for cell in self.planned.cells}
         return ", ".join(sorted({text for config in configs.values() for text in bound(config)}))

@@ -40,8 +40,6 @@ SYSTEMS = {
 """Recipe -> the paper, by its number on arXiv."""
 NO_CODE = {"2209.07606", "2202.07846", "2007.01922", "2005.09163", "2002.09168"}
 """Papers whose method, or whose list of methods, is put together from what others say of it."""
-SLOW: set[str] = set()
-"""Recipes whose two runs take more than ten seconds."""
 
 
 @pytest.mark.parametrize(("kind", "name"), PLUGINS, ids=":".join)
@@ -128,30 +126,54 @@ def test_every_system_has_a_page_and_a_line() -> None:
         assert number not in NO_CODE or "reconstruction" in row[0], name
 
 
-def _cells() -> list[Any]:
-    return [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in RECIPES]
+def students() -> dict[str, str]:
+    """Return the students that recipes end in, each with the first of them that does."""
+    found: dict[str, str] = {}
+    for name in RECIPES:
+        found.setdefault(config_of(name).student, name)
+    return found
 
 
-@pytest.mark.parametrize("name", _cells())
+def whole(name: str, folder: Path, *settings: str) -> tuple[Any, dict[str, dict[str, torch.Tensor]]]:
+    """Run a small recipe from its start to its end; return the result and the tensors of what it trained."""
+    result = kdcli.distill(small(name, *settings), out=folder / "whole")
+    return result, trained(result.run)
+
+
+@pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_runs_is_killed_and_goes_on_to_the_same_bits(name: str, tmp_path: Path) -> None:
     config = small(name)
-    result = kdcli.distill(config, out=tmp_path / "whole")
-    whole = trained(result.run)
-
+    result, expected = whole(name, tmp_path, "export=none")
     manifest = json.loads((result.run / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["state"] == "finished" and result.eval["student"]["metrics"]["delta1"] is not None
     logged = [json.loads(line) for line in (result.run / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     assert {row["stage"] for row in logged} == {stage.name for stage in config.stages}
     assert all(torch.isfinite(torch.tensor(row["loss"])) for row in logged)
-    assert result.export is not None and result.export.is_file()
-    assert re.fullmatch(r"largest relative difference \d\.\de-\d+", manifest["export"]["parity"])
+    bare_network = kdcli.build("student", config.student).state_dict()
+    assert {key: value.shape for key, value in expected["student.safetensors"].items()} == {
+        key: value.shape for key, value in bare_network.items()
+    }
     page = html.unescape((result.run / "report.html").read_text(encoding="utf-8"))
     assert f"<h2>Recipe {name}</h2>" in page and config.about in page
 
     bare = small(name, "export=none", "run.eval_data=none")
     resumed = trained(killed_and_resumed(bare, tmp_path / "killed", stage=config.main.name, step=LAST))
-    assert resumed.keys() == whole.keys()
-    for file, tensors in whole.items():
+    assert resumed.keys() == expected.keys()
+    for file, tensors in expected.items():
         assert tensors.keys() == resumed[file].keys()
         for key, value in tensors.items():
             assert torch.equal(value, resumed[file][key]), f"{file}: {key}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", students().values())
+def test_each_student_is_exported_and_the_file_gives_the_same_numbers(name: str, tmp_path: Path) -> None:
+    """An export takes ten times as long as such a run, so that each network goes through the gate once.
+
+    That what a recipe leaves behind is that network, with nothing of the method on it, is seen above.
+    """
+    result, _ = whole(name, tmp_path, "run.eval_data=none")
+    manifest = json.loads((result.run / "manifest.json").read_text(encoding="utf-8"))
+    assert result.export is not None and result.export.is_file()
+    parity = re.fullmatch(r"largest relative difference (\d\.\de[+-]\d+)", manifest["export"]["parity"])
+    assert parity is not None and float(parity[1]) < 1e-3
