@@ -127,6 +127,8 @@ def _origin(manifest: Mapping[str, Any], seconds: float, config: str) -> Section
                 f"licence {origin.get('licence')}, trained on {origin.get('training_data')}, "
                 f"sha256 {origin.get('sha256')}"
             )
+    for place, images in manifest.get("teacher_images", {}).items():
+        facts[f"images shown to teachers, {place}"] = images
     facts["seconds"] = f"{seconds:.0f}"
     facts["command"] = " ".join(str(part) for part in manifest.get("argv", []))
     rows, section, stages = [], "", 0

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 
 from kdcli.choosing import Built
-from kdcli.config import RunConfig, StageConfig, teachers_of
-from kdcli.config.references import STAGE, origin_of
+from kdcli.config import RunConfig, StageConfig
+from kdcli.config.references import origin_of
 from kdcli.training.batches.augment import augment_step
 from kdcli.training.batches.feed import Feed
 from kdcli.training.batches.growing import work
@@ -22,7 +22,7 @@ from kdcli.training.batches.memory_maps import MemoryMaps
 from kdcli.training.batches.taught import Taught
 from kdcli.training.batches.teacher_cache import cost
 from kdcli.training.loop import train as loop
-from kdcli.training.run.asking import images_shown
+from kdcli.training.run.asking import from_outside, images_shown
 from kdcli.training.run.choice import choice_of
 from kdcli.training.run.preflight import preflight
 from kdcli.training.run.workshop import Workshop
@@ -35,8 +35,9 @@ def measure(
 ) -> dict[str, Any]:
     """Build everything, do a few steps of each student stage and return what they cost.
 
-    The first step warms up; the time of a step is the median of the ``repeats`` that follow. The last of these tells
-    how many images teachers from outside are shown in all steps (``teacher_images``), an image as often as it is shown.
+    The first step warms up; the time of a step is the median of the ``repeats`` that follow. So is
+    the number of images that teachers from outside are shown in all steps, an image as often as it is shown
+    (``teacher_images``): the mean of these steps. The manifest of a run counts them all.
     built: teachers and sources that are there already.
 
     Raises:
@@ -63,8 +64,8 @@ def measure(
         task.build(shop.first(stage))
         task.begin_training()
         generator = torch.Generator(device=device)
-        times, watch, shown = [], loop.Watch(stage), 0
-        with global_random_kept(device), images_shown(_from_outside(shop, stage)) as count:
+        times, watch, shown = [], loop.Watch(stage), []
+        with global_random_kept(device), images_shown(from_outside(shop, stage)) as count:
             for step, batch in enumerate(batches):
                 if cache is not None:
                     batch, asked = _taught(cache, batch)
@@ -75,7 +76,7 @@ def measure(
                 if result.loss.requires_grad:
                     result.loss.backward()
                 task.after_step()
-                shown = count() - before
+                shown.append(count() - before)
                 watch.see(batch.ids, result)
                 watch.check(step + 1)
                 # Reading the terms waits for the device.
@@ -98,7 +99,8 @@ def measure(
                 "seconds_per_epoch": seconds * feed.steps_per_epoch,
                 "seconds": seconds * total * stage.accumulate * share,
                 "memory_mib": _peak_memory(device),
-                "teacher_images": shown * total * stage.accumulate + (kept["missing"] if kept else 0),
+                "teacher_images": round(statistics.fmean(shown[1:]) * total * stage.accumulate)
+                + (kept["missing"] if kept else 0),
                 "terms": terms[stage.name],
                 "trained_parameters": sum(p.numel() for p in task.trained_parameters()),
                 **({} if kept is None else {"teacher_cache": kept}),
@@ -113,12 +115,6 @@ def measure(
         **({} if shop.holdout is None else {"holdout": shop.holdout.document()}),
         "parameters": {name: sum(p.numel() for p in model.parameters()) for name, model in models.items()},
     }
-
-
-def _from_outside(shop: Workshop, stage: StageConfig) -> list[nn.Module]:
-    """Return the stage's teachers but for results of earlier stages."""
-    specs = teachers_of(stage)
-    return [model for name, model in shop.teachers(stage).items() if not specs[name].startswith(STAGE)]
 
 
 def _taught(cache: Taught | MemoryMaps, batch: Batch) -> tuple[Batch, float]:

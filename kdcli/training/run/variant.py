@@ -24,6 +24,7 @@ from kdcli.training.loop import checkpoint
 from kdcli.training.loop import train as loop
 from kdcli.training.loop.train import StepLog
 from kdcli.training.run.along import keep_along
+from kdcli.training.run.asking import from_outside, images_shown
 from kdcli.training.run.drift import ScaleWatch
 from kdcli.training.run.fit_stage import FitFiles, fit_stage, keep_joint
 from kdcli.training.run.folder import RunFolder
@@ -162,11 +163,17 @@ class VariantTraining:
             if (warning := watch.add(log)) is not None:
                 self.progress.note(f"{where}: {warning}")
 
-        with untouched(shop.teachers(stage)), kept_by_plugins(f"stage '{stage.name}'"):
+        before = resume.get("teacher_images", 0) if resume is not None else 0
+        with (
+            untouched(shop.teachers(stage)), kept_by_plugins(f"stage '{stage.name}'"),
+            images_shown(from_outside(shop, stage), before) as shown,
+        ):
             state = loop.train(
                 stage, task, feed, seed=shop.config.seed, state_file=run.state, variant=self.variant, report=report,
-                resume=resume,
+                resume=resume, shown=shown,
             )
+        asked = run.manifest().get("teacher_images", {})
+        run.update(teacher_images={**asked, f"{self.variant}.{stage.name}": shown()})
         student.load_state_dict(state)
         if self.variant == RUN:
             for file in keep_along(shop, run, stage, task):
