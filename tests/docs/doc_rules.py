@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from kdcli.plugins import registry
-
 CPU = ("--device", "cpu")
 ONE = ("--batch-size", "1", "--workers", "0", *CPU)
 TWO = ("--batch-size", "2", "--workers", "0", *CPU)
@@ -33,7 +31,7 @@ def shortened(words: list[str], *, kept: bool) -> list[str]:
         case "distill":
             size = () if any("size" in word for word in words) else ("--size", "96x128")
             if not kept:
-                return [*words, *(TWO if of_a_package(words) else ONE), *size, "--dry-run"]
+                return [*words, *ONE, *size, "--dry-run"]
             measured = () if "--eval-data" in words else ("--eval-data", FEW)
             return [*words, *TWO, *size, *measured, "--steps", "2", "--set", "export=none"]
         case "study":
@@ -46,12 +44,6 @@ def shortened(words: list[str], *, kept: bool) -> list[str]:
         case "eval":
             return [*words, "--limit", "1", *CPU]
     return [*words, *CPU]
-
-
-def of_a_package(words: list[str]) -> bool:
-    """Whether a command runs a recipe of another package: small networks, and methods that compare images."""
-    recipes = [plugin.name for plugin in registry.discover() if plugin.kind == "recipe" and not plugin.built_in]
-    return "--recipe" in words and words[words.index("--recipe") + 1] in recipes
 
 
 def not_run(words: list[str]) -> str | None:
