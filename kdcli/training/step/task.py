@@ -144,6 +144,7 @@ class DistillTask(nn.Module):
         if self._last is None:
             return
         last, known = self._last, {part.name: part for part in self.losses}
+        last.context.student.learns = False
         for name, part in self._after:
             with blame(part, "after_step"):
                 part.after_step(self._of(last, known[name]) if name in known else self._for(last.context, name))
