@@ -212,8 +212,10 @@ class Loss(Protocol):
     the task-loss map), ``build(ctx)`` (create own modules once shapes are known; without gradient, under a seed of the
     run), ``inner_parameters()`` with ``inner_loss(ctx)`` (an update of its own before the main one, see
     the protocol of inner updates), ``after_step(ctx)`` (called without gradient when the main update is done: a bank,
-    an average), ``map(prediction, target, valid)`` (a per-pixel map; makes the loss usable as task loss), ``exempt``
-    (names of checks of the kit that do not apply, each with its reason).
+    an average), ``map(prediction, target, valid)`` (a per-pixel map; makes the loss usable as task loss),
+    ``networks() -> Mapping[str, nn.Module]`` (students of its own that are trained along, such as a peer, each with an
+    ``architecture``: a run keeps them as students' files), ``exempt`` (names of checks of the kit that do not apply,
+    each with its reason).
 
     The keys ``teacher`` and ``as`` of every loss's spec belong to kdcli: ``teacher=NAME`` chooses among the stage's
     teachers (``A|B``: several), ``as=NAME`` names the loss. What a loss has learned and kept goes on into later stages
@@ -275,7 +277,9 @@ class Source(Protocol):
 
     Optional members: ``batch(indices, size, device) -> Batch`` for a source that makes whole batches on the device (a
     size of None is the source's own), ``has_instances`` (whether its items have maps of object ids; where it does not
-    say, its first item tells), ``domain`` (the scenes that all of its images show, as in ``MadeFor``). Items may be
+    say, its first item tells), ``domain`` (the scenes that all of its images show, as in ``MadeFor``), ``share`` with
+    ``part_of(index)`` (a mix of two: the share of the second one in every batch, and of which an image is, 0 or 1;
+    ``member(index)`` tells the source behind it and the place there). Items may be
     asked for in several processes, never from two threads at once.
     """
 

@@ -61,14 +61,26 @@ def parse(text: str) -> Spec:
     return Spec(name=name, location=location if colon else None, options=options)
 
 
+def members(location: str) -> list[str]:
+    """Return the specs in ``[A|B|C]``, of a plugin made of others; the brackets may be left out where none has options.
+
+    Bars inside of further brackets belong to a member that has members of its own.
+    """
+    inner = location[1:-1] if location.startswith("[") and location.endswith("]") else location
+    return [part.strip() for part in _outside(inner, "|") if part.strip()]
+
+
 def _split(text: str) -> list[str]:
     """Split at the commas that lie outside brackets; brackets without a partner are letters like any other."""
-    if text.count("[") != text.count("]"):
-        return text.split(",")
+    return text.split(",") if text.count("[") != text.count("]") else _outside(text, ",")
+
+
+def _outside(text: str, sign: str) -> list[str]:
+    """Split at a sign where it lies outside of brackets."""
     parts, depth = [""], 0
     for letter in text:
         depth += (letter == "[") - (letter == "]")
-        if letter == "," and depth <= 0:
+        if letter == sign and depth <= 0:
             parts.append("")
         else:
             parts[-1] += letter

@@ -16,6 +16,7 @@ from kdcli.testing.mixers import MixerChecks
 from kdcli.testing.models import ModelChecks
 from kdcli.testing.recipes import RecipeChecks
 from kdcli.testing.sources import SourceChecks
+from kdcli.testing.studies import StudyChecks
 
 ROOT = Path(__file__).resolve().parents[1]
 GUIDE = (ROOT / "docs" / "write-a-plugin.md").read_text(encoding="utf-8")
@@ -39,7 +40,7 @@ def test_every_check_is_named() -> None:
     expected = {
         "networks": ModelChecks(it, ()).tests(), "loss": LossChecks(it).tests(), "mixer": MixerChecks(it).tests(),
         "source": SourceChecks(it).tests(), "exporter": ExporterChecks(it, network).tests(),
-        "recipe": RecipeChecks(Path()).tests(),
+        "recipe": RecipeChecks(Path()).tests(), "study": StudyChecks(Path()).tests(),
     }
     found = rows()
     for kind, tests in expected.items():

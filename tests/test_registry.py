@@ -13,7 +13,9 @@ from throwaway import BROKEN, GOOD, distribution
 from kdcli.errors import ConfigError, DataError, PluginError, SpecError
 from kdcli.plugins import registry
 from kdcli.plugins import status as plugin_status
+from kdcli.plugins.info import describe
 from kdcli.spec import parse
+from kdcli.study import plan, read
 
 Install = Callable[..., None]
 
@@ -52,8 +54,8 @@ def test_every_built_in_loads() -> None:
     built_in = [plugin for plugin in registry.discover() if plugin.built_in]
     assert {plugin.kind for plugin in built_in} == set(registry.GROUPS)
     for plugin in built_in:
-        if plugin.kind == "recipe":
-            assert registry.recipe_path(plugin).suffix == ".toml"
+        if plugin.is_data:
+            assert registry.data_file(plugin).suffix == ".toml"
         else:
             assert registry.load(plugin).api_version == 2
 
@@ -235,8 +237,36 @@ def test_a_recipe_is_found_without_running_its_package(install: Install) -> None
     install("thirdparty-r", {"recipes": {"mine": "thirdparty_r.deep:mine.toml", "gone": "thirdparty_r.deep:no.toml"}},
             {"thirdparty_r/__init__.py": "raise RuntimeError", "thirdparty_r/deep/__init__.py": "raise RuntimeError",
              "thirdparty_r/deep/mine.toml": "[run]\n"})
-    assert registry.recipe_path(registry.find("recipe", "mine")).read_text() == "[run]\n"
+    assert registry.data_file(registry.find("recipe", "mine")).read_text() == "[run]\n"
     assert status_of("mine").status == "ok"
     assert status_of("gone").status == "broken"
-    with pytest.raises(PluginError, match="is data"):
+    with pytest.raises(PluginError, match=r"is data.*kdcli recipes show mine"):
         registry.load(registry.find("recipe", "mine"))
+
+
+STUDY = """# What it asks.
+[study]
+name = "of-a-package"
+eval_data = "sim:rooms,count=4"
+[[arm]]
+name = "a"
+recipe = "plain"
+"""
+
+
+def test_a_study_is_found_without_running_its_package(install: Install) -> None:
+    points = {"mine": "thirdparty_s.deep:mine.toml", "gone": "thirdparty_s:gone.toml", "bad": "thirdparty_s:bad.toml"}
+    install("thirdparty-s", {"studies": points},
+            {"thirdparty_s/__init__.py": "raise RuntimeError", "thirdparty_s/deep/__init__.py": "raise RuntimeError",
+             "thirdparty_s/deep/mine.toml": STUDY, "thirdparty_s/bad.toml": "[study"})
+    path, text = read("mine")
+    assert (path, text) == (registry.data_file(registry.find("study", "mine")), STUDY)
+    assert read("thirdparty-s:mine")[1] == STUDY and plan(text, source=path).name == "of-a-package"
+    assert [status_of(name).status for name in ("mine", "gone", "bad")] == ["ok", "broken", "broken"]
+    assert describe(registry.find("study", "mine")).doc == "What it asks."
+    with pytest.raises(PluginError, match=r"is data.*kdcli study mine --dry-run"):
+        registry.load(registry.find("study", "mine"))
+    with pytest.raises(PluginError, match=r"study .gone. of thirdparty-s names .*, which does not exist"):
+        read("gone")
+    with pytest.raises(ConfigError, match=r"no study .min.*Did you mean .mine.*Studies: .*mine"):
+        read("min")

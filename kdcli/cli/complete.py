@@ -57,10 +57,8 @@ def recipe(incomplete: str) -> list[str]:
 
 
 def study(incomplete: str) -> list[str]:
-    """Offer the studies that ship with kdcli."""
-    from kdcli.study.find import shipped
-
-    return [name for name in shipped() if name.startswith(incomplete)]
+    """Offer studies."""
+    return _of("study", incomplete)
 
 
 def _of(kind: str, incomplete: str) -> list[str]:

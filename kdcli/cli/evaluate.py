@@ -41,6 +41,10 @@ Limit = Annotated[int | None, typer.Option("--limit", help="Only the first so ma
 Uncertain = Annotated[bool, typer.Option(
     "--uncertainty", help="Also measure whether models with a distribution over depth know where they are wrong.",
 )]
+Perturb = Annotated[str | None, typer.Option(
+    "--perturb", metavar="EPS", help="Also measure the models on images changed to mislead them (FGSM, PGD), by at "
+    "most EPS a number of a colour in 0..1, such as 2/255.",
+)]
 BatchSize = Annotated[int, typer.Option("--batch-size", help="Images of one size that are run together.", min=1)]
 
 
@@ -52,7 +56,7 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     session: Session, models: Models, data: Data, protocol: ProtocolName = None, align: Align = "auto",
     against: Against = None, csv: Csv = None, report: Html = None, size: Size = None, limit: Limit = None,
-    batch_size: BatchSize = 8, uncertainty: Uncertain = False,
+    batch_size: BatchSize = 8, uncertainty: Uncertain = False, perturb: Perturb = None,
 ) -> None:  # fmt: skip
     """Measure models on the same images under a named protocol; every number comes with its interval.
 
@@ -60,12 +64,14 @@ def evaluate(
     """
     from kdcli.config.sizes import check_batch
     from kdcli.evals import evaluate as measure
+    from kdcli.evals.perturb import parse_epsilon
     from kdcli.evals.results import documents, require_measured, write_csv
     from kdcli.files import require_writable
     from kdcli.networks.shown_size import parse_shown
     from kdcli.sources import load_source
 
     shown = parse_shown(size)
+    epsilon = None if perturb is None else parse_epsilon(perturb)
     check_batch(batch_size, shown if isinstance(shown, tuple) else None, f"--batch-size {batch_size}")
     for path in (csv, report):
         if path is not None:
@@ -79,6 +85,7 @@ def evaluate(
         found = measure(
             networks, source, protocol, align=align, device=session.device, size=shown, batch_size=batch_size,
             seed=session.seed, limit=limit, spec=data, uncertainty=uncertainty, against=reference,
+            perturb=epsilon,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )  # fmt: skip
     results = list(found.values())
@@ -146,9 +153,17 @@ def _write_report(
 
 
 def _show(session: Session, results: list[Result]) -> None:
-    from kdcli.report.tables import condition_rows, metric_rows, paired_rows, skipped_rows, uncertainty_rows
+    from kdcli.report.tables import (
+        condition_rows,
+        metric_rows,
+        paired_rows,
+        perturbed_rows,
+        skipped_rows,
+        uncertainty_rows,
+    )
 
-    parts = [condition_rows(results), metric_rows(results), uncertainty_rows(results), skipped_rows(results, most=10)]
+    parts = [condition_rows(results), metric_rows(results), uncertainty_rows(results), perturbed_rows(results),
+             skipped_rows(results, most=10)]
     if len(results) > 1:
         parts.insert(2, paired_rows(results))
     shown = [(columns, rows) for columns, rows in parts if rows]

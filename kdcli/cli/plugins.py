@@ -20,7 +20,8 @@ Name = Annotated[str, typer.Argument(
     autocompletion=plugin_name,
 )]
 NewKind = Annotated[str, typer.Argument(
-    metavar="KIND", help="teacher, student, loss, mixer, source, exporter or recipe.", autocompletion=plugin_kind,
+    metavar="KIND", help="teacher, student, loss, mixer, source, exporter, recipe or study.",
+    autocompletion=plugin_kind,
 )]
 NewName = Annotated[str, typer.Argument(metavar="NAME", help="What users will write, for example my-loss.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to put the package in.", file_okay=False)]

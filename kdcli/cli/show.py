@@ -147,7 +147,7 @@ def dry_run(session: Session, choice: Choice) -> None:
                 f"{row['stage']}: {row['steps']} steps, {row['seconds_per_step'] * 1000:.0f} ms a step, about "
                 f"{row['seconds'] / 60:.1f} min; {row['trained_parameters']:,} trained parameters, "
                 f"{row['memory_mib']:.0f} MiB at the peak; an epoch is {row['steps_per_epoch']} steps, "
-                f"about {row['seconds_per_epoch'] / 60:.1f} min"
+                f"about {row['seconds_per_epoch'] / 60:.1f} min; teachers are shown {row['teacher_images']:,} images"
             )
             say(f"{row['stage']}: terms at the first step: {row['terms']}")
             if "teacher_cache" in row:

@@ -11,7 +11,11 @@ from kdcli.cli import complete
 from kdcli.cli.ui import Session, command, say
 
 Name = Annotated[
-    str, typer.Argument(help="Study: one that ships with kdcli by name, or a TOML file.", autocompletion=complete.study)
+    str,
+    typer.Argument(
+        help="Study: an installed one by name (kdcli plugins list --kind study), or a TOML file.",
+        autocompletion=complete.study,
+    ),
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder of the study, made or gone on with; default: studies/NAME.")]
 Only = Annotated[list[str] | None, typer.Option("--only", help="Arms to run, with commas or repeated. Default: all.")]
@@ -95,9 +99,12 @@ def _expected(session: Session, planned: Any, folder: Path) -> None:
                 "seconds": round(total, 1)}  # fmt: skip
 
     def human() -> None:
-        minutes = ["" if row.seconds is None else f"{row.seconds / 60:.1f} min" for row in rows]
-        shown = [(r.title, r.state, took, folder / r.run) for r, took in zip(rows, minutes, strict=True)]
-        session.table(("cell", "state", "steps take", "run"), shown)
+        shown = [
+            (r.title, r.state, "" if r.seconds is None else f"{r.seconds / 60:.1f} min",
+             "" if r.teacher_images is None else f"{r.teacher_images:,} images", folder / r.run)
+            for r in rows
+        ]  # fmt: skip
+        session.table(("cell", "state", "steps take", "teachers see", "run"), shown)
         say(
             f"\n{len(rows)} runs, about {total / 60:.0f} min for the steps of the students; fitting, rendering and "
             "evaluation come on top"

@@ -14,7 +14,7 @@ from kdcli.config.references import STAGE, named
 from kdcli.config.schema import RUN_KEYS, RunConfig, StageConfig
 from kdcli.config.values import convert, keys, known_only
 from kdcli.documents import literal
-from kdcli.spec import Spec, parse
+from kdcli.spec import Spec, members, parse
 
 TABLES = ("other-data", "other-teacher")
 """In the order in which they are applied: where both hold, the teacher's wins."""
@@ -53,8 +53,8 @@ def _other_teacher(
 
 def _other_data(stages: Sequence[Mapping[str, Any]], given: Mapping[str, Any], settings: Iterable[str]) -> bool:
     new = named_data(given, settings)
-    mine = {parse(stage.get("data", "sim:blocks")).name for stage in stages}
-    return new is not None and new != AUTO and parse(new).name not in mine
+    mine = {name for stage in stages for name in _kinds(stage.get("data", "sim:blocks"))}
+    return new is not None and new != AUTO and not _kinds(new) <= mine
 
 
 def named_teachers(given: Mapping[str, Any], settings: Iterable[str]) -> list[Spec]:
@@ -80,3 +80,11 @@ def _set(settings: Iterable[str], name: str) -> list[Any]:
 def _plain(entry: str) -> str:
     spec = named(entry)[1]
     return spec if spec.startswith(STAGE) else str(parse(spec))
+
+
+def _kinds(data: str) -> set[str]:
+    """Return the names of the sources that a spec is made of: of a mix those of its members."""
+    spec = parse(data)
+    if spec.location is None or not (spec.location.startswith("[") and "|" in spec.location):
+        return {spec.name}
+    return {name for member in members(spec.location) for name in _kinds(member)}

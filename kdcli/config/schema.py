@@ -35,6 +35,7 @@ class TwinConfig:
     transform: str | None = None
     losses: tuple[tuple[str, float], ...] | None = None
     teachers: tuple[str, ...] | None = None
+    freeze: tuple[str, ...] | None = None
     looks: tuple[tuple[str, float], ...] | None = None
     """Where they are not said they are those of the stage, if the twin has all of these images, else the final ones."""
 
@@ -48,7 +49,7 @@ class TwinConfig:
         changes: dict[str, Any] = {
             f.name: getattr(self, f.name)
             for f in fields(self)
-            if f.name != "label" and getattr(self, f.name) is not None
+            if f.name not in ("label", "freeze") and getattr(self, f.name) is not None
         }
         made = [
             replace(stage, **changes, freeze=self._frozen(stage)) for stage in known
@@ -60,6 +61,8 @@ class TwinConfig:
 
 
     def _frozen(self, stage: StageConfig) -> tuple[str, ...]:
+        if self.freeze is not None:
+            return self.freeze
         if self.losses is None:
             return stage.freeze
         there = {loss_spec(text).name for text, _ in self.losses}

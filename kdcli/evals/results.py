@@ -17,6 +17,7 @@ from kdcli.errors import DataError
 from kdcli.evals import intervals
 from kdcli.evals.cost import Cost
 from kdcli.evals.metrics import NAMES
+from kdcli.evals.perturb import Perturbed
 from kdcli.evals.protocol import Protocol
 from kdcli.evals.uncertainty import Uncertainty
 from kdcli.files import write_text
@@ -65,6 +66,8 @@ class Result:
     """Parameters and multiply-adds of the model, where they can be told."""
     uncertainty: Uncertainty | None = None
     """How well the model knows where it is wrong; None where that was not measured, or the model does not tell."""
+    perturbed: Perturbed | None = None
+    """The same on images that were changed to mislead the model; None where that was not measured."""
     metrics: Mapping[str, float] = field(init=False)
     """Metric by name; NaN when no image was evaluated."""
     ci95: Mapping[str, tuple[float, float]] = field(init=False)
@@ -106,6 +109,7 @@ class Result:
             "metrics": {name: _number(value) for name, value in self.metrics.items()},
             "ci95": {name: [_number(low), _number(high)] for name, (low, high) in self.ci95.items()},
             **({} if self.uncertainty is None else {"uncertainty": self.uncertainty.document()}),
+            **({} if self.perturbed is None else {"perturbed": self.perturbed.document()}),
         }
 
     def worst(self, number: int, metric: str = "abs_rel") -> tuple[int, ...]:

@@ -16,6 +16,7 @@ from kdcli.evals.alignment import UNKNOWNS, resolve
 from kdcli.evals.batches import Prepared, batches, positions, prepare
 from kdcli.evals.cost import Cost, cost_of
 from kdcli.evals.metrics import NAMES, per_image
+from kdcli.evals.perturb import Perturbed, attacked_metrics, check_perturbed
 from kdcli.evals.predict import Raw, depth_of, place, raw_prediction, spread_of
 from kdcli.evals.protocol import Alignment, Protocol, find
 from kdcli.evals.reference import Reference, as_known, check_reference, kind_against
@@ -37,6 +38,7 @@ class _Tally:
     rows: dict[int, tuple[str, Tensor, int]] = field(default_factory=dict)
     skipped: dict[int, Skipped] = field(default_factory=dict)
     sure: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    attacked: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     seen: Seen = field(default_factory=Seen)
 
 
@@ -56,6 +58,7 @@ def evaluate(
     spec: str | None = None,
     uncertainty: bool = False,
     against: Reference | None = None,
+    perturb: float | None = None,
 ) -> dict[str, Result]:
     """Measure models on a source under a protocol; one pass over the images for all models.
 
@@ -66,19 +69,23 @@ def evaluate(
     renders, which renders both at the size where there is one for all models. limit: only the first so many images.
     spec: how the source is named in results; None = its own name. uncertainty: also measure whether models that tell
     how sure they are know where they are wrong (``Result.uncertainty``). against: a teacher whose depth takes the place
-    of ground truth, which the source need not have; the protocol is then ``fidelity``. Models are moved to the device;
-    their training mode is what it was afterwards.
+    of ground truth, which the source need not have; the protocol is then ``fidelity``. perturb: also measure the models
+    on images that were changed to mislead them, by at most so much a number of a colour in 0..1
+    (``kdcli.evals.perturb``). Models are moved to the device; their training mode is what it was afterwards.
 
     Images without ground truth, without a pixel that counts, with no more pixels than the alignment has unknowns, or
     with a prediction that is not finite are in no metric; they are in ``Result.skipped`` with the reason. A model may
     so end with no image at all, which ``require_measured`` refuses.
 
     Raises:
-        ConfigError: an unknown protocol or alignment, one that does not fit a model's depth kind, an endless source.
+        ConfigError: an unknown protocol or alignment, one that does not fit a model's depth kind, an endless source, a
+            model that gives no gradient where ``perturb`` is asked for.
         DataError: no image has ground truth that counts. PluginError: a model returns something else than a prediction.
     """
     rules = rules_of(protocol, flip)
     check(models, source, rules, align, against)
+    if perturb is not None:
+        check_perturbed(models, perturb)
     rules = rules if against is None else against.rules(rules)
     order = positions(source, limit)
     tallies = {name: _Tally() for name in models}
@@ -96,7 +103,7 @@ def evaluate(
                 for (name, model), shown in zip(models.items(), views(models, kept, size), strict=True):
                     tallies[name].seen.add(kept.batch.image, shown.batch.image)
                     _measure(name, model, shown, [indices[i] for i in open_rows.tolist()], rules, align, tallies[name],
-                             uncertainty, against)
+                             uncertainty, against, perturb)
             done += len(indices)
             if progress is not None:
                 progress(done, len(order))
@@ -109,7 +116,7 @@ def evaluate(
     named = spec or str(getattr(source, "name", ""))
     return {
         name: _result(name, tally, named, rules.for_model(read_out_of(models[name])), align, seed, size, models[name],
-                      costs[name], against)
+                      costs[name], against, perturb)
         for name, tally in tallies.items()
     }
 
@@ -153,6 +160,7 @@ def _measure(
     tally: _Tally,
     uncertainty: bool,
     against: Reference | None,
+    perturb: float | None,
 ) -> None:
     rules = rules.for_model(read_out_of(model))
     raw = raw_prediction(model, prepared, rules, name, SHARES if uncertainty else None)
@@ -169,6 +177,10 @@ def _measure(
     depth = place(depth_of(raw, prepared, mode, rules), prepared, rules)
     values, pixels = per_image(depth, prepared.depth, counted, delta_inclusive=rules.delta_inclusive)
     sure = _sureness(raw, prepared, mode, rules)
+    attacked = None
+    if perturb is not None:
+        known = None if against is None else against.kind
+        attacked = attacked_metrics(model, prepared, rules, mode, name, perturb, known)
     fitted = _fitted(raw, prepared).cpu()
     unknowns = UNKNOWNS[mode] + int(getattr(model, "unknowns", 0))
     values, pixels, broken = values.cpu(), pixels.cpu(), broken.cpu()
@@ -187,6 +199,8 @@ def _measure(
             tally.rows[index] = (image_id, values[row], int(pixels[row]))
             if sure is not None:
                 tally.sure[index] = (sure[0][row], sure[1][row])
+            if attacked is not None:
+                tally.attacked[index] = {attack: metrics[row] for attack, metrics in attacked.items()}
             continue
         tally.skipped[index] = Skipped(id=image_id, reason=reason)
 
@@ -242,13 +256,15 @@ def _cost(name: str, model: nn.Module, one: Prepared | None, rules: Protocol) ->
 
 def _result(
     name: str, tally: _Tally, source: str, rules: Protocol, align: str | None, seed: int, asked: Asked | None,
-    model: nn.Module, cost: Cost, against: Reference | None,
+    model: nn.Module, cost: Cost, against: Reference | None, perturb: float | None,
 ) -> Result:
     kind = tally.kind if against is None or tally.kind is None else kind_against(tally.kind, against.kind)
     used = rules if kind is None else rules.modified(resolve(align, kind, rules.alignment))
     order = sorted(tally.rows)
     rows = [tally.rows[index] for index in order]
     sure = [tally.sure[index] for index in order if index in tally.sure]
+    pixels = torch.tensor([pixels for _, _, pixels in rows], dtype=torch.int64)
+    attacked = [tally.attacked[index] for index in order if index in tally.attacked]
     return Result(
         model=name,
         depth_kind=tally.kind,
@@ -256,7 +272,7 @@ def _result(
         indices=tuple(order),
         ids=tuple(image_id for image_id, _, _ in rows),
         values=torch.stack([v for _, v, _ in rows]) if rows else torch.empty(0, len(NAMES), dtype=torch.float64),
-        pixels=torch.tensor([pixels for _, _, pixels in rows], dtype=torch.int64),
+        pixels=pixels,
         skipped=tuple(tally.skipped[index] for index in sorted(tally.skipped)),
         size=tally.seen.size(model, asked),
         sizes=tally.seen.several(model, asked),
@@ -267,6 +283,7 @@ def _result(
         against=None if against is None else against.name,
         cost=cost,
         uncertainty=Uncertainty.of(sure, seed) if sure else None,
+        perturbed=Perturbed.of(attacked, pixels, perturb, used.aggregation, seed) if perturb and attacked else None,
     )
 
 

@@ -21,6 +21,8 @@ class ExportedModel(nn.Module):
     Images of another size than the file takes are resized inside, batches it does not take are split.
     """
 
+    differentiable = False
+
     def __init__(self, call: Callable[[Tensor], Tensor], *, path: Path, metadata: Mapping[str, str]) -> None:
         super().__init__()
         self._call = call

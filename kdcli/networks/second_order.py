@@ -33,7 +33,7 @@ def without_second_derivative(model: nn.Module, image: Tensor) -> str | None:
         for path, module in tried.named_modules():
             if path in entered:
                 given = entered[path].detach().clone().requires_grad_(True)
-                out = module(given)
+                out = module(given.clone())  # which a layer may overwrite
                 if isinstance(out, Tensor) and out.requires_grad and not _twice(out.float().sin().sum(), [given]):
                     return f"{path} ({type(module).__name__})"
     return type(model).__name__

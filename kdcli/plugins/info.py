@@ -92,8 +92,8 @@ def describe(plugin: registry.Plugin) -> Info:
     doc, takes_location = "", False
     facts: dict[str, str] = {}
     try:
-        if plugin.kind == "recipe":
-            path = registry.recipe_path(plugin)
+        if plugin.is_data:
+            path = registry.data_file(plugin)
             origin, doc = str(path), _leading_comment(path.read_text(encoding="utf-8"))
         else:
             factory = registry.load(plugin)
@@ -118,7 +118,7 @@ def lines(info: Info) -> str:
         return "\n".join([*out, f"broken: {info.error}"])
     out += [f"from {info.origin or info.value}", *(["", info.doc] if info.doc else []), ""]
     out += [f"{fact}: {value}" for fact, value in info.facts.items()]
-    if info.kind != "recipe":
+    if info.kind not in registry.DATA:
         out.append(f"spec: {spec}")
         out += [f"  {k.name}: {k.type}" + (", required" if k.default is None else f" = {k.default}") for k in info.keys]
     return "\n".join(out).rstrip()

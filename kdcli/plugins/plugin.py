@@ -12,8 +12,12 @@ GROUPS = {
     "source": "kdcli.sources",
     "exporter": "kdcli.exporters",
     "recipe": "kdcli.recipes",
+    "study": "kdcli.studies",
 }
 """Kind of plugin -> entry-point group."""
+
+DATA = frozenset({"recipe", "study"})
+"""Kinds that are TOML files, ``package:file.toml``: read, never imported."""
 
 BUILT_IN = "kdcli"
 """The distribution whose plugins win a name collision."""
@@ -34,6 +38,11 @@ class Plugin:
     def built_in(self) -> bool:
         """Whether it is one of kdcli's own."""
         return self.distribution == BUILT_IN
+
+    @property
+    def is_data(self) -> bool:
+        """Whether it is a file to read, not code to import."""
+        return self.kind in DATA
 
     @property
     def address(self) -> str:

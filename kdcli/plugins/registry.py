@@ -24,6 +24,7 @@ from kdcli.plugins.blame import describe as describe
 from kdcli.plugins.isolate import stdout_to_stderr
 from kdcli.plugins.locate import package_folders
 from kdcli.plugins.plugin import BUILT_IN
+from kdcli.plugins.plugin import DATA as DATA
 from kdcli.plugins.plugin import GROUPS as GROUPS
 from kdcli.plugins.plugin import Plugin as Plugin
 from kdcli.plugins.versions import advice, supported
@@ -132,8 +133,9 @@ def load(plugin: Plugin) -> Any:
     Raises:
         PluginError: whatever happened at import, or no callable with a supported ``api_version``.
     """
-    if plugin.kind == "recipe":
-        raise PluginError(f"recipe '{plugin.name}' is data, not code; use: kdcli recipes show {plugin.name}")
+    if plugin.is_data:
+        look = f"recipes show {plugin.name}" if plugin.kind == "recipe" else f"study {plugin.name} --dry-run"
+        raise PluginError(f"{plugin.kind} '{plugin.name}' is data, not code; use: kdcli {look}")
     try:
         factory = _load(plugin)
     except PluginError as error:
@@ -227,8 +229,8 @@ def _kept(plugin: Plugin, doing: str, *, seeds: bool = True) -> AbstractContextM
     return kept(f"{doing} of {plugin.label}", seeds=seeds)
 
 
-def recipe_path(plugin: Plugin) -> Path:
-    """Return the TOML file that a recipe entry point ``package:file.toml`` names; nothing is executed.
+def data_file(plugin: Plugin) -> Path:
+    """Return the TOML file that an entry point ``package:file.toml`` names; nothing is executed.
 
     Raises:
         PluginError: the package or the file does not exist.
@@ -238,7 +240,7 @@ def recipe_path(plugin: Plugin) -> Path:
         if (path := folder / file.strip()).is_file():
             return path
     raise PluginError(
-        f"recipe '{plugin.name}' of {plugin.distribution} names '{plugin.value}', which does not exist; "
+        f"{plugin.kind} '{plugin.name}' of {plugin.distribution} names '{plugin.value}', which does not exist; "
         "update or uninstall that package"
     )
 

@@ -19,7 +19,7 @@ from kdcli.plugins import memory as plugin_memory
 from kdcli.plugins import registry
 from kdcli.plugins.locate import module_file, module_spec
 from kdcli.plugins.metadata import malformed
-from kdcli.plugins.registry import Plugin, discover, recipe_path
+from kdcli.plugins.registry import Plugin, data_file, discover
 
 CHECK_SECONDS = 60.0
 """How long one plugin may take to import when it is checked; torch alone takes some seconds on a cold disk."""
@@ -77,7 +77,7 @@ def check(plugins: Iterable[Plugin], *, seconds: float = CHECK_SECONDS, workers:
     from concurrent.futures import ThreadPoolExecutor
 
     def judge(plugin: Plugin) -> Status:
-        if plugin.built_in or plugin.kind == "recipe":
+        if plugin.built_in or plugin.is_data:
             status = _status(plugin, static_error(plugin))
         else:
             error, took = probe(plugin, seconds)
@@ -134,8 +134,8 @@ def static_error(plugin: Plugin) -> str | None:
     """Return what is wrong with a plugin as far as files tell; None where nothing is."""
     if plugin.built_in:
         return None
-    if plugin.kind == "recipe":
-        return _recipe_error(plugin)
+    if plugin.is_data:
+        return _file_error(plugin)
     module, _, attribute = plugin.value.partition(":")
     module, attribute = module.strip(), attribute.partition("[")[0].strip()
     if (wrong := malformed(plugin.value)) is not None:
@@ -156,11 +156,11 @@ def static_error(plugin: Plugin) -> str | None:
     return plugin_memory.recall(plugin.distribution, plugin.version, plugin.value)
 
 
-def _recipe_error(plugin: Plugin) -> str | None:
+def _file_error(plugin: Plugin) -> str | None:
     import tomllib
 
     try:
-        tomllib.loads(recipe_path(plugin).read_text(encoding="utf-8"))
+        tomllib.loads(data_file(plugin).read_text(encoding="utf-8"))
     except PluginError as error:
         return str(error)
     except (OSError, ValueError, RecursionError) as error:
@@ -174,7 +174,7 @@ def _status(plugin: Plugin, error: str | None, seconds: float | None = None) -> 
     elif plugin.shadowed_by is not None:
         word = "shadowed"
     else:
-        word = "ok" if plugin.built_in or plugin.kind == "recipe" or seconds is not None else "unchecked"
+        word = "ok" if plugin.built_in or plugin.is_data or seconds is not None else "unchecked"
     return Status(
         kind=plugin.kind, name=plugin.name, distribution=plugin.distribution, version=plugin.version, status=word,
         error=error, value=plugin.value, shadowed_by=plugin.shadowed_by, seconds=seconds,

@@ -32,4 +32,4 @@ def about(plugin: registry.Plugin) -> str:
 
 
 def _text(plugin: registry.Plugin) -> str:
-    return read_text(registry.recipe_path(plugin), f"reinstall '{plugin.distribution}'", error=PluginError)
+    return read_text(registry.data_file(plugin), f"reinstall '{plugin.distribution}'", error=PluginError)

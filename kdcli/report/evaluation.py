@@ -20,7 +20,15 @@ from kdcli.evals.reference import Reference
 from kdcli.evals.results import Result
 from kdcli.evals.sparsification import REMOVED
 from kdcli.report.html import Block, Curves, Facts, Gallery, Picture, Section, Table, Text, write_report
-from kdcli.report.tables import Rows, condition_rows, metric_rows, paired_rows, skipped_rows, uncertainty_rows
+from kdcli.report.tables import (
+    Rows,
+    condition_rows,
+    metric_rows,
+    paired_rows,
+    perturbed_rows,
+    skipped_rows,
+    uncertainty_rows,
+)
 from kdcli.version import __version__
 
 _READING = (
@@ -34,6 +42,10 @@ _SURE = (
     "ause: area between what is left when the least certain pixels are removed first and the best possible order, 0 is "
     "perfect. aurg: area gained over chance, 0 is chance. coverage: share of pixels whose truth lies in the model's "
     "central interval of that probability; width: how wide that is. Means over images with 95 % intervals."
+)
+_MISLED = (
+    "Each image changed to mislead the model, by at most so much a number of a colour in 0..1: fgsm in one step along "
+    "the sign of the gradient of its error, pgd in ten steps of a fifth, of which the worst counts."
 )
 _UNLIKE = (
     "The models were aligned or read out (resized, averaged with the mirrored image) differently, as their depth kinds "
@@ -67,6 +79,9 @@ def write_evaluation(
         sections.insert(1, Section(title="Paired differences", blocks=notes))
     if any(result.uncertainty is not None for result in results):
         sections.insert(-1, Section(title="Uncertainty", blocks=_uncertainty(results)))
+    if any(result.perturbed is not None for result in results):
+        misled: list[Block] = [_table(perturbed_rows(results)), Text(text=_MISLED)]
+        sections.insert(-1, Section(title="Perturbed images", blocks=misled))
     if results[0].n and worst > 0:
         first = results[0]
         chosen = first.worst(worst)

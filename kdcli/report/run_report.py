@@ -22,15 +22,18 @@ def write_run_report(
     results: Mapping[str, Any],
     metrics: Sequence[Mapping[str, Any]],
     *,
+    about: str = "",
     labels: Mapping[str, str] | None = None,
     fidelity: Mapping[str, Any] | None = None,
     seconds: float,
 ) -> None:
-    """Write ``report.html`` into a run's folder, with its pictures embedded. labels: of models, by role.
+    """Write ``report.html`` into a run's folder, with its pictures embedded. about: what its recipe is.
 
-    fidelity: results against each teacher, by its role.
+    labels: of models, by role. fidelity: results against each teacher, by its role.
     """
     sections, labels = [], labels or {}
+    if about:
+        sections.append(Section(title=f"Recipe {manifest.get('recipe', '')}", blocks=[Text(text=about)]))
     if results:
         sections.append(_results(results, labels, "Results"))
     for role, told in (fidelity or {}).items():
@@ -124,6 +127,8 @@ def _origin(manifest: Mapping[str, Any], seconds: float, config: str) -> Section
                 f"licence {origin.get('licence')}, trained on {origin.get('training_data')}, "
                 f"sha256 {origin.get('sha256')}"
             )
+    for place, images in manifest.get("teacher_images", {}).items():
+        facts[f"images shown to teachers, {place}"] = images
     facts["seconds"] = f"{seconds:.0f}"
     facts["command"] = " ".join(str(part) for part in manifest.get("argv", []))
     rows, section, stages = [], "", 0

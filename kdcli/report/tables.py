@@ -8,6 +8,7 @@ from typing import Any
 
 from kdcli.evals import uncertainty
 from kdcli.evals.metrics import HIGHER_IS_BETTER, NAMES
+from kdcli.evals.perturb import ATTACKS
 from kdcli.evals.results import Result, compare
 
 UNITS = {"sq_rel": "m", "rmse": "m", "silog": "x100"}
@@ -78,6 +79,19 @@ def uncertainty_rows(results: Sequence[Result]) -> Rows:
         label = f"{name} (m)" if what == "width" or name == "mean_std" else name
         rows.append([label, better, *(_estimate(value, bounds) for value, bounds in found)])
     return columns, rows
+
+
+def perturbed_rows(results: Sequence[Result]) -> Rows:
+    """Return each metric on images as they are and as each attack made them, three columns a model; none where that was
+    not measured."""
+    told = [(result, result.perturbed) for result in results if result.perturbed is not None]
+    columns, rows = ["perturbed", "better"], [[_label(name), _direction(name)] for name in NAMES]
+    for result, found in told:
+        columns += [result.model, *(f"{result.model} {attack} {found.epsilon:.3g}" for attack in ATTACKS)]
+        for row, name in zip(rows, NAMES, strict=True):
+            row.append(number(result.metrics[name]))
+            row += [_estimate(found.metrics[attack][name], found.ci95[attack][name]) for attack in ATTACKS]
+    return columns, rows if told else []
 
 
 def condition_rows(results: Sequence[Result]) -> Rows:

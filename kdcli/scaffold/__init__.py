@@ -71,7 +71,7 @@ def _title(kind: str, name: str) -> str:
 
 def _files(kind: str, values: dict[str, str]) -> dict[str, str]:
     """Return the text of every file by its path in the package."""
-    module, data = values["module"], kind == "recipe"
+    module, data = values["module"], kind in registry.DATA
     values = {
         **values,
         "value": f"{module}:{values['name']}.toml" if data else f"{module}.{kind}:{values['title']}",
@@ -81,8 +81,8 @@ def _files(kind: str, values: dict[str, str]) -> dict[str, str]:
         "pyproject.toml": _fill("pyproject.toml", values),
         "README.md": _fill("README.md", values),
         f"{module}/__init__.py": f'"""A {kind} for kdcli: {values["name"]}."""\n',
-        values["body"]: _fill("recipe.toml" if data else f"{kind}.py", values),
-        f"tests/test_{values['test']}.py": _fill("test_recipe.py" if data else "test.py", values),
+        values["body"]: _fill(f"{kind}.toml" if data else f"{kind}.py", values),
+        f"tests/test_{values['test']}.py": _fill(f"test_{kind}.py" if data else "test.py", values),
     }
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kdcli.sources.pairs import Pair
     from kdcli.types import Batch
 
-_PASSED = ("seed", "size", "has_instances")
+_PASSED = ("seed", "size", "has_instances", "share")
 """Members of some sources that hold for a part of their images as well."""
 
 
@@ -50,6 +50,11 @@ class Subset:
     def places(self, indices: Iterable[int] | Tensor) -> list[int]:
         """Return the positions in the whole source of positions in this one."""
         return [self.indices[int(index)] for index in indices]
+
+    def part_of(self, index: int) -> int:
+        """Return which part of a mix of sources an image is of; like ``share`` it is for such a mix alone."""
+        part: int = self.of.part_of(self.indices[index])  # type: ignore[attr-defined]
+        return part
 
     def check(self) -> Sequence[Finding]:
         """Say what is missing or broken in the whole source."""

@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
-from kdcli.study.find import read, shipped
+from kdcli.study.find import names, read
 from kdcli.study.grid import Arm, Cell, Study
 from kdcli.study.plan import plan
 
-__all__ = ["Arm", "Cell", "Study", "plan", "read", "shipped"]
+__all__ = ["Arm", "Cell", "Study", "names", "plan", "read"]

@@ -1,4 +1,4 @@
-"""What a study's runs will take, from one real step of each kind of run."""
+"""What a study's runs will take, and ask of their teachers, from a few real steps of each kind of run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NO_COST = ("steps", "seed", "log_every", "checkpoint_every", "lr")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expected:
-    """A run and the seconds that its steps will take."""
+    """A run, the seconds that its steps will take, and the images that its teachers will be shown."""
 
     title: str
     run: Path
@@ -30,11 +30,14 @@ class Expected:
     seconds: float | None
     """Of the student's steps from the first to the last; fitting, rendering and evaluation come on top. None for a
     finished run."""
+    teacher_images: int | None = None
+    """As often as one is shown; of teachers from outside the run."""
 
     def document(self) -> dict[str, Any]:
         """Return the JSON form."""
         seconds = None if self.seconds is None else round(self.seconds, 3)
-        return {"cell": self.title, "run": str(self.run), "state": self.state, "seconds": seconds}
+        return {"cell": self.title, "run": str(self.run), "state": self.state, "seconds": seconds,
+                "teacher_images": self.teacher_images}  # fmt: skip
 
 
 def expect(study: Study, out: Path, device: torch.device) -> list[Expected]:
@@ -50,13 +53,15 @@ def expect(study: Study, out: Path, device: torch.device) -> list[Expected]:
     for job in jobs(study, out):
         if not job.wanted:
             continue
-        config, seconds = job.cell.config, None
+        config, seconds, images = job.cell.config, None, None
         if job.state != "finished":
             shape = _shape(config)
             if shape not in measured:
                 measured[shape] = measure(config, device, repeats=3)["stages"]
             seconds = sum(row["seconds"] / row["steps"] * _steps(config, row) for row in measured[shape])
-        rows.append(Expected(title=job.title, run=job.folder, state=job.state, seconds=seconds))
+            images = sum(_images(config, row) for row in measured[shape])
+        rows.append(Expected(title=job.title, run=job.folder, state=job.state, seconds=seconds,
+                             teacher_images=images))  # fmt: skip
     return rows
 
 
@@ -64,6 +69,12 @@ def _steps(config: RunConfig, measured: dict[str, Any]) -> int:
     """Return a stage's steps; where it counts epochs, runs of one shape have the same number of images."""
     own = next(stage.steps for stage in config.stages if stage.name == measured["stage"])
     return int(measured["steps"] if own is None else own)
+
+
+def _images(config: RunConfig, measured: dict[str, Any]) -> int:
+    """Return the images that a stage shows its teachers; one whose map is kept is shown once, however many steps."""
+    images = int(measured["teacher_images"])
+    return images if "teacher_cache" in measured else images * _steps(config, measured) // int(measured["steps"])
 
 
 def _shape(config: RunConfig) -> str:

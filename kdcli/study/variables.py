@@ -51,7 +51,7 @@ def resolve(document: Mapping[str, Any], settings: Iterable[str], study: str) ->
         raise ConfigError(f"[variables] of '{study}' holds one table each; write: nyu = {{ about = \"...\" }}")
     for name, entry in table.items():
         known_only(entry, ("about", "default"), f"variable '{name}' of '{study}'")
-    wanted = used({key: value for key, value in document.items() if key != "variables"}) - {COUNT}
+    wanted = _wanted(document)
     values = {name: entry["default"] for name, entry in table.items() if "default" in entry}
     known = sorted(wanted | table.keys())
     for setting in settings:
@@ -69,6 +69,18 @@ def resolve(document: Mapping[str, Any], settings: Iterable[str], study: str) ->
             f"study '{study}' needs a value for {', '.join(about)}; give " + " ".join(f"--set {n}=..." for n in unset)
         )
     return values
+
+
+def open_variables(document: Mapping[str, Any]) -> list[str]:
+    """Return the variables of a study that have no default, so that whoever runs it gives them a value."""
+    table = document.get("variables", {})
+    table = table if isinstance(table, Mapping) else {}
+    names = sorted(_wanted(document) | table.keys())
+    return [name for name in names if not (isinstance(table.get(name), Mapping) and "default" in table[name])]
+
+
+def _wanted(document: Mapping[str, Any]) -> set[str]:
+    return used({key: value for key, value in document.items() if key != "variables"}) - {COUNT}
 
 
 def _typed(text: str) -> Any:

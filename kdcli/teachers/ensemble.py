@@ -16,6 +16,7 @@ from kdcli.networks.read_out import own_map, read_out_of, resize_map
 from kdcli.plugins import registry
 from kdcli.plugins.blame import blame
 from kdcli.protocols import API_VERSION, DepthModel
+from kdcli.spec import members
 from kdcli.types import Batch, DepthKind, Prediction, Provenance, ReadOut, Tap
 
 FLOOR = 1e-3
@@ -132,23 +133,10 @@ def members_of(location: str) -> list[str]:
     Raises:
         SpecError: fewer than two.
     """
-    inner = location[1:-1] if location.startswith("[") and location.endswith("]") else location
-    specs = [part.strip() for part in _split(inner) if part.strip()]
+    specs = members(location)
     if len(specs) < 2:
         raise SpecError(f"'{location}' names {len(specs)} teacher; write several between bars: 'mean:[NAME|NAME:FILE]'")
     return specs
-
-
-def _split(text: str) -> list[str]:
-    """Split at the bars that lie outside of brackets, so that a member may have members of its own."""
-    parts, depth = [""], 0
-    for letter in text:
-        depth += (letter == "[") - (letter == "]")
-        if letter == "|" and depth <= 0:
-            parts.append("")
-        else:
-            parts[-1] += letter
-    return parts
 
 
 def comparable(maps: Tensor, kind: DepthKind) -> Tensor:

@@ -16,6 +16,7 @@ class GroundTruth(nn.Module):
     """Answers with the depth that the source gives for each image."""
 
     api_version: ClassVar[int] = API_VERSION
+    differentiable = False
 
     def __init__(self, *, min_depth: float = 1e-3, max_depth: float = 1000.0) -> None:
         super().__init__()

@@ -21,9 +21,11 @@ from kdcli.testing.models import check_student, check_teacher
 from kdcli.testing.recipes import check_recipe
 from kdcli.testing.report import Check, ConformanceError, Report
 from kdcli.testing.sources import check_source
+from kdcli.testing.studies import check_study
 from kdcli.testing.toys import ToyDepth, toy_batch
 
 __all__ = [
     "Check", "ConformanceError", "FakeContext", "FakeView", "Report", "ToyDepth", "check_exporter", "check_loss",
-    "check_mixer", "check_recipe", "check_source", "check_student", "check_teacher", "fake_context", "toy_batch",
+    "check_mixer", "check_recipe", "check_source", "check_student", "check_study", "check_teacher", "fake_context",
+    "toy_batch",
 ]

@@ -20,6 +20,7 @@ _CHECKS: dict[str, Callable[..., Report]] = {
     "source": testing.check_source,
     "exporter": testing.check_exporter,
     "recipe": testing.check_recipe,
+    "study": testing.check_study,
 }
 
 
@@ -37,7 +38,7 @@ def check_by_name(text: str, kind: str | None = None, *, skip: Collection[str] =
     for plugin, spec in found:
         addressed = Spec(name=plugin.distribution, location=_location(plugin.name, spec), options=spec.options)
         try:
-            if plugin.kind != "recipe":
+            if not plugin.is_data:
                 registry.build(plugin.kind, addressed)
             report = _CHECKS[plugin.kind](str(addressed), skip=skip, seed=seed, strict=False)
             reports.append(replace(report, name=text))

@@ -46,7 +46,7 @@ def check_isolated(text: str, kind: str | None = None, *, seed: int = 0) -> list
 
 
 def _one(plugin: Plugin, addressed: str, seed: int) -> Report:
-    if plugin.built_in or plugin.kind == "recipe":
+    if plugin.built_in or plugin.is_data:
         from kdcli.testing.by_name import check_by_name
 
         return check_by_name(addressed, plugin.kind, seed=seed)[0]

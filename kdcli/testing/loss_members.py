@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import math
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from kdcli.students.files import load_student, save_student
 from kdcli.testing.context import FakeContext
 from kdcli.testing.guards import model_unchanged, same
 from kdcli.testing.loss_bench import LossBench
 from kdcli.testing.points import POINTS
 from kdcli.testing.report import Skip, expect
 from kdcli.training.step.inner import InnerUpdates
+from kdcli.training.step.networks import networks_of
 
 
 class LossMembers(LossBench):
@@ -82,6 +87,9 @@ class LossMembers(LossBench):
             check_inner(loss, ctx)
         if hasattr(loss, "after_step"):
             found.append("after_step")
+        if hasattr(loss, "networks"):
+            found.append("networks")
+            _check_networks(networks_of(self.it.name, loss))
         if not found:
             raise Skip("it has none")
         return ", ".join(found)
@@ -111,6 +119,20 @@ def check_inner(part: Any, ctx: FakeContext) -> str:
     expect(found, "inner_loss reaches no inner parameter")
     expect(all(torch.isfinite(g).all() for g in found), "inner_loss has a gradient that is not finite")
     return f"{sum(p.numel() for p in own)} parameters"
+
+
+def _check_networks(networks: Mapping[str, nn.Module]) -> None:
+    """Expect networks that a run can keep as students' files, and that are the same when they are read back."""
+    expect(networks, "networks() is empty after build(ctx)")
+    with tempfile.TemporaryDirectory(prefix="kdcli-kit-") as folder:
+        for name, network in networks.items():
+            path = Path(folder, f"{name}.safetensors")
+            save_student(path, network, str(network.architecture), {})
+            loaded, _ = load_student(path)
+            first, second = network.state_dict(), loaded.state_dict()
+            odd = [key for key in first if key not in second or not same(first[key].cpu(), second[key])]
+            expect(not odd and first.keys() == second.keys(),
+                   f"network '{name}' is another one when it is read back by its architecture")
 
 
 def _check_weight(weight: Tensor | None, count: int) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from kdcli import config
+from kdcli.config.loss_specs import loss_spec
+from kdcli.config.references import STAGE
 from kdcli.plugins import registry
-from kdcli.spec import bind, parse
+from kdcli.spec import Spec, bind, parse
 from kdcli.testing.report import Report, Skip, Test, expect, run
+from kdcli.training.run.loss_parts import is_term
 
 
 def check_recipe(target: str | Path, *, skip: Collection[str] = (), seed: int = 0, strict: bool = True) -> Report:
@@ -22,7 +26,7 @@ def check_recipe(target: str | Path, *, skip: Collection[str] = (), seed: int = 
         path = target
     else:
         plugin, _ = registry.resolve("recipe", parse(target))
-        path = registry.recipe_path(plugin)
+        path = registry.data_file(plugin)
     return run("recipe", str(target), RecipeChecks(path).tests(), skip=skip, strict=strict)
 
 
@@ -46,22 +50,10 @@ class RecipeChecks:
 
     def plugins(self) -> str:
         """Expect every spec to name a plugin with those keys."""
-        found = self.load()
-        specs: list[tuple[str, str | None]] = [
-            ("student", found.student), ("source", found.eval_data), ("exporter", found.export),
-        ]
-        for stage in found.stages:
-            specs += [("source", stage.data), ("loss", stage.task_loss)]
-            specs += [("mixer", mixer) for mixer in stage.mixers]
-            specs += [("teacher", teacher) for teacher in stage.teachers]
-            specs += [("loss", loss) for loss, _ in stage.losses]
-        named = {(kind, text) for kind, text in specs if text and text != "none"}
-        if not named:
+        found = bound(self.load())
+        if not found:
             raise Skip("it leaves every plugin to the command line")
-        for kind, text in sorted(named):
-            plugin, spec = registry.resolve(kind, parse(text))
-            bind(spec, registry.load(plugin))
-        return ", ".join(text for _, text in sorted(named))
+        return ", ".join(found)
 
     def round_trip(self) -> None:
         """Expect the written configuration to resolve to the same one."""
@@ -69,3 +61,35 @@ class RecipeChecks:
         again = config.load(self.path.stem, config.dump(first))
         expect(again.stages == first.stages, "its written configuration resolves to other stages")
 
+
+def bound(found: config.RunConfig) -> list[str]:
+    """Resolve every spec of a run and of its twin to a plugin that takes its keys; return the specs.
+
+    Raises:
+        PluginError, SpecError: one names no plugin, one that cannot be loaded, or a key that it does not have.
+    """
+    stages = [*found.stages, *(found.twin.stages(found.stages) if found.twin is not None else ())]
+    named = {("student", found.student), ("source", found.eval_data), ("exporter", found.export)}
+    for stage in stages:
+        named |= {("source", stage.data), ("loss", stage.task_loss), ("student", stage.student)}
+        named |= {("mixer", mixer) for mixer in stage.mixers}
+        named |= {("teacher", teacher) for teacher in config.outside_teachers(stage)}
+    specs = {
+        (kind, text): parse(text) for kind, text in named if text and text != "none" and not text.startswith(STAGE)
+    }
+    for stage in stages:
+        specs |= {("loss", str(spec)): spec for spec in _losses(stage)}
+    for kind, text in sorted(specs):
+        plugin, spec = registry.resolve(kind, specs[kind, text])
+        bind(spec, registry.load(plugin))
+    return [text for _, text in sorted(specs)]
+
+
+def _losses(stage: config.StageConfig) -> Iterator[Spec]:
+    """Give the specs of a stage's losses as their plugins see them; what only weighs a term of one is that loss."""
+    given = [(loss_spec(text), weight) for text, weight in stage.losses]
+    for loss, _ in given:
+        if not is_term(loss, given):
+            yield loss.spec
+        elif loss.spec.name not in {other.name for other, _ in given if other is not loss}:
+            yield replace(loss.spec, location=None)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import typer
 from typer.testing import CliRunner, Result
 
@@ -192,3 +193,23 @@ def test_a_student_is_seen_at_the_size_of_its_training_and_that_is_said(tmp_path
         assert "trained at 32x48" in told[size].stderr
     error = failure(path, *data, "--size", "own")
     assert isinstance(error, ConfigError) and "'own' is not HxW" in str(error)
+
+
+def test_attacked_images_are_measured_of_networks_and_refused_of_others(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    paths = [str(tmp_path / f"{name}.safetensors") for name in ("one", "two")]
+    for path in paths:
+        save_student(Path(path), registry.build("student", "mobilenet,width=0.35,decoder=4"), "", {})
+    result = call(*paths, "--data", ROOMS, "--perturb", "2/255", "--json")
+    assert result.exit_code == 0, result.exception
+    for row in json.loads(result.stdout):
+        found = row["perturbed"]
+        assert found["epsilon"] == 2 / 255 and (found["n"], found["not_finite"]) == (3, 0)
+        assert found["pgd"]["metrics"]["log10"] >= row["metrics"]["log10"]
+    table = call(*paths, "--data", ROOMS, "--perturb", "2/255").stdout
+    assert "perturbed" in table and "two.safetensors pgd 0.00784" in table
+    assert "perturbed" not in json.loads(call(paths[0], "--data", ROOMS, "--json").stdout)
+    for model in ("constant", "teacher:ground-truth"):
+        error = failure(paths[0], model, "--data", ROOMS, "--perturb", "2/255")
+        assert isinstance(error, ConfigError) and f"model '{model}' gives no gradient" in str(error)
+    assert "is no number above 0" in str(failure(paths[0], "--data", ROOMS, "--perturb", "2/"))

@@ -194,13 +194,13 @@ def test_a_crash_in_the_middle_of_a_check_is_a_finding(here: Path) -> None:
 
 
 def test_check_passes_over_what_needs_weights_but_not_when_it_is_alone(here: Path) -> None:
-    points = {"teachers": {"both": "thirdparty_both:Thing"}, "losses": {"both": "kdcli.losses.pointwise:L1"}}
-    distribution(here, "thirdparty-both", points, {"thirdparty_both.py": UNARMED})
-    done, reports = checked("both")
+    points = {"teachers": {"twofold": "thirdparty_twofold:Thing"}, "losses": {"twofold": "kdcli.losses.pointwise:L1"}}
+    distribution(here, "thirdparty-twofold", points, {"thirdparty_twofold.py": UNARMED})
+    done, reports = checked("twofold")
     assert done.exit_code == 0
     assert [(r["kind"], len(r["checks"]) > 1) for r in reports] == [("teacher", False), ("loss", True)]
     assert reports[0]["checks"][0]["outcome"] == "skipped"
-    alone, _ = checked("both", "--kind", "teacher")
+    alone, _ = checked("twofold", "--kind", "teacher")
     assert isinstance(alone.exception, WeightsError)
 
 

@@ -91,7 +91,7 @@ def test_broken_and_slow_plugins_cost_help_nothing(tmp_path: Path) -> None:
     ("words", "offered"),
     [
         ("kdcli distill --teacher ada", {"adabins"}), ("kdcli plugins info mobil", {"mobilenet"}),
-        ("kdcli plugins new stu", {"student"}), ("kdcli distill --recipe data", {"data-free"}),
+        ("kdcli plugins new stu", {"student", "study"}), ("kdcli distill --recipe data", {"data-free"}),
         ("kdcli dis", {"distill"}), ("kdcli study data", {"data-free-mini", "data-free-nyu", "data-free-photos"}),
     ],
 )

@@ -194,3 +194,22 @@ def test_every_shipped_recipe_resolves() -> None:
 def test_an_unknown_recipe() -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         read("./nowhere.toml")
+
+
+def test_a_twin_freezes_what_the_run_does_unless_it_says_otherwise() -> None:
+    text = """
+[[stage]]
+name = "one"
+losses = { log-l1 = 1.0, "gradient,as=shape" = 1.0 }
+steps = 2
+freeze = ["student.head", "shape"]
+[twin]
+losses = { log-l1 = 1.0 }
+"""
+    frozen = {
+        more: load("x", text + more).twin.stages(load("x", text).stages)[0].freeze  # type: ignore[union-attr]
+        for more in ("", "freeze = []", 'freeze = ["student.decoder"]')
+    }
+    assert list(frozen.values()) == [("student.head",), (), ("student.decoder",)]
+    whole = load("x", text + "freeze = []")
+    assert load("x", dump(whole)).twin == whole.twin

@@ -26,7 +26,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(site: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The packages, installed for this test alone."""
     monkeypatch.setenv("KDCLI_CACHE", str(tmp_path_factory.getbasetemp() / "contract-cache"))
-    monkeypatch.delenv("KDCLI_PLUGINS", raising=False)
+    # Others may be installed, with plugins of the same names.
+    monkeypatch.setenv("KDCLI_PLUGINS", ",".join(package.name for package in PACKAGES.iterdir()))
     monkeypatch.syspath_prepend(str(site))
     forget()
     yield site

@@ -77,6 +77,23 @@ def test_a_dry_run_tells_every_stage_and_writes_nothing(
     assert not list(tmp_path.iterdir())
 
 
+SHOWN = {"gradients": 2 * 5 * 4, "choice": 5 * 6, "bank": 5 * 4, "auxiliary": 3 * 4 + 6 * 4}
+"""Images that teachers from outside are shown in all: of ``gradients`` each twice, of ``choice`` each by one of three."""
+
+
+@pytest.mark.parametrize("prototype", SHOWN, indirect=True)
+def test_images_shown_to_teachers_are_counted_however_often_a_run_was_stopped(prototype: Prototype) -> None:
+    last = RECIPES[prototype.recipe][-1]
+    expected = SHOWN[prototype.recipe]
+    shown = RunFolder(prototype.whole).manifest()["teacher_images"]
+    assert sum(count for place, count in shown.items() if place.startswith("student.")) == expected
+    run = prototype.stopped("student", last, 3, dies=True)
+    go_on(run)
+    assert RunFolder(run).manifest()["teacher_images"] == shown
+    rows = measure(prototype.config(), torch.device("cpu"))["stages"]
+    assert prototype.recipe == "choice" or sum(row["teacher_images"] for row in rows) == expected
+
+
 @pytest.mark.parametrize("prototype", RECIPES, indirect=True)
 def test_a_twin_is_the_run_without_the_method(prototype: Prototype) -> None:
     files = trained(prototype.whole)

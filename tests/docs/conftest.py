@@ -15,6 +15,7 @@ from kdcli.config import RunConfig
 from kdcli.plugins import registry
 from kdcli.published import facts
 from kdcli.training.run import dry_run
+from kdcli.training.run.loss_parts import loss_parts
 from kdcli.types import MadeFor
 
 SHARE = 3
@@ -47,10 +48,16 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def _of_one_image(measure: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a dry run measure steps of one image: studies of large networks have no option for it, and ask for 20 GiB."""
+    """Let a dry run measure steps of one image: studies of large networks have no option for it, and ask for 20 GiB.
+
+    A loss that compares images gets as many as it needs.
+    """
 
     def measured(config: RunConfig, *args: Any, **options: Any) -> Any:
-        stages = tuple(replace(stage, batch_size=1) for stage in config.stages)
+        stages = tuple(
+            replace(stage, batch_size=max([1, *(part.loss.needs.min_batch for part in loss_parts(stage, 0))]))
+            for stage in config.stages
+        )
         return measure(replace(config, stages=stages), *args, **{**options, "repeats": 1})
 
     return measured

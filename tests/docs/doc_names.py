@@ -85,7 +85,12 @@ HUB: list[tuple[str, str]] = [
 ]
 """Repository of the hub, or folder; small model of the same family."""
 
+ZOO = (
+    "attention|boosting|bss|ces|comparative|deep-supervision|fitnets|fsp|hinton|kdiga|lightweight-teacher|mt-pkdot|mutual|"
+    "one|pkt-hetero|rdd|relational|residual|similarity"
+)
 PACKAGES = {
     r"(teacher|student)[: ](pydnet|pydnetpp|upydnet)\b": ("teacher", "pydnet"), r"hf:": ("teacher", "hf"),
+    rf"zoo-mini|(recipe|recipes (show|copy)|plugins (info|check)|--loss) ({ZOO})\b": ("loss", "attention"),
 }
 """Words, the plugin of a package of its own that they need."""

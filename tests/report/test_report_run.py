@@ -47,3 +47,13 @@ def table(folder: Path, documents: dict[str, Any]) -> list[list[str]]:
     begin = next(i for i, row in enumerate(rows) if row[:2] == ["model", "delta1"])
     assert rows[begin][-2:] == ["parameters", "multiply-adds"]
     return [row[-2:] for row in rows[begin + 1 : begin + 1 + len(documents)]]
+
+
+def test_what_the_recipe_is_comes_first(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_text('student = "mean"\n')
+    write_run_report(tmp_path, {"recipe": "mine"}, {}, [], about="Somebody's <method>, a reconstruction", seconds=1)
+    page = (tmp_path / "report.html").read_text()
+    first = page.partition("</section>")[0]
+    assert "<h2>Recipe mine</h2>" in first and "Somebody&#x27;s &lt;method&gt;, a reconstruction" in first
+    write_run_report(tmp_path, {"recipe": "mine"}, {}, [], seconds=1)
+    assert "<h2>Recipe" not in (tmp_path / "report.html").read_text()

@@ -121,6 +121,15 @@ def test_a_student_without_second_derivatives_is_named_by_its_layer() -> None:
     assert "body.1 (OnceOnly)" in found.detail
 
 
+def test_a_layer_that_overwrites_its_input_is_looked_at_like_others() -> None:
+    def both() -> nn.Module:
+        return nn.Sequential(nn.ReLU(inplace=True), OnceOnly())
+
+    twice = declared(Twice, double_backward=True, input_gradient="both")
+    found = only("loss", twice, "needs", student=Narrow(layer=both))
+    assert "body.1.1 (OnceOnly)" in found.detail
+
+
 class InnerLook(Plain):
     """Looks into a network of its author's that no toy resembles."""
 

@@ -237,6 +237,7 @@ def test_a_dry_run_measures_and_writes_nothing(tiny: Resolve, tmp_path: Path, mo
     (stage,) = told["stages"]
     assert (stage["steps"], stage["steps_per_epoch"]) == (12, 6)
     assert stage["seconds_per_step"] > 0 and stage["memory_mib"] > 10
+    assert stage["teacher_images"] == 0  # the data's own depth: no network is asked
     assert any(count > 100_000 for count in told["parameters"].values())
     assert not list(tmp_path.iterdir())
 

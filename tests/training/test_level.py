@@ -128,6 +128,14 @@ def test_a_network_begins_once_and_its_twin_where_it_does(tiny: Resolve, tmp_pat
     assert torch.equal(own, load_state(tmp_path / "run" / "twin" / "student.safetensors")[bias])
 
 
+def test_a_stage_that_leaves_the_scale_open_leaves_the_beginning_to_the_next(tiny: Resolve, tmp_path: Path) -> None:
+    text = TWO_STAGES.replace('name = "near"', 'name = "near"\nlosses = { affine-invariant = 1.0 }')
+    notes = Notes()
+    distill(tiny(text=text), out=tmp_path / "run", progress=notes)
+    begun = [said.split(": begins")[0] for said in notes.begun()]
+    assert begun[:2] == ["student: goes-on", "student: assistant"] and begun[-1] == "twin: goes-on"
+
+
 def test_the_level_leaves_the_student_as_it_was(tiny: Resolve) -> None:
     task, batch, student = task_of(tiny())
     student.train()

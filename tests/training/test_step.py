@@ -133,6 +133,20 @@ def test_views_are_lazy(tiny: Callable[..., RunConfig]) -> None:
     assert not view.out.depth.requires_grad
 
 
+@pytest.mark.parametrize("training", [True, False])
+def test_whoever_looks_first_without_gradient_leaves_it_to_the_others(
+    tiny: Callable[..., RunConfig], training: bool
+) -> None:
+    shop = Workshop(config=tiny(), device=torch.device("cpu"))
+    batch, (student, _) = shop.first(shop.config.main), shop.student()
+    with torch.set_grad_enabled(training):
+        view = ModelView(student, batch, gradient=True, taps=("pre_head",))
+    with torch.no_grad():
+        parts = view.out.depth, view.feat("pre_head"), view.subset(torch.tensor([0])).out.depth
+        called = view.call(batch.image).depth
+    assert [part.requires_grad for part in parts] == [training] * 3 and not called.requires_grad
+
+
 def test_holes_do_not_bleed_when_resized() -> None:
     depth = torch.full((1, 1, 8, 8), 2.0)
     valid = torch.ones(1, 1, 8, 8, dtype=torch.bool)

@@ -20,7 +20,7 @@ from kdcli.sources.parts import has_depth
 from kdcli.training.batches.decoding import decoded, items
 from kdcli.training.batches.joining import as_batch, collate, resize_batch
 from kdcli.training.batches.kept_images import KeptImages, unpacked
-from kdcli.training.batches.order import ENDLESS, EvenOrder, Order
+from kdcli.training.batches.order import ENDLESS, Order, order_of
 from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.batches.room import workers_for
 from kdcli.types import Batch
@@ -48,13 +48,13 @@ class Feed:
     ) -> None:
         """taught: what teachers are known to say. kept: decoded images that stay; None = each is decoded every time.
 
-        order: of the images; None = each once an epoch, by the seed.
+        order: of the images; None = each once an epoch, by the seed, and of a mix of sources each in its share.
         """
         if len(source) == 0:
             raise DataError(f"'{source.name}' has no images; check it with: kdcli data check")
         self.source, self.size, self.device, self.cache = source, size, device, cache
         self.batch_size = batch_size
-        self.order = order or EvenOrder(len(source), batch_size, seed)
+        self.order = order or order_of(source, batch_size, seed)
         self._workers, self._taught, self._kept = workers, taught, kept
 
     @property

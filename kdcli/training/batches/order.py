@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from kdcli.protocols import Source
 from kdcli.training.seeds import seed_of
 
 ENDLESS = 2**31 - 1
@@ -43,6 +45,10 @@ class FixedOrder:
 
     asks = False
     most_workers: int | None = None
+
+    def indices(self, step: int) -> list[int]:
+        """Return the image indices of a batch."""
+        raise NotImplementedError
 
     def see(self, step: int, distance: Tensor | None) -> None:
         """Leave it."""
@@ -81,6 +87,42 @@ class EvenOrder(FixedOrder):
             generator = torch.Generator().manual_seed(seed_of(self._seed, "order", epoch))
             self._known = (epoch, torch.randperm(self._count, generator=generator).tolist())
         return self._known[1]
+
+
+class MixedOrder(FixedOrder):
+    """Of a source of two parts: each batch has the second one's share, each part's images come in rounds of its own."""
+
+    def __init__(self, source: Any, batch_size: int, seed: int) -> None:
+        """source: a counted one with ``share`` and ``part_of``."""
+        parts: tuple[list[int], list[int]] = ([], [])
+        for index in range(len(source)):
+            parts[source.part_of(index)].append(index)
+        self._parts, self._size, self._seed = parts, batch_size, seed
+        # A part that is empty, as a held-out stretch may leave it, has no share.
+        share = Fraction(source.share).limit_denominator(10_000) if all(parts) else Fraction(bool(parts[1]))
+        self._second, self._of = share.numerator, share.denominator
+        self._known: list[tuple[int, list[int]]] = [(-1, []), (-1, [])]
+
+    def indices(self, step: int) -> list[int]:
+        """Return the image indices of a batch."""
+        return [self._at(place) for place in range(step * self._size, (step + 1) * self._size)]
+
+    def _at(self, place: int) -> int:
+        """Return the image at a place in the row of all batches."""
+        before = place * self._second // self._of
+        part = (place + 1) * self._second // self._of - before
+        lap, within = divmod(before if part else place - before, len(self._parts[part]))
+        if self._known[part][0] != lap:
+            generator = torch.Generator().manual_seed(seed_of(self._seed, "order", lap, part))
+            mixed = torch.randperm(len(self._parts[part]), generator=generator).tolist()
+            self._known[part] = (lap, [self._parts[part][i] for i in mixed])
+        return self._known[part][1][within]
+
+
+def order_of(source: Source, batch_size: int, seed: int) -> FixedOrder:
+    """Return the order of a source's images by the seed: each once a round, and of two parts each in its share."""
+    mixes = hasattr(source, "share") and len(source) < ENDLESS  # an endless listing has the share itself
+    return MixedOrder(source, batch_size, seed) if mixes else EvenOrder(len(source), batch_size, seed)
 
 
 class RecordedOrder(FixedOrder):

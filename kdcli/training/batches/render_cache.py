@@ -43,7 +43,8 @@ class RenderCache:
             if self._used <= self._limit:
                 kept.update(fresh)
         items = [kept[i] if i in kept else fresh[i] for i in indices]
-        stacked = {name: torch.stack([item[1][name] for item in items]).to(device) for name in items[0][1]}
+        there = [name for name in items[0][1] if all(name in item[1] for item in items)]
+        stacked = {name: torch.stack([item[1][name] for item in items]).to(device) for name in there}
         return _unpack(tuple(item[0] for item in items), stacked)
 
 
@@ -54,7 +55,8 @@ def source_key(source: Source) -> tuple[object, ...]:
 
 def _pack(batch: Batch) -> dict[str, Tensor]:
     packed = {"image": (batch.image * 255).round().to(torch.uint8)}
-    for name, kind in (("depth", None), ("valid", None), ("instances", torch.int16), ("intrinsics", None)):
+    for name, kind in (("depth", None), ("valid", None), ("instances", torch.int16), ("intrinsics", None),
+                       ("labelled", None)):
         value = getattr(batch, name)
         if value is not None:
             packed[name] = value if kind is None else value.to(kind)
@@ -63,7 +65,9 @@ def _pack(batch: Batch) -> dict[str, Tensor]:
 
 def _unpack(ids: tuple[str, ...], packed: dict[str, Tensor]) -> Batch:
     instances = packed.get("instances")
-    depth = packed.get("depth")
+    depth, labelled = packed.get("depth"), packed.get("labelled")
+    if depth is not None and labelled is None:
+        labelled = torch.ones(len(ids), dtype=torch.bool, device=depth.device)
     return Batch(
         ids=ids,
         image=packed["image"].float() / 255,
@@ -71,5 +75,5 @@ def _unpack(ids: tuple[str, ...], packed: dict[str, Tensor]) -> Batch:
         valid=packed.get("valid"),
         instances=None if instances is None else instances.long(),
         intrinsics=packed.get("intrinsics"),
-        labelled=None if depth is None else torch.ones(len(ids), dtype=torch.bool, device=depth.device),
+        labelled=labelled,
     )

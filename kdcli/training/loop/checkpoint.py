@@ -23,6 +23,7 @@ STATE = {
     "variant": str, "stage": str, "step": int, "student": Each(Any), "plugins": Each(Any), "plugin_states": Each(Any),
     "inner": Each(Any), "optimizer": {"state": Each(Any), "param_groups": [Each(Any)]},
     "average": ({"state": Each(Any), "steps": int}, None),
+    "teacher_images?": int,
     "order?": ({"distances": Each(Any), "left_out": Any, "at": int, "rounds": dict}, None),
 }
 """Shape of the state of a stage under way."""
@@ -38,6 +39,7 @@ def save(
     optimizer: torch.optim.Optimizer,
     average: Averaged | None,
     order: Order | None = None,
+    teacher_images: int = 0,
 ) -> None:
     """Write the state after ``step`` updates of a stage."""
     state: dict[str, Any] = {
@@ -51,6 +53,7 @@ def save(
         "optimizer": optimizer.state_dict(),
         "average": None if average is None else {"state": average.state, "steps": average.steps},
         "order": None if order is None else order.state(),
+        "teacher_images": teacher_images,
     }
     write(path, state)
 

@@ -82,10 +82,12 @@ def train(
     variant: str,
     report: Report,
     resume: dict[str, Any] | None = None,
+    shown: Callable[[], int] = int,
 ) -> dict[str, Tensor]:
     """Train until the stage's steps are done and return the student's tensors.
 
-    A state is written every ``checkpoint_every`` updates and when the process is asked to stop.
+    A state is written every ``checkpoint_every`` updates and when the process is asked to stop. shown: tells how many
+    images teachers were shown so far, which is kept in it.
 
     Raises:
         TrainingError: the loss is no longer a number; the message names the images. Interrupted: asked to stop.
@@ -108,7 +110,7 @@ def train(
     def save(step: int) -> None:
         checkpoint.save(
             state_file, variant=variant, stage=stage.name, step=step, task=task, optimizer=optimizer, average=average,
-            order=order,
+            order=order, teacher_images=shown(),
         )
 
     with stop_requests() as asked, global_random_kept(device):

@@ -22,6 +22,7 @@ from kdcli.training.batches.memory_maps import MemoryMaps
 from kdcli.training.batches.taught import Taught
 from kdcli.training.batches.teacher_cache import cost
 from kdcli.training.loop import train as loop
+from kdcli.training.run.asking import from_outside, images_shown
 from kdcli.training.run.choice import choice_of
 from kdcli.training.run.preflight import preflight
 from kdcli.training.run.workshop import Workshop
@@ -34,8 +35,10 @@ def measure(
 ) -> dict[str, Any]:
     """Build everything, do a few steps of each student stage and return what they cost.
 
-    The first step warms up; the time of a step is the median of the ``repeats`` that follow. built: teachers and
-    sources that are there already.
+    The first step warms up; the time of a step is the median of the ``repeats`` that follow. So is
+    the number of images that teachers from outside are shown in all steps, an image as often as it is shown
+    (``teacher_images``): the mean of these steps. The manifest of a run counts them all.
+    built: teachers and sources that are there already.
 
     Raises:
         KdcliError: whatever the run itself would refuse.
@@ -61,17 +64,19 @@ def measure(
         task.build(shop.first(stage))
         task.begin_training()
         generator = torch.Generator(device=device)
-        times, watch = [], loop.Watch(stage)
-        with global_random_kept(device):
+        times, watch, shown = [], loop.Watch(stage), []
+        with global_random_kept(device), images_shown(from_outside(shop, stage)) as count:
             for step, batch in enumerate(batches):
                 if cache is not None:
                     batch, asked = _taught(cache, batch)
+                before = count()
                 begin = time.perf_counter()
                 batch = augment_step(batch, stage, generator, seed=config.seed, step=step)
                 result = task(batch, step, 1 + repeats, distances=stage.sampling == "hard")
                 if result.loss.requires_grad:
                     result.loss.backward()
                 task.after_step()
+                shown.append(count() - before)
                 watch.see(batch.ids, result)
                 watch.check(step + 1)
                 # Reading the terms waits for the device.
@@ -84,6 +89,7 @@ def measure(
         seconds = statistics.median(times[1:])
         total = loop.total_steps(stage, feed)
         share = 1.0 if task.shows_teachers else work(stage.seen, stage.grow)
+        kept = None if cache is None else _cost(cache, stage, feed, asked)
         rows.append(
             {
                 "stage": stage.name,
@@ -93,9 +99,11 @@ def measure(
                 "seconds_per_epoch": seconds * feed.steps_per_epoch,
                 "seconds": seconds * total * stage.accumulate * share,
                 "memory_mib": _peak_memory(device),
+                "teacher_images": round(statistics.fmean(shown[1:]) * total * stage.accumulate)
+                + (kept["missing"] if kept else 0),
                 "terms": terms[stage.name],
                 "trained_parameters": sum(p.numel() for p in task.trained_parameters()),
-                **({} if cache is None else {"teacher_cache": _cost(cache, stage, feed, asked)}),
+                **({} if kept is None else {"teacher_cache": kept}),
             }
         )
     models = {spec: student, **shop.teachers(config.main)}

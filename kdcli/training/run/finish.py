@@ -171,13 +171,15 @@ def labels_of(config: RunConfig) -> dict[str, str]:
 
 def stage_rows(config: RunConfig, run: RunFolder) -> list[dict[str, str]]:
     """Return what each stage trains, by whom it is taught, and the file that it left behind, if any."""
-    rows = []
+    rows, along = [], run.manifest().get("networks", {})
     for stage in config.stages:
         trained = stage.student or config.student if stage.train == "student" else "a transformation network"
         row = {"stage": stage.name, "trains": trained}
         row |= {"without": ", ".join(stage.freeze)} if stage.freeze else {}
         row |= {"taught by": ", ".join(stage.teachers)}
         row |= {"kept as": f"stages/{stage.name}.safetensors"} if run.stage(stage.name).is_file() else {}
+        beside = [file for file, facts in along.items() if facts.get("stage") == stage.name]
+        row |= {"trained along": ", ".join(beside)} if beside else {}
         rows.append(row)
     return rows
 
@@ -193,6 +195,7 @@ def report_of_run(
         run.manifest(),
         documents,
         run.metrics(),
+        about=config.about,
         fidelity=fidelity,
         labels=labels_of(config),
         seconds=seconds,

@@ -8,7 +8,8 @@
     checkpoints/     state.pt of the stage under way
     transform.safetensors, student.safetensors, student.onnx
     transform-layers.png, transform-images.png
-    stages/          networks that earlier stages trained for later ones, as students' files
+    stages/          networks that earlier stages trained for later ones, or losses along with the student, as
+                     students' files
     twin/            the run without the method: student.safetensors
     eval/            results.json, per_image.csv
     fidelity/        the same against the teacher on images that were held out: no accuracy

@@ -6,7 +6,9 @@ spec; what is held out is left out there too, told by its files, or by seed and 
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,12 @@ class Holdout:
         if len(whole) >= ENDLESS:
             raise ConfigError(f"holdout={self._share:g} of '{self._main}', which is endless; write count=N in its spec")
         self._split = split(whole, self._main, self._share, self._by)
-        self._left: dict[str, Source] = {self._main: subset(whole, self._split.training)}
+        kept = self._split.training
+        if hasattr(whole, "member"):  # its other source may have the same images
+            held = {identity(whole, i) for i in self._split.held_out}
+            kept = array("q", (i for i in kept if identity(whole, i) not in held))
+            self._split = replace(self._split, training=kept)
+        self._left: dict[str, Source] = {self._main: subset(whole, kept)}
 
     @property
     def images(self) -> Subset:
@@ -79,10 +86,21 @@ class Holdout:
                 f"then, {now['images']} now): held-out ones may have been trained on; put them back, or start another"
             )
 
+    def _endless(self, stage: StageConfig) -> ConfigError:
+        return ConfigError(
+            f"stage '{stage.name}' takes '{stage.data}', which is endless and has images that "
+            f"holdout={self._share:g} holds out; write count=N in its spec, or another seed"
+        )
+
     def _without(self, stage: StageConfig) -> Source:
         whole, other = self._source(self._main), self._source(stage.data)
         held = self._split.held_out
-        if hasattr(whole, "pairs") and hasattr(other, "pairs"):
+        if hasattr(whole, "member") or hasattr(other, "member"):
+            if len(other) >= ENDLESS:
+                raise self._endless(stage)
+            gone = {identity(whole, i) for i in held}
+            kept = [i for i in range(len(other)) if identity(other, i) not in gone]
+        elif hasattr(whole, "pairs") and hasattr(other, "pairs"):
             files = {_file(whole.pairs[i].image) for i in held}
             kept = [i for i, pair in enumerate(other.pairs) if _file(pair.image) not in files]
         elif hasattr(whole, "batch") and hasattr(other, "batch"):
@@ -90,10 +108,7 @@ class Holdout:
                 return other
             numbers = set(held)
             if len(other) >= ENDLESS:
-                raise ConfigError(
-                    f"stage '{stage.name}' takes '{stage.data}', which is endless and has images that "
-                    f"holdout={self._share:g} holds out; write count=N in its spec, or another seed"
-                )
+                raise self._endless(stage)
             kept = [i for i in range(len(other)) if i not in numbers]
         elif type(whole) is not type(other):
             return other
@@ -108,6 +123,18 @@ class Holdout:
                 f"held out of '{self._main}'; give it other data"
             )
         return other if len(kept) == len(other) else subset(other, kept)
+
+
+def identity(source: Any, index: int) -> object:
+    """Return what tells an image apart, whichever source names it: its file, or seed and number where it is rendered.
+
+    Of other sources it is the place in the source of that name.
+    """
+    while hasattr(source, "member"):
+        source, index = source.member(index)
+    if hasattr(source, "pairs"):
+        return _file(source.pairs[index].image)
+    return (source_key(source), index)
 
 
 def _file(path: Path) -> object:

@@ -24,7 +24,7 @@ def loss_parts(stage: StageConfig, seed: int) -> list[LossPart]:
         ConfigError: a weight for a term of a loss that the stage does not have. KdcliError: as building would.
     """
     given = [(loss_spec(text), weight) for text, weight in stage.losses]
-    whole = [(loss, weight) for loss, weight in given if not _is_term(loss, given)]
+    whole = [(loss, weight) for loss, weight in given if not is_term(loss, given)]
     made = {
         loss.name: LossPart(
             name=loss.name, plugin=loss.spec.name, weight=weight, teachers=loss.teachers,
@@ -33,7 +33,7 @@ def loss_parts(stage: StageConfig, seed: int) -> list[LossPart]:
         for loss, weight in whole
     }
     for loss, weight in given:
-        if not _is_term(loss, given):
+        if not is_term(loss, given):
             continue
         called, term = loss.spec.name, str(loss.spec.location)
         owners = [known.name for known, _ in whole if known.name == called]
@@ -55,7 +55,7 @@ def loss_parts(stage: StageConfig, seed: int) -> list[LossPart]:
     return list(made.values())
 
 
-def _is_term(loss: LossSpec, given: list[tuple[LossSpec, float]]) -> bool:
+def is_term(loss: LossSpec, given: list[tuple[LossSpec, float]]) -> bool:
     """Whether an entry is ``LOSS:TERM``, not a loss at a location."""
     if loss.spec.location is None:
         return False

@@ -36,6 +36,7 @@ MANIFEST = {
     "begun_from?": [_ORIGIN],
     "encoders?": Each(str),
     "teacher_cache?": Each(dict),
+    "teacher_images?": Each(int),
     "hard_images?": Each({
         "images": int, "shown": [int, int, int], "hardest": [{"id": str, "distance": float, "shown": int}],
     }),

@@ -23,15 +23,19 @@ from kdcli.training.batches.teacher_cache import make
 from kdcli.training.loop import checkpoint
 from kdcli.training.loop import train as loop
 from kdcli.training.loop.train import StepLog
+from kdcli.training.run.along import keep_along
+from kdcli.training.run.asking import from_outside, images_shown
 from kdcli.training.run.drift import ScaleWatch
 from kdcli.training.run.fit_stage import FitFiles, fit_stage, keep_joint
 from kdcli.training.run.folder import RunFolder
 from kdcli.training.run.hard_images import begins, hard_images, record_order, recorded_order
+from kdcli.training.run.loss_parts import loss_parts
 from kdcli.training.run.made_for import made_for
 from kdcli.training.run.progress import Progress
 from kdcli.training.run.provenance import inherited
 from kdcli.training.run.results import RUN, order_file
 from kdcli.training.run.workshop import Workshop
+from kdcli.training.step.parts import hold_scale
 from kdcli.training.step.task import DistillTask
 
 
@@ -159,12 +163,21 @@ class VariantTraining:
             if (warning := watch.add(log)) is not None:
                 self.progress.note(f"{where}: {warning}")
 
-        with untouched(shop.teachers(stage)), kept_by_plugins(f"stage '{stage.name}'"):
+        before = resume.get("teacher_images", 0) if resume is not None else 0
+        with (
+            untouched(shop.teachers(stage)), kept_by_plugins(f"stage '{stage.name}'"),
+            images_shown(from_outside(shop, stage), before) as shown,
+        ):
             state = loop.train(
                 stage, task, feed, seed=shop.config.seed, state_file=run.state, variant=self.variant, report=report,
-                resume=resume,
+                resume=resume, shown=shown,
             )
+        asked = run.manifest().get("teacher_images", {})
+        run.update(teacher_images={**asked, f"{self.variant}.{stage.name}": shown()})
         student.load_state_dict(state)
+        if self.variant == RUN:
+            for file in keep_along(shop, run, stage, task):
+                self.progress.note(f"{where}: trained along and kept: {file}")
         self._tell_scale(stage, watch)
         if isinstance(order, HardOrder):
             self._tell_hard(stage, feed, order, batches)
@@ -194,10 +207,13 @@ class VariantTraining:
             record_order(order_file(self._folder, stage.name), order, batches, stage.batch_size)
 
     def _begins(self, stage: StageConfig) -> bool:
-        """Return whether a stage is the first to train its network."""
-        stages = self.shop.config.stages
+        """Return whether a stage is the first that brings its network to a scale; others before it left that open."""
+        stages, seed = self.shop.config.stages, self.shop.config.seed
         mine = [s for s in self.stages if s.train == "student" and origin_of(stages, s) == origin_of(stages, stage)]
-        return stage == mine[0] and not (stage.student or "").startswith(STAGE)
+        before = mine[: mine.index(stage)]
+        return not (stage.student or "").startswith(STAGE) and not any(
+            hold_scale(loss_parts(earlier, seed), earlier.task_loss) for earlier in before
+        )
 
     def _tell_scale(self, stage: StageConfig, watch: ScaleWatch) -> None:
         """Write down whether the student kept to its teacher's scale; say so where it did not."""

@@ -143,7 +143,13 @@ class Workshop:
         """
         if stage.sampling != "hard" or stage.train != "student":
             return None
-        count = len(self.images(stage))
+        images = self.images(stage)
+        count = len(images)
+        if hasattr(images, "share"):
+            raise ConfigError(
+                f"sampling=hard of stage '{stage.name}' lets distances say how often an image comes, and "
+                f"'{stage.data}' has a share of each source; use sampling=even"
+            )
         if count >= ENDLESS:
             raise ConfigError(
                 f"sampling=hard of stage '{stage.name}' shows images of '{stage.data}' again, which is endless; write "

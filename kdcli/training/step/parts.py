@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
@@ -50,6 +50,12 @@ class LossPart:
                     f"loss '{self.name}' has no term '{term}'.{nearest(term, given)} "
                     f"Terms: {', '.join(given) or 'none'}"
                 )
+
+
+def hold_scale(losses: Iterable[LossPart], task_loss: object) -> bool:
+    """Whether any loss that counts changes when the student's depth is multiplied by a factor."""
+    counted = [part.loss for part in losses if any((part.weight, *part.terms.values()))]
+    return task_loss is not None or not all("scale" in loss.invariances for loss in counted)
 
 
 def key_of(name: str) -> str:

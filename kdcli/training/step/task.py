@@ -25,7 +25,7 @@ from kdcli.training.step.freezing import Frozen
 from kdcli.training.step.inner import InnerUpdates
 from kdcli.training.step.looks import Look, Models
 from kdcli.training.step.mixing import mixed_by
-from kdcli.training.step.parts import LossPart, key_of, modules_of, scalars
+from kdcli.training.step.parts import LossPart, hold_scale, key_of, modules_of, scalars
 from kdcli.training.step.scale import level_of, scale_of
 from kdcli.training.step.state import PluginState
 from kdcli.training.step.view import ModelView
@@ -144,6 +144,7 @@ class DistillTask(nn.Module):
         if self._last is None:
             return
         last, known = self._last, {part.name: part for part in self.losses}
+        last.context.student.learns = False
         for name, part in self._after:
             with blame(part, "after_step"):
                 part.after_step(self._of(last, known[name]) if name in known else self._for(last.context, name))
@@ -181,8 +182,7 @@ class DistillTask(nn.Module):
     @property
     def holds_scale(self) -> bool:
         """Whether any loss that counts changes when the student's depth is multiplied by a factor."""
-        counted = [part.loss for part in self.losses if any((part.weight, *part.terms.values()))]
-        return self.task_loss is not None or not all("scale" in loss.invariances for loss in counted)
+        return hold_scale(self.losses, self.task_loss)
 
     def level(self, batch: Batch) -> float | None:
         """Return the median of the depth that the teachers say of images as they came; None where no loss sees it."""

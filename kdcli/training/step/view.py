@@ -19,7 +19,8 @@ class ModelView:
     """One model on one batch, evaluated when first touched.
 
     A teacher's view runs without gradient and never trains it. ``taps`` are read along in the same pass. ``taught`` is
-    its depth from a cache, B x 1 x H x W with 0 where unknown; ``out`` and ``feat`` evaluate the model all the same.
+    its depth from a cache, B x 1 x H x W with 0 where unknown; ``out`` and ``feat`` evaluate the model all the same,
+    with the graph of a model that learns also where somebody without gradient looks first.
     """
 
     def __init__(
@@ -34,6 +35,8 @@ class ModelView:
     ) -> None:
         self.model, self.batch, self.taught = model, batch, taught
         self._gradient, self._taps, self._amp = gradient, tuple(taps), amp
+        # Whoever looks first may do so for a weight without gradient; the others still learn from what it then sees.
+        self.learns = gradient and torch.is_grad_enabled()
         self._out: Prediction | None = None
         self._features: dict[str, Tensor] = {}
 
@@ -74,6 +77,7 @@ class ModelView:
         taps: features to return beside the prediction, by name. statistics: whether running statistics of a model
         that trains may move; by default only the batch itself moves them.
         """
+        gradient = gradient and torch.is_grad_enabled()
         with blame(self.model, "forward"), self._running(gradient), ExitStack() as stack:
             if not statistics:
                 stack.enter_context(statistics_kept(self.model))
@@ -85,13 +89,15 @@ class ModelView:
 
     def subset(self, index: Tensor) -> ModelView:
         """A view on some of the images only; ``index`` is a 1-D int64 tensor."""
-        return ModelView(
+        made = ModelView(
             self.model, self.batch.select(index), gradient=self._gradient, taps=self._taps, amp=self._amp,
             taught=None if self.taught is None else self.taught[index],
         )
+        made.learns = self.learns
+        return made
 
     def _evaluate(self, taps: Sequence[str]) -> Prediction:
-        with blame(self.model, "forward"), self._running(self._gradient):
+        with blame(self.model, "forward"), self._running(self.learns):
             from_batch = getattr(self.model, "from_batch", None)
             if from_batch is not None:
                 return _prediction(from_batch(self.batch))
@@ -104,7 +110,7 @@ class ModelView:
 
     @contextmanager
     def _running(self, gradient: bool) -> Iterator[None]:
-        with torch.set_grad_enabled(gradient and torch.is_grad_enabled()):
+        with torch.set_grad_enabled(gradient):
             if self._amp is None:
                 yield
             else:

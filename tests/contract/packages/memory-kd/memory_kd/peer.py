@@ -33,6 +33,10 @@ class Peer(nn.Module):
         super().__init__()
         self.network = kdcli.build("student", network.removeprefix("[").removesuffix("]"))
 
+    def networks(self) -> Mapping[str, nn.Module]:
+        """Return the peer, which a run keeps."""
+        return {"network": self.network}
+
     def terms(self, ctx: StepContext) -> Mapping[str, Tensor]:
         """Return what each of the two has to learn; no gradient crosses."""
         target, valid = ctx.target()

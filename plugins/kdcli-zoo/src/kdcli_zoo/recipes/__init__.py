@@ -1,0 +1,1 @@
+"""The recipes: one for each system, with the constants of its paper."""

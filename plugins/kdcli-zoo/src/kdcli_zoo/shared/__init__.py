@@ -1,0 +1,1 @@
+"""What several systems share: tokens, distributions over depth, branches, sizes."""
