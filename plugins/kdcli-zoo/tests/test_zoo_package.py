@@ -95,6 +95,8 @@ def test_the_study_compares_every_recipe_at_equal_steps_and_calls_with_what_ther
         assert config.main.lr == 1e-2 and config.eval_data == "sim:rooms,count=384,seed=1000"
         assert arm in ("supervised", "boosting") or config.main.data == "sim:blocks,count=3000"
     assert len({cell.key for cell in study.cells}) == len(configs)
+    losses = {arm: dict(config.main.losses) for arm, config in configs.items()}
+    assert losses["attention-comparative"] == losses["attention"] | losses["comparative"]
 
 
 def test_the_study_is_also_one_of_photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
