@@ -78,7 +78,7 @@ def test_a_dry_run_tells_every_stage_and_writes_nothing(
 
 
 SHOWN = {"gradients": 2 * 5 * 4, "choice": 5 * 6, "bank": 5 * 4, "auxiliary": 3 * 4 + 6 * 4}
-"""Images that teachers from outside are shown in all: of ``gradients`` each twice, of ``choice`` each by one of three."""
+"""Images that teachers from outside are shown in all; of ``gradients`` each twice, of ``choice`` each by one."""
 
 
 @pytest.mark.parametrize("prototype", SHOWN, indirect=True)

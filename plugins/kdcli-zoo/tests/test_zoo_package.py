@@ -11,14 +11,17 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from typer.testing import CliRunner
 from zoo_runs import LAST, killed_and_resumed, small, trained
 
 import kdcli
+from kdcli import study as studies
 from kdcli import testing
 from kdcli.cli.app import app
-from kdcli.config import RunConfig, load
+from kdcli.config import RunConfig, load, outside_teachers
 from kdcli.config.loss_specs import loss_spec
+from kdcli.config.references import trains_student
 from kdcli.plugins import registry
 from kdcli.recipes import read
 
@@ -76,6 +79,48 @@ def test_a_study_conforms(name: str) -> None:
 
 def config_of(name: str) -> RunConfig:
     return load(*read(name))
+
+
+def test_the_study_compares_every_recipe_at_equal_steps_and_calls_with_what_there_is_already() -> None:
+    path, text = studies.read("zoo-mini")
+    study = studies.plan(text, source=path, seeds=[0])
+    configs = {cell.arm: cell.config for cell in study.cells}
+    others = {"plain", "plain-truth", "supervised", "data-free", "tie-kd", "attention-comparative"}
+    assert configs.keys() == {*RECIPES, *others} and study.reference == "plain"
+    for arm, config in configs.items():
+        moving = [stage for stage in config.stages if trains_student(config.stages, stage)]
+        assert sum(stage.steps or 0 for stage in moving) == 400, arm
+        assert {(stage.batch_size, stage.size) for stage in config.stages} == {(16, (64, 96))}
+        assert all(stage.teacher_cache == "none" for stage in config.stages)
+        assert config.main.lr == 1e-2 and config.eval_data == "sim:rooms,count=384,seed=1000"
+        assert arm in ("supervised", "boosting") or config.main.data == "sim:blocks,count=3000"
+    assert len({cell.key for cell in study.cells}) == len(configs)
+    losses = {arm: dict(config.main.losses) for arm, config in configs.items()}
+    assert losses["attention-comparative"] == losses["attention"] | losses["comparative"]
+
+
+def test_the_study_is_also_one_of_photographs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for kind, form in (("rgb", "RGB"), ("depth", "I;16")):
+        (tmp_path / "kitchen" / kind).mkdir(parents=True)
+        for i in range(152):
+            Image.new(form, (8, 6), 1000).save(tmp_path / "kitchen" / kind / f"{i:03}.png")
+    mixed = "mixed=both:[rgbd:kitchen,stop=75|rgbd:kitchen,start=75,stop=150],share=0.5,labels=first"
+    settings = ["teacher=run:kitchen-teacher", "images=rgbd:kitchen,stop=150", "held_out=rgbd:kitchen,start=150",
+                "simulated=sim:interiors,count=1000", "size=96x128", "batch_size=8", mixed]
+    path, text = studies.read("zoo-mini")
+    for setting in settings:
+        assert setting in text, f"the study's head does not show --set {setting}"
+    for cell in studies.plan(text, source=path, settings=settings, seeds=[0]).cells:
+        config = cell.config
+        assert {(stage.batch_size, stage.size) for stage in config.stages} == {(8, (96, 128))}
+        assert config.eval_data == "rgbd:kitchen,start=150"
+        moving = [stage for stage in config.stages if trains_student(config.stages, stage)]
+        assert sum(stage.steps or 0 for stage in moving) == 400, cell.arm
+        seen = {stage.data for stage in config.stages}
+        assert seen <= {"rgbd:kitchen,stop=150", "sim:interiors,count=1000", mixed.partition("=")[2]}, cell.arm
+        asked = {spec for stage in config.stages for spec in outside_teachers(stage)}
+        assert asked <= {"run:kitchen-teacher", "ground-truth"}, cell.arm
 
 
 def told(*arguments: str) -> Any:
