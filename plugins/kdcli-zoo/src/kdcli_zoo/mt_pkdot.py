@@ -25,7 +25,6 @@ from kdcli_zoo.mt_pkdot_teachers import Representations, cell_depth
 from kdcli_zoo.shared.tokens import check_grid, tokens
 from kdcli_zoo.shared.transport import check_transport, sinkhorn_divergence
 
-
 _STEPS = "aligned"
 """Where ``ctx.state`` tells how often adapters and heads were taught."""
 
@@ -35,11 +34,11 @@ class MtPkdot(nn.Module):
 
     ``phase=align``: adapters and heads of the teachers learn, with ``freeze=["student"]``. ``phase=transfer``: the
     student learns, and they stay as they are. The two go by one name, so that the second goes on with what the first
-    came to; without the first they are what they began with, and the note ``aligned`` is 0. ``judge=head`` chooses by the heads' depth of cells, as published; ``judge=output`` by the teachers' own
-    depth. Images without ground truth do not count in the choice; where none has any the first teacher is chosen.
-    ``keep`` is the share of the columns that every row is compared in, those least alike for the teacher.
-    ``centroid`` adds the distance of the mean rows, which the released file leaves out. ``blur``, ``scaling`` and
-    ``steps`` belong to the transport.
+    came to; without the first they are what they began with, and the note ``aligned`` is 0. ``judge=head`` chooses by
+    the heads' depth of cells, as published; ``judge=output`` by the teachers' own depth. Images without ground truth do
+    not count in the choice; where none has any the first teacher is chosen. ``keep`` is the share of the columns that
+    every row is compared in, those least alike for the teacher. ``centroid`` adds the distance of the mean rows, which
+    the released file leaves out. ``blur``, ``scaling`` and ``steps`` belong to the transport.
     """
 
     api_version: ClassVar[int] = API_VERSION
