@@ -63,7 +63,7 @@ def measure(
         cache, asked = shop.taught(stage), 0.0
         batches = feed.batches(0, 1 + repeats)
         first = shop.first(stage)
-        begin(config, config.stages, stage, task, networks[origin], first)  # so that the terms are those of the run
+        begin(config, config.stages, stage, task, networks[origin], first)  # as the run does, so that terms are its own
         task.build(first)
         task.begin_training()
         generator = torch.Generator(device=device)
