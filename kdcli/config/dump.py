@@ -21,7 +21,7 @@ def dump(config: RunConfig) -> str:
     if config.twin is not None:
         lines += ["", "[twin]"]
         for f in fields(TwinConfig):
-            lines += _line(f.name, getattr(config.twin, f.name), "recipe")
+            lines += _line(f.name, getattr(config.twin, f.name), config.origins.get(f"twin.{f.name}", "recipe"))
     return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from kdcli.config.draft import Draft
 from kdcli.config.follow import follow
 from kdcli.config.others import TABLES, other_keys
-from kdcli.config.references import replaced_teachers
+from kdcli.config.references import followed_teachers, replaced_teachers
 from kdcli.config.schema import RUN_KEYS, RunConfig, StageConfig, TwinConfig
 from kdcli.config.values import convert, keys, known_only
 from kdcli.documents import literal, parse_toml
@@ -61,6 +61,12 @@ def draft(
         _apply_setting(run, stages, setting, origins)
     twin_keys = tuple(f.name for f in fields(TwinConfig))
     without = keys(document.get("twin", {}), twin_keys, TwinConfig, f"[twin] of '{recipe}'")
+    if "teachers" in without:
+        main = [stage for stage in stages if stage.get("train", "student") == "student"][-1]
+        told = origins.get(f"{main['name']}.teachers", "recipe")
+        if told != "recipe":
+            old, new = (table.get("teachers", ("demo",)) for table in (before[main["name"]], main))
+            without["teachers"], origins["twin.teachers"] = followed_teachers(without["teachers"], old, new), told
     made = Draft(
         recipe=recipe, run=run, stages=stages, origins=origins, twin=without if "twin" in document and twin else None
     )

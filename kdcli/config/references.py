@@ -54,6 +54,19 @@ def replaced_teachers(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]
     return (*made, *waiting)
 
 
+def followed_teachers(twin: Sequence[str], old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
+    """Return a twin's teachers once those of its stage are others: it learns from those that took the place of its own.
+
+    old, new: the stage's before and now. As many from outside as before take one another's places; else the twin has
+    all that came.
+    """
+    before, now = ([entry for entry in them if not named(entry)[1].startswith(STAGE)] for them in (old, new))
+    if len(before) != len(now):
+        return replaced_teachers(twin, now)
+    places = {named(was)[0]: entry for was, entry in zip(before, now, strict=True)}
+    return tuple(places.get(named(entry)[0], entry) for entry in twin)
+
+
 def origin_of(stages: Iterable[StageKeys], stage: StageKeys) -> str | None:
     """Return the name of the stage that began the network which a stage trains; None for the run's own student."""
     by_name = {other.name: other for other in stages}

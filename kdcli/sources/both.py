@@ -34,7 +34,7 @@ _OWN = ("share", "labels")
 
 
 @plugin
-def both(location: str, *, share: float | None = None, labels: Labels | None = None) -> Both:
+def both(location: str, *, share: float | None = None, labels: Labels = "both") -> Both:
     """Mix two sources: ``both:[nyu:/data/nyu|folder:photos],share=0.5``, the two between a bar.
 
     ``share``: of the second one in every batch, 0.5 where it is not said. ``labels``: whose depth counts; ``first``
@@ -48,11 +48,11 @@ def both(location: str, *, share: float | None = None, labels: Labels | None = N
         raise SpecError(f"'both:{location}' names {len(specs)} source(s); write two between a bar: both:[NAME|NAME]")
     outside = {"share": share, "labels": labels}
     last, inside = _parted(specs[1])
-    twice = next((key for key in inside if outside[key] is not None), None)
+    twice = next((key for key in inside if outside[key] not in (None, "both")), None)
     if twice is not None:
         raise SpecError(f"key '{twice}' is given twice in 'both:{location}'; write it once, behind the brackets")
     share = share if share is not None else _share(inside.get("share", "0.5"))
-    return of_two(specs[0], str(last), share=share, labels=labels or inside.get("labels", "both"))
+    return of_two(specs[0], str(last), share=share, labels=inside.get("labels", labels))
 
 
 def of_two(first: str, second: str, *, share: float = 0.5, labels: str = "both") -> Both:

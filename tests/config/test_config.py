@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from kdcli.config import RunConfig, dump, load, loss_weights
@@ -213,3 +215,46 @@ losses = { log-l1 = 1.0 }
     assert list(frozen.values()) == [("student.head",), (), ("student.decoder",)]
     whole = load("x", text + "freeze = []")
     assert load("x", dump(whole)).twin == whole.twin
+
+
+TWO = """
+[[stage]]
+name = "small"
+student = "mobilenet,width=0.5"
+teachers = ["demo"]
+losses = { log-l1 = 1.0 }
+steps = 2
+[[stage]]
+name = "main"
+teachers = { small = "stage:small", large = "demo" }
+losses = { "log-l1,teacher=large" = 1.0 }
+steps = 2
+[twin]
+losses = { log-l1 = 1.0 }
+teachers = ["large=demo"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("flags", "settings", "twin"),
+    [
+        ({}, (), "demo"),
+        ({"teachers": ("run:other",)}, (), "run:other"),
+        ({"teachers": ("large=run:other",)}, (), "run:other"),
+        ({}, ("main.teachers=['small=stage:small','large=run:other']",), "run:other"),
+    ],
+)
+def test_a_twin_learns_from_who_took_the_place_of_its_teacher(
+    flags: dict[str, Any], settings: tuple[str, ...], twin: str
+) -> None:
+    config = load("x", TWO, flags, settings)
+    assert config.twin is not None
+    (alone,) = config.twin.stages(config.stages)
+    assert alone.teachers == (f"large={twin}",)
+    assert config.main.teachers == ("small=stage:small", f"large={twin}")
+    assert load("x", dump(config)).twin == config.twin
+
+
+def test_a_twin_has_all_teachers_that_came_where_they_are_more() -> None:
+    config = load("x", TWO, {"teachers": ("a=demo", "large=run:other")})
+    assert config.twin is not None and config.twin.teachers == ("a=demo", "large=run:other")

@@ -66,7 +66,7 @@ def run(out: Path, first: str, second: str, **flags: Any) -> None:
         ("", 'losses = { "l1,teacher=" = 1 }', "names nobody; write teacher=NAME or teacher=A|B"),
         ("", 'losses = { "expert,teacher=a|a" = 1 }', "names a teacher twice"),
         ("", 'teachers = ["tiny-teacher", "tiny-teacher"]', "has teacher 'tiny-teacher' twice; write NAME=SPEC"),
-        ("", 'losses = { "expert" = 1 }', "needs 2 to any number of teachers, stage 'second' gives it 1"),
+        ("", 'losses = { "expert" = 1 }', "needs 2 or more teachers, stage 'second' gives it 1"),
         ("", 'losses = { "zoo,as=a" = 1, "zoo,as=b" = 1, "zoo:part" = 1 }', "'zoo:part' .* may mean a or b"),
         ("", 'losses = { zoo = 1, "zoo:part,teacher=tiny-teacher" = 1 }', "can have no keys of its own"),
         (ALIGN, 'losses = { "align,as=align" = 1 }', "'align' .* cannot go on with what it learned in stage 'first'"),

@@ -177,12 +177,18 @@ def test_its_keys_may_stand_within_the_brackets() -> None:
         (f"[{BLOCKS}|{NOISE},share=much]", {}, "share=much is not a number"),
         (f"[{BLOCKS}|{NOISE},labels=none]", {}, "labels=none is not both, first or second"),
         (f"[{BLOCKS}|{NOISE},share=0.5]", {"share": 0.5}, "key 'share' is given twice"),
+        (f"[{BLOCKS}|{NOISE},labels=first]", {"labels": "second"}, "key 'labels' is given twice"),
         (f"[{BLOCKS}|both:[{BLOCKS}|{NOISE}]]", {}, "is a mix itself"),
     ],
 )
 def test_what_cannot_be_mixed_is_refused(location: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises((SpecError, ConfigError), match=message):
         both(location, **options)
+
+
+def test_labels_are_one_of_three_also_by_flag() -> None:
+    with pytest.raises(SpecError, match="labels=none' is not one of both, first, second"):
+        load_source(f"both:[{BLOCKS}|{NOISE}],labels=none")
 
 
 def test_members_of_members() -> None:

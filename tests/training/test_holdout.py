@@ -239,6 +239,7 @@ def test_rendered_images_are_told_by_world_and_number(recipe: Callable[..., RunC
         (('data="sim:blocks"',), "endless; write count=N"),
         (('data="sim:blocks,count=9"', 'first.data="sim:blocks"'), "endless and has images that holdout=0.2 holds out"),
         (('data="sim:blocks,count=1"',), "none can be spared"),
+        (('data="both:[sim:blocks,count=20|sim:rooms,count=1]"',), "leaves no image of the second source of 'both:"),
         (('data="sim:blocks,count=9"', "holdout_by=folder"), "does not tell in which folders"),
         (('teachers=["ground-truth"]', 'data="sim:blocks,count=9"'), "answers from the data; leave holdout out"),
     ],

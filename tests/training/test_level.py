@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from kdcli.config import RunConfig
+from kdcli.config import RunConfig, load
+from kdcli.training.run.dry_run import measure
 from kdcli.training.run.job import distill
 from kdcli.training.run.progress import Silent
 from kdcli.training.run.workshop import Workshop
@@ -167,3 +169,14 @@ def test_images_of_which_nothing_is_known_have_no_level(tiny: Resolve) -> None:
     assert batch.valid is not None
     batch.valid.zero_()
     assert task.level(batch) is None
+
+
+def test_a_dry_run_shows_the_terms_with_which_the_run_begins(tmp_path: Path) -> None:
+    config = load("x", TWO_STAGES.replace("[defaults]", "[defaults]\nlog_every = 1"), twin=False)
+    told = measure(config, torch.device("cpu"))["stages"]
+    distill(config, out=tmp_path)
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    for name in ("near", "assistant"):
+        (began,) = [line["term/log-l1"] for line in lines if line.get("stage") == name and line.get("step") == 1]
+        (shown,) = [stage["terms"]["log-l1"] for stage in told if stage["stage"] == name]
+        assert shown == pytest.approx(began, abs=2e-5)

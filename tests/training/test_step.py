@@ -159,7 +159,7 @@ def test_holes_do_not_bleed_when_resized() -> None:
 @pytest.mark.parametrize(
     ("needs", "message"),
     [
-        (Needs(kinds=ANY_KIND, teachers=(2, None)), "needs 2 to any number of teachers"),
+        (Needs(kinds=ANY_KIND, teachers=(2, None)), "needs 2 or more teachers"),
         (Needs(kinds=frozenset({DepthKind.AFFINE_DISPARITY})), "does not fit teacher"),
         (Needs(kinds=ANY_KIND, min_batch=64), "batch of 64"),
         (Needs(kinds=ANY_KIND, student_taps=("enc99",)), "tap 'enc99'"),

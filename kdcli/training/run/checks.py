@@ -130,7 +130,7 @@ def _check_needs(
     _gradient(name, needs, teachers)
     least, most = needs.teachers
     if len(teachers) < least or (most is not None and len(teachers) > most):
-        wanted = f"{least}" if most == least else f"{least} to {most or 'any number of'}"
+        wanted = f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most}"
         raise ConfigError(
             f"{name} needs {wanted} teachers, stage '{stage.name}' gives it {len(teachers)}; choose by teacher=NAME"
         )

@@ -23,6 +23,7 @@ from kdcli.training.batches.taught import Taught
 from kdcli.training.batches.teacher_cache import cost
 from kdcli.training.loop import train as loop
 from kdcli.training.run.asking import from_outside, images_shown
+from kdcli.training.run.beginning import begin
 from kdcli.training.run.choice import choice_of
 from kdcli.training.run.preflight import preflight
 from kdcli.training.run.workshop import Workshop
@@ -61,7 +62,9 @@ def measure(
         feed = shop.feed(stage)
         cache, asked = shop.taught(stage), 0.0
         batches = feed.batches(0, 1 + repeats)
-        task.build(shop.first(stage))
+        first = shop.first(stage)
+        begin(config, config.stages, stage, task, networks[origin], first)  # as the run does, so that terms are its own
+        task.build(first)
         task.begin_training()
         generator = torch.Generator(device=device)
         times, watch, shown = [], loop.Watch(stage), []
@@ -70,7 +73,7 @@ def measure(
                 if cache is not None:
                     batch, asked = _taught(cache, batch)
                 before = count()
-                begin = time.perf_counter()
+                started = time.perf_counter()
                 batch = augment_step(batch, stage, generator, seed=config.seed, step=step)
                 result = task(batch, step, 1 + repeats, distances=stage.sampling == "hard")
                 if result.loss.requires_grad:
@@ -84,7 +87,7 @@ def measure(
                 terms[stage.name] = terms.get(stage.name, told)
                 if device.type == "cuda":
                     torch.cuda.synchronize(device)
-                times.append(time.perf_counter() - begin)
+                times.append(time.perf_counter() - started)
         task.end_training()
         seconds = statistics.median(times[1:])
         total = loop.total_steps(stage, feed)
@@ -119,11 +122,11 @@ def measure(
 
 def _taught(cache: Taught | MemoryMaps, batch: Batch) -> tuple[Batch, float]:
     """Return a batch with its teachers' depth, which is kept nowhere, and the seconds that an image took."""
-    begin = time.perf_counter()
+    started = time.perf_counter()
     taught = cache.ask(batch)
     if taught.device.type == "cuda":
         torch.cuda.synchronize(taught.device)
-    return replace(batch, taught=taught), (time.perf_counter() - begin) / len(batch)
+    return replace(batch, taught=taught), (time.perf_counter() - started) / len(batch)
 
 
 def _cost(cache: Taught | MemoryMaps, stage: StageConfig, feed: Feed, seconds: float) -> dict[str, Any]:

@@ -7,7 +7,7 @@ spec; what is held out is left out there too, told by its files, or by seed and 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ class Holdout:
             held = {identity(whole, i) for i in self._split.held_out}
             kept = array("q", (i for i in kept if identity(whole, i) not in held))
             self._split = replace(self._split, training=kept)
+        self._check_shares(whole, kept, self._main)
         self._left: dict[str, Source] = {self._main: subset(whole, kept)}
 
     @property
@@ -122,7 +123,23 @@ class Holdout:
                 f"holdout={self._share:g} leaves no image of '{stage.data}' to stage '{stage.name}': all of them are "
                 f"held out of '{self._main}'; give it other data"
             )
+        self._check_shares(other, kept, stage.data)
         return other if len(kept) == len(other) else subset(other, kept)
+
+    def _check_shares(self, source: Any, kept: Iterable[int], spec: str) -> None:
+        """Check that each part of a mix keeps images: its share of every batch would be gone without a word.
+
+        Raises:
+            ConfigError: a part has none.
+        """
+        if not hasattr(source, "part_of"):
+            return
+        gone = {source.part_of(i) for i in range(len(source))} - {source.part_of(i) for i in kept}
+        if gone:
+            raise ConfigError(
+                f"holdout={self._share:g} leaves no image of the {('first', 'second')[gone.pop()]} source of '{spec}', "
+                "which has a share of every batch; hold out less of it, or give it more images"
+            )
 
 
 def identity(source: Any, index: int) -> object:

@@ -25,17 +25,16 @@ from kdcli.training.loop import train as loop
 from kdcli.training.loop.train import StepLog
 from kdcli.training.run.along import keep_along
 from kdcli.training.run.asking import from_outside, images_shown
+from kdcli.training.run.beginning import begin
 from kdcli.training.run.drift import ScaleWatch
 from kdcli.training.run.fit_stage import FitFiles, fit_stage, keep_joint
 from kdcli.training.run.folder import RunFolder
 from kdcli.training.run.hard_images import begins, hard_images, record_order, recorded_order
-from kdcli.training.run.loss_parts import loss_parts
 from kdcli.training.run.made_for import made_for
 from kdcli.training.run.progress import Progress
 from kdcli.training.run.provenance import inherited
 from kdcli.training.run.results import RUN, order_file
 from kdcli.training.run.workshop import Workshop
-from kdcli.training.step.parts import hold_scale
 from kdcli.training.step.task import DistillTask
 
 
@@ -132,11 +131,8 @@ class VariantTraining:
         order = self._order(stage)
         feed = self._feed(stage, task, order)
         first = shop.first(stage, shop.taught(stage))
-        if resume is None and self._begins(stage) and hasattr(student, "begin_at"):
-            level = task.level(first)
-            if level is not None:
-                student.begin_at(level)  # type: ignore[operator]
-                self.progress.note(f"{where}: begins at {level:.3g}, the median of what is taught of the first images")
+        if resume is None and (level := begin(shop.config, self.stages, stage, task, student, first)) is not None:
+            self.progress.note(f"{where}: begins at {level:.3g}, the median of what is taught of the first images")
         task.build(first)
         for name in shop.results.carry(self.variant, self._done, task, shop.device):
             self.progress.note(f"{where}: loss '{name}' goes on with what it learned before")
@@ -205,15 +201,6 @@ class VariantTraining:
         self.progress.note(f"{self.variant}: {stage.name}: farthest from the teacher: {named or 'nothing is known'}")
         if order.record:
             record_order(order_file(self._folder, stage.name), order, batches, stage.batch_size)
-
-    def _begins(self, stage: StageConfig) -> bool:
-        """Return whether a stage is the first that brings its network to a scale; others before it left that open."""
-        stages, seed = self.shop.config.stages, self.shop.config.seed
-        mine = [s for s in self.stages if s.train == "student" and origin_of(stages, s) == origin_of(stages, stage)]
-        before = mine[: mine.index(stage)]
-        return not (stage.student or "").startswith(STAGE) and not any(
-            hold_scale(loss_parts(earlier, seed), earlier.task_loss) for earlier in before
-        )
 
     def _tell_scale(self, stage: StageConfig, watch: ScaleWatch) -> None:
         """Write down whether the student kept to its teacher's scale; say so where it did not."""

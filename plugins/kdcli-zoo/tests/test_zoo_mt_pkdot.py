@@ -188,6 +188,18 @@ def test_the_transfer_goes_on_with_what_the_alignment_made() -> None:
     assert len(stages[0].state_dict()) == 2 * (2 * 2 + 3)
 
 
+def test_a_transfer_says_how_often_its_heads_were_taught() -> None:
+    ctx = fake_context(batch=toy_batch(batch=3), teachers=2)
+    told = []
+    for phase in ("transfer", "align", "align", "transfer"):
+        loss = MtPkdot(phase=phase, grid=2)  # type: ignore[arg-type]
+        with torch.no_grad():
+            loss.build(ctx)
+        loss.terms(ctx)
+        told.append(ctx.notes.get("plugin.aligned"))
+    assert told[0] == 0 and told[-1] == 2
+
+
 def test_without_labels_the_first_one_is_chosen() -> None:
     batch = replace(toy_batch(batch=3), depth=None, valid=None, labelled=torch.zeros(3, dtype=torch.bool))
     ctx = fake_context(batch=batch, teachers=3)

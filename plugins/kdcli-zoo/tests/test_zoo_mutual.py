@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from kdcli_zoo.mutual import Mutual, divergence, in_range
+from kdcli_zoo.mutual import Mutual, divergence
+from kdcli_zoo.shared.ranges import in_range
 from torch import Tensor
 from zoo_runs import small
 
@@ -89,6 +90,11 @@ def test_it_conforms(options: dict[str, object]) -> None:
 def test_what_cannot_be_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(SpecError):
         Mutual(**options)
+
+
+def test_a_peer_whose_numbers_mean_something_else_is_refused() -> None:
+    with pytest.raises(SpecError, match="'pydnet' gives affine_disparity, the student metric"):
+        built("pydnet")
 
 
 def test_a_run_keeps_the_peer_as_a_student(tmp_path: Path) -> None:

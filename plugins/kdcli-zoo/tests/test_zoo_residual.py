@@ -217,6 +217,11 @@ def test_a_network_without_the_feature_is_refused() -> None:
             ResidualPair("[a|b]")
 
 
+def test_a_half_without_a_range_to_choose_has_its_own() -> None:
+    pair = ResidualPair("[mobilenet,width=0.35|pydnet]", form="log-depth", max_depth=20.0)
+    assert pair.base.depth_range == (0.1, 20.0)
+
+
 def test_the_frozen_half_does_not_drift(tmp_path: Path) -> None:
     kept: dict[str, dict[str, Tensor]] = {}
 

@@ -25,17 +25,20 @@ from kdcli_zoo.mt_pkdot_teachers import Representations, cell_depth
 from kdcli_zoo.shared.tokens import check_grid, tokens
 from kdcli_zoo.shared.transport import check_transport, sinkhorn_divergence
 
+_STEPS = "aligned"
+"""Where ``ctx.state`` tells how often adapters and heads were taught."""
+
 
 class MtPkdot(nn.Module):
     """Similarities of tokens from the best of several teachers; the first teacher is the joint one.
 
     ``phase=align``: adapters and heads of the teachers learn, with ``freeze=["student"]``. ``phase=transfer``: the
     student learns, and they stay as they are. The two go by one name, so that the second goes on with what the first
-    came to. ``judge=head`` chooses by the heads' depth of cells, as published; ``judge=output`` by the teachers' own
-    depth. Images without ground truth do not count in the choice; where none has any the first teacher is chosen.
-    ``keep`` is the share of the columns that every row is compared in, those least alike for the teacher.
-    ``centroid`` adds the distance of the mean rows, which the released file leaves out. ``blur``, ``scaling`` and
-    ``steps`` belong to the transport.
+    came to; without the first they are what they began with, and the note ``aligned`` is 0. ``judge=head`` chooses by
+    the heads' depth of cells, as published; ``judge=output`` by the teachers' own depth. Images without ground truth do
+    not count in the choice; where none has any the first teacher is chosen. ``keep`` is the share of the columns that
+    every row is compared in, those least alike for the teacher. ``centroid`` adds the distance of the mean rows, which
+    the released file leaves out. ``blur``, ``scaling`` and ``steps`` belong to the transport.
     """
 
     api_version: ClassVar[int] = API_VERSION
@@ -87,6 +90,7 @@ class MtPkdot(nn.Module):
 
         Cells without ground truth are taught by the joint teacher's depth.
         """
+        ctx.state[_STEPS] = ctx.state.get(_STEPS, 0) + 1
         joint, *others = embedded = self._embedded(ctx)
         apart = [(1 - functional.cosine_similarity(one, joint, eps=1e-6)).mean() for one in others]
         truth, known = cell_depth(*ctx.truth(), self.grid)
@@ -105,6 +109,7 @@ class MtPkdot(nn.Module):
             theirs = embedded[0] if chosen is None else torch.stack(embedded).index_select(0, chosen.view(1))[0]
         if chosen is not None:
             ctx.note("teacher", chosen.to(theirs.dtype))
+            ctx.note("aligned", ctx.state.get(_STEPS, 0))
         mine = tokens(ctx.student.feat(self.student_tap), self.grid)
         found = {
             "transport": transport(

@@ -21,6 +21,7 @@ from kdcli.protocols import API_VERSION
 from kdcli.spec import parse
 from kdcli.types import POSITIVE_DEPTH, Needs, Prediction
 from kdcli_zoo.shared.bins import check_bins, log_centers, log_distribution, resample
+from kdcli_zoo.shared.ranges import in_range
 
 if TYPE_CHECKING:
     from kdcli.protocols import StepContext
@@ -71,12 +72,21 @@ class Mutual(nn.Module):
         self._plain: list[tuple[Any, float]] = [(kdcli.build("loss", name), weight) for name, weight in PLAIN]
 
     def build(self, ctx: StepContext) -> None:
-        """Make the peer: in the student's range, and beginning at the depth that is taught, as the student does."""
+        """Make the peer: in the student's range, and beginning at the depth that is taught, as the student does.
+
+        Raises:
+            SpecError: no such student, or one whose numbers mean something else.
+        """
         near, far = (float(end) for end in ctx.student.model.depth_range)  # type: ignore[union-attr]
         self.ends = near, far
         made: Any = in_range(self.spec, far)
         if getattr(made, "any_kind", False):
             made.depth_kind = ctx.student.out.kind
+        if made.depth_kind != ctx.student.out.kind:
+            raise SpecError(
+                f"mutual: peer '{self.spec}' gives {made.depth_kind}, the student {ctx.student.out.kind}; choose a "
+                "peer of that kind, such as mobilenet"
+            )
         if hasattr(made, "begin_at"):
             level = masked_median(*ctx.target()).nanmedian()
             if torch.isfinite(level):
@@ -124,18 +134,3 @@ class Mutual(nn.Module):
 def divergence(own: Tensor, other: Tensor, valid: Tensor) -> Tensor:
     """Return the mean over valid pixels of KL(other || own) of log probabilities B x K x h x w, in nats."""
     return masked_mean((other.exp() * (other - own)).sum(dim=1, keepdim=True), valid)
-
-
-def in_range(spec: str, far: float) -> nn.Module:
-    """Return a new student whose range ends at ``far`` metres, where it has such a key and its spec does not say it.
-
-    Raises:
-        SpecError: no such student.
-    """
-    if "max_depth" not in parse(spec).options:
-        try:
-            return kdcli.build("student", f"{spec},max_depth={far:g}")  # type: ignore[no-any-return]
-        except SpecError as error:
-            if "max_depth" not in str(error):
-                raise
-    return kdcli.build("student", spec)  # type: ignore[no-any-return]

@@ -19,6 +19,7 @@ from kdcli.networks.taps import TapReader, locate
 from kdcli.protocols import API_VERSION
 from kdcli.spec import members
 from kdcli.types import DepthKind, Prediction, Tap
+from kdcli_zoo.shared.ranges import in_range
 
 Form = Literal["feature", "log-depth"]
 
@@ -54,7 +55,7 @@ class ResidualPair(nn.Module):
         if form not in ("feature", "log-depth"):
             raise SpecError(f"residual: form={form} is unknown; use feature or log-depth")
         specs = halves(location)
-        base, other = (kdcli.build("student", _within(spec, max_depth)) for spec in specs)
+        base, other = (_within(spec, max_depth) for spec in specs)
         self.form = form
         self.base: nn.Module = base
         self.assistant = _Assistant(other, form, _channels(base, form))
@@ -155,8 +156,8 @@ def halves(location: str) -> tuple[str, str]:
     return found[0], found[1]
 
 
-def _within(spec: str, max_depth: float | None) -> str:
-    return spec if max_depth is None or "max_depth=" in spec else f"{spec},max_depth={max_depth:g}"
+def _within(spec: str, max_depth: float | None) -> Any:
+    return kdcli.build("student", spec) if max_depth is None else in_range(spec, max_depth)
 
 
 def _channels(network: nn.Module, form: Form) -> int:
