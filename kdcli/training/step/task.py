@@ -188,7 +188,7 @@ class DistillTask(nn.Module):
         """Return the median of the depth that the teachers say of images as they came; None where no loss sees it."""
         if not self.holds_scale:
             return None
-        with seeded(seed_of(self._seed, self.stage.name, "level")), statistics_kept(self.student):
+        with torch.no_grad(), seeded(seed_of(self._seed, self.stage.name, "level")), statistics_kept(self.student):
             return level_of(self._models.begin(batch, 0, 1, 0))
 
     def begin_training(self) -> None:

@@ -9,6 +9,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import kdcli_zoo
 import pytest
 import torch
 from PIL import Image
@@ -45,13 +46,13 @@ NO_CODE = {"2209.07606", "2202.07846", "2007.01922", "2005.09163", "2002.09168"}
 """Papers whose method, or whose list of methods, is put together from what others say of it."""
 
 
-@pytest.mark.parametrize(("kind", "name"), PLUGINS, ids=":".join)
+@pytest.mark.parametrize(("kind", "name"), PLUGINS, ids=map(":".join, PLUGINS))
 def test_what_is_registered_is_there(kind: str, name: str) -> None:
     plugin = registry.find(kind, f"kdcli-zoo:{name}")
     assert plugin.value == POINTS[registry.GROUPS[kind]][name], "other metadata is installed; install the package anew"
     assert plugin.shadowed_by is None
     if plugin.is_data:
-        assert registry.data_file(plugin).is_relative_to(PACKAGE / "src")
+        assert registry.data_file(plugin).is_relative_to(Path(kdcli_zoo.__file__).parent)
     else:
         assert registry.load(plugin).api_version == 2
 
