@@ -9,6 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 from golden import Golden
+from slow_sample import (  # noqa: F401  (hooks)
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_report_header,
+)
 
 
 @pytest.fixture(scope="session")
