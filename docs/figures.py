@@ -47,7 +47,8 @@ def keep(name: str, source: Path) -> None:
     else:
         document = json.loads(source.read_text())
         if isinstance(document, dict) and "fidelity" in document:
-            (RESULTS / f"{name}.json").write_text(json.dumps({"fidelity": document["fidelity"]}, indent=1) + "\n")
+            told = [{key: value for key, value in row.items() if key != "paired"} for row in document["fidelity"]]
+            (RESULTS / f"{name}.json").write_text(json.dumps({"fidelity": told}, indent=1) + "\n")
             return
         rows = {row["model"]: row for row in (document if isinstance(document, list) else [document])}
         facts = {}

@@ -22,12 +22,20 @@ def check_recipe(target: str | Path, *, skip: Collection[str] = (), seed: int = 
         ConformanceError: something does not hold, and ``strict`` is set.
         PluginError: there is no such recipe.
     """
+    checks = RecipeChecks(located("recipe", target))
+    return run("recipe", str(target), checks.tests(), skip=skip, strict=strict)
+
+
+def located(kind: str, target: str | Path) -> Path:
+    """Return the file of an installed recipe or study by its name, or the file that was given.
+
+    Raises:
+        PluginError: there is none of that name.
+    """
     if isinstance(target, Path):
-        path = target
-    else:
-        plugin, _ = registry.resolve("recipe", parse(target))
-        path = registry.data_file(plugin)
-    return run("recipe", str(target), RecipeChecks(path).tests(), skip=skip, strict=strict)
+        return target
+    plugin, _ = registry.resolve(kind, parse(target))
+    return registry.data_file(plugin)
 
 
 class RecipeChecks:

@@ -8,11 +8,9 @@ from pathlib import Path
 
 from kdcli.documents import parse_toml
 from kdcli.errors import ConfigError
-from kdcli.plugins import registry
-from kdcli.spec import parse
 from kdcli.study import Study, plan
 from kdcli.study.variables import open_variables
-from kdcli.testing.recipes import bound
+from kdcli.testing.recipes import bound, located
 from kdcli.testing.report import Report, Skip, Test, run
 
 
@@ -28,12 +26,8 @@ def check_study(
         ConformanceError: something does not hold, and ``strict`` is set.
         PluginError: there is no such study.
     """
-    if isinstance(target, Path):
-        path = target
-    else:
-        plugin, _ = registry.resolve("study", parse(target))
-        path = registry.data_file(plugin)
-    return run("study", str(target), StudyChecks(path, settings).tests(), skip=skip, strict=strict)
+    checks = StudyChecks(located("study", target), settings)
+    return run("study", str(target), checks.tests(), skip=skip, strict=strict)
 
 
 class StudyChecks:

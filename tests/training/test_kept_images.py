@@ -276,6 +276,8 @@ def test_a_run_repeats_and_goes_on_with_what_is_in_memory(
     one, two = (load_state(tmp_path / name / "student.safetensors") for name in ("whole", "split"))
     assert all(torch.equal(value, two[name]) for name, value in one.items())
     manifest = RunFolder(tmp_path / "whole").manifest()
+    for name in ("whole", "split"):  # once each, also where maps were made again
+        assert RunFolder(tmp_path / name).manifest()["teacher_images"] == {"student.train": 12}
     told = manifest["teacher_cache"]["student.train"]
     assert (told["images"], told["made"], told["caches"][0]["folder"]) == (12, 12, "memory")
     assert manifest["scale"]["student.train"].keys() >= {"kept", "ratio", "spread"}
@@ -310,6 +312,9 @@ def test_a_folder_of_maps_and_images_in_memory_go_together(recipe: Callable[...,
 
 
 def test_the_dry_run_says_what_memory_it_takes(recipe: Callable[..., RunConfig]) -> None:
-    row = measure(recipe(), CPU)["stages"][0]["teacher_cache"]
+    stage = measure(recipe(), CPU)["stages"][0]
+    row = stage["teacher_cache"]
     assert (row["folders"], row["images"], row["missing"]) == (["memory"], 12, 12)
+    assert stage["teacher_images"] == 12
+    assert measure(recipe("teacher_flip=true", "epochs=6"), CPU)["stages"][0]["teacher_images"] == 24
     assert row["bytes"] == 12 * 32 * 48 * 4 and row["seconds"] > 0

@@ -146,6 +146,8 @@ def test_a_run_tells_its_cache_and_the_next_one_uses_it(recipe: Callable[..., Ru
     second = distill(recipe(), out=tmp_path / "second")
     reused = RunFolder(second.run).manifest()["teacher_cache"]["student.train"]
     assert reused["made"] == 0 and reused["reused"] == 12
+    shown = [RunFolder(one.run).manifest()["teacher_images"]["student.train"] for one in (first, second)]
+    assert shown == [12, 0]
     assert reused["caches"][0]["maps_sha256"] == told["caches"][0]["maps_sha256"]
     assert all(torch.equal(value, tensors(second.run)[name]) for name, value in tensors(first.run).items())
 

@@ -46,10 +46,6 @@ class FixedOrder:
     asks = False
     most_workers: int | None = None
 
-    def indices(self, step: int) -> list[int]:
-        """Return the image indices of a batch."""
-        raise NotImplementedError
-
     def see(self, step: int, distance: Tensor | None) -> None:
         """Leave it."""
 
@@ -119,7 +115,7 @@ class MixedOrder(FixedOrder):
         return self._known[part][1][within]
 
 
-def order_of(source: Source, batch_size: int, seed: int) -> FixedOrder:
+def order_of(source: Source, batch_size: int, seed: int) -> Order:
     """Return the order of a source's images by the seed: each once a round, and of two parts each in its share."""
     mixes = hasattr(source, "share") and len(source) < ENDLESS  # an endless listing has the share itself
     return MixedOrder(source, batch_size, seed) if mixes else EvenOrder(len(source), batch_size, seed)

@@ -36,10 +36,9 @@ def measure(
 ) -> dict[str, Any]:
     """Build everything, do a few steps of each student stage and return what they cost.
 
-    The first step warms up; the time of a step is the median of the ``repeats`` that follow. So is
-    the number of images that teachers from outside are shown in all steps, an image as often as it is shown
-    (``teacher_images``): the mean of these steps. The manifest of a run counts them all.
-    built: teachers and sources that are there already.
+    The first step warms up; the time of a step is the median of the ``repeats`` that follow. From the mean of these
+    follows how many images teachers from outside will be shown in all steps, each as often as it is shown
+    (``teacher_images``); the manifest of a run counts them. built: teachers and sources that are there already.
 
     Raises:
         KdcliError: whatever the run itself would refuse.
@@ -67,12 +66,13 @@ def measure(
         task.build(first)
         task.begin_training()
         generator = torch.Generator(device=device)
-        times, watch, shown = [], loop.Watch(stage), []
+        times, watch, shown, making = [], loop.Watch(stage), [], 0.0
         with global_random_kept(device), images_shown(from_outside(shop, stage)) as count:
             for step, batch in enumerate(batches):
+                before = count()
                 if cache is not None:
                     batch, asked = _taught(cache, batch)
-                before = count()
+                    making, before = (count() - before) / len(batch), count()
                 started = time.perf_counter()
                 batch = augment_step(batch, stage, generator, seed=config.seed, step=step)
                 result = task(batch, step, 1 + repeats, distances=stage.sampling == "hard")
@@ -102,8 +102,9 @@ def measure(
                 "seconds_per_epoch": seconds * feed.steps_per_epoch,
                 "seconds": seconds * total * stage.accumulate * share,
                 "memory_mib": _peak_memory(device),
-                "teacher_images": round(statistics.fmean(shown[1:]) * total * stage.accumulate)
-                + (kept["missing"] if kept else 0),
+                "teacher_images": round(
+                    statistics.fmean(shown[1:]) * total * stage.accumulate + (kept["missing"] * making if kept else 0)
+                ),
                 "terms": terms[stage.name],
                 "trained_parameters": sum(p.numel() for p in task.trained_parameters()),
                 **({} if kept is None else {"teacher_cache": kept}),

@@ -129,7 +129,9 @@ class VariantTraining:
         fitted = run.transform if run.transform.is_file() and stage.transform != "joint" else None
         task = shop.task(stage, student, fitted)
         order = self._order(stage)
-        feed = self._feed(stage, task, order)
+        outside = from_outside(shop, stage)
+        with images_shown(outside) as making:
+            feed = self._feed(stage, task, order)
         first = shop.first(stage, shop.taught(stage))
         if resume is None and (level := begin(shop.config, self.stages, stage, task, student, first)) is not None:
             self.progress.note(f"{where}: begins at {level:.3g}, the median of what is taught of the first images")
@@ -159,10 +161,11 @@ class VariantTraining:
             if (warning := watch.add(log)) is not None:
                 self.progress.note(f"{where}: {warning}")
 
-        before = resume.get("teacher_images", 0) if resume is not None else 0
+        # Maps in memory are made again by a run that goes on, which counts them once.
+        before = resume.get("teacher_images", 0) if resume is not None else making()
         with (
             untouched(shop.teachers(stage)), kept_by_plugins(f"stage '{stage.name}'"),
-            images_shown(from_outside(shop, stage), before) as shown,
+            images_shown(outside, before) as shown,
         ):
             state = loop.train(
                 stage, task, feed, seed=shop.config.seed, state_file=run.state, variant=self.variant, report=report,
