@@ -161,11 +161,23 @@ class Both:
         parts = self.__dict__.get("parts", ())
         if name != "pairs" or len(self) == ENDLESS or not (parts and all(hasattr(part, "pairs") for part in parts)):
             raise AttributeError(name)
-        self.pairs: list[Pair] = [
-            replace(self.parts[part].pairs[place], id=_named(part, self.parts[part].pairs[place].id, lap))  # type: ignore[attr-defined]
-            for part, place, lap in map(self._place, range(len(self)))
-        ]
+        self.pairs: Sequence[Pair] = View(_Named(self), range(len(self)))
         return self.pairs
+
+
+class _Named(Sequence["Pair"]):
+    """The pairs of a mix, with its ids, made when they are asked for."""
+
+    def __init__(self, mix: Both) -> None:
+        self._mix = mix
+
+    def __len__(self) -> int:
+        return len(self._mix)
+
+    def __getitem__(self, index: Any) -> Any:
+        part, place, lap = self._mix._place(index)
+        pair = self._mix.parts[part].pairs[place]  # type: ignore[attr-defined]
+        return replace(pair, id=_named(part, pair.id, lap))
 
 
 class RenderedBoth(Both):

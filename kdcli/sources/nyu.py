@@ -9,7 +9,7 @@ from kdcli.errors import DataError
 from kdcli.images import IMAGE_SUFFIXES
 from kdcli.protocols import API_VERSION
 from kdcli.sources.cuts import NYU_BORDER
-from kdcli.sources.listing import folders_in, list_files, natural_key
+from kdcli.sources.listing import folders_in, list_paths
 from kdcli.sources.lists import (
     LIST_PATTERN,
     Locator,
@@ -26,6 +26,8 @@ from kdcli.sources.pairing.beside import one_of_each
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairing.unread import may_be_unread
 from kdcli.sources.pairs import Pair, Selection
+from kdcli.sources.table.pair_table import PairTable, Rows
+from kdcli.sources.texts.file_names import ending_of, natural_order, prefix_of
 
 _TOOLBOX_CAMERA = (518.857901, 519.469611, 325.582449, 253.736166)
 """fx, fy, cx, cy of the colour camera at 640x480, from the data set's own toolbox."""
@@ -80,36 +82,32 @@ def _bases(root: Path, split: str | None) -> list[Path]:
     return [root / name for name in names if (root / name).is_dir()]
 
 
-def _scan(bases: list[Path], root: Path, left: LeftOut) -> list[Pair]:
+def _scan(bases: list[Path], root: Path, left: LeftOut) -> PairTable:
     """Pair ``rgb_N.jpg`` with ``sync_depth_N.png`` in the first base that has any, itself or its scene folders.
 
     Raises:
         DataError: there is none.
     """
     for base in bases:
-        pairs: list[Pair] = []
+        pairs: list[tuple[str, str | None]] = []
         for folder in (base, *folders_in(base)):
-            everything = list_files(folder, None, own=left.own)
-            files = [path for path in everything if path.suffix.lower() in IMAGE_SUFFIXES]
-            left.unread += [p for p in everything if p.name.startswith("sync_depth_") and may_be_unread(p)]
-            images = by_name([path for path in files if path.name.startswith("rgb_")], folder)
-            depths = by_name([path for path in files if path.name.startswith("sync_depth_")], folder)
-            maps = one_of_each({name: pngs for name, paths in depths.items() if (pngs := _pngs(paths))}, left)
-            matched = match_names({name: paths[0] for name, paths in images.items()}, maps)
+            everything, within = list_paths(folder, None, own=left.own), prefix_of(folder)
+            colour = [path for path in everything if path.startswith("rgb_", len(within))]
+            maps = [path for path in everything if path.startswith("sync_depth_", len(within))]
+            left.unread += filter(may_be_unread, maps)
+            images = by_name([path for path in colour if ending_of(path) in IMAGE_SUFFIXES], within)
+            depths = one_of_each(by_name([path for path in maps if ending_of(path) == ".png"], within), left)
+            matched = match_names({name: paths[0] for name, paths in images.items()}, depths)
             left.twins += [(paths[0], other) for paths in images.values() for other in paths[1:]]
-            left.depths += [path for path in maps.values() if path not in set(matched.values())]
-            pairs += [
-                Pair(id=image.relative_to(root).as_posix(), image=image, depth=matched.get(name))
-                for name, paths in images.items()
-                for image in paths
-            ]
+            used = set(matched.values())
+            left.depths += [path for path in depths.values() if path not in used]
+            pairs += [(image, matched.get(name)) for name, paths in images.items() for image in paths]
         if pairs:
-            return sorted(pairs, key=lambda pair: natural_key(pair.image.as_posix()))
+            depth_of = dict(pairs)
+            found, rows = natural_order(depth_of), Rows()
+            rows.add(len(found), ids=len(prefix_of(root)), image=found, depth=[depth_of[path] for path in found])
+            return rows.table()
     raise DataError(
         f"'{root}' has no list {LIST_PATTERN} and no rgb_N.jpg with sync_depth_N.png in it, sync/ or official_splits/; "
         "give list=FILE or the right folder"
     )
-
-
-def _pngs(paths: list[Path]) -> list[Path]:
-    return [path for path in paths if path.suffix.lower() == ".png"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
@@ -14,6 +14,8 @@ from kdcli.sources.checks import survey
 from kdcli.sources.cuts import Cut
 from kdcli.sources.instances import read_instances, resize_instances
 from kdcli.sources.pairs import OfFiles, Pair, Selection, mismatch, sizes_fit
+from kdcli.sources.table.pair_table import PairTable, table_of
+from kdcli.sources.table.view import View
 from kdcli.sources.upright import camera_of, turned_note
 from kdcli.sources.validity import read_mask
 from kdcli.types import DepthKind, Finding, Sample
@@ -33,11 +35,12 @@ class PairSource(OfFiles):
     """The part of every frame that is used; None = all of it."""
 
     def __init__(
-        self, pairs: Sequence[Pair], *, selection: Selection | None, scale: float | None, where: str,
+        self, pairs: Iterable[Pair], *, selection: Selection | None, scale: float | None, where: str,
         notes: Sequence[Finding] = (),
     ) -> None:
-        """Take what a selection leaves of the pairs, or with None the pairs as they are.
+        """Take what a selection leaves of the pairs, or with None all of them.
 
+        They are kept as a table unless they are a sequence of another kind, which is taken to make pairs when asked.
         notes: what ``data check`` shall say of how they were found.
         """
         if scale is not None and not SCALES[0] <= scale <= SCALES[1]:
@@ -46,7 +49,9 @@ class PairSource(OfFiles):
                 "such as 1000"
             )
         self._notes = tuple(notes)
-        self.pairs: Sequence[Pair] = pairs if selection is None else selection.apply(pairs, where)
+        whole = table_of(pairs) if isinstance(pairs, list | tuple) or not isinstance(pairs, Sequence) else pairs
+        chosen = range(len(whole)) if selection is None else selection.positions(len(whole), where)
+        self.pairs: Sequence[Pair] = whole.take(chosen) if isinstance(whole, PairTable) else View(whole, chosen)
         self.where = where
         self.scale = scale
         self.depth_kind: DepthKind | None = DepthKind.METRIC if self.has("depth") else None
@@ -103,6 +108,8 @@ class PairSource(OfFiles):
 
     def has(self, part: Literal["depth", "instances"]) -> bool:
         """Whether any of the pairs names a file of this part."""
+        if isinstance(self.pairs, PairTable):
+            return self.pairs.has(part)
         return any(getattr(pair, part) is not None for pair in self.pairs)
 
     def instances(self, pair: Pair) -> Tensor | None:

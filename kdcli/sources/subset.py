@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdcli.plugins.blame import own, owner_of
 from kdcli.protocols import Source
+from kdcli.sources.table.view import View
 from kdcli.types import Finding, Sample
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Subset:
     def pairs(self) -> Sequence[Pair]:
         """The files of the images; like the source itself, a subset has them only where it is one of files."""
         known: Any = self.of
-        return [known.pairs[index] for index in self.indices]
+        return View(known.pairs, self.indices)
 
     def __len__(self) -> int:
         return len(self.indices)
