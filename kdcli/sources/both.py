@@ -19,6 +19,7 @@ from kdcli.sources import load_source
 from kdcli.sources.joined import in_order, with_parts
 from kdcli.sources.parts import has_depth, has_instances, renders
 from kdcli.sources.sim import ENDLESS
+from kdcli.sources.table.view import View
 from kdcli.spec import Spec, keys, members, parse
 from kdcli.types import Finding, Sample
 

@@ -11,11 +11,12 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from kdcli.sources.texts.file_names import ending_of, natural_key, natural_order, prefix_of
+from kdcli.sources.texts.file_names import natural_key, natural_order, prefix_of, with_endings
 
 _SYSTEM = frozenset({"__macosx", "@eadir", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information"})
 """What operating systems and network drives leave behind without a dot in front, lower case."""
 _PHOTOS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
+_OWN = (".json", ".colour.png")
 _MANIFEST_BYTES = 1 << 22
 _SIDECAR_BYTES = 1 << 16
 
@@ -54,21 +55,17 @@ def list_paths(
     folder: str | Path, suffixes: Iterable[str] | None, *, recursive: bool = False, own: list[str] | None = None
 ) -> list[str]:
     """Return the same as strings, which cost a tenth of paths: a set has many files."""
-    wanted = None if suffixes is None else tuple(suffixes)
+    endings = None if suffixes is None else tuple(suffixes)
     root, kept = prefix_of(folder), list[str]()
     for below, names in _walk(root, "", recursive):
-        fitting = names if wanted is None else [name for name in names if name.lower().endswith(wanted)]
-        written = own_outputs(Path(root + below), frozenset(names)) if any(map(_may_be_own, names)) else frozenset()
+        fitting = names if endings is None else with_endings(names, endings)
+        written = own_outputs(Path(root + below), frozenset(names)) if with_endings(names, _OWN) else frozenset()
         if written:
             if own is not None:
                 own += [root + below + name for name in fitting if name in written]
             fitting = [name for name in fitting if name not in written]
         kept += [below + name for name in fitting] if below else fitting
     return [root + name for name in natural_order(kept)]
-
-
-def _may_be_own(name: str) -> bool:
-    return name.endswith((".json", ".colour.png"))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -108,7 +105,11 @@ def _walk(root: str, at: str, recursive: bool) -> Iterator[tuple[str, list[str]]
             name = entry.name
             if name[0] == "." or name.lower() in _SYSTEM:
                 continue
-            if not _is_folder(entry):
+            try:
+                folder = entry.is_dir()
+            except OSError:  # a link in a circle, a disk that does not answer
+                folder = False
+            if not folder:
                 names.append(name)
             elif recursive and not entry.is_symlink():
                 below.append(f"{at}{name}{os.sep}")
@@ -123,7 +124,7 @@ def own_outputs(folder: Path, names: frozenset[str]) -> frozenset[str]:
     """Return which files of a folder ``kdcli predict`` wrote: ``a.depth.png`` beside its ``a.json`` and the like."""
     found: set[str] = set()
     told: dict[str, bool] = {}
-    if not any(map(_may_be_own, names)):
+    if not with_endings(names, _OWN):
         return frozenset()
     for name in names:
         if name.endswith(".colour.png") and _beside_photo(name.removesuffix(".colour.png"), names):
@@ -177,6 +178,6 @@ def read_json(path: Path, most: int = _SIDECAR_BYTES) -> dict[str, object]:
 
 
 __all__ = [
-    "data_files", "ending_of", "folders_in", "is_hidden", "is_own_folder", "is_sidecar", "list_files", "list_paths",
+    "data_files", "folders_in", "is_hidden", "is_own_folder", "is_sidecar", "list_files", "list_paths",
     "natural_key", "own_outputs", "read_json",
 ]

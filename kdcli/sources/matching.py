@@ -6,26 +6,44 @@ import os
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeVar
 
 from kdcli.sources.roles import MASK_WORDS, RULES, Role, Rule, bare, role_of
-from kdcli.sources.texts.file_names import alike, natural_key, without_ending
+from kdcli.sources.texts.file_names import alike, natural_key, without_endings
 
 __all__ = ["by_name", "match_masks", "match_names", "match_times", "natural_key", "twins"]
 
 T = TypeVar("T")
 
 
-def by_name(files: Sequence[str], base: str) -> dict[str, list[str]]:
-    """Group files by their path below a folder (``prefix_of`` it), without ending."""
-    groups: dict[str, list[str]] = {}
-    for path in files:
-        name = below(without_ending(path), base)
-        if name in groups:
-            groups[name].append(path)
-        else:
-            groups[name] = [path]
-    return groups
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """Files by name. first: the first file of each name. several: all files of the names that more than one has."""
+
+    first: dict[str, str]
+    several: dict[str, list[str]]
+
+    def of(self, name: str) -> list[str]:
+        """Return the files of a name."""
+        return self.several.get(name) or [self.first[name]]
+
+
+def by_name(files: Sequence[str], base: str) -> Named:
+    """Tell files by their path below a folder (``prefix_of`` it), without ending."""
+    names = [name[len(base) :] for name in without_endings(files)]
+    if os.sep != "/":
+        names = [name.replace(os.sep, "/") for name in names]
+    first = dict(zip(names, files, strict=True))
+    if len(first) == len(names):  # most sets have one file of each name, and no list is made of it
+        return Named(first=first, several={})
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name, path in zip(names, files, strict=True):
+        groups[name].append(path)
+    return Named(
+        first={name: paths[0] for name, paths in groups.items()},
+        several={name: paths for name, paths in groups.items() if len(paths) > 1},
+    )
 
 
 def below(path: str, base: str) -> str:
@@ -36,7 +54,7 @@ def below(path: str, base: str) -> str:
 
 def twins(files: Sequence[str]) -> list[tuple[str, str]]:
     """Return the files that have the name of another but for the ending: the first of that name, and this one."""
-    names = [without_ending(path) for path in files]
+    names = without_endings(files)
     if len(set(names)) == len(names):
         return []
     first: dict[str, str] = {}
@@ -55,23 +73,24 @@ def match_names(
     found = {name: depths[name] for name in images if name in depths}
     if len(found) == len(images):
         return found
-    open_images = [name for name in images if name not in found]
+    # What is itself called a map (a.disparity beside a.depth) is only an image of depth that is called the same.
+    open_images = [
+        name for name in images if name not in found and role_of(_file(name)) not in (Role.DEPTH, Role.DISPARITY)
+    ]
     open_depths = [name for name in depths if name not in found]
-    for rule in (None, *RULES):
-        if rule is not None:
-            found |= _unique(open_images, open_depths, depths, rule, also)
-            open_images, open_depths = _rest(open_images, open_depths, depths, found)
-        # What is itself called a map (a.disparity beside a.depth) is only an image of depth that is called the same.
-        open_images = [name for name in open_images if role_of(_file(name)) not in (Role.DEPTH, Role.DISPARITY)]
+    kinds = {name: alike(name) for name in (*open_images, *open_depths)}
+    for rule in RULES:
         if not open_images or not open_depths:
             break
-    else:
+        found |= _unique(open_images, open_depths, depths, rule, also, kinds)
+        open_images, open_depths = _rest(open_images, open_depths, depths, found)
+    if open_images and open_depths:
         known = {_folder(name) for name in images}, {_folder(name) for name in depths}
         # A frame without depth must not take the depth of a frame of another folder that lacks its image.
         lone_images = [name for name in open_images if _folder(name) not in known[1]]
         lone_depths = [name for name in open_depths if _folder(name) not in known[0]]
         for rule in (_same, *RULES):
-            found |= _unique(lone_images, lone_depths, depths, _last(rule), also)
+            found |= _unique(lone_images, lone_depths, depths, _last(rule), also, kinds)
             lone_images, lone_depths = _rest(lone_images, lone_depths, depths, found)
     return {name: found[name] for name in images if name in found}
 
@@ -81,12 +100,12 @@ def _same(name: str, _: frozenset[str]) -> str:
 
 
 def _unique(
-    images: Sequence[str], depths: Sequence[str], paths: Mapping[str, T], rule: Rule, also: frozenset[str]
+    images: Sequence[str], depths: Sequence[str], paths: Mapping[str, T], rule: Rule, also: frozenset[str],
+    kinds: Mapping[str, str],
 ) -> dict[str, T]:
-    """Return what a rule pairs where it means one name on either side."""
-    sides = [[(name, alike(name)) for name in names] for names in (images, depths)]
+    """Return what a rule pairs where it means one name on either side. kinds: names with their digits made alike."""
     # Names that a rule makes equal are also made equal once their digits are: most rules fail on a few kinds of names.
-    shapes = [{kind: rule(kind, also) for kind in {kind for _, kind in side}} for side in sides]
+    shapes = [{kind: rule(kind, also) for kind in {kinds[name] for name in names}} for names in (images, depths)]
     shared = set(shapes[0].values()) & set(shapes[1].values())
     if not all(kind.isascii() for of in shapes for kind in of):  # digits of other scripts are not made alike
         shared = {shape for of in shapes for shape in of.values()}
@@ -94,9 +113,9 @@ def _unique(
         return {}
     left: dict[str, list[str]] = defaultdict(list)
     right: dict[str, list[str]] = defaultdict(list)
-    for side, of, index in zip(sides, shapes, (left, right), strict=True):
-        for name, kind in side:
-            if of[kind] in shared:
+    for names, of, index in ((images, shapes[0], left), (depths, shapes[1], right)):
+        for name in names:
+            if of[kinds[name]] in shared:
                 index[rule(name, also)].append(name)
     return {
         names[0]: paths[right[key][0]]

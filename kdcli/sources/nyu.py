@@ -27,7 +27,7 @@ from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairing.unread import may_be_unread
 from kdcli.sources.pairs import Pair, Selection
 from kdcli.sources.table.pair_table import PairTable, Rows
-from kdcli.sources.texts.file_names import ending_of, natural_order, prefix_of
+from kdcli.sources.texts.file_names import natural_order, prefix_of, with_endings
 
 _TOOLBOX_CAMERA = (518.857901, 519.469611, 325.582449, 253.736166)
 """fx, fy, cx, cy of the colour camera at 640x480, from the data set's own toolbox."""
@@ -95,13 +95,13 @@ def _scan(bases: list[Path], root: Path, left: LeftOut) -> PairTable:
             colour = [path for path in everything if path.startswith("rgb_", len(within))]
             maps = [path for path in everything if path.startswith("sync_depth_", len(within))]
             left.unread += filter(may_be_unread, maps)
-            images = by_name([path for path in colour if ending_of(path) in IMAGE_SUFFIXES], within)
-            depths = one_of_each(by_name([path for path in maps if ending_of(path) == ".png"], within), left)
-            matched = match_names({name: paths[0] for name, paths in images.items()}, depths)
-            left.twins += [(paths[0], other) for paths in images.values() for other in paths[1:]]
+            images = by_name(with_endings(colour, IMAGE_SUFFIXES), within)
+            depths = one_of_each(by_name(with_endings(maps, {".png"}), within), left)
+            matched = match_names(images.first, depths)
+            left.twins += [(paths[0], other) for paths in images.several.values() for other in paths[1:]]
             used = set(matched.values())
             left.depths += [path for path in depths.values() if path not in used]
-            pairs += [(image, matched.get(name)) for name, paths in images.items() for image in paths]
+            pairs += [(image, matched.get(name)) for name in images.first for image in images.of(name)]
         if pairs:
             depth_of = dict(pairs)
             found, rows = natural_order(depth_of), Rows()

@@ -138,35 +138,39 @@ def bare(name: str, *, weak: bool = False, numbers: bool = False, also: frozense
     weak: also without words such as ``frame`` or ``gt``. numbers: with ``0012`` as 12; a time stamp such as
     ``12.034`` stays. also: further words to leave out.
     """
-    *folders, last = name.split("/")
-    while (dot := last.rfind(".")) > 0 and last[dot:].lower() in _ENDINGS:  # a depth map called 000.jpg.png
-        last = last[:dot]
     dropped = _STRONG_OR_WEAK if weak else _STRONG
-    dropped = dropped | also if also else dropped
-    last = _bare(last, dropped, weak, numbers)
-    return "/".join([*(kept for part in folders if (kept := _bare(part, dropped, weak, numbers))), last])
-
-
-def _bare(part: str, dropped: frozenset[str], weak: bool, numbers: bool) -> str:
-    kept = []
-    for begin, end, number in _kept(alike(part), dropped, weak):
-        token = part[begin:end]
-        kept.append(str(int(token)) if numbers and number else token.lower())
-    return "_".join(kept)
+    parts = []
+    for cuts in _kept(alike(name), dropped | also if also else dropped, weak):
+        words = [
+            str(int(name[begin:end])) if number and numbers else name[begin:end].lower() for begin, end, number in cuts
+        ]
+        parts.append("_".join(words))
+    return "/".join(parts)
 
 
 @lru_cache(maxsize=1 << 14)
-def _kept(name: str, dropped: frozenset[str], weak: bool) -> tuple[tuple[int, int, bool], ...]:
-    """Return which words of the names that are alike stay, and which of them are whole numbers."""
-    cuts, kept = _tokens(name), []
-    words = [name[begin:end] for begin, end in cuts]
+def _kept(name: str, dropped: frozenset[str], weak: bool) -> tuple[tuple[tuple[int, int, bool], ...], ...]:
+    """Return which words of each part of the names that are alike stay, and which of them are whole numbers."""
+    *folders, last = name.split("/")
+    while (dot := last.rfind(".")) > 0 and last[dot:].lower() in _ENDINGS:  # a depth map called 000.jpg.png
+        last = last[:dot]
+    parts, at = [], 0
+    for part in (*folders, last):
+        parts.append(_kept_of(part, at, dropped, weak))
+        at += len(part) + 1
+    return (*filter(None, parts[:-1]), parts[-1])
+
+
+def _kept_of(part: str, at: int, dropped: frozenset[str], weak: bool) -> tuple[tuple[int, int, bool], ...]:
+    cuts, kept = _tokens(part), []
+    words = [part[begin:end] for begin, end in cuts]
     for i, (word, (begin, end)) in enumerate(zip(words, cuts, strict=True)):
         side = (
             weak and word in _SIDES and i > 0 and not words[i - 1][-1].isalnum()
             and (i + 1 == len(words) or words[i + 1][0].isdecimal())
         )  # fmt: skip
         if word[0].isalnum() and word.lower() not in dropped and not side:
-            kept.append((begin, end, word.isdecimal()))
+            kept.append((at + begin, at + end, word.isdecimal()))
     return tuple(kept)
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from kdcli.errors import DataError
 from kdcli.images import IMAGE_SUFFIXES, opened
-from kdcli.sources.matching import by_name, match_masks
+from kdcli.sources.matching import Named, by_name, match_masks
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.roles import Role, called, has_word
-from kdcli.sources.texts.file_names import ending_of, name_of, stem_of
+from kdcli.sources.texts.file_names import ending_of, stem_of
 from kdcli.sources.validity import MASK_SUFFIXES
 
 _UNSURE = frozenset({"invalid", "occlusion", "occluded"})
@@ -40,14 +40,12 @@ def split_masks(files: Sequence[str], base: str, left: LeftOut) -> tuple[list[st
     return [path for path in files if path not in taken], masks
 
 
-def one_of_each(groups: dict[str, list[str]], left: LeftOut) -> dict[str, str]:
+def one_of_each(files: Named, left: LeftOut) -> dict[str, str]:
     """Return one depth map for each name; of several the last in natural order that is no plain picture."""
-    chosen: dict[str, str] = {}
-    for name, paths in groups.items():
-        chosen[name] = paths[-1]
-        if len(paths) > 1:
-            chosen[name] = next((path for path in reversed(paths) if not is_picture(path)), paths[-1])
-            left.doubles += [(chosen[name], path) for path in paths if path != chosen[name]]
+    chosen = dict(files.first)
+    for name, paths in files.several.items():
+        chosen[name] = next((path for path in reversed(paths) if not is_picture(path)), paths[-1])
+        left.doubles += [(chosen[name], path) for path in paths if path != chosen[name]]
     return chosen
 
 
@@ -66,9 +64,7 @@ def by_ending(files: Sequence[str]) -> tuple[list[str], list[str]]:
     Of two pictures the one of more than 8 bits is the map. Files without such a partner are neither.
     """
     images, depths = list[str](), list[str]()
-    for group in by_name(files, files[0].removesuffix(name_of(files[0])) if files else "").values():
-        if len(group) < 2:
-            continue
+    for group in by_name(files, "").several.values():
         maps = [path for path in group if ending_of(path) in _NUMBERS]
         pictures = [path for path in group if ending_of(path) in IMAGE_SUFFIXES]
         if not maps and len(pictures) > 1:

@@ -17,7 +17,7 @@ from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairing.unread import endings_of, may_be_unread, not_read, unread_of
 from kdcli.sources.roles import DEPTH_WORDS, WEAK_DEPTHS, WEAK_IMAGES, Role, called, has_word, role_of
 from kdcli.sources.table.pair_table import PairTable, Rows
-from kdcli.sources.texts.file_names import ending_of, name_of, prefix_of, stem_of
+from kdcli.sources.texts.file_names import ending_of, name_of, prefix_of, stem_of, with_endings
 from kdcli.sources.texts.numbers import read_camera
 
 TUM_SCALE = 5000.0
@@ -61,9 +61,10 @@ def _add(folder: Path, root: Path, left: LeftOut, levels: int, seen: set[Path], 
             left.elsewhere += [str(path) for path in within if role_of(path.name) is Role.NONE and _role_folders(path)]
             images, depths = ([pair[side] for pair in found.pairs] for side in (0, 1))
             base = prefix_of(root)
+            inside = all(path.startswith(base) for path in images)
             rows.add(
                 len(images), image=images, depth=depths, mask=[found.masks.get(path) for path in depths],
-                ids=[below(path, base) if path.startswith(base) else name_of(path) for path in images],
+                ids=len(base) if inside else [below(path, base) if path.startswith(base) else name_of(path) for path in images],
                 scale=[found.scale] * len(images), intrinsics=[_camera(folder)] * len(images),
             )
             return
@@ -138,8 +139,8 @@ def _of_folders(folder: Path, image_folders: list[Path], depth_folders: list[Pat
         images += list_paths(path, IMAGE_SUFFIXES, recursive=path != folder, own=left.own)
     for path in depth_folders:
         others += list_paths(path, None, recursive=path != folder, own=own)
-    left.own += [path for path in own if ending_of(path) in DEPTH_SUFFIXES]
-    files = [path for path in others if ending_of(path) in DEPTH_SUFFIXES]
+    left.own += with_endings(own, DEPTH_SUFFIXES)
+    files = with_endings(others, DEPTH_SUFFIXES)
     depths, masks = split_masks(files, prefix_of(bases[1]), left)
     unread = unread_of(others, depths) if len(files) < len(others) else []
     left.unread += unread
@@ -156,12 +157,12 @@ def _of_folders(folder: Path, image_folders: list[Path], depth_folders: list[Pat
 def _matched(
     images: Sequence[str], depths: Sequence[str], bases: tuple[Path, Path], masks: dict[str, str], left: LeftOut
 ) -> Found:
-    groups, maps = by_name(images, prefix_of(bases[0])), one_of_each(by_name(depths, prefix_of(bases[1])), left)
-    matched = match_names({name: paths[0] for name, paths in groups.items()}, maps)
-    pairs = [(image, depth) for name, depth in matched.items() for image in groups[name]]
+    named, maps = by_name(images, prefix_of(bases[0])), one_of_each(by_name(depths, prefix_of(bases[1])), left)
+    matched = match_names(named.first, maps)
+    pairs = [(image, depth) for name, depth in matched.items() for image in named.of(name)]
     left.twins += twins([image for image, _ in pairs])
     scale = None
-    if len(matched) < len(groups) and (times := _times(images)) and (other_times := _times(list(maps.values()))):
+    if len(matched) < len(named.first) and (times := _times(images)) and (other_times := _times(list(maps.values()))):
         timestamped = list(maps.values())
         timed = [(images[i], timestamped[j]) for i, j in match_times(times, other_times)]
         if len(timed) > len(pairs):
@@ -188,7 +189,7 @@ def _side_by_side(folder: Path, left: LeftOut) -> Found:
     gone = LeftOut()
     everything = list_paths(folder, None, own=gone.own)
     gone.own[:] = [path for path in gone.own if ending_of(path) != ".json"]
-    files = [path for path in everything if ending_of(path) in _READ]
+    files = with_endings(everything, _READ)
     named = {path for path in files if has_word(stem_of(path), DEPTH_WORDS)}
     maps = named.union(called(files, (Role.MASK,)))
     rest, masks = split_masks(

@@ -17,7 +17,7 @@ from kdcli.sources.pairing.beside import by_ending, one_of_each, split_masks
 from kdcli.sources.pairing.left_out import LeftOut, names
 from kdcli.sources.pairing.unread import endings_of, not_read, unread_of
 from kdcli.sources.roles import DEPTH_WORDS, INSTANCE_WORDS, Role, called, has_word, role_of
-from kdcli.sources.texts.file_names import ending_of, name_of, prefix_of, stem_of
+from kdcli.sources.texts.file_names import name_of, prefix_of, stem_of, with_endings
 from kdcli.types import DepthKind, Finding
 
 What = Literal["depths", "instances"]
@@ -71,7 +71,7 @@ def _maps(what: What, folder: Path, base: Path, images: Sequence[str], recursive
     left.own += [path for path in own if path not in set(predicted)]
     kept, candidates = _apart(what, folder, base, images, files)
     candidates += predicted
-    found = [path for path in candidates if ending_of(path) in _ENDINGS[what]]
+    found = with_endings(candidates, _ENDINGS[what])
     masks: dict[str, str] = {}
     root = prefix_of(folder)
     if what == "depths":
@@ -79,9 +79,9 @@ def _maps(what: What, folder: Path, base: Path, images: Sequence[str], recursive
         left.unread += unread_of(candidates, found) if len(found) < len(candidates) else []
     if hidden := {*masks.values(), *left.masks}:
         kept = [path for path in kept if path not in hidden]
-    groups, maps = by_name(kept, prefix_of(base)), one_of_each(by_name(found, root), left)
+    named, maps = by_name(kept, prefix_of(base)), one_of_each(by_name(found, root), left)
     also = INSTANCE_WORDS if what == "instances" else frozenset[str]()
-    matched = match_names({name: paths[0] for name, paths in groups.items()}, maps, also=also)
+    matched = match_names(named.first, maps, also=also)
     if not matched:
         raise _none(what, folder, list(maps.values()), left.unread, kept or images)
     used = set(matched.values())
@@ -90,7 +90,8 @@ def _maps(what: What, folder: Path, base: Path, images: Sequence[str], recursive
         disparity = role_of(folder.name) is Role.DISPARITY
         left.as_depth += list(matched.values()) if disparity else called(list(matched.values()), (Role.DISPARITY,))
     left.masked[:] = [mask for path, mask in masks.items() if path in used]
-    of = {image: path for name, path in matched.items() for image in groups[name]}
+    of = {named.first[name]: path for name, path in matched.items()}
+    of |= {image: matched[name] for name, images in named.several.items() if name in matched for image in images}
     return Maps(images=kept, of=of, masks=masks, predicted=tuple(path for path in predicted if path in used))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import islice
@@ -57,7 +58,7 @@ class PairTable(Sequence[Pair]):
             assert self._ids is not None
             return self._ids[row]
         path: str = self._files["image"].found(row)
-        return path[cut:]
+        return path[cut:] if os.sep == "/" else path[cut:].replace(os.sep, "/")
 
     def has(self, part: Literal["image", "depth", "instances", "mask"]) -> bool:
         """Whether any pair has a file of this part."""

@@ -40,8 +40,20 @@ def ending_of(path: str) -> str:
 
 def without_ending(path: str) -> str:
     """Return a path without its ending."""
-    dot = path.rfind(".")
-    return path[:dot] if path.rfind(os.sep) + 1 < dot < len(path) - 1 else path
+    return without_endings((path,))[0]
+
+
+def without_endings(paths: Iterable[str]) -> list[str]:
+    """Return paths without their endings."""
+    return [
+        path[:dot] if path.rfind(os.sep) + 1 < (dot := path.rfind(".")) < len(path) - 1 else path for path in paths
+    ]
+
+
+def with_endings(paths: Iterable[str], endings: Iterable[str]) -> list[str]:
+    """Return which files have one of these endings, lower case."""
+    wanted = tuple(endings)
+    return [path for path in paths if path.lower().endswith(wanted)]
 
 
 def stem_of(path: str) -> str:
@@ -64,6 +76,6 @@ def _counted(run: re.Match[str]) -> str:
 def natural_order(names: Iterable[str]) -> list[str]:
     """Return names in natural order; numbers of one width need no keys."""
     found = list(names)
-    if len(set(map(alike, found))) < 2:
+    if len({name.translate(_DIGITS) for name in found}) < 2:
         return sorted(found)
     return sorted(found, key=natural_key)
