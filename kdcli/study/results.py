@@ -105,7 +105,7 @@ def _shown(folder: Path) -> int | None:
     counted = read_manifest(folder / "manifest.json").get("teacher_images")
     if not counted:
         return None
-    return sum(images for place, images in counted.items() if place.startswith("student."))
+    return sum(int(images) for place, images in counted.items() if place.startswith("student."))
 
 
 def read_documents(folder: Path) -> dict[str, dict[str, Any]]:
