@@ -13,6 +13,7 @@ from kdcli.files import at_home, is_lfs_pointer
 from kdcli.images import IMAGE_SUFFIXES
 from kdcli.protocols import API_VERSION
 from kdcli.sources.coco import CocoFile
+from kdcli.sources.file_names import ending_of, name_of, natural_order, prefix_of
 from kdcli.sources.listing import data_files, list_files, list_paths
 from kdcli.sources.matching import below, twins
 from kdcli.sources.paired import PairSource
@@ -22,7 +23,6 @@ from kdcli.sources.pairing.unread import endings_of
 from kdcli.sources.pairs import Pair, Selection
 from kdcli.sources.roles import MASK_WORDS, Role, bare, called
 from kdcli.sources.table.pair_table import Rows
-from kdcli.sources.texts.file_names import ending_of, name_of, natural_order, prefix_of
 from kdcli.types import Finding
 
 if TYPE_CHECKING:

@@ -11,7 +11,9 @@ from kdcli.errors import DataError
 from kdcli.files import at_home
 from kdcli.images import IMAGE_SUFFIXES
 from kdcli.protocols import API_VERSION
+from kdcli.rasters import file_of
 from kdcli.sources.cuts import KITTI_BENCHMARK
+from kdcli.sources.file_names import name_of, natural_order, prefix_of, stem_of
 from kdcli.sources.listing import is_hidden, list_paths
 from kdcli.sources.lists import (
     LIST_PATTERN,
@@ -28,7 +30,6 @@ from kdcli.sources.matching import below, twins
 from kdcli.sources.paired import PairSource
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairs import Pair, Selection
-from kdcli.sources.texts.file_names import name_of, natural_order, prefix_of, stem_of
 from kdcli.sources.texts.numbers import check_camera, check_number, number_of, read_lines
 
 _DATED = re.compile(r"\d{4}_\d{2}_\d{2}")
@@ -81,8 +82,9 @@ class KittiSource(PairSource):
         Raises:
             DataError: a calibration file that cannot be read.
         """
-        match = _CAMERA.search(pair.image.as_posix())
-        day = next((parent for parent in pair.image.parents if _DATED.fullmatch(parent.name)), None)
+        image = file_of(pair.image)
+        match = _CAMERA.search(image.as_posix())
+        day = next((parent for parent in image.parents if _DATED.fullmatch(parent.name)), None)
         if match is None or day is None:
             return super().camera(pair, height, width)
         if day not in self._calibrations:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from kdcli.sources.texts.file_names import natural_key, natural_order, prefix_of, with_endings
+from kdcli.sources.file_names import natural_key, natural_order, prefix_of, with_endings
 
 _SYSTEM = frozenset({"__macosx", "@eadir", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information"})
 """What operating systems and network drives leave behind without a dot in front, lower case."""

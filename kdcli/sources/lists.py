@@ -10,9 +10,9 @@ from pathlib import Path
 
 from kdcli.errors import ConfigError, DataError
 from kdcli.files import at_home
+from kdcli.sources.file_names import prefix_of
 from kdcli.sources.listing import is_hidden
 from kdcli.sources.table.pair_table import PairTable, Rows
-from kdcli.sources.texts.file_names import prefix_of
 from kdcli.sources.texts.lines import FORM, Line
 from kdcli.sources.texts.many_lines import read_list
 from kdcli.types import Finding

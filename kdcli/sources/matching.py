@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from kdcli.sources.file_names import alike, natural_key, without_endings
 from kdcli.sources.roles import MASK_WORDS, RULES, Role, Rule, bare, role_of
-from kdcli.sources.texts.file_names import alike, natural_key, without_endings
 
 __all__ = ["by_name", "match_masks", "match_names", "match_times", "natural_key", "twins"]
 
@@ -58,7 +58,8 @@ def twins(files: Sequence[str]) -> list[tuple[str, str]]:
     if len(set(names)) == len(names):
         return []
     first: dict[str, str] = {}
-    return [(one, path) for name, path in zip(names, files, strict=True) if (one := first.setdefault(name, path)) != path]
+    told = [(first.setdefault(name, path), path) for name, path in zip(names, files, strict=True)]
+    return [(one, other) for one, other in told if one != other]
 
 
 def match_names(

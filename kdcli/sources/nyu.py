@@ -9,6 +9,7 @@ from kdcli.errors import DataError
 from kdcli.images import IMAGE_SUFFIXES
 from kdcli.protocols import API_VERSION
 from kdcli.sources.cuts import NYU_BORDER
+from kdcli.sources.file_names import natural_order, prefix_of, with_endings
 from kdcli.sources.listing import folders_in, list_paths
 from kdcli.sources.lists import (
     LIST_PATTERN,
@@ -27,7 +28,6 @@ from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairing.unread import may_be_unread
 from kdcli.sources.pairs import Pair, Selection
 from kdcli.sources.table.pair_table import PairTable, Rows
-from kdcli.sources.texts.file_names import natural_order, prefix_of, with_endings
 
 _TOOLBOX_CAMERA = (518.857901, 519.469611, 325.582449, 253.736166)
 """fx, fy, cx, cy of the colour camera at 640x480, from the data set's own toolbox."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 from functools import lru_cache
 
-from kdcli.sources.texts.file_names import alike, stem_of
+from kdcli.sources.file_names import alike, stem_of
 
 
 class Role(StrEnum):

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from kdcli.errors import DataError
 from kdcli.images import IMAGE_SUFFIXES, opened
+from kdcli.sources.file_names import ending_of, stem_of
 from kdcli.sources.matching import Named, by_name, match_masks
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.roles import Role, called, has_word
-from kdcli.sources.texts.file_names import ending_of, stem_of
 from kdcli.sources.validity import MASK_SUFFIXES
 
 _UNSURE = frozenset({"invalid", "occlusion", "occluded"})

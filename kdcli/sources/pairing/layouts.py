@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kdcli.errors import DataError
 from kdcli.images import DEPTH_SUFFIXES, IMAGE_SUFFIXES
+from kdcli.sources.file_names import ending_of, name_of, prefix_of, stem_of, with_endings
 from kdcli.sources.listing import folders_in, list_paths
 from kdcli.sources.matching import below, by_name, match_names, match_times, twins
 from kdcli.sources.pairing.associations import associated, stamped
@@ -17,7 +18,6 @@ from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairing.unread import endings_of, may_be_unread, not_read, unread_of
 from kdcli.sources.roles import DEPTH_WORDS, WEAK_DEPTHS, WEAK_IMAGES, Role, called, has_word, role_of
 from kdcli.sources.table.pair_table import PairTable, Rows
-from kdcli.sources.texts.file_names import ending_of, name_of, prefix_of, stem_of, with_endings
 from kdcli.sources.texts.numbers import read_camera
 
 TUM_SCALE = 5000.0
@@ -61,10 +61,9 @@ def _add(folder: Path, root: Path, left: LeftOut, levels: int, seen: set[Path], 
             left.elsewhere += [str(path) for path in within if role_of(path.name) is Role.NONE and _role_folders(path)]
             images, depths = ([pair[side] for pair in found.pairs] for side in (0, 1))
             base = prefix_of(root)
-            inside = all(path.startswith(base) for path in images)
+            ids = [below(path, base) if path.startswith(base) else name_of(path) for path in images]
             rows.add(
-                len(images), image=images, depth=depths, mask=[found.masks.get(path) for path in depths],
-                ids=len(base) if inside else [below(path, base) if path.startswith(base) else name_of(path) for path in images],
+                len(images), image=images, depth=depths, mask=[found.masks.get(path) for path in depths], ids=ids,
                 scale=[found.scale] * len(images), intrinsics=[_camera(folder)] * len(images),
             )
             return

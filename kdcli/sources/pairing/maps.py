@@ -10,6 +10,7 @@ from typing import Literal
 from kdcli.errors import DataError
 from kdcli.files import at_home
 from kdcli.images import DEPTH_SUFFIXES
+from kdcli.sources.file_names import name_of, prefix_of, stem_of, with_endings
 from kdcli.sources.instances import INSTANCE_SUFFIXES
 from kdcli.sources.listing import list_paths, read_json
 from kdcli.sources.matching import by_name, match_names
@@ -17,7 +18,6 @@ from kdcli.sources.pairing.beside import by_ending, one_of_each, split_masks
 from kdcli.sources.pairing.left_out import LeftOut, names
 from kdcli.sources.pairing.unread import endings_of, not_read, unread_of
 from kdcli.sources.roles import DEPTH_WORDS, INSTANCE_WORDS, Role, called, has_word, role_of
-from kdcli.sources.texts.file_names import name_of, prefix_of, stem_of, with_endings
 from kdcli.types import DepthKind, Finding
 
 What = Literal["depths", "instances"]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from kdcli.images import DEPTH_SUFFIXES
-from kdcli.sources.texts.file_names import ending_of, without_ending
+from kdcli.sources.file_names import ending_of, without_ending
 
 _NO_MAPS = frozenset({
     "", ".txt", ".json", ".md", ".csv", ".yaml", ".yml", ".xml", ".toml", ".html", ".pdf", ".log", ".py", ".ini", ".db",

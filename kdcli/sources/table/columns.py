@@ -35,12 +35,6 @@ class Texts:
             self._ends = array("Q", self._ends)
         self._ends.extend(islice(accumulate(map(len, coded), initial=begin), 1, None))
 
-    def take(self, rows: Iterable[int]) -> Texts:
-        """Return some rows as a column of its own."""
-        taken = Texts()
-        taken.extend(self[row] for row in rows)
-        return taken
-
     def close(self) -> None:
         """Give back the room that was kept for further rows."""
         self._bytes, self._ends = bytes(self._bytes), self._ends[:]
@@ -65,12 +59,6 @@ class Values:
         while len(known) > 1 << (8 * self._codes.itemsize):
             self._codes = array(_CODES[_CODES.index(self._codes.typecode) + 1], self._codes)
         self._codes.extend(codes)
-
-    def take(self, rows: Iterable[int]) -> Values:
-        """Return some rows as a column of its own."""
-        taken = Values()
-        taken.extend([self[row] for row in rows])
-        return taken
 
     def close(self) -> None:
         """Give back the room that was kept for further rows."""

@@ -57,8 +57,8 @@ class PairTable(Sequence[Pair]):
         if cut is None:
             assert self._ids is not None
             return self._ids[row]
-        path: str = self._files["image"].found(row)
-        return path[cut:] if os.sep == "/" else path[cut:].replace(os.sep, "/")
+        found = self._files["image"].text(row)[cut:]
+        return found if os.sep == "/" else found.replace(os.sep, "/")
 
     def has(self, part: Literal["image", "depth", "instances", "mask"]) -> bool:
         """Whether any pair has a file of this part."""
@@ -108,18 +108,19 @@ class Rows:
                 made._others[name].extend([None] * before)
         for name, column in (made._files | made._others).items():
             column.extend(columns.get(name) or [None] * count)
-        self._add_ids([ids] * count if isinstance(ids, int) else ids, columns["image"] or ())
-        made._count += count
-
-    def _add_ids(self, ids: Sequence[str] | Sequence[int], images: Sequence[Any]) -> None:
-        made, before = self._made, self._made._count
-        cuts = [_cut(one, image) for one, image in zip(ids, images, strict=True)]
+        if isinstance(ids, int):
+            cuts: list[int | None] = [ids] * count
+            texts = [""] * count
+        else:
+            cuts = list(map(_cut, ids, columns["image"] or ()))
+            texts = [one if cut is None else "" for one, cut in zip(ids, cuts, strict=True)]
         made._cuts.extend(cuts)
         if made._ids is None and None in cuts:
             made._ids = Texts()
             made._ids.extend([""] * before)
         if made._ids is not None:
-            made._ids.extend(str(one) if cut is None else "" for one, cut in zip(ids, cuts, strict=True))
+            made._ids.extend(texts)
+        made._count += count
 
     def table(self) -> PairTable:
         """Return the table; nothing can be added to it."""
@@ -130,11 +131,10 @@ class Rows:
         return made
 
 
-def _cut(one: str | int, image: Any) -> int | None:
-    if isinstance(one, int):
-        return one
+def _cut(name: str, image: Any) -> int | None:
+    """Return where on an image's path its id begins; None where it is not the end of it."""
     path = str(image) if isinstance(image, str | Path) else ""
-    return len(path) - len(one) if path and path.endswith(one) else None
+    return len(path) - len(name) if path and path.endswith(name) else None
 
 
 def table_of(pairs: Iterable[Pair]) -> PairTable:
