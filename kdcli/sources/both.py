@@ -19,6 +19,7 @@ from kdcli.sources import load_source
 from kdcli.sources.joined import in_order, with_parts
 from kdcli.sources.parts import has_depth, has_instances, renders
 from kdcli.sources.sim import ENDLESS
+from kdcli.sources.sized import sized
 from kdcli.sources.table.view import View
 from kdcli.spec import Spec, keys, members, parse
 from kdcli.types import Finding, Sample
@@ -111,8 +112,16 @@ class Both:
         return self._count
 
     def __getitem__(self, index: int, /) -> Sample:
-        part, place, lap = self._place(index)
-        sample = self.parts[part][place]
+        part, place, _ = self._place(index)
+        return self._joined(index, self.parts[part][place])
+
+    def sized(self, index: int, size: tuple[int, int]) -> Sample:
+        """Return an item for training at (height, width)."""
+        part, place, _ = self._place(index)
+        return self._joined(index, sized(self.parts[part], place, size))
+
+    def _joined(self, index: int, sample: Sample) -> Sample:
+        part, _, lap = self._place(index)
         if not self._labelled[part]:
             sample = replace(sample, depth=None, valid=None)
         if self.has_instances and sample.instances is None:

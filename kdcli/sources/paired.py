@@ -9,7 +9,18 @@ import torch
 from torch import Tensor
 
 from kdcli.errors import ConfigError, DataError
-from kdcli.images import SCALES, Picture, Rig, StoredDepth, like, read_picture, read_stored, to_metres, turn
+from kdcli.images import (
+    SCALES,
+    Picture,
+    Rig,
+    StoredDepth,
+    like,
+    read_picture,
+    read_reduced,
+    read_stored,
+    to_metres,
+    turn,
+)
 from kdcli.sources.checks import survey
 from kdcli.sources.cuts import Cut
 from kdcli.sources.instances import read_instances, resize_instances
@@ -73,9 +84,23 @@ class PairSource(OfFiles):
             DataError: a file is missing or broken, or image, depth and object ids do not fit together.
         """
         pair = self.pairs[index]
-        picture = self.picture(pair)
+        sample = self._sample(pair, self.picture(pair))
+        return sample if self.cut is None else self.cut.apply(sample)
+
+    def sized(self, index: int, size: tuple[int, int]) -> Sample:
+        """Read one item for training at (height, width): its image may be decoded at that size, its depth is whole.
+
+        Raises:
+            DataError: as reading it whole.
+        """
+        if self.cut is not None or type(self).picture is not PairSource.picture:  # which take the image as it is
+            return self[index]
+        pair = self.pairs[index]
+        return self._sample(pair, read_reduced(pair.image, size))
+
+    def _sample(self, pair: Pair, picture: Picture) -> Sample:
         image, turned = picture.image, picture.turned
-        height, width = image.shape[-2:]
+        height, width = picture.size
         depth = valid = stored = None
         if pair.depth is not None:
             stored = self.stored(pair, picture.stored_size)
@@ -106,10 +131,12 @@ class PairSource(OfFiles):
             instances = torch.zeros(height, width, dtype=torch.int64)
         camera = camera_of(self, pair, picture, stored)
         intrinsics = None if camera is None else torch.tensor(camera, dtype=torch.float32)
-        sample = Sample(
-            id=pair.id, image=image, depth=depth, valid=valid, instances=instances, intrinsics=intrinsics,
-        )
-        return sample if self.cut is None else self.cut.apply(sample)
+        if picture.whole is not None:
+            small = (int(image.shape[-2]), int(image.shape[-1]))
+            instances = None if instances is None else resize_instances(instances, small)
+            shrunk = (small[1] / width, small[0] / height)
+            intrinsics = None if intrinsics is None else intrinsics * intrinsics.new_tensor(shrunk * 2)
+        return Sample(id=pair.id, image=image, depth=depth, valid=valid, instances=instances, intrinsics=intrinsics)
 
     def picture(self, pair: Pair) -> Picture:
         """Read the photograph of a pair.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdcli.plugins.blame import own, owner_of
 from kdcli.protocols import Source
+from kdcli.sources.sized import sized
 from kdcli.sources.table.view import View
 from kdcli.types import Finding, Sample
 
@@ -47,6 +48,10 @@ class Subset:
 
     def __getitem__(self, index: int, /) -> Sample:
         return self.of[self.indices[index]]
+
+    def sized(self, index: int, size: tuple[int, int]) -> Sample:
+        """Return an item for training at (height, width)."""
+        return sized(self.of, self.indices[index], size)
 
     def places(self, indices: Iterable[int] | Tensor) -> list[int]:
         """Return the positions in the whole source of positions in this one."""
