@@ -78,7 +78,8 @@ def test_what_names_say_does_not_depend_on_their_digits(name: str) -> None:
 
 
 def test_files_of_a_role_are_found_among_many() -> None:
-    files = [f"d/{name}" for name in ("1.png", "1_mask.png", "1_depth.png", "1_Disp.png", "discolored.png", "2VALID.png")]
+    names = ("1.png", "1_mask.png", "1_depth.png", "1_Disp.png", "discolored.png", "2VALID.png")
+    files = [f"d/{name}" for name in names]
     assert called(files, (Role.MASK,)) == ["d/1_mask.png", "d/2VALID.png"]
     assert called(files, (Role.DEPTH, Role.DISPARITY)) == ["d/1_depth.png", "d/1_Disp.png"]
     assert called(["depth/1.png"], (Role.DEPTH,)) == [], "what a folder is called does not count"
@@ -96,7 +97,8 @@ def test_files_of_one_name_are_told() -> None:
     ("image", "depth"),
     [
         (lambda i: f"{i:05d}", lambda i: f"{i:05d}"), (lambda i: f"rgb_{i}", lambda i: f"depth_{i}"),
-        (lambda i: f"rgb_{i:05d}", lambda i: f"sync_depth_{i}"), (lambda i: f"s{i % 3}/{i:04d}", lambda i: f"s{i % 3}/{i}"),
+        (lambda i: f"rgb_{i:05d}", lambda i: f"sync_depth_{i}"),
+        (lambda i: f"s{i % 3}/{i:04d}", lambda i: f"s{i % 3}/{i}"),
         (lambda i: f"frame-{i:06d}.color", lambda i: f"{i}_depth_gt"), (lambda i: f"x٣/{i}", lambda i: f"x3/{i}_depth"),
     ],
 )  # fmt: skip
