@@ -1,0 +1,69 @@
+"""The conformance kit on the sets of roads, renderings and stereo scenes, by the specs that people write."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trees_renders as renders
+import trees_roads as roads
+
+from kdcli.errors import ConfigError
+from kdcli.sources.sets.ddad import DdadSource
+from kdcli.sources.sets.diml import DimlSource
+from kdcli.sources.sets.kitti_object import KittiObjectSource
+from kdcli.sources.sets.kitti_selection import KittiSelectionSource
+from kdcli.sources.sets.kitti_stereo import KittiStereoSource
+from kdcli.sources.sets.middlebury import MiddleburySource
+from kdcli.sources.sets.moge import MogeSource
+from kdcli.sources.sets.sintel import SintelSource
+from kdcli.sources.sets.tartanair import TartanAirSource
+from kdcli.testing import check_source
+
+SIZE = (12, 40)
+METRES = np.linspace(2, 30, SIZE[0] * SIZE[1]).reshape(SIZE).astype(np.float32)
+POINTS = np.array([[10.0, 1.0, 0.0, 0.5], [20.0, -2.0, 0.3, 0.5]])
+
+SETS: list[tuple[type, Callable[[Path], object]]] = [
+    (DdadSource, lambda root: roads.ddad(root, METRES)),
+    (DimlSource, lambda root: renders.diml_indoor(root, METRES)),
+    (KittiObjectSource, lambda root: roads.objects(root, POINTS)),
+    (KittiSelectionSource, lambda root: roads.selection(root, METRES)),
+    (KittiStereoSource, lambda root: roads.stereo(root, METRES)),
+    (MiddleburySource, lambda root: renders.middlebury(root, METRES)),
+    (MogeSource, lambda root: renders.moge(root, METRES)),
+    (SintelSource, lambda root: renders.sintel(root, METRES)),
+    (TartanAirSource, lambda root: renders.tartanair(root, METRES)),
+]
+NAMES = [made.__name__ for made, _ in SETS]
+
+
+@pytest.mark.parametrize(("made", "plant"), SETS, ids=NAMES)
+def test_sources_pass_the_kit(tmp_path: Path, made: type, plant: Callable[[Path], object]) -> None:
+    plant(tmp_path)
+    check_source(made, options={"location": str(tmp_path)})
+
+
+@pytest.mark.parametrize(("made", "plant"), SETS, ids=NAMES)
+def test_a_range_that_leaves_nothing(tmp_path: Path, made: type, plant: Callable[[Path], object]) -> None:
+    plant(tmp_path)
+    for wrong in (0, -3, float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match=r"max_depth=\S+ is no number of metres above 0"):
+            made(location=str(tmp_path), max_depth=wrong)
+    with pytest.raises(ConfigError, match="start=99 leaves none of"):
+        made(location=str(tmp_path), start=99)
+
+
+@pytest.mark.parametrize(("made", "plant"), SETS, ids=NAMES)
+def test_folders_that_are_links(tmp_path: Path, made: type, plant: Callable[[Path], object]) -> None:
+    plant(tmp_path / "disk")
+    count = len(made(location=str(tmp_path / "disk")))
+    root = tmp_path / "data"
+    root.mkdir()
+    for folder in (tmp_path / "disk").iterdir():
+        (root / folder.name).symlink_to(folder)
+        if folder.is_dir():
+            (folder / "back").symlink_to(root)  # round in a circle
+    assert len(made(location=str(root))) == count
