@@ -1,1 +1,1 @@
-"""Public data sets as they are unpacked, one layout a file: it finds pairs and names an encoding."""
+"""Data sets as they are published or converted: one layout a file, each of which finds pairs and names an encoding."""

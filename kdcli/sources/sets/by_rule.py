@@ -5,13 +5,12 @@ Paths are strings relative to the root, with ``/``: trees have a hundred thousan
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from kdcli.errors import ConfigError, DataError
+from kdcli.errors import DataError
 from kdcli.images import DEPTH_SUFFIXES, IMAGE_SUFFIXES
 from kdcli.sources.listing import ending_of, is_hidden, is_own_folder, natural_key
 from kdcli.sources.pairing.left_out import LeftOut
@@ -90,14 +89,3 @@ def pairs_by_rule(
         raise DataError(f"'{root}' has no {wanted}; unpack the data there or give the folder that holds it")
     left.depths += [root / name for name in listed if depths(name) and name not in used]
     return found
-
-
-def most_metres(max_depth: float | None) -> float | None:
-    """Return metres beyond which depth is no measurement, None for no limit.
-
-    Raises:
-        ConfigError: no number above 0.
-    """
-    if max_depth is not None and not (math.isfinite(max_depth) and max_depth > 0):
-        raise ConfigError(f"max_depth={max_depth:g} is no number of metres above 0; leave it out to use all depth")
-    return max_depth

@@ -10,16 +10,17 @@ from kdcli.images import IMAGE_SUFFIXES
 from kdcli.protocols import API_VERSION
 from kdcli.rasters import ending_of
 from kdcli.sources.lists import Locator, about_lines, existing_root, find_list, listed_pairs, read_list, require_some
-from kdcli.sources.paired import PairSource
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairs import Pair, Selection
-from kdcli.sources.sets.by_rule import most_metres, names_below, pairs_by_rule
+from kdcli.sources.sets.by_rule import names_below, pairs_by_rule
+from kdcli.sources.sets.sixteen import distance
+from kdcli.sources.sets.sixteen_bit_source import SixteenBitSource
 
 _IMAGE = re.compile(r"(.*)_rgb\.(?:png|jpg)")
 _PNG_SCALE = 256.0
 
 
-class DdadSource(PairSource):
+class DdadSource(SixteenBitSource):
     """``NAME_rgb.png`` with ``NAME_depth.npy`` in metres or ``NAME_depth.png`` in 256ths of them, or what a list names.
 
     list: lines of ``image depth [focal]``, as written or below ROOT; without it ROOT is searched. Depth of a list
@@ -45,7 +46,7 @@ class DdadSource(PairSource):
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
         notes = [*left.findings(), *about_lines(path, lines, at)]
         super().__init__(pairs, selection=selection, scale=None, where=location, notes=notes)
-        self.furthest = most_metres(max_depth)
+        self.furthest = distance(max_depth)
 
     def scale_of(self, pair: Pair) -> float | None:
         """Return units per metre: whole numbers in pictures are 256ths of metres, arrays hold metres."""

@@ -9,16 +9,17 @@ from kdcli.codecs import CODECS
 from kdcli.errors import ConfigError
 from kdcli.protocols import API_VERSION
 from kdcli.sources.lists import existing_root
-from kdcli.sources.paired import PairSource
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairs import Selection
-from kdcli.sources.sets.by_rule import most_metres, names_below, pairs_by_rule
+from kdcli.sources.sets.by_rule import names_below, pairs_by_rule
+from kdcli.sources.sets.sixteen import distance
+from kdcli.sources.sets.sixteen_bit_source import SixteenBitSource
 
 _INDOOR = re.compile(r"((?:.*/)?)color/([^/]+)_c\.(?:png|jpg)")
 _OUTDOOR = re.compile(r"((?:.*/)?)outleft/([^/]+)\.(?:png|jpg)")
 
 
-class DimlSource(PairSource):
+class DimlSource(SixteenBitSource):
     """Frames whose depth differs from them in folder and name, indoors or outdoors, whichever ROOT holds.
 
     Indoors ``{HR,LR}/SCENE/color/NAME_c.png`` with ``depth_filled/NAME_depth_filled.png``, outdoors
@@ -47,7 +48,7 @@ class DimlSource(PairSource):
         self.domain = "indoor" if indoors else "any"
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
         super().__init__(pairs, selection=selection, scale=None, where=location, notes=left.findings())
-        self.furthest = most_metres(max_depth)
+        self.furthest = distance(max_depth)
 
 
 def _depth(name: str) -> list[str] | None:

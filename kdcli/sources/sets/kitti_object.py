@@ -20,8 +20,9 @@ from kdcli.sources.lists import existing_root
 from kdcli.sources.paired import PairSource
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairs import Pair, Selection
-from kdcli.sources.sets.by_rule import most_metres, names_below, pairs_by_rule
+from kdcli.sources.sets.by_rule import names_below, pairs_by_rule
 from kdcli.sources.sets.kitti_calibration import Matrix, camera_of_projection, matrix, read_matrices
+from kdcli.sources.sets.sixteen import distance
 
 _CAMERAS = {"left": "2", "right": "3"}
 _POINT = np.dtype("<f4")
@@ -61,7 +62,7 @@ class KittiObjectSource(PairSource):
         )
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
         super().__init__(pairs, selection=selection, scale=None, where=location, notes=left.findings())
-        self.furthest = most_metres(max_depth)
+        self.furthest = distance(max_depth)
 
     def stored(self, pair: Pair, size: tuple[int, int]) -> StoredDepth:
         """Project the sweep of a pair into its image; size: height and width of that.

@@ -10,10 +10,11 @@ from kdcli.codecs import CODECS
 from kdcli.protocols import API_VERSION
 from kdcli.rasters import file_of
 from kdcli.sources.lists import existing_root
-from kdcli.sources.paired import PairSource
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairs import Pair, Selection
-from kdcli.sources.sets.by_rule import most_metres, names_below, pairs_by_rule
+from kdcli.sources.sets.by_rule import names_below, pairs_by_rule
+from kdcli.sources.sets.sixteen import distance
+from kdcli.sources.sets.sixteen_bit_source import SixteenBitSource
 from kdcli.sources.texts.numbers import read_camera
 
 _SELECTED = re.compile(r"(.*?)image/([^/]*_sync_)image(_\d+_image_0[23])\.png")
@@ -22,7 +23,7 @@ _ANONYMOUS = re.compile(r"image/\d+\.png")
 _TESTS = ("test_depth_completion_anonymous", "test_depth_prediction_anonymous")
 
 
-class KittiSelectionSource(PairSource):
+class KittiSelectionSource(SixteenBitSource):
     """Frames of ``val_selection_cropped``, 1216 x 352, with annotated depth and the camera of each.
 
     ROOT is that folder or holds it (``depth_selection``). The anonymous test frames have no depth and are used where
@@ -54,7 +55,7 @@ class KittiSelectionSource(PairSource):
         )
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
         super().__init__(pairs, selection=selection, scale=None, where=location, notes=left.findings())
-        self.furthest = most_metres(max_depth)
+        self.furthest = distance(max_depth)
 
     def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float] | None:
         """Return the camera of the frame's file in ``intrinsics``, or None where there is none.

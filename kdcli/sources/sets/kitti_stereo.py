@@ -12,18 +12,19 @@ from kdcli.images import Rig
 from kdcli.protocols import API_VERSION
 from kdcli.rasters import file_of
 from kdcli.sources.lists import existing_root
-from kdcli.sources.paired import PairSource
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairs import Pair, Selection
-from kdcli.sources.sets.by_rule import most_metres, names_below, pairs_by_rule
+from kdcli.sources.sets.by_rule import names_below, pairs_by_rule
 from kdcli.sources.sets.kitti_calibration import Matrix, camera_of_projection, matrix, read_matrices
+from kdcli.sources.sets.sixteen import distance
+from kdcli.sources.sets.sixteen_bit_source import SixteenBitSource
 
 _IMAGE = re.compile(r"((?:.*/)?)(?:image_2|colored_0)/(\d{6}_10)\.(?:png|jpg)")
 _FOLDERS = ("calib_cam_to_cam", "calib")
 _LEFT, _RIGHT = ("P2", "P_rect_02"), ("P3", "P_rect_03")
 
 
-class KittiStereoSource(PairSource):
+class KittiStereoSource(SixteenBitSource):
     """First frames (``NNNNNN_10``) of ``training``, left camera, with disparity turned into depth by the calibration.
 
     2015 has ``image_2``, ``disp_occ_0`` and ``calib_cam_to_cam``, 2012 has ``colored_0``, ``disp_occ`` and ``calib``.
@@ -63,7 +64,7 @@ class KittiStereoSource(PairSource):
         self._rig = None if focal_baseline is None else Rig(focal_baseline=focal_baseline)
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
         super().__init__(pairs, selection=selection, scale=None, where=location, notes=left.findings())
-        self.furthest = most_metres(max_depth)
+        self.furthest = distance(max_depth)
 
     def rig(self, pair: Pair) -> Rig | None:
         """Return focal length times baseline of a frame, or None where nothing tells them.

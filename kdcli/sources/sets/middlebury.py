@@ -15,7 +15,8 @@ from kdcli.sources.lists import existing_root
 from kdcli.sources.paired import PairSource
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairs import Pair, Selection
-from kdcli.sources.sets.by_rule import most_metres, names_below, pairs_by_rule
+from kdcli.sources.sets.by_rule import names_below, pairs_by_rule
+from kdcli.sources.sets.sixteen import distance
 from kdcli.sources.texts.numbers import check_camera, check_number, number_of, read_lines
 
 _VIEW = re.compile(r"((?:.*/)?)im0\.(?:png|jpg|ppm)")
@@ -66,7 +67,7 @@ class MiddleburySource(PairSource):
         self._rig = None if focal_baseline is None else Rig(focal_baseline=focal_baseline, offset=doffs)
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
         super().__init__(pairs, selection=selection, scale=None, where=location, notes=left.findings())
-        self.furthest = most_metres(max_depth)
+        self.furthest = distance(max_depth)
 
     def rig(self, pair: Pair) -> Rig | None:
         """Return what turns the disparity of a scene into depth, or None where nothing tells it.

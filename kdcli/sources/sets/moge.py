@@ -11,9 +11,10 @@ from kdcli.protocols import API_VERSION
 from kdcli.rasters import file_of
 from kdcli.sources.listing import read_json
 from kdcli.sources.lists import existing_root
-from kdcli.sources.paired import PairSource
 from kdcli.sources.pairs import Pair, Selection
-from kdcli.sources.sets.by_rule import most_metres, names_below
+from kdcli.sources.sets.by_rule import names_below
+from kdcli.sources.sets.sixteen import distance
+from kdcli.sources.sets.sixteen_bit_source import SixteenBitSource
 from kdcli.sources.texts.lines import check_name
 from kdcli.sources.texts.numbers import check_camera, read_lines
 
@@ -21,7 +22,7 @@ _IMAGES = ("image.jpg", "image.png", "image.jpeg", "image.webp")
 _LISTS = (".index.txt", ".train.txt", ".val.txt")
 
 
-class MogeSource(PairSource):
+class MogeSource(SixteenBitSource):
     """Folders of ``image.jpg``, ``depth.png``, ``meta.json`` that ``.index.txt``, ``.train.txt`` or ``.val.txt`` names.
 
     split: which of the lists, by default the first there is; without any all folders below ROOT that hold an image and
@@ -50,7 +51,7 @@ class MogeSource(PairSource):
         ]
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
         super().__init__(pairs, selection=selection, scale=None, where=location)
-        self.furthest = most_metres(max_depth)
+        self.furthest = distance(max_depth)
 
     def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float] | None:
         """Return the camera of ``meta.json``, which is in shares of width and height, or None where there is none.

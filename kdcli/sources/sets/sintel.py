@@ -17,7 +17,8 @@ from kdcli.sources.lists import existing_root
 from kdcli.sources.paired import PairSource
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairs import Pair, Selection
-from kdcli.sources.sets.by_rule import most_metres, names_below, pairs_by_rule
+from kdcli.sources.sets.by_rule import names_below, pairs_by_rule
+from kdcli.sources.sets.sixteen import distance
 from kdcli.sources.texts.numbers import check_camera
 
 _TAG = 202021.25
@@ -58,7 +59,7 @@ class SintelSource(PairSource):
         )
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
         super().__init__(pairs, selection=selection, scale=None, where=location, notes=left.findings())
-        self.furthest = most_metres(max_depth)
+        self.furthest = distance(max_depth)
 
     def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float] | None:
         """Return the camera of the frame, or None where its file is not there.

@@ -13,7 +13,8 @@ from kdcli.sources.lists import existing_root
 from kdcli.sources.paired import PairSource
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairs import Pair, Selection
-from kdcli.sources.sets.by_rule import most_metres, names_below, pairs_by_rule
+from kdcli.sources.sets.by_rule import names_below, pairs_by_rule
+from kdcli.sources.sets.sixteen import distance
 
 SKY = 5000.0
 """Metres from which on depth is sky: it is stored as about 10000, and nothing else is as far."""
@@ -91,7 +92,7 @@ class TartanAirSource(PairSource):
         self.sky = sky
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
         super().__init__(pairs, selection=selection, scale=None, where=location, notes=left.findings())
-        self.furthest = most_metres(max_depth) or (SKY if sky == "none" else None)
+        self.furthest = distance(max_depth) or (SKY if sky == "none" else None)
 
     def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float]:
         """Return the camera of all worlds: 90 degrees from side to side, its centre where the set says."""

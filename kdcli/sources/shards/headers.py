@@ -60,6 +60,7 @@ def read_headers(archive: Path) -> Headers:
 def _scan(archive: Path) -> Headers:
     names: list[str] = []
     offsets, sizes = array("Q"), array("Q")
+    end = 0
     try:
         with tarfile.open(archive, "r:") as tar:
             while (member := tar.next()) is not None:
@@ -67,6 +68,7 @@ def _scan(archive: Path) -> Headers:
                     names.append(member.name)
                     offsets.append(member.offset_data)
                     sizes.append(member.size)
+                end = member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
                 tar.members = []  # type: ignore[attr-defined]  # it would keep them all
     except (tarfile.TarError, OSError, ValueError, EOFError) as error:
         with archive.open("rb") as stream:
@@ -76,6 +78,8 @@ def _scan(archive: Path) -> Headers:
                             "unpack it to a plain tar, images in it are compressed as they are") from None
         reason = " ".join(str(error).split())[:80] or type(error).__name__
         raise DataError(f"'{archive}' is no tar or is truncated ({reason}); download it again") from None
+    if 0 < archive.stat().st_size - end < tarfile.BLOCKSIZE:  # part of a header, which tarfile passes over
+        raise DataError(f"'{archive}' ends within the header of a file; download it again")
     return Headers("\0".join(names), offsets, sizes)
 
 

@@ -16,7 +16,7 @@ from kdcli.protocols import API_VERSION
 from kdcli.rasters.places import open_place
 from kdcli.sources.paired import PairSource
 from kdcli.sources.pairs import Pair, Selection
-from kdcli.sources.sets.by_rule import most_metres
+from kdcli.sources.sets.sixteen import distance
 from kdcli.sources.shards.archives import find_archives
 from kdcli.sources.shards.headers import read_headers
 from kdcli.sources.shards.keys import count_suffixes, groups_of
@@ -50,7 +50,7 @@ class WdsSource(PairSource):
         focal: float | None = None, focal_baseline: float | None = None, max_depth: float | None = None,
         start: int = 0, stop: int | None = None, every: int = 1, count: int | None = None, seed: int | None = None,
     ) -> None:
-        self.codec, self.void, self.furthest = find_codec(codec), void, most_metres(max_depth)
+        self.codec, self.void, self.furthest = find_codec(codec), void, distance(max_depth)
         archives = find_archives(location)
         self._focal = focal if focal is None else check_number(focal, FOCAL, "focal length", f"'{location}'")
         self._rig = None if focal_baseline is None else Rig(focal_baseline=focal_baseline)

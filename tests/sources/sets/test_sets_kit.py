@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import trees_renders as renders
 import trees_roads as roads
+from PIL import Image
 
-from kdcli.errors import ConfigError
+from kdcli.errors import ConfigError, DataError
 from kdcli.sources.sets.ddad import DdadSource
 from kdcli.sources.sets.diml import DimlSource
 from kdcli.sources.sets.kitti_object import KittiObjectSource
@@ -49,11 +50,26 @@ def test_sources_pass_the_kit(tmp_path: Path, made: type, plant: Callable[[Path]
 @pytest.mark.parametrize(("made", "plant"), SETS, ids=NAMES)
 def test_a_range_that_leaves_nothing(tmp_path: Path, made: type, plant: Callable[[Path], object]) -> None:
     plant(tmp_path)
-    for wrong in (0, -3, float("nan"), float("inf")):
-        with pytest.raises(ConfigError, match=r"max_depth=\S+ is no number of metres above 0"):
+    for wrong in (0, -3, float("nan")):
+        with pytest.raises(ConfigError, match=rf"max_depth={wrong:g} is no distance in metres"):
             made(location=str(tmp_path), max_depth=wrong)
     with pytest.raises(ConfigError, match="start=99 leaves none of"):
         made(location=str(tmp_path), start=99)
+
+
+EIGHT_BITS = {DdadSource, DimlSource, KittiSelectionSource, KittiStereoSource, MogeSource}
+
+
+@pytest.mark.parametrize(("made", "plant"), [one for one in SETS if one[0] in EIGHT_BITS])
+def test_depth_that_a_viewer_saved_again_is_refused(
+    tmp_path: Path, made: type, plant: Callable[[Path], object]
+) -> None:
+    plant(tmp_path)
+    source = made(location=str(tmp_path))
+    index = next(i for i, pair in enumerate(source.pairs) if pair.depth is not None and pair.depth.suffix == ".png")
+    Image.fromarray(np.full(SIZE, 200, np.uint8)).save(source.pairs[index].depth)
+    with pytest.raises(DataError, match=rf"\.png' has 8 bits, and the depth of '{source.name}' has 16"):
+        _ = source[index]
 
 
 @pytest.mark.parametrize(("made", "plant"), SETS, ids=NAMES)

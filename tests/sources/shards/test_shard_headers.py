@@ -75,6 +75,10 @@ def test_archives_that_are_no_plain_tar(tmp_path: Path) -> None:
     (tmp_path / "c.tar").write_bytes(whole[: len(makers.photo(0)) + 2000])
     with pytest.raises(DataError, match=r"c\.tar' is no tar or is truncated"):
         WdsSource(location=f"{tmp_path}/c.tar")
+    first = tmp_path / "f.tar"
+    first.write_bytes(whole[: 1024 + -(-len(makers.photo(0)) // 512) * 512 - 300])
+    with pytest.raises(DataError, match=r"f\.tar' ends within the header of a file"):
+        WdsSource(location=str(first))
     (tmp_path / "d.tar").write_bytes(b"")
     with pytest.raises(DataError, match=r"d\.tar' is empty"):
         WdsSource(location=f"{tmp_path}/d.tar")
