@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import doc_sets
 import doc_trees
 
 from kdcli.weights import entry
@@ -19,6 +20,17 @@ TREES: list[tuple[str, str, Callable[[Path], None]]] = [
     (r"rgbd:kitchen", "kitchen", doc_trees.kitchen),
     (r"data/7scenes", "data/7scenes", doc_trees.seven_scenes),
     (r"scenenet:/data/scenenet", "data/scenenet", doc_trees.scenenet),
+    (r"ddad:/data/ddad", "data/ddad", doc_sets.ddad),
+    (r"diml:/data/diml", "data/diml", doc_sets.diml),
+    (r"kitti-object:/data/kitti_object", "data/kitti_object", doc_sets.kitti_object),
+    (r"kitti-selection:/data/depth_selection", "data/depth_selection", doc_sets.depth_selection),
+    (r"kitti-stereo:/data/kitti_stereo", "data/kitti_stereo", doc_sets.kitti_stereo),
+    (r"middlebury:/data/middlebury", "data/middlebury", doc_sets.middlebury),
+    (r"moge:/data/moge", "data/moge", doc_sets.moge),
+    (r"sintel:/data/sintel", "data/sintel", doc_sets.sintel),
+    (r"tartanair:/data/tartanair", "data/tartanair", doc_sets.tartanair),
+    (r"wds:/data/shards", "data/shards", doc_sets.shards),
+    (r"hf:tables/rooms", "tables/rooms", doc_sets.table),
     (r"folder:data/kitti_unlabelled", "data/kitti_unlabelled", doc_trees.streets),
     (r"folder:/data/frames", "data/frames", doc_trees.photos),
     (r"folder:photos|predict .* photos\b", "photos", doc_trees.photos),

@@ -7,7 +7,7 @@ import json
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +16,18 @@ from PIL import Image
 SIZE = (6, 8)
 
 
-def photo(seed: int) -> bytes:
-    pixels = np.random.default_rng(seed).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-    return png(pixels)
+def photo(seed: int, size: tuple[int, int] = SIZE, kind: str = "PNG") -> bytes:
+    return png(np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8), kind)
 
 
-def png(array: NDArray[Any]) -> bytes:
+def png(array: NDArray[Any], kind: str = "PNG") -> bytes:
     stream = io.BytesIO()
-    Image.fromarray(array).save(stream, "PNG")
+    Image.fromarray(array).save(stream, kind)
     return stream.getvalue()
 
 
-def millimetres(metres: float) -> bytes:
-    return png(np.full(SIZE, round(metres * 1000), np.uint16))
+def millimetres(metres: float, size: tuple[int, int] = SIZE) -> bytes:
+    return png(np.full(size, round(metres * 1000), np.uint16))
 
 
 def npy(array: NDArray[Any]) -> bytes:
@@ -52,14 +51,16 @@ def shard(path: Path, files: Mapping[str, bytes], mode: str = "w") -> Path:
     return path
 
 
-def rooms(root: Path, shards: int = 3, each: int = 4) -> Path:
+def rooms(
+    root: Path, shards: int = 3, each: int = 4, size: tuple[int, int] = SIZE, ending: Literal["png", "jpg"] = "png"
+) -> Path:
     """Shards ``train-000000.tar`` and so on: image, depth and camera; the depth of sample n is n + 1 metres."""
     for number in range(shards):
         files: dict[str, bytes] = {}
         for i in reversed(range(each)):
             n = number * each + i
             files[f"{n:06}.json"] = facts(100 + n)
-            files[f"{n:06}.depth.png"] = millimetres(n + 1)
-            files[f"{n:06}.rgb.png"] = photo(n)
+            files[f"{n:06}.depth.png"] = millimetres(n + 1, size)
+            files[f"{n:06}.rgb.{ending}"] = photo(n, size, "PNG" if ending == "png" else "JPEG")
         shard(root / f"train-{number:06}.tar", files)
     return root
