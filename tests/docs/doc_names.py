@@ -20,6 +20,7 @@ TREES: list[tuple[str, str, Callable[[Path], None]]] = [
     (r"rgbd:kitchen", "kitchen", doc_trees.kitchen),
     (r"data/7scenes", "data/7scenes", doc_trees.seven_scenes),
     (r"scenenet:/data/scenenet", "data/scenenet", doc_trees.scenenet),
+    (r"booster:/data/booster", "data/booster", doc_sets.booster),
     (r"ddad:/data/ddad", "data/ddad", doc_sets.ddad),
     (r"diml:/data/diml", "data/diml", doc_sets.diml),
     (r"kitti-object:/data/kitti_object", "data/kitti_object", doc_sets.kitti_object),

@@ -16,6 +16,10 @@ POINTS = np.array([[10.0, 1.0, 0.0, 0.5], [20.0, -2.0, 0.3, 0.5]])
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def booster(root: Path) -> None:
+    renders.booster(root, METRES)
+
+
 def ddad(root: Path) -> None:
     roads.ddad(root, METRES)
 

@@ -39,7 +39,7 @@ _FORMS = {
     ),
     2: _Form(
         codec="tartanair2", cameras={"left": "lcam_front", "right": "rcam_front"},
-        pattern=r"((?:.*/)?Data_(?:easy|hard)/P\d+/)image_({0})/(\d+)_{0}\.(?:png|jpg)",
+        pattern=r"((?:.*/)?Data_[^/]+/P\d+/)image_({0})/(\d+)_{0}\.(?:png|jpg)",
         depth="{0}depth_{1}/{2}_{1}_depth.png", ids="{0}seg_{1}/{2}_{1}_seg.png",
     ),
 }  # fmt: skip

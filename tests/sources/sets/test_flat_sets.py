@@ -12,6 +12,7 @@ import trees_roads as roads
 
 from kdcli.errors import ConfigError, DataError
 from kdcli.sources.checks import survey
+from kdcli.sources.sets.booster import BoosterSource
 from kdcli.sources.sets.ddad import DdadSource
 from kdcli.sources.sets.diml import DimlSource
 from kdcli.sources.sets.middlebury import MiddleburySource
@@ -117,6 +118,28 @@ def test_calibration_that_cannot_be(tmp_path: Path, old: str, new: str, said: st
     with pytest.raises(DataError, match=said) as caught:
         _ = MiddleburySource(location=str(tmp_path))[0]
     assert str(path) in str(caught.value)
+
+
+def test_lightings_of_booster_share_a_map(tmp_path: Path) -> None:
+    known = DISPARITY.copy()
+    known[0, :3], known[1, 0] = 0, np.inf
+    scene = renders.booster(tmp_path, known)
+    source = BoosterSource(location=str(tmp_path / "train"))
+    assert [source[i].id for i in range(2)] == [f"balanced/Bathroom/camera_00/im{i}.png" for i in range(2)]
+    for i in range(2):
+        sample = source[i]
+        seen = (known > 0) & np.isfinite(known)
+        assert np.allclose(metres(sample)[seen], 650 * 0.08 / known[seen], rtol=1e-5) and count(sample) == seen.sum()
+        assert sample.intrinsics is not None and sample.intrinsics.tolist() == [650, 640, 21, 5.5]
+    both = BoosterSource(location=str(tmp_path), maps="noc")
+    assert [both[i].depth is None for i in range(4)] == [True, True, False, False]
+    assert count(both[2]) == int(((known > 20) & np.isfinite(known)).sum())
+    path = scene / "calib_00-02.xml"
+    path.write_text(renders.OPENCV.replace("<baselineLR>8.0e+01</baselineLR>", ""))
+    assert np.allclose(metres(source[0])[5], 650 * 0.08 / known[5], rtol=1e-5)  # of the right projection
+    path.write_text("<opencv_storage/>")
+    with pytest.raises(DataError, match=r"calib_00-02\.xml' has no proj_matL of 3 x 4 numbers"):
+        _ = source[0]
 
 
 def test_real_scenes(shared: Path) -> None:

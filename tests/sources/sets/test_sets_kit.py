@@ -12,6 +12,7 @@ import trees_roads as roads
 from PIL import Image
 
 from kdcli.errors import ConfigError, DataError
+from kdcli.sources.sets.booster import BoosterSource
 from kdcli.sources.sets.ddad import DdadSource
 from kdcli.sources.sets.diml import DimlSource
 from kdcli.sources.sets.kitti_object import KittiObjectSource
@@ -28,6 +29,7 @@ METRES = np.linspace(2, 30, SIZE[0] * SIZE[1]).reshape(SIZE).astype(np.float32)
 POINTS = np.array([[10.0, 1.0, 0.0, 0.5], [20.0, -2.0, 0.3, 0.5]])
 
 SETS: list[tuple[type, Callable[[Path], object]]] = [
+    (BoosterSource, lambda root: renders.booster(root, METRES)),
     (DdadSource, lambda root: roads.ddad(root, METRES)),
     (DimlSource, lambda root: renders.diml_indoor(root, METRES)),
     (KittiObjectSource, lambda root: roads.objects(root, POINTS)),

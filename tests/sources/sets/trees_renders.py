@@ -55,7 +55,8 @@ def tartanair2(root: Path, metres: Floats) -> Path:
     folder = drive / "depth_lcam_front"
     folder.mkdir(parents=True)
     packed = metres.astype("<f4")[..., None].view(np.uint8)
-    Image.fromarray(packed, "RGBA").save(folder / "000000_lcam_front_depth.png")
+    # OpenCV, by which the files are written, has blue first.
+    Image.fromarray(packed[..., [2, 1, 0, 3]], "RGBA").save(folder / "000000_lcam_front_depth.png")
     return drive
 
 
@@ -99,6 +100,47 @@ def pfm(path: Path, array: Floats, *, big: bool = False) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     header = f"Pf\n{array.shape[1]} {array.shape[0]}\n{1.0 if big else -1.0}\n".encode()
     path.write_bytes(header + array[::-1].astype(">f4" if big else "<f4").tobytes())
+
+
+OPENCV = """<?xml version="1.0"?>
+<opencv_storage>
+<mtxL type_id="opencv-matrix">
+  <rows>3</rows>
+  <cols>3</cols>
+  <dt>d</dt>
+  <data>
+    1. 0. 2. 0. 1. 2. 0. 0. 1.</data></mtxL>
+<proj_matL type_id="opencv-matrix">
+  <rows>3</rows>
+  <cols>4</cols>
+  <dt>d</dt>
+  <data>
+    6.5e+02 0. 2.1e+01 0. 0. 6.4e+02 5.5e+00
+    0. 0. 0. 1. 0.</data></proj_matL>
+<proj_matR type_id="opencv-matrix">
+  <rows>3</rows>
+  <cols>4</cols>
+  <dt>d</dt>
+  <data>
+    6.5e+02 0. 2.1e+01 -5.2e+04 0. 6.4e+02 5.5e+00 0. 0. 0. 1. 0.</data></proj_matR>
+<baselineLR>8.0e+01</baselineLR>
+</opencv_storage>
+"""
+
+
+def booster(root: Path, disparity: Floats) -> Path:
+    """A scene in two lightings that share one map, and a test scene without."""
+    for half in ("train", "test"):
+        scene = root / half / "balanced" / ("Bathroom" if half == "train" else "Desk")
+        for light in (0, 1):
+            trees.photo(scene / "camera_00" / f"im{light}.png", *disparity.shape, light)
+            trees.photo(scene / "camera_02" / f"im{light}.png", *disparity.shape, 2 + light)
+        (scene / "calib_00-02.xml").write_text(OPENCV)
+    scene = root / "train" / "balanced" / "Bathroom"
+    np.save(scene / "disp_00.npy", disparity.astype(np.float32))
+    Image.fromarray((disparity > 20).astype(np.uint8) * 255).save(scene / "mask_00.png")
+    Image.fromarray((disparity > 25).astype(np.uint8) * 3).save(scene / "mask_cat.png")
+    return scene
 
 
 CALIBRATION = """cam0=[900.5 0 20.25; 0 900.5 6.5; 0 0 1]
