@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def booster(root: Path) -> None:
-    renders.booster(root, METRES)
+    renders.booster(root, METRES * 10)
 
 
 def ddad(root: Path) -> None:

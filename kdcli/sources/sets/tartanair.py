@@ -19,34 +19,34 @@ from kdcli.sources.sets.sixteen import distance
 SKY = 5000.0
 """Metres from which on depth is sky: it is stored as about 10000, and nothing else is as far."""
 
+_PATTERN = r"((?:.*/)?)image_({0})/(\d+)_{0}\.(?:png|jpg)"
+"""Of an image's path, for a camera. Only the folders of a drive are named: ROOT may be a world or a drive."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Form:
-    """A layout. pattern: of an image's path, for a camera; depth, ids: paths made of its groups."""
+    """A layout. cameras: as users call them and as files do. depth, ids: paths made of the groups of the pattern."""
 
     codec: str
     cameras: dict[str, str]
-    pattern: str
     depth: str
     ids: str
 
 
-_FORMS = {
-    1: _Form(
-        codec="tartanair", cameras={"left": "left", "right": "right"},
-        pattern=r"((?:.*/)?(?:Easy|Hard)/P\d+/)image_({0})/(\d+)_{0}\.(?:png|jpg)",
-        depth="{0}depth_{1}/{2}_{1}_depth.npy", ids="{0}seg_{1}/{2}_{1}_seg.npy",
+_FORMS = (
+    _Form(
+        codec="tartanair", cameras={"left": "left", "right": "right"}, depth="{0}depth_{1}/{2}_{1}_depth.npy",
+        ids="{0}seg_{1}/{2}_{1}_seg.npy",
     ),
-    2: _Form(
+    _Form(
         codec="tartanair2", cameras={"left": "lcam_front", "right": "rcam_front"},
-        pattern=r"((?:.*/)?Data_[^/]+/P\d+/)image_({0})/(\d+)_{0}\.(?:png|jpg)",
         depth="{0}depth_{1}/{2}_{1}_depth.png", ids="{0}seg_{1}/{2}_{1}_seg.png",
     ),
-}  # fmt: skip
+)
 
 
 class TartanAirSource(PairSource):
-    """Frames of all worlds below ROOT, with the ids of meshes as objects where ``seg_*`` is there.
+    """Frames of all drives below ROOT, with the ids of meshes as objects where ``seg_*`` is there.
 
     1: ``WORLD/{Easy,Hard}/P0NN/image_left/NNNNNN_left.png`` with NPY; a doubled folder ``WORLD/WORLD``, as the archives
     unpack, is all the same. 2: ``WORLD/Data_{easy,hard}/P0NN/image_lcam_front``, with the bytes of floats in PNG.
@@ -65,14 +65,11 @@ class TartanAirSource(PairSource):
     ) -> None:
         root, left = existing_root(location), LeftOut()
         names = names_below(root, {".png", ".jpg", ".npy"})
-        patterns = {
-            which: re.compile(form.pattern.format(form.cameras[camera])) for which, form in _FORMS.items()
-        }
-        there = [which for which, pattern in patterns.items() if any(pattern.fullmatch(name) for name in names)]
+        patterns = [re.compile(_PATTERN.format(form.cameras[camera])) for form in _FORMS]
+        there = [i for i, pattern in enumerate(patterns) if any(pattern.fullmatch(name) for name in names)]
         if len(there) > 1:
             raise ConfigError(f"'{location}' holds TartanAir in both its forms; give the folder of one of them")
-        which = there[0] if there else 1
-        form, pattern = _FORMS[which], patterns[which]
+        form, pattern = (_FORMS[there[0]], patterns[there[0]]) if there else (_FORMS[0], patterns[0])
 
         def depth(name: str) -> list[str] | None:
             match = pattern.fullmatch(name)

@@ -93,6 +93,7 @@ def test_tartanair(tmp_path: Path, doubled: bool) -> None:
     right = TartanAirSource(location=str(tmp_path), camera="right")[1]
     assert np.array_equal(metres(right)[1:], METRES[1:] + 1)
     assert not survey(source).findings
+    assert len(TartanAirSource(location=str(next(tmp_path.rglob("P001"))))) == 2
 
 
 def test_depth_in_the_bytes_of_a_picture(tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ def test_both_forms_of_tartanair_in_one_folder(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds TartanAir in both its forms"):
         TartanAirSource(location=str(tmp_path))
     with pytest.raises(DataError, match="has no WORLD/Easy/P000/image_left"):
-        TartanAirSource(location=str(tmp_path / "office" / "office" / "Easy"))
+        TartanAirSource(location=str(tmp_path / "office" / "office" / "Easy" / "P001" / "depth_left"))
 
 
 def test_a_drive_whose_depth_is_not_there(tmp_path: Path) -> None:
