@@ -11,8 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kdcli.errors import DataError
-from kdcli.images import DEPTH_SUFFIXES, IMAGE_SUFFIXES
-from kdcli.sources.listing import ending_of, is_hidden, is_own_folder, natural_key
+from kdcli.sources.listing import is_hidden, is_own_folder, natural_key
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairs import Pair
 
@@ -22,13 +21,13 @@ Rule = Callable[[str], Sequence[str] | None]
 _LEVELS = 12
 
 
-def names_below(root: Path, endings: Collection[str] | None = None) -> list[str]:
-    """Return the files below a root with one of the endings (lower case; None: any), in natural order.
+def names_below(root: Path, endings: Collection[str]) -> list[str]:
+    """Return the files below a root with one of the endings (lower case), in natural order.
 
     Hidden files and what kdcli wrote are left out. Links to folders are followed, but not back to where they came from.
     """
-    wanted = IMAGE_SUFFIXES | DEPTH_SUFFIXES if endings is None else frozenset(endings)
-    found = (name for name in _walk(root, "", (os.path.realpath(root),)) if ending_of(name) in wanted)
+    wanted = tuple(endings)
+    found = (name for name in _walk(root, "", (os.path.realpath(root),)) if name.lower().endswith(wanted))
     return sorted(found, key=natural_key)
 
 
