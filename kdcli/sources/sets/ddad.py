@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from kdcli.sources.pairs import Pair, Selection
 from kdcli.sources.sets.by_rule import names_below, pairs_by_rule
 from kdcli.sources.sets.sixteen import distance
 from kdcli.sources.sets.sixteen_bit_source import SixteenBitSource
+from kdcli.types import Finding
 
 _IMAGE = re.compile(r"(.*)_rgb\.(?:png|jpg)")
 _PNG_SCALE = 256.0
@@ -38,14 +40,21 @@ class DdadSource(SixteenBitSource):
         stop: int | None = None, every: int = 1, count: int | None = None, seed: int | None = None,
     ) -> None:
         root, left = existing_root(location), LeftOut()
-        path = find_list(root, list, None) if list is not None else None
-        lines = [] if path is None else read_list(path)
         at = Locator([root]), Locator([root], endings=IMAGE_SUFFIXES)
-        pairs = _scan(root, left) if path is None else listed_pairs(lines, at[1], at[0])
-        require_some(pairs, root, "list=FILE")
+        notes: Sequence[Finding] = ()
+        pairs: Sequence[Pair]
+        if list is None:
+            pairs = _scan(root, left)
+        else:
+            path = find_list(root, list, None)
+            assert path is not None
+            listed = listed_pairs(lines := read_list(path), at[1], at[0])
+            require_some(listed, root, "list=FILE")
+            pairs, notes = listed, about_lines(path, lines, at)
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
-        notes = [*left.findings(), *about_lines(path, lines, at)]
-        super().__init__(pairs, selection=selection, scale=None, where=location, notes=notes)
+        super().__init__(
+            pairs, selection=selection, scale=None, where=location, notes=[*left.findings(), *notes]
+        )
         self.furthest = distance(max_depth)
 
     def scale_of(self, pair: Pair) -> float | None:
