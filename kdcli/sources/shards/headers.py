@@ -64,7 +64,7 @@ def _scan(archive: Path) -> Headers:
     try:
         with tarfile.open(archive, "r:") as tar:
             while (member := tar.next()) is not None:
-                if member.isreg() and not member.issparse():
+                if member.isreg() and not member.issparse() and "\0" not in member.name:
                     names.append(member.name)
                     offsets.append(member.offset_data)
                     sizes.append(member.size)

@@ -31,6 +31,9 @@ def test_bytes_lie_where_headers_say(tmp_path: Path) -> None:
     files = {"a.txt": b"one", "folder/" + "n" * 120 + ".bin": b"2" * 1500, "empty.txt": b"", "b.txt": b"four"}
     archive = makers.shard(tmp_path / "a.tar", files)
     with tarfile.open(archive, "a") as tar:
+        odd = tarfile.TarInfo("odd")
+        odd.pax_headers = {"path": "a\0b.jpg"}
+        tar.addfile(odd)
         link = tarfile.TarInfo("link")
         link.type, link.linkname = tarfile.SYMTYPE, "a.txt"
         tar.addfile(link)
