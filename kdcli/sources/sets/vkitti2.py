@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -53,6 +52,7 @@ class Vkitti2Source(SetSource):
     ) -> None:
         root = existing_root(location)
         self.sky = sky
+        self._cameras: dict[str, dict[tuple[int, int], tuple[float, float, float, float]]] = {}
         self._bases = {part: f"{base}/" for part in _ARCHIVES if (base := _base(root, part)) is not None}
         if not {"rgb", "depth"} <= self._bases.keys():
             raise DataError(
@@ -109,11 +109,10 @@ class Vkitti2Source(SetSource):
             DataError: ``intrinsic.txt`` is there and not of the form that it should have.
         """
         at, camera, number = pair.id.rsplit("/", 2)
-        given = None
-        if "text" in self._bases:
-            given = _cameras(f"{self._bases['text']}{at}/intrinsic.txt").get((int(number), int(camera[-1])))
+        if "text" in self._bases and at not in self._cameras:
+            self._cameras[at] = _cameras(f"{self._bases['text']}{at}/intrinsic.txt")
         share = width / WIDTH
-        fx, fy, cx, cy = given or CAMERA
+        fx, fy, cx, cy = self._cameras.get(at, {}).get((int(number), int(camera[-1])), CAMERA)
         return fx * share, fy * share, cx * share, cy * share
 
 
@@ -171,12 +170,11 @@ def _listed(names: list[str], given: str, root: Path) -> list[str]:
     return chosen
 
 
-@lru_cache(maxsize=64)
 def _cameras(path: str) -> dict[tuple[int, int], tuple[float, float, float, float]]:
     """Return fx, fy, cx, cy by frame and camera of an ``intrinsic.txt``; none where there is no such file."""
     if not Path(path).is_file():
         return {}
-    cameras = {}
+    cameras: dict[tuple[int, int], tuple[float, float, float, float]] = {}
     for number, line in enumerate(read_lines(Path(path), "'frame cameraID K[0,0] K[1,1] K[0,2] K[1,2]'"), 1):
         values = [number_of(word) for word in line.split()]
         if not values or (number == 1 and None in values):
