@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 FRAMES = 3
+HEIGHT, WIDTH = 15, 46
 SCENES = ("Scene01", "Scene20")
 VARIATIONS = ("clone", "fog")
 WAYS = {
@@ -20,12 +21,12 @@ WAYS = {
 SKY = 65535
 
 
-def vkitti2(root: Path, way: str = "one", *, height: int = 15, width: int = 46, ids: bool = True) -> np.ndarray[Any, Any]:
+def vkitti2(root: Path, way: str = "one", *, ids: bool = True) -> np.ndarray[Any, Any]:
     """Write frames of two scenes in two variations and return the centimetres of each; the top row is sky."""
     images, depths, texts, instances = (root / name for name in WAYS[way])
-    stored = np.random.default_rng(7).integers(200, 12000, (height, width)).astype(np.uint16)
+    stored = np.random.default_rng(7).integers(200, 12000, (HEIGHT, WIDTH)).astype(np.uint16)
     stored[0] = SKY
-    objects = np.zeros((height, width), np.uint8)
+    objects = np.zeros((HEIGHT, WIDTH), np.uint8)
     objects[5:9, 10:20], objects[5:9, 30:40] = 1, 4
     random = np.random.default_rng(8)
     for scene in SCENES:
@@ -34,7 +35,7 @@ def vkitti2(root: Path, way: str = "one", *, height: int = 15, width: int = 46, 
             lines = ["frame cameraID K[0,0] K[1,1] K[0,2] K[1,2]"]
             for camera in (0, 1):
                 for i in range(FRAMES):
-                    colours = random.integers(0, 256, (height, width, 3), dtype=np.uint8)
+                    colours = random.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8)
                     _save(Image.fromarray(colours), images / f"{at}/frames/rgb/Camera_{camera}/rgb_{i:05}.jpg")
                     _save(Image.fromarray(stored), depths / f"{at}/frames/depth/Camera_{camera}/depth_{i:05}.png")
                     if ids:
