@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdcli.errors import DataError
+from kdcli.sources.sets.frames import resized_camera
 from kdcli.sources.texts.numbers import check_camera, number_of, read_lines
 
 _SINGLE = frozenset({
@@ -17,12 +18,12 @@ _SINGLE = frozenset({
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Colmap:
-    """Cameras by number: width, height, fx, fy, cx, cy; and the number of each image's, where ``images.txt`` tells it.
+    """Cameras by number: (height, width) and (fx, fy, cx, cy); and the number of each image's, where that is told.
 
     Optical centres count from the centre of the upper left pixel, half a pixel less than COLMAP's.
     """
 
-    cameras: Mapping[int, tuple[float, ...]]
+    cameras: Mapping[int, tuple[tuple[int, int], tuple[float, float, float, float]]]
     of: Mapping[str, int]
 
     def camera(self, image: str, height: int, width: int) -> tuple[float, float, float, float] | None:
@@ -32,9 +33,8 @@ class Colmap:
             number = next(iter(self.cameras))
         if number is None or number not in self.cameras:
             return None
-        own_width, own_height, fx, fy, cx, cy = self.cameras[number]
-        across, down = width / own_width, height / own_height
-        return fx * across, fy * down, (cx + 0.5) * across - 0.5, (cy + 0.5) * down - 0.5
+        size, own = self.cameras[number]
+        return resized_camera(own, size, height, width)
 
 
 def read_colmap(folder: Path) -> Colmap | None:
@@ -46,7 +46,7 @@ def read_colmap(folder: Path) -> Colmap | None:
     path = folder / "cameras.txt"
     if not path.is_file():
         return None
-    cameras = {}
+    cameras: dict[int, tuple[tuple[int, int], tuple[float, float, float, float]]] = {}
     for number, line in enumerate(read_lines(path, "cameras in COLMAP's form"), 1):
         words = line.split()
         if not words or words[0].startswith("#"):
@@ -59,7 +59,7 @@ def read_colmap(folder: Path) -> Colmap | None:
             raise DataError(f"{where} is not 'ID MODEL WIDTH HEIGHT PARAMETERS'; unpack it again or remove it")
         _, width, height, *lens = numbers
         fx, fy, cx, cy = (lens[0], lens[0], *lens[1:3]) if single else lens[:4]
-        cameras[int(numbers[0])] = (width, height, *check_camera((fx, fy, cx - 0.5, cy - 0.5), where))
+        cameras[int(numbers[0])] = ((int(height), int(width)), check_camera((fx, fy, cx - 0.5, cy - 0.5), where))
     of: dict[str, int] = {}
     if len(cameras) > 1 and (folder / "images.txt").is_file():
         for line in read_lines(folder / "images.txt", "images in COLMAP's form"):

@@ -11,7 +11,7 @@ from kdcli.protocols import API_VERSION
 from kdcli.sources.listing import folders_in, natural_key
 from kdcli.sources.lists import existing_root
 from kdcli.sources.pairs import Pair, Selection
-from kdcli.sources.sets.frames import SetSource, names_in, told
+from kdcli.sources.sets.frames import SetSource, names_in, resized_camera, told
 from kdcli.types import Finding
 
 CAMERA = (886.81, 927.06, 512.0, 384.0)
@@ -85,9 +85,7 @@ class DiodeSource(SetSource):
 
     def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float]:
         """Return fx, fy, cx, cy in pixels of an image of this size."""
-        down, across = height / SIZE[0], width / SIZE[1]
-        fx, fy, cx, cy = CAMERA
-        return fx * across, fy * down, cx * across, cy * down
+        return resized_camera(CAMERA, SIZE, height, width)
 
 
 def _split_folder(root: Path, split: str | None) -> Path:

@@ -9,6 +9,8 @@ from kdcli.codecs import CODECS
 from kdcli.errors import DataError
 from kdcli.images import StoredDepth
 from kdcli.protocols import API_VERSION
+from kdcli.rasters import Place, file_of, open_place
+from kdcli.rasters.places import size_of
 from kdcli.sources.listing import natural_key
 from kdcli.sources.lists import existing_root
 from kdcli.sources.pairs import Pair, Selection
@@ -84,15 +86,8 @@ class Eth3dSource(SetSource):
         Raises:
             DataError: as of ``PairSource``, or it is really a photograph.
         """
-        depth = pair.depth
-        if isinstance(depth, Path) and depth.is_file() and depth.stat().st_size != 4 * size[0] * size[1]:
-            with depth.open("rb") as stream:
-                if stream.read(3) == b"\xff\xd8\xff":
-                    raise DataError(
-                        f"'{depth}' is a JPEG of {depth.stat().st_size} bytes, not depth, which would be "
-                        f"{4 * size[0] * size[1]} bytes of floats for {size[1]}x{size[0]} (width x height); unpack "
-                        "SCENE_dslr_depth.7z again"
-                    )
+        if pair.depth is not None:
+            refuse_photograph(pair.depth, size)
         return super().stored(pair, size)
 
     def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float] | None:
@@ -106,6 +101,23 @@ class Eth3dSource(SetSource):
             self._cameras[scene] = read_colmap(self._of[scene][0] / CAMERAS)
         colmap = self._cameras[scene]
         return None if colmap is None else colmap.camera(image, height, width)
+
+
+def refuse_photograph(depth: Place, size: tuple[int, int]) -> None:
+    """Refuse a file that is a photograph where floats of an image of this height and width should be.
+
+    Raises:
+        DataError: it is one.
+    """
+    wanted = 4 * size[0] * size[1]
+    if not file_of(depth).is_file() or size_of(depth) == wanted:
+        return
+    with open_place(depth) as stream:
+        if stream.read(3) == b"\xff\xd8\xff":
+            raise DataError(
+                f"'{depth}' is a JPEG of {size_of(depth)} bytes, not depth, which would be {wanted} bytes of floats "
+                f"for {size[1]}x{size[0]} (width x height); unpack SCENE_dslr_depth.7z again"
+            )
 
 
 def _scenes(root: Path, part: str, folder: str) -> dict[str, Path]:

@@ -83,8 +83,8 @@ class SetSource(PairSource):
         assert pair.depth is not None
         if stored.bits == 8 and ending_of(pair.depth) == ".png":
             raise DataError(
-                f"'{pair.depth}' has 8 bits, and the depth of '{self.name}' has 16: a viewer or a converter wrote it "
-                "again; give the original file"
+                f"'{pair.depth}' has 8 bits, and depth has 16 in this layout: a viewer or a converter wrote it again; "
+                "give the original file"
             )
         return stored
 
@@ -96,6 +96,15 @@ def names_in(folder: str | Path) -> frozenset[str]:
             return frozenset(entry.name for entry in entries if not is_hidden(entry.name))
     except OSError:
         return frozenset()
+
+
+def resized_camera(
+    camera: tuple[float, float, float, float], own: tuple[int, int], height: int, width: int
+) -> tuple[float, float, float, float]:
+    """Return fx, fy, cx, cy of an image of one size as they are at another; pixel centres are whole numbers."""
+    fx, fy, cx, cy = camera
+    down, across = height / own[0], width / own[1]
+    return fx * across, fy * down, (cx + 0.5) * across - 0.5, (cy + 0.5) * down - 0.5
 
 
 def told(

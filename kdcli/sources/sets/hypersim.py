@@ -113,7 +113,7 @@ class HypersimSource(SetSource):
         linear = read_hdf5(pair.image)
         if linear.ndim != 3 or linear.shape[-1] != 3 or linear.dtype.kind != "f":
             shape = "x".join(map(str, linear.shape))
-            raise DataError(f"'{pair.image}' holds {linear.dtype} of shape {shape}, not linear colours; download it again")
+            raise DataError(f"'{pair.image}' holds {linear.dtype} of shape {shape}, not colours; download it again")
         hit = self._hit(pair, (linear.shape[0], linear.shape[1]))
         valid = np.isfinite(linear).all(axis=2)
         return Picture(image=torch.from_numpy(tone_mapped(linear, valid if hit is None else valid & hit)))

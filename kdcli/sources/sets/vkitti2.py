@@ -13,13 +13,13 @@ from kdcli.protocols import API_VERSION
 from kdcli.sources.listing import natural_key
 from kdcli.sources.lists import existing_root
 from kdcli.sources.pairs import Pair, Selection
-from kdcli.sources.sets.frames import SetSource, names_in, told
+from kdcli.sources.sets.frames import SetSource, names_in, resized_camera, told
 from kdcli.sources.texts.numbers import check_camera, number_of, read_lines
 from kdcli.types import Finding
 
 CAMERA = (725.0087, 725.0087, 620.5, 187.0)
 """fx, fy, cx, cy at 1242 x 375, of all frames; ``intrinsic.txt`` says it again for each."""
-WIDTH = 1242
+SIZE = (375, 1242)
 _NAME = re.compile(r"(Scene\d+)/([^/]+)/frames/rgb/(Camera_\d)/rgb_(\d+)\.jpg")
 _ENDINGS = {"rgb": ("rgb", "jpg"), "depth": ("depth", "png"), "instanceSegmentation": ("instancegt", "png")}
 """Folder of a part -> how its files begin and end."""
@@ -111,9 +111,8 @@ class Vkitti2Source(SetSource):
         at, camera, number = pair.id.rsplit("/", 2)
         if "text" in self._bases and at not in self._cameras:
             self._cameras[at] = _cameras(f"{self._bases['text']}{at}/intrinsic.txt")
-        share = width / WIDTH
-        fx, fy, cx, cy = self._cameras.get(at, {}).get((int(number), int(camera[-1])), CAMERA)
-        return fx * share, fy * share, cx * share, cy * share
+        own = self._cameras.get(at, {}).get((int(number), int(camera[-1])), CAMERA)
+        return resized_camera(own, SIZE, height, width)
 
 
 def _base(root: Path, part: str) -> Path | None:

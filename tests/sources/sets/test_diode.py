@@ -24,7 +24,8 @@ def test_depth_comes_out_as_it_went_in(tmp_path: Path) -> None:
         mask[:12, :16] = False
         assert (sample.valid[0].numpy() == mask).all()
         np.testing.assert_array_equal(sample.depth[0].numpy(), np.where(mask, depths[pair.id], 0))
-        np.testing.assert_allclose(sample.intrinsics, np.array([886.81, 927.06, 512, 384]) / 32, rtol=1e-6)
+        camera = [886.81 / 32, 927.06 / 32, 512.5 / 32 - 0.5, 384.5 / 32 - 0.5]
+        np.testing.assert_allclose(sample.intrinsics, camera, rtol=1e-6)
     assert not source.check()
 
 
