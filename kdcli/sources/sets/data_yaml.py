@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from kdcli.errors import ConfigError, DataError
 from kdcli.files import at_home
+from kdcli.rasters import must_exist
 from kdcli.rasters.packages import needed
 from kdcli.sources.sets.frames import names_in
 
@@ -86,11 +87,12 @@ def read_yaml(path: Path, folder: Path | None) -> DataYaml:
     Raises:
         DataError: it is no YAML, or an entry has a value that cannot be.
     """
+    must_exist(path)
     yaml = needed("yaml", path, "a YAML file")
     if path.stat().st_size > _LARGEST:
         raise DataError(f"'{path}' has {path.stat().st_size} bytes and is no data YAML; give the YAML")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_text(encoding="utf-8-sig"))
     except Exception as error:  # PyYAML's own, those of text, and RecursionError
         reason = " ".join(str(error).split())[:120]
         raise DataError(f"'{path}' is no YAML that can be read ({reason}); correct it") from None
@@ -113,7 +115,7 @@ def _root(path: Path, given: Any, splits: Mapping[str, Sequence[str]], folder: P
         DataError: none has.
     """
     if given is not None and not isinstance(given, str):
-        raise DataError(f"'{path}' has path: {given!r}, which is no folder; write the folder of the data")
+        raise DataError(f"'{path}' has path: {_shown(given)}, which is no folder; write the folder of the data")
     here = path.parent
     said = None if given is None else at_home(given)
     meant = [] if said is None else [here / said, said, here / said.name]
@@ -129,14 +131,14 @@ def _root(path: Path, given: Any, splits: Mapping[str, Sequence[str]], folder: P
 def _texts(path: Path, key: str, value: Any) -> list[str]:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-        raise DataError(f"'{path}' has {key}: {str(value)[:60]}, which is no text and no list of them; correct it")
+        raise DataError(f"'{path}' has {key}: {_shown(value)}, which is no text and no list of them; correct it")
     return texts
 
 
 def _text(path: Path, content: Mapping[str, Any], key: str) -> str | None:
     value = content.get(key)
     if value is not None and (not isinstance(value, str) or not value or "/" in value):
-        raise DataError(f"'{path}' has {key}: {str(value)[:60]}, which is no name; correct it")
+        raise DataError(f"'{path}' has {key}: {_shown(value)}, which is no name; correct it")
     return value
 
 
@@ -144,9 +146,14 @@ def _number(path: Path, content: Mapping[str, Any], key: str) -> float | None:
     value = content.get(key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
-        raise DataError(f"'{path}' has {key}: {str(value)[:60]}; write a number above 0")
-    return float(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
+        raise DataError(f"'{path}' has {key}: {_shown(value)}; write a number above 0")
+    return float(min(value, 1e300))
+
+
+def _shown(value: Any) -> str:
+    """Return a value for a message; of lists and tables the kind, since those of a YAML can hold one another."""
+    return str(value)[:60] if isinstance(value, str | int | float) else f"a {type(value).__name__}"
 
 
 Tool = Literal["ultralytics", "libreyolo"]

@@ -20,6 +20,7 @@ from kdcli.types import Finding
 CAMERA = (725.0087, 725.0087, 620.5, 187.0)
 """fx, fy, cx, cy at 1242 x 375, of all frames; ``intrinsic.txt`` says it again for each."""
 SIZE = (375, 1242)
+SCENES = ("Scene01", "Scene02", "Scene06", "Scene18", "Scene20")
 _NAME = re.compile(r"(Scene\d+)/([^/]+)/frames/rgb/(Camera_\d)/rgb_(\d+)\.jpg")
 _ENDINGS = {"rgb": ("rgb", "jpg"), "depth": ("depth", "png"), "instanceSegmentation": ("instancegt", "png")}
 """Folder of a part -> how its files begin and end."""
@@ -65,7 +66,8 @@ class Vkitti2Source(SetSource):
         if list is not None:
             names = _listed(names, list, root)
         if split is not None:
-            held = frozenset(_words("holdout", holdout, {name.partition("/")[0] for name in names}, location))
+            # Also scenes that are not on this disk: then nothing of them is there to be held out.
+            held = frozenset(_words("holdout", holdout, set(SCENES), location))
             names = [name for name in names if (name.partition("/")[0] in held) == (split == "val")]
         if not names:
             raise ConfigError(f"split={split} leaves no frame of '{location}'; give another split, list or holdout=")
@@ -135,7 +137,7 @@ def _words(key: str, given: str, known: set[str], where: str) -> list[str]:
     words = given.split("+")
     unknown = [word for word in words if word not in known]
     if unknown:
-        raise ConfigError(f"{key}={given}: '{where}' has no '{unknown[0]}'; it has {', '.join(sorted(known))}")
+        raise ConfigError(f"{key}={given}: '{where}' has no '{unknown[0]}'; known are {', '.join(sorted(known))}")
     return words
 
 

@@ -53,7 +53,7 @@ def test_a_scale_is_not_guessed(tmp_path: Path) -> None:
     given = PairsSource(location=str(path), split="val", scale=256)
     np.testing.assert_allclose(metres(given), stored(0) / 256, rtol=1e-6)
     assert not [finding for finding in given.check() if "default" in finding.message]
-    for value in ("0", "true", ".nan", "many"):
+    for value in ("0", "true", ".nan", "many", "[1]", ".inf"):
         pairs(tmp_path, yaml=f"depth_scale: {value}\n")
         with pytest.raises(DataError, match=r"has depth_scale: .*; write a number above 0"):
             PairsSource(location=str(path), split="val")
@@ -161,6 +161,8 @@ def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
         ("train: pictures\n", "names 'pictures', which is in none of"), ("train: {a: b}\n", "is no text and no list"),
         ("train: images/train\ndepths_dir: ../x\n", "has depths_dir: ../x, which is no name"),
         ("train: images/train\nval: images/gone\n", "names 'images/gone' for val"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\ntrain: [*b, *b]\n", "has train: a list, which is no text"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n", "is a Git LFS pointer"),
     ):  # fmt: skip
         path.write_text(text)
         with pytest.raises(DataError) as error:

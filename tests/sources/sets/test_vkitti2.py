@@ -51,10 +51,14 @@ def test_scenes_are_in_or_out(tmp_path: Path) -> None:
     other = Vkitti2Source(location=at, split="val", holdout="Scene01", variations="clone+fog", cameras="Camera_1")
     assert {pair.id[:7] for pair in other.pairs} == {"Scene01"} and len(other) == 2 * FRAMES
     assert len(Vkitti2Source(location=at, variations="fog", scenes="Scene20")) == 2 * FRAMES
-    with pytest.raises(ConfigError, match=r"variations=rain: '.*' has no 'rain'; it has clone, fog"):
+    with pytest.raises(ConfigError, match=r"variations=rain: '.*' has no 'rain'; known are clone, fog"):
         Vkitti2Source(location=at, variations="rain")
-    with pytest.raises(ConfigError, match=r"holdout=Scene06: .* has no 'Scene06'"):
-        Vkitti2Source(location=at, split="train", holdout="Scene06")
+    part = Vkitti2Source(location=at, split="train", scenes="Scene01", holdout="Scene06+Scene20")
+    assert len(part) == 4 * FRAMES  # held out, and not on this disk
+    with pytest.raises(ConfigError, match=r"holdout=Scene2: .* has no 'Scene2'; known are Scene01, Scene02"):
+        Vkitti2Source(location=at, split="train", holdout="Scene2")
+    with pytest.raises(ConfigError, match="split=val leaves no frame of"):
+        Vkitti2Source(location=at, split="val", holdout="Scene06")
 
 
 def test_a_list_names_frames(tmp_path: Path) -> None:
