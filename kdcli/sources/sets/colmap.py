@@ -8,12 +8,13 @@ from pathlib import Path
 
 from kdcli.errors import DataError
 from kdcli.sources.sets.frames import resized_camera
-from kdcli.sources.texts.numbers import check_camera, number_of, read_lines
+from kdcli.sources.texts.numbers import check_camera, check_number, number_of, read_lines
 
 _SINGLE = frozenset({
     "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "SIMPLE_RADIAL_FISHEYE", "RADIAL_FISHEYE", "SIMPLE_FISHEYE",
 })  # fmt: skip
 """Models with one focal length; the others have two."""
+_NUMBERS, _SIDES = (0.0, 1e9), (1.0, 1e6)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,16 +56,20 @@ def read_colmap(folder: Path) -> Colmap | None:
         values = [number_of(word) for word in (words[0], *words[2:])]
         numbers = [value for value in values if value is not None]
         single = len(words) > 1 and words[1] in _SINGLE
-        if len(words) < 7 + (not single) or len(numbers) != len(values) or numbers[1] < 1 or numbers[2] < 1:
+        if len(words) < 7 + (not single) or len(numbers) != len(values):
             raise DataError(f"{where} is not 'ID MODEL WIDTH HEIGHT PARAMETERS'; unpack it again or remove it")
-        _, width, height, *lens = numbers
+        key, width, height, *lens = numbers
+        check_number(key, _NUMBERS, "the camera number", where)
+        for side in (width, height):
+            check_number(side, _SIDES, "the size", where)
         fx, fy, cx, cy = (lens[0], lens[0], *lens[1:3]) if single else lens[:4]
-        cameras[int(numbers[0])] = ((int(height), int(width)), check_camera((fx, fy, cx - 0.5, cy - 0.5), where))
+        cameras[int(key)] = ((int(height), int(width)), check_camera((fx, fy, cx - 0.5, cy - 0.5), where))
     of: dict[str, int] = {}
     if len(cameras) > 1 and (folder / "images.txt").is_file():
         for line in read_lines(folder / "images.txt", "images in COLMAP's form"):
             words = line.split()
             # Each second line is a list of points: three numbers a point, and no name.
-            if len(words) == 10 and not line.startswith("#") and number_of(words[9]) is None and words[8].isdecimal():
-                of[words[9].rpartition("/")[2]] = int(words[8])
+            said = number_of(words[8]) if len(words) == 10 and number_of(words[9]) is None else None
+            if said is not None and 0 <= said <= _NUMBERS[1]:
+                of[words[9].rpartition("/")[2]] = int(said)
     return Colmap(cameras=cameras, of=of)

@@ -66,6 +66,8 @@ class PairsSource(SetSource):
                 "put it there, or take folder: for images alone"
             )
         notes = told("warning", bare, "images have no depth of their name and are left out", "complete the folder")
+        says = "images have the name of another but for the ending, and all are used"
+        notes += told("warning", _twins(images), says, "remove those that are not meant")
         notes += told("info", beside.rest(), "depth maps have no image of their name", "they are not used")
         scale, more = self._unit(data, names, scale, dialect)
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
@@ -126,6 +128,18 @@ class PairsSource(SetSource):
         columns = torch.from_numpy(np.arange(size[1]) * width // size[1])
         values, valid = (one[rows][:, columns] for one in (stored.values, stored.valid))
         return replace(stored, values=values, valid=valid)
+
+
+def _twins(images: list[str]) -> list[str]:
+    """Return the images that have the name of an earlier one but for the ending."""
+    stems: set[str] = set()
+    twins = []
+    for image in images:
+        stem = image[: image.rfind(".")]
+        if stem in stems:
+            twins.append(image)
+        stems.add(stem)
+    return twins
 
 
 def _split(data: DataYaml, given: str | None) -> str:

@@ -14,7 +14,7 @@ from kdcli.sources.listing import natural_key
 from kdcli.sources.lists import existing_root
 from kdcli.sources.pairs import Pair, Selection
 from kdcli.sources.sets.frames import SetSource, names_in, resized_camera, told
-from kdcli.sources.texts.numbers import check_camera, number_of, read_lines
+from kdcli.sources.texts.numbers import check_camera, check_number, number_of, read_lines
 from kdcli.types import Finding
 
 CAMERA = (725.0087, 725.0087, 620.5, 187.0)
@@ -183,5 +183,7 @@ def _cameras(path: str) -> dict[tuple[int, int], tuple[float, float, float, floa
         numbers = [value for value in values if value is not None]
         if len(numbers) != 6 or len(values) != 6:
             raise DataError(f"'{path}' line {number} is not 'frame cameraID fx fy cx cy'; unpack it again")
-        cameras[int(numbers[0]), int(numbers[1])] = check_camera(numbers[2:], f"'{path}' line {number}")
+        where = f"'{path}' line {number}"
+        frame, camera = (int(check_number(value, (0, 1e9), "the number", where)) for value in numbers[:2])
+        cameras[frame, camera] = check_camera(numbers[2:], where)
     return cameras

@@ -111,6 +111,20 @@ def test_eight_bits_are_refused(tmp_path: Path) -> None:
         source[0]
 
 
+def test_a_photograph_in_place_of_floats_is_refused(tmp_path: Path) -> None:
+    marigold(tmp_path, packed=False, sets=("eth3d",))
+    folder = (tmp_path / SETS["eth3d"].archive).with_suffix("")
+    for image in (folder / "rgb").rglob("*.JPG"):
+        depth = folder / "depth" / f"{image.parts[-4]}_dslr_depth" / image.parts[-4] / "ground_truth_depth/dslr_images"
+        (depth / image.name).write_bytes(image.read_bytes())
+    with tarfile.open(folder.with_suffix(".tar"), "w") as tar:
+        tar.add(folder, ".")
+    source = MarigoldSource(location=str(tmp_path), set="eth3d")
+    assert isinstance(source.pairs[0].depth, Member)  # though the folder is there too
+    with pytest.raises(DataError, match=r"eth3d\.tar:depth/.*\.JPG' is a JPEG of \d+ bytes, not depth"):
+        source[0]
+
+
 def test_it_passes_the_kit(tmp_path: Path) -> None:
     marigold(tmp_path, sets=("diode",))
     check_source(MarigoldSource, options={"location": str(tmp_path), "set": "diode"})

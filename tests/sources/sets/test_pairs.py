@@ -102,11 +102,13 @@ def test_png_is_preferred_and_what_is_left_is_said(tmp_path: Path) -> None:
     path = pairs(tmp_path)
     np.save(tmp_path / "depth/val/a.0.npy", np.full(SIZE, 7, np.float32))
     photograph(tmp_path / "images/val/late.png", SIZE, 9)
+    photograph(tmp_path / "images/val/a.1.png", SIZE, 10)
     source = PairsSource(location=str(path), split="val")
-    assert len(source) == 2 and metres(source).max() > 8
+    assert len(source) == 3 and metres(source).max() > 8
     messages = [finding.message for finding in source.check()]
     assert messages[0].startswith("1 images have no depth of their name and are left out") and "late.png" in messages[0]
-    assert messages[1].startswith("1 depth maps have no image of their name") and "a.0.npy" in messages[1]
+    assert messages[1].startswith("1 images have the name of another but for the ending") and "a.1.png" in messages[1]
+    assert messages[2].startswith("1 depth maps have no image of their name") and "a.0.npy" in messages[2]
 
 
 def test_a_smaller_map_is_enlarged_by_the_nearest_pixel(tmp_path: Path) -> None:
