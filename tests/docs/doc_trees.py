@@ -6,6 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import trees
+import trees_lasers
+import trees_marigold
+import trees_pairs
+import trees_rooms
+import trees_streets
 from PIL import Image
 
 VIDEO = 154
@@ -47,6 +52,36 @@ def scenenet(root: Path) -> None:
             trees.depth(folder / "depth" / f"{frame}.png", 240, 320, 3000)
             (folder / "instance").mkdir(exist_ok=True)
             Image.fromarray(ids).save(folder / "instance" / f"{frame}.png")
+
+
+def diode(root: Path) -> None:
+    trees_lasers.diode(root)
+
+
+def eth3d(root: Path) -> None:
+    trees_lasers.eth3d(root)
+
+
+def hypersim(root: Path) -> None:
+    trees_rooms.hypersim(root)
+
+
+def marigold(root: Path) -> None:
+    trees_marigold.marigold(root)
+
+
+def pairs(root: Path) -> None:
+    trees_pairs.pairs(root)
+
+
+def bare_pairs(root: Path) -> None:
+    """Images and depth without a YAML, of one split."""
+    trees.photo(root / "images" / "a.png", 48, 64)
+    trees.depth(root / "depth" / "a.png", 48, 64, 2500)
+
+
+def vkitti2(root: Path) -> None:
+    trees_streets.vkitti2(root)
 
 
 def photos(root: Path) -> None:
