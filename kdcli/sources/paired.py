@@ -12,6 +12,7 @@ from kdcli.errors import ConfigError, DataError
 from kdcli.images import SCALES, Picture, Rig, StoredDepth, like, read_picture, read_stored, to_metres, turn
 from kdcli.sources.checks import survey
 from kdcli.sources.cuts import Cut
+from kdcli.sources.encoding import Encoding
 from kdcli.sources.instances import read_instances, resize_instances
 from kdcli.sources.pairs import OfFiles, Pair, Selection, mismatch, sizes_fit
 from kdcli.sources.upright import camera_of, turned_note
@@ -38,6 +39,9 @@ class PairSource(OfFiles):
     furthest: float | None = None
     """Metres beyond which depth is no measurement; None = whatever is stored."""
 
+    encoding: Encoding | None = None
+    """What the user says of how depth is stored; None = the layout knows."""
+
     def __init__(
         self, pairs: Sequence[Pair], *, selection: Selection | None, scale: float | None, where: str,
         notes: Sequence[Finding] = (),
@@ -51,6 +55,9 @@ class PairSource(OfFiles):
                 f"scale={scale:g} is no number of {SCALES[0]:g} to {SCALES[1]:g}; it is the stored units per metre, "
                 "such as 1000"
             )
+        if self.encoding is not None:
+            self.codec, self.furthest = self.encoding.codec, self.encoding.furthest
+            scale = self.encoding.scale(scale)
         self._notes = tuple(notes)
         self.pairs: Sequence[Pair] = pairs if selection is None else selection.apply(pairs, where)
         self.where = where
@@ -141,7 +148,7 @@ class PairSource(OfFiles):
 
     def rig(self, pair: Pair) -> Rig | None:
         """Return what turns the disparity of a pair into depth, or None where it is none or nothing tells."""
-        return pair.rig
+        return pair.rig if self.encoding is None else self.encoding.rig or pair.rig
 
     def has(self, part: Literal["depth", "instances"]) -> bool:
         """Whether any of the pairs names a file of this part."""
@@ -162,8 +169,10 @@ class PairSource(OfFiles):
 
     def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float] | None:
         """Return fx, fy, cx, cy in pixels of an image of this size, or None where unknown."""
-        if pair.intrinsics is None and pair.focal is not None:
-            return pair.focal, pair.focal, (width - 1) / 2, (height - 1) / 2
+        asked = None if self.encoding is None else self.encoding.focal
+        focal = pair.focal if asked is None else asked
+        if focal is not None and (asked is not None or pair.intrinsics is None):
+            return focal, focal, (width - 1) / 2, (height - 1) / 2
         return pair.intrinsics
 
     def check(self) -> Sequence[Finding]:

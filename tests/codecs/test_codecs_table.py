@@ -113,7 +113,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "megadepth": lambda p: hdf5(p.with_suffix(".h5"), "depth", np.where(TRUTH > 0, TRUTH, -3)),
     "hypersim": lambda p: hdf5(p.with_suffix(".hdf5"), "dataset", np.where(TRUTH > 0, rays(), np.nan)),
     "ibims-mat": lambda p: matlab(p.with_suffix(".mat"), data=STRUCT),
-    "make3d": lambda p: matlab(p.with_suffix(".mat"), Position3DGrid=TRUTH),
+    "make3d": lambda p: matlab(p.with_suffix(".mat"), Position3DGrid=np.stack([TRUTH * 0, TRUTH * 0, TRUTH - 1, TRUTH], -1)),
     "eth3d": plain_floats,
     "sintel": dpt,
     "tartanair": lambda p: array(p, TRUTH),

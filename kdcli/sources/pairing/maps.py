@@ -21,7 +21,6 @@ from kdcli.types import DepthKind, Finding
 
 What = Literal["depths", "instances"]
 _WORDS = {"depths": DEPTH_WORDS, "instances": INSTANCE_WORDS}
-_ENDINGS = {"depths": DEPTH_SUFFIXES, "instances": INSTANCE_SUFFIXES}
 _CALLED = {"depths": "depth maps", "instances": "maps of object ids"}
 
 
@@ -36,11 +35,14 @@ class Maps:
     """Depth maps that ``kdcli predict`` wrote."""
 
 
-def find_maps(what: What, given: str, base: Path, images: Sequence[Path], recursive: bool, left: LeftOut) -> Maps:
+def find_maps(
+    what: What, given: str, base: Path, images: Sequence[Path], recursive: bool, left: LeftOut,
+    endings: frozenset[str] = DEPTH_SUFFIXES,
+) -> Maps:
     """Return the maps in a folder, as written or below the folder of the images, whichever has maps of these images.
 
     The folder may be that of the images, hold it or lie in it: files that are maps are no images, and the other way
-    round.
+    round. endings: of depth maps.
 
     Raises:
         DataError: no such folder, or none of its files is called like an image.
@@ -53,7 +55,7 @@ def find_maps(what: What, given: str, base: Path, images: Sequence[Path], recurs
     for folder in folders:
         gone = LeftOut()
         try:
-            maps = _maps(what, folder, base, images, recursive, gone)
+            maps = _maps(what, folder, base, images, recursive, gone, endings)
         except DataError as error:
             errors.append(error)
             continue
@@ -62,7 +64,11 @@ def find_maps(what: What, given: str, base: Path, images: Sequence[Path], recurs
     raise errors[0]
 
 
-def _maps(what: What, folder: Path, base: Path, images: Sequence[Path], recursive: bool, left: LeftOut) -> Maps:
+def _maps(
+    what: What, folder: Path, base: Path, images: Sequence[Path], recursive: bool, left: LeftOut,
+    endings: frozenset[str],
+) -> Maps:
+    endings = endings if what == "depths" else INSTANCE_SUFFIXES
     own: list[Path] = []
     files = list_files(folder, None, recursive=recursive, own=own)
     # What a teacher predicted may be learned from, but only if somebody points at it.
@@ -70,7 +76,7 @@ def _maps(what: What, folder: Path, base: Path, images: Sequence[Path], recursiv
     left.own += [path for path in own if path not in set(predicted)]
     kept, candidates = _apart(what, folder, base, images, files)
     candidates += predicted
-    found = [path for path in candidates if path.suffix.lower() in _ENDINGS[what]]
+    found = [path for path in candidates if path.suffix.lower() in endings]
     masks: dict[Path, Path] = {}
     if what == "depths":
         found, masks = split_masks(found, folder, left)
@@ -81,7 +87,7 @@ def _maps(what: What, folder: Path, base: Path, images: Sequence[Path], recursiv
     also = INSTANCE_WORDS if what == "instances" else frozenset[str]()
     matched = match_names({name: paths[0] for name, paths in groups.items()}, maps, also=also)
     if not matched:
-        raise _none(what, folder, list(maps.values()), left.unread, kept or images)
+        raise _none(what, folder, list(maps.values()), left.unread, kept or images, endings)
     used = set(matched.values())
     left.depths += [path for path in maps.values() if path not in used and what == "depths"]
     if what == "depths":
@@ -127,13 +133,14 @@ def about_predictions(predicted: Sequence[Path]) -> list[Finding]:
     return [Finding(level="warning", message=f"{said}; they are {kind}, which has no metres", path=str(path))]
 
 
-def _none(what: What, folder: Path, maps: list[Path], unread: list[Path], images: Sequence[Path]) -> DataError:
+def _none(
+    what: What, folder: Path, maps: list[Path], unread: list[Path], images: Sequence[Path], endings: frozenset[str]
+) -> DataError:
     if not maps and unread:
         return DataError(f"'{folder}': {not_read(unread)}")
     if not maps:
         held = endings_of(list_files(folder, None)) or "no file"
-        endings = " ".join(sorted(_ENDINGS[what]))
-        return DataError(f"'{folder}' has no {_CALLED[what]} ({endings}); it holds {held}")
+        return DataError(f"'{folder}' has no {_CALLED[what]} ({' '.join(sorted(endings))}); it holds {held}")
     more = f"; {len(unread)} {not_read(unread)}" if unread else ""
     return DataError(
         f"none of {len(maps)} {_CALLED[what]} in '{folder}', such as '{maps[0].name}', is named like an image "
