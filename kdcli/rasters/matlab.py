@@ -51,6 +51,16 @@ def read_matlab(place: Element) -> NDArray[Any]:
     return np.asarray(array)
 
 
+def fields_of(path: Path, name: str) -> tuple[str, ...]:
+    """Return the fields of a struct of version 5; none where the variable is no struct.
+
+    Raises:
+        DataError: not readable, or no such variable.
+    """
+    must_exist(path)
+    return tuple(_variable(path, path.stat().st_mtime_ns, name).dtype.names or ())
+
+
 def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
     """Return the variables of a file of version 5 with their shapes, in MATLAB's order of axes.
 
