@@ -24,6 +24,11 @@ class Encoding:
     furthest: float | None = None
 
     @property
+    def disparity(self) -> bool:
+        """Whether maps are disparity, so that what is called so is one."""
+        return self.codec.meaning == "disparity"
+
+    @property
     def endings(self) -> frozenset[str]:
         """Endings of the files that may hold such depth, lower case."""
         own = frozenset(f".{name}" for name in self.codec.containers)

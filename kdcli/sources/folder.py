@@ -73,7 +73,7 @@ class FolderSource(PairSource):
         wanted: tuple[tuple[What, str | None], ...] = (("depths", depths), ("instances", instances))
         for what, given in wanted:
             if given:
-                found[what] = find_maps(what, given, base, images, recursive, left, encoding.endings)
+                found[what] = find_maps(what, given, base, images, recursive, left, encoding)
                 images = found[what].images
         none = Maps(images=[], of={})
         depth, ids = found.get("depths", none), found.get("instances", none)
@@ -86,8 +86,6 @@ class FolderSource(PairSource):
         ]
         if not at_home(place).is_dir():
             left.depths.clear()  # of a choice of images many maps have none
-        if encoding.codec.meaning == "disparity":
-            left.as_depth.clear()
         left.twins = [(one[0], other) for one in by_name(images, base).values() for other in one[1:]]
         used = {path for pair in pairs for path in pair.files}
         notes = [*left.without(used).findings(), *about_predictions(depth.predicted)]

@@ -9,7 +9,7 @@ from typing import Literal
 
 from kdcli.errors import DataError
 from kdcli.files import at_home
-from kdcli.images import DEPTH_SUFFIXES
+from kdcli.sources.encoding import Encoding
 from kdcli.sources.instances import INSTANCE_SUFFIXES
 from kdcli.sources.listing import list_files, read_json
 from kdcli.sources.matching import by_name, match_names
@@ -20,6 +20,7 @@ from kdcli.sources.roles import DEPTH_WORDS, INSTANCE_WORDS, Role, has_word, rol
 from kdcli.types import DepthKind, Finding
 
 What = Literal["depths", "instances"]
+_USUAL = Encoding()
 _WORDS = {"depths": DEPTH_WORDS, "instances": INSTANCE_WORDS}
 _CALLED = {"depths": "depth maps", "instances": "maps of object ids"}
 
@@ -37,17 +38,18 @@ class Maps:
 
 def find_maps(
     what: What, given: str, base: Path, images: Sequence[Path], recursive: bool, left: LeftOut,
-    endings: frozenset[str] = DEPTH_SUFFIXES,
+    encoding: Encoding = _USUAL,
 ) -> Maps:
     """Return the maps in a folder, as written or below the folder of the images, whichever has maps of these images.
 
     The folder may be that of the images, hold it or lie in it: files that are maps are no images, and the other way
-    round. endings: of depth maps.
+    round. encoding: of depth maps.
 
     Raises:
         DataError: no such folder, or none of its files is called like an image.
     """
-    folders = [path for path in dict.fromkeys((at_home(given), base / given)) if path.is_dir()]
+    places = (base,) if given in (".", "./") else (at_home(given), base / given)
+    folders = [path for path in dict.fromkeys(places) if path.is_dir()]
     if not folders:
         kind = "depth" if what == "depths" else "instance"
         raise DataError(f"{kind} folder '{given}' exists neither as written nor in '{base}'; check {what}=")
@@ -55,7 +57,7 @@ def find_maps(
     for folder in folders:
         gone = LeftOut()
         try:
-            maps = _maps(what, folder, base, images, recursive, gone, endings)
+            maps = _maps(what, folder, base, images, recursive, gone, encoding)
         except DataError as error:
             errors.append(error)
             continue
@@ -66,15 +68,15 @@ def find_maps(
 
 def _maps(
     what: What, folder: Path, base: Path, images: Sequence[Path], recursive: bool, left: LeftOut,
-    endings: frozenset[str],
+    encoding: Encoding,
 ) -> Maps:
-    endings = endings if what == "depths" else INSTANCE_SUFFIXES
+    endings = encoding.endings if what == "depths" else INSTANCE_SUFFIXES
     own: list[Path] = []
     files = list_files(folder, None, recursive=recursive, own=own)
     # What a teacher predicted may be learned from, but only if somebody points at it.
     predicted = [path for path in own if what == "depths" and path.stem.endswith(".depth")]
     left.own += [path for path in own if path not in set(predicted)]
-    kept, candidates = _apart(what, folder, base, images, files)
+    kept, candidates = _apart(what, folder, base, images, files, disparity=encoding.disparity)
     candidates += predicted
     found = [path for path in candidates if path.suffix.lower() in endings]
     masks: dict[Path, Path] = {}
@@ -92,19 +94,23 @@ def _maps(
     left.depths += [path for path in maps.values() if path not in used and what == "depths"]
     if what == "depths":
         disparity = role_of(folder.name) is Role.DISPARITY
-        left.as_depth += [path for path in matched.values() if disparity or role_of(path.stem) is Role.DISPARITY]
+        called = [path for path in matched.values() if disparity or role_of(path.stem) is Role.DISPARITY]
+        left.as_depth += [] if encoding.disparity else called
     left.masked[:] = [mask for path, mask in masks.items() if path in used]
     of = {image: path for name, path in matched.items() for image in groups[name]}
     return Maps(images=kept, of=of, masks=masks, predicted=tuple(path for path in predicted if path in used))
 
 
 def _apart(
-    what: What, folder: Path, base: Path, images: Sequence[Path], files: Sequence[Path]
+    what: What, folder: Path, base: Path, images: Sequence[Path], files: Sequence[Path], *, disparity: bool
 ) -> tuple[list[Path], list[Path]]:
     """Return which of the images are images, and which of the folder's files may be maps."""
     there, here = folder.resolve(), base.resolve()
     if there == here:
-        called = {base / path.relative_to(folder) for path in files if has_word(path.stem, _WORDS[what])}
+        called = {
+            base / path.relative_to(folder) for path in files
+            if has_word(path.stem, _WORDS[what]) or (disparity and role_of(path.stem) is Role.DISPARITY)
+        }
         masks = [path for path in files if role_of(path.stem) is Role.MASK]  # some of the maps found here
         if not called:
             _, maps = by_ending(files)
