@@ -86,5 +86,5 @@ def test_a_pair_that_is_none(shared: Path) -> None:
     if not place.is_dir():
         pytest.skip(f"no samples at {place}")
     source = load_source(f"folder:{place / 'images'},depths={place / 'depth_maps'},codec=kitti")
-    with pytest.raises(DataError, match="1242x375 but its depth .* is 1241x376"):
+    with pytest.raises(DataError, match=r"1242x375 but its depth .* is 1241x376"):
         source[0]
