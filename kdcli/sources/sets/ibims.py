@@ -30,9 +30,9 @@ _RAW, _MAT = "ibims1_core_raw", "ibims1_core_mat"
 
 
 class IbimsSource(PairSource):
-    """Images of ``ibims1_core_raw`` (``rgb/``, ``depth/`` and more, in the order of ``imagelist.txt``) or of
-    ``ibims1_core_mat`` (``NAME.mat``), whichever ROOT is or holds.
+    """Images of ``ibims1_core_mat`` or ``ibims1_core_raw``, whichever ROOT is or holds.
 
+    The first has a file ``NAME.mat`` an image, the second folders ``rgb``, ``depth`` and more and a list of names.
     form: which, where ROOT holds both; by default the MATLAB files, which also have the planes' normals. Depth is none
     where ``mask_invalid`` or ``mask_transp`` is 0, as in the set's own evaluation. ``extras(index)`` gives edges, masks
     and planes. max_depth: metres beyond which depth is none. start, stop, every, count, seed: as in ``Selection``.

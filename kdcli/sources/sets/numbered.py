@@ -36,6 +36,30 @@ def numbered(folder: Path, endings: Iterable[str], left: LeftOut) -> dict[int, s
     return dict(sorted(found.items()))
 
 
+class Names:
+    """The names of numbered files; where they follow one pattern, nothing but that."""
+
+    def __init__(self, files: Mapping[int, str]) -> None:
+        self._names: Mapping[int, str] = files
+        self._known: frozenset[int] | range = frozenset(files)
+        self._pattern: str | None = None
+        if not files:
+            return
+        stem, ending = os.path.splitext(next(iter(files.values())))  # noqa: PTH122
+        for pattern in (f"{{}}{ending}", f"{{:0{len(stem)}}}{ending}"):
+            if all(pattern.format(number) == name for number, name in files.items()):
+                self._pattern, self._names = pattern, {}
+                break
+        whole = range(min(files), max(files) + 1)
+        self._known = whole if len(whole) == len(files) else self._known
+
+    def of(self, number: int) -> str | None:
+        """Return the name of a file; None where there is none of this number."""
+        if number not in self._known:
+            return None
+        return self._names[number] if self._pattern is None else self._pattern.format(number)
+
+
 def scenes_of(root: Path, given: str | None, split: str | None, pattern: str) -> list[str] | None:
     """Return the names of a list of scenes, or None where all are meant.
 

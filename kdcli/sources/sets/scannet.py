@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -17,8 +16,9 @@ from kdcli.sources.lists import existing_root
 from kdcli.sources.paired import PairSource
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairs import Pair, Selection
-from kdcli.sources.sets.numbered import chosen, numbered, scenes_of
-from kdcli.sources.sets.scannet_sens import Scans, ids_folder, stored_in
+from kdcli.sources.path_checks import LISTED
+from kdcli.sources.sets.numbered import chosen, scenes_of
+from kdcli.sources.sets.scannet_scans import Exported, Recorded, Scans, recorded_by_path
 from kdcli.sources.sets.sixteen import distance, sixteen_bits
 from kdcli.sources.texts.numbers import read_camera
 from kdcli.types import Finding
@@ -29,24 +29,15 @@ _COLOUR = (968, 1296)
 """Height and width of the colour camera, which its intrinsics are of."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """A scan. sens: its ``.sens`` file; None = exported frames."""
-
-    name: str
-    folder: Path
-    sens: Path | None = None
-
-
 class ScanNetSource(PairSource):
     """Frames ``SCENE/color/N.jpg`` with ``SCENE/depth/N.png``, or those of ``SCENE/SCENE.sens``; ROOT holds scenes.
 
     Frames belong together that have the same number, with leading zeros or without. form: ``frames`` or ``sens``; by
-    default exported frames where ROOT has any. split: the scenes of ``scannetv2_SPLIT.txt``, in ROOT or beside it;
-    list: of another list of scenes. Colour is 1296 x 968 and depth 640 x 480, which stays so:
-    an evaluation brings predictions to the size of the depth. Object ids are those of ``SCENE_2d-instance-filt.zip``
-    where it is unpacked in the scene. Poses are not read. max_depth: metres beyond which depth is none. start, stop,
-    every, count, seed: as in ``Selection``.
+    default exported frames where a scene has them. split: the scenes of ``scannetv2_SPLIT.txt``, in ROOT or beside it;
+    list: of another list of scenes. Colour is 1296 x 968 and depth 640 x 480, which stays so: an evaluation brings
+    predictions to the size of the depth. Object ids are those of ``SCENE_2d-instance-filt.zip`` where it is unpacked in
+    the scene. Poses are not read. max_depth: metres beyond which depth is none. start, stop, every, count, seed: as in
+    ``Selection``.
     """
 
     api_version: ClassVar[int] = API_VERSION
@@ -63,31 +54,26 @@ class ScanNetSource(PairSource):
     ) -> None:
         root = existing_root(location)
         wanted = scenes_of(root, list, split, _LIST)
-        known = {scene.name: scene for scene in _scenes(root, form)}
-        scenes, notes = chosen(known, wanted, location) if known else ([], [])
-        if not scenes:
+        known = _scenes(root, form)
+        if not known:
             raise DataError(_nothing(root, form))
+        places, notes = chosen(known, wanted, location)
         self.furthest = distance(max_depth)
         self._cameras: dict[Path, tuple[float, float, float, float] | None] = {}
-        self._scans: Scans | None = None
+        left = LeftOut()
+        scans = [Recorded(path) if path.suffix == ".sens" else Exported(path, left) for path in places]
+        if not any(map(len, scans)):
+            raise DataError(f"'{root}' has no color/N.jpg with depth/N.png of one number; give the folder of scenes")
+        self._recorded: Mapping[Path, Recorded] = recorded_by_path(scans)
+        self._ids = any(scan.has_ids for scan in scans)
+        frames = Scans(scans)
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
-        if scenes[0].sens is None:
-            left = LeftOut()
-            frames = [pair for scene in scenes if scene.sens is None for pair in _frames(scene, left)]
-            if not frames:
-                raise DataError(f"'{root}' has no color/N.jpg with depth/N.png of one number; give the folder of "
-                                "scenes")
-            super().__init__(frames, selection=selection, scale=None, where=location, notes=[*left.findings(), *notes])
-            return
-        self._scans = Scans([(scene.name, scene.sens) for scene in scenes if scene.sens is not None])
-        self._scans.choose(selection.apply(range(len(self._scans)), location))
-        super().__init__(self._scans, selection=None, scale=None, where=location, notes=notes)
+        frames.choose(selection.apply(range(len(frames)), location))
+        super().__init__(frames, selection=None, scale=None, where=location, notes=[*left.findings(), *notes])
 
     def has(self, part: Literal["depth", "instances"]) -> bool:
-        """Whether there is any file of this part; frames of ``.sens`` files need not be looked for."""
-        if self._scans is None:
-            return super().has(part)
-        return part == "depth" or self._scans.any_ids
+        """Whether there is any file of this part; frames need not be looked for."""
+        return part == "depth" or self._ids
 
     def stored(self, pair: Pair, size: tuple[int, int]) -> StoredDepth:
         """Read the depth of a frame as it is stored.
@@ -96,8 +82,8 @@ class ScanNetSource(PairSource):
             DataError: missing, broken, or a picture of 8 bits.
         """
         assert pair.depth is not None
-        if self._scans is not None and isinstance(pair.depth, Member):
-            return stored_in(self._scans.file_of(pair.depth), pair.depth)
+        if isinstance(pair.depth, Member):
+            return self._recorded[pair.depth.archive].stored(pair.depth)
         return sixteen_bits(super().stored(pair, size), pair.depth, self.name)
 
     def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float] | None:
@@ -106,8 +92,8 @@ class ScanNetSource(PairSource):
         Raises:
             DataError: a file of it that cannot be read.
         """
-        if self._scans is not None and isinstance(pair.image, Member):
-            head = self._scans.file_of(pair.image).head
+        if isinstance(pair.image, Member):
+            head = self._recorded[pair.image.archive].file.head
             camera: tuple[float, float, float, float] | None = head.camera
             full = head.colour
         else:
@@ -130,39 +116,31 @@ class ScanNetSource(PairSource):
 
     def remarks(self) -> Sequence[Finding]:
         """Say how the frames were found, and which files end before their frames do."""
-        return [*super().remarks(), *(self._scans.findings() if self._scans is not None else ())]
+        found = []
+        for path, scan in self._recorded.items():
+            if (cut := scan.file.cut_at()) is not None:
+                message = f"'{path}' ends within frame {cut} of {len(scan)}, counted from 0; download it again"
+                found.append(Finding(level="error", message=message, path=str(path)))
+        more = f"{len(found) - LISTED} more files end before their last frame does"
+        rest = [Finding(level="error", message=more)] if len(found) > LISTED else []
+        return [*super().remarks(), *found[:LISTED], *rest]
 
 
-def _scenes(root: Path, form: str) -> list[Scene]:
-    """Return the scans of a root: itself, the folders in it, or those in ``scans``; exported frames before files."""
+def _scenes(root: Path, form: str) -> dict[str, Path]:
+    """Return where the scans of a root are, by name: a folder of exported frames, before a ``.sens`` file.
+
+    They are the root itself, the folders in it, or those in ``scans``.
+    """
     for folders in ([root], folders_in(root), [f for name in ("scans", "scans_test") for f in folders_in(root / name)]):
-        exported = [
-            Scene(name=folder.resolve().name, folder=folder) for folder in folders
-            if (folder / "color").is_dir() and (folder / "depth").is_dir()
-        ]
-        if exported and form != "sens":
-            return exported
-        files = [path for folder in folders for path in sorted(folder.glob("*.sens"))]
-        if files and form != "frames":
-            return [Scene(name=path.stem, folder=path.parent, sens=path) for path in files]
-    return []
-
-
-def _frames(scene: Scene, left: LeftOut) -> list[Pair]:
-    """Return the frames of a scan that have colour and depth, by number."""
-    colour, depth = scene.folder / "color", scene.folder / "depth"
-    images, maps = numbered(colour, {".jpg", ".jpeg", ".png"}, left), numbered(depth, {".png"}, left)
-    ids_at = ids_folder(scene.folder)
-    ids = {} if ids_at is None else numbered(ids_at, {".png"}, left)
-    left.images += [colour / name for number, name in images.items() if number not in maps]
-    left.depths += [depth / name for number, name in maps.items() if number not in images]
-    return [
-        Pair(
-            id=f"{scene.name}/{number}", image=colour / name, depth=depth / maps[number],
-            instances=None if ids_at is None or number not in ids else ids_at / ids[number],
-        )
-        for number, name in images.items() if number in maps
-    ]
+        found: dict[str, Path] = {}
+        for folder in folders:
+            if form != "sens" and (folder / "color").is_dir() and (folder / "depth").is_dir():
+                found[folder.resolve().name] = folder
+            elif form != "frames":
+                found |= {path.stem: path for path in sorted(folder.glob("*.sens"))}
+        if found:
+            return found
+    return {}
 
 
 def _nothing(root: Path, form: str) -> str:

@@ -95,6 +95,16 @@ def test_a_sens_file_frame_by_frame(tmp_path: Path, depth: int) -> None:
     assert not [f for f in made.check() if f.level != "info"] and survey(made).read == 6
 
 
+def test_scenes_of_either_form_side_by_side(tmp_path: Path) -> None:
+    frames(tmp_path / "scene0000_00", [4, 7])
+    sens(tmp_path / "scene0000_00" / "scene0000_00.sens", 9)
+    sens(tmp_path / "scene0001_00" / "scene0001_00.sens", 2)
+    assert [p.id for p in source(tmp_path).pairs] == [f"scene{i}" for i in ("0000_00/4", "0000_00/7", "0001_00/0",
+                                                                          "0001_00/1")]
+    assert len(source(tmp_path, form="sens")) == 11 and len(source(tmp_path, form="frames")) == 2
+    assert all(sample.depth is not None and sample.instances is not None for sample in source(tmp_path))
+
+
 def test_object_ids_beside_a_sens_file(tmp_path: Path) -> None:
     scene = tmp_path / "scene0000_00"
     sens(scene / "scene0000_00.sens", 2)
