@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdcli.errors import DataError
-from kdcli.rasters.guards import must_exist, within_limit
+from kdcli.rasters.guards import must_exist
 from kdcli.rasters.hdf5 import is_hdf5, read_hdf5
+from kdcli.rasters.mat_elements import BEGINS, Variable, file_of_variable, variables_in
 from kdcli.rasters.packages import needed
 from kdcli.rasters.places import Element
-
-_BEGINS = b"MATLAB 5.0 MAT-file"
 
 
 def read_matlab(place: Element) -> NDArray[Any]:
@@ -35,13 +34,7 @@ def read_matlab(place: Element) -> NDArray[Any]:
         return read_hdf5(place)
     array = _variable(place.file, place.file.stat().st_mtime_ns, place.key.partition(".")[0])
     for field in place.key.split(".")[1:]:
-        while array.dtype.names is None and array.dtype == object and array.size == 1:
-            array = array.flat[0]
-        if array.dtype.names is None or field not in array.dtype.names:
-            held = ", ".join(array.dtype.names or ()) or "no fields"
-            raise DataError(f"'{place.file}' has no field '{field}' in '{place.key}' (it has: {held[:200]}); check the "
-                            "layout")
-        array = array[field].flat[0]
+        array = _field(place, array, field)
     if place.transposed:
         array = array.T
     if place.index is not None:
@@ -49,6 +42,19 @@ def read_matlab(place: Element) -> NDArray[Any]:
             raise DataError(f"'{place}' is not there; check the list")
         array = array[place.index]
     return np.asarray(array)
+
+
+def _field(place: Element, array: NDArray[Any], name: str) -> NDArray[Any]:
+    """Return a field of a struct, which cells may be around."""
+    while isinstance(array, np.ndarray) and array.dtype == object and array.size == 1:
+        array = array.flat[0]
+    held = getattr(getattr(array, "dtype", None), "names", None) or ()
+    found = array[name].flat[0] if name in held and array.size else None
+    if not isinstance(found, np.ndarray):
+        known = ", ".join(held) or "no fields"
+        raise DataError(f"'{place.file}' has no field '{name}' in '{place.key}' (it has: {known[:200]}); check the "
+                        "layout")
+    return found
 
 
 def fields_of(path: Path, name: str) -> tuple[str, ...]:
@@ -67,25 +73,27 @@ def shapes_of(path: Path) -> dict[str, tuple[int, ...]]:
     Raises:
         DataError: not readable.
     """
-    io = needed("scipy.io", path, "a MATLAB file")
+    return {name: found.shape for name, found in _variables(path).items()}
+
+
+def _variables(path: Path) -> dict[str, Variable]:
     with path.open("rb") as stream:
-        begin = stream.read(len(_BEGINS))
-    if begin != _BEGINS:
+        begin = stream.read(len(BEGINS))
+    if begin != BEGINS:
         raise DataError(f"'{path}' is no MATLAB file of version 5 or 7.3; download it again")
-    with _said(path):
-        return {name: tuple(shape) for name, shape, _ in io.whosmat(path)}
+    return variables_in(path)
 
 
 @lru_cache(maxsize=2)  # image, depth and masks of one item are fields of the same variable
 def _variable(path: Path, changed: int, name: str) -> NDArray[Any]:
     """Return a variable of a file of version 5; changed: when the file was, so that a new one is read anew."""
-    shapes = shapes_of(path)
-    if name not in shapes:
-        raise DataError(f"'{path}' has no variable '{name}' (it has: {', '.join(shapes)[:200]}); check the layout")
-    within_limit(path, math.prod(shapes[name]), shapes[name])
+    variables = _variables(path)
+    if name not in variables:
+        raise DataError(f"'{path}' has no variable '{name}' (it has: {', '.join(variables)[:200]}); check the layout")
     io = needed("scipy.io", path, "a MATLAB file")
+    content = BytesIO(file_of_variable(path, variables[name]))
     with _said(path):
-        variable: NDArray[Any] = io.loadmat(path, variable_names=[name])[name]
+        variable: NDArray[Any] = io.loadmat(content, variable_names=[name])[name]
     return variable
 
 

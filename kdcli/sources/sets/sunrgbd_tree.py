@@ -29,7 +29,7 @@ _TOP = "SUNRGBD/"
 _PLACES = ("", "SUNRGBDtoolbox/traintestSUNRGBD/", "traintestSUNRGBD/")
 _KEYS = {"train": "alltrain", "test": "alltest", "inner-train": "trainvalsplit.train", "inner-val": "trainvalsplit.val"}
 _LEVELS = 9
-_MOST_BYTES = 1 << 24
+_MOST_BYTES, _MOST_OBJECTS = 1 << 24, 1 << 16
 
 
 def samples_below(root: Path) -> list[str]:
@@ -102,7 +102,10 @@ def polygons_of(path: Path) -> dict[int, list[NDArray[np.float64]]]:
             for polygon in (frame or {}).get("polygon") or ():
                 corners = _corners(polygon)
                 if corners is not None:
-                    found.setdefault(int(polygon["object"]) + 1, []).append(corners)
+                    number = polygon["object"]
+                    if type(number) is not int or not 0 <= number < _MOST_OBJECTS:
+                        raise ValueError("a polygon of no object")
+                    found.setdefault(number + 1, []).append(corners)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         reason = " ".join(str(error).split())[:80] or type(error).__name__
         raise DataError(f"'{path}' is no annotation of SUN RGB-D ({reason}); download it again") from None
