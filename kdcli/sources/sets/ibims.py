@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 from torch import Tensor
 
 from kdcli.codecs import CODECS
@@ -21,10 +20,11 @@ from kdcli.sources.listing import list_files
 from kdcli.sources.lists import existing_root
 from kdcli.sources.paired import PairSource
 from kdcli.sources.pairs import Pair, Selection
-from kdcli.sources.sets.ibims_files import CALIBRATION, MASKS, PLANES, camera_in, read_map
+from kdcli.sources.sets.ibims_files import CALIBRATION, PLANES, camera_in, normals_in, read_map
 from kdcli.sources.sets.sixteen import distance, sixteen_bits
 from kdcli.sources.texts.numbers import check_camera, read_lines
 from kdcli.sources.validity import read_mask
+from kdcli.types import Geometry
 
 _RAW, _MAT = "ibims1_core_raw", "ibims1_core_mat"
 
@@ -34,8 +34,8 @@ class IbimsSource(PairSource):
 
     The first has a file ``NAME.mat`` an image, the second folders ``rgb``, ``depth`` and more and a list of names.
     form: which, where ROOT holds both; by default the MATLAB files, which also have the planes' normals. Depth is none
-    where ``mask_invalid`` or ``mask_transp`` is 0, as in the set's own evaluation. ``extras(index)`` gives edges, masks
-    and planes. max_depth: metres beyond which depth is none. start, stop, every, count, seed: as in ``Selection``.
+    where ``mask_invalid`` or ``mask_transp`` is 0, as in the set's own evaluation. ``geometry(index)`` gives edges and
+    planes. max_depth: metres beyond which depth is none. start, stop, every, count, seed: as in ``Selection``.
     """
 
     api_version: ClassVar[int] = API_VERSION
@@ -86,28 +86,23 @@ class IbimsSource(PairSource):
             return check_camera(camera_in(read_element(place), place), f"'{place}'")
         return None if place is None else _text_camera(file_of(place))
 
-    def extras(self, index: int) -> Mapping[str, NDArray[Any]]:
-        """Return what an image has besides depth, for measures of its geometry, as far as its form has it.
-
-        ``edges``, ``mask_invalid``, ``mask_transp``: H x W bool (1 = edge, 1 = good). ``mask_wall``, ``mask_table``,
-        ``mask_floor``: H x W int64, 0 = none, j + 1 = plane j of the kind. ``paras_wall`` and so on: n x 7 or more
-        float64, row j of plane j, with its unit normal in columns 4 to 6; only in MATLAB files.
+    def geometry(self, index: int) -> Geometry:
+        """Return the depth edges and the planes of an image, as far as its form has them: pictures lack the normals.
 
         Raises:
             DataError: one of them cannot be read.
         """
         pair = self.pairs[index]
-        found: dict[str, NDArray[Any]] = {}
-        for name in ("edges", *MASKS):
-            if (place := self._place(pair, name)) is not None:
-                found[name] = read_map(place) != 0
+        place = self._place(pair, "edges")
+        edges = None if place is None else torch.from_numpy(read_map(place) != 0)
+        planes = []
         for kind in PLANES:
-            if (place := self._place(pair, f"mask_{kind}")) is not None:
-                found[f"mask_{kind}"] = read_map(place).astype(np.int64)
-            place = self._place(pair, f"mask_{kind}_paras")
-            if isinstance(place, Element):
-                found[f"paras_{kind}"] = np.atleast_2d(read_element(place).astype(np.float64))
-        return found
+            mask, rows = self._place(pair, f"mask_{kind}"), self._place(pair, f"mask_{kind}_paras")
+            if mask is None or not isinstance(rows, Element):
+                continue
+            here, normals = read_map(mask), normals_in(read_element(rows), rows)
+            planes += [(torch.from_numpy(here == j), torch.from_numpy(normal)) for j, normal in enumerate(normals, 1)]
+        return Geometry(edges=edges, planes=tuple(planes))
 
     def _place(self, pair: Pair, name: str) -> Place | None:
         """Return where a part of an image is; None where its form or this image does not have it."""

@@ -13,9 +13,10 @@ from kdcli.rasters import Element, Place
 from kdcli.rasters.elements import read_element
 
 CALIBRATION = "calib"
-MASKS = ("mask_invalid", "mask_transp")
-"""1 where depth counts; masks multiply."""
 PLANES = ("wall", "table", "floor")
+"""Kinds of planes; plane j of a kind, from 0, is where its map is j + 1."""
+_NORMAL = slice(4, 7)
+"""Columns of a plane's numbers that are its unit normal."""
 
 
 def read_map(place: Place) -> NDArray[Any]:
@@ -48,3 +49,18 @@ def camera_in(matrix: NDArray[Any], place: Place) -> tuple[float, float, float, 
         raise DataError(f"'{place}' has the shape {shape}, not that of a camera's matrix; download it again")
     turned = matrix if matrix[0, 2] or matrix[1, 2] else matrix.T
     return float(turned[0, 0]), float(turned[1, 1]), float(turned[0, 2]), float(turned[1, 2])
+
+
+def normals_in(rows: NDArray[Any], place: Place) -> NDArray[np.float64]:
+    """Return the unit normals of planes, n x 3, of their rows of numbers.
+
+    Raises:
+        DataError: other rows.
+    """
+    if not rows.size:
+        return np.zeros((0, 3))
+    rows = np.atleast_2d(rows)
+    if rows.ndim != 2 or rows.shape[1] < _NORMAL.stop or rows.dtype.kind not in "iuf":
+        shape = "x".join(map(str, rows.shape))
+        raise DataError(f"'{place}' has the shape {shape}, not a row of seven numbers a plane; check the layout")
+    return np.ascontiguousarray(rows[:, _NORMAL], np.float64)

@@ -54,21 +54,21 @@ def test_both_forms_give_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("form", ["raw", "mat"])
-def test_edges_masks_and_planes(tmp_path: Path, form: Any) -> None:
+def test_edges_and_planes(tmp_path: Path, form: Any) -> None:
     (pictures if form == "raw" else matlab)(tmp_path)
     made = source(tmp_path, form=form)
     for index, pair in enumerate(made.pairs):
-        extras, held = made.extras(index), parts(pair.id)
-        for name in ("edges", "mask_invalid", "mask_transp"):
-            assert extras[name].dtype == bool
-            np.testing.assert_array_equal(extras[name], held[name] != 0)
-        for kind in ("wall", "table", "floor"):
-            np.testing.assert_array_equal(extras[f"mask_{kind}"], held[f"mask_{kind}"])
-            if form == "mat":
-                assert extras[f"paras_{kind}"].shape[0] == len(normals(kind))
-                np.testing.assert_array_equal(extras[f"paras_{kind}"].reshape(-1, 7), normals(kind))
-            else:
-                assert f"paras_{kind}" not in extras
+        known, held = made.geometry(index), parts(pair.id)
+        assert known.edges is not None
+        np.testing.assert_array_equal(known.edges.numpy(), held["edges"] != 0)
+        wanted = [] if form == "raw" else [
+            (held[f"mask_{kind}"] == j, row[4:7])
+            for kind in ("wall", "table", "floor") for j, row in enumerate(normals(kind), 1)
+        ]  # fmt: skip
+        assert len(known.planes) == len(wanted) == (3 if form == "mat" else 0)
+        for (mask, normal), (here, true) in zip(known.planes, wanted, strict=True):
+            np.testing.assert_array_equal(mask.numpy(), here)
+            np.testing.assert_array_equal(normal.numpy(), true)
 
 
 @pytest.mark.parametrize("text", ["564.5 0 320.2\n0 565.1 241.8\n0 0 1\n", "564.5 0 0 0 565.1 0 320.2 241.8 1\n"])
