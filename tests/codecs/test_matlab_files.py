@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import random
 import struct
 from pathlib import Path
@@ -50,6 +51,19 @@ def test_variables_of_every_kind(file: Path) -> None:
         assert words in str(error.value)
     with pytest.raises(DataError, match="something else than texts"):
         read_texts(Element(file, "depth"))
+
+
+def test_what_is_needed_and_not_there_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(name: str, *_: Any) -> Any:
+        raise ImportError(name)
+
+    monkeypatch.setattr(importlib, "import_module", none)
+    with pytest.raises(DataError, match=r"is a MATLAB file, which the package scipy reads; run pip install 'kdcli"):
+        read_matlab(Element(file, "small"))
+    file.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    for read in (lambda: read_matlab(Element(file, "depth")), lambda: arrays_in(file)):
+        with pytest.raises(DataError, match="is a Git LFS pointer"):
+            read()
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])

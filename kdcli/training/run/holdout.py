@@ -15,6 +15,7 @@ from typing import Any
 from kdcli.config import RunConfig, StageConfig
 from kdcli.errors import ConfigError, DataError
 from kdcli.protocols import Source
+from kdcli.rasters import Element, Member, Place, file_of
 from kdcli.sources.splitting import split
 from kdcli.sources.subset import Subset, subset
 from kdcli.training.batches.order import ENDLESS
@@ -154,10 +155,18 @@ def identity(source: Any, index: int) -> object:
     return (source_key(source), index)
 
 
-def _file(path: Path) -> object:
-    """Return what tells a file apart under whatever names it has; the path itself where there is none."""
+def _file(place: Place) -> object:
+    """Return what tells a file apart under whatever names it has, and the part of it that an image is.
+
+    The place itself where there is no such file.
+    """
     try:
-        found = path.stat()
+        found = file_of(place).stat()
     except OSError:
-        return str(path)
-    return (found.st_dev, found.st_ino)
+        return str(place)
+    part: tuple[object, ...] = ()
+    if isinstance(place, Member):
+        part = (place.offset,)
+    elif isinstance(place, Element):
+        part = (place.key, place.index)
+    return (found.st_dev, found.st_ino, *part)

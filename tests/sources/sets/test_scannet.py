@@ -146,6 +146,9 @@ def test_a_truncated_sens_file_names_the_frame(tmp_path: Path) -> None:
     assert any("ends within frame 1 of 4" in f.message or "ends within frame 2 of 4" in f.message for f in made.check())
     with pytest.raises(DataError, match=r"color/3\.jpg' is truncated"):
         made[3]
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n")
+    with pytest.raises(DataError, match="is a Git LFS pointer"):
+        source(tmp_path)
     path.write_bytes(content[:200])
     with pytest.raises(DataError, match="ends within its head"):
         source(tmp_path)
