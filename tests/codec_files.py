@@ -80,7 +80,8 @@ def moge(path: Path) -> Path:
 
 def packed(path: Path) -> Path:
     path = path.with_suffix(".png")
-    Image.fromarray(np.ascontiguousarray(TRUTH).view(np.uint8).reshape(3, 4, 4), "RGBA").save(path)
+    # Written by OpenCV, which has blue first.
+    Image.fromarray(np.ascontiguousarray(TRUTH).view(np.uint8).reshape(3, 4, 4)[..., [2, 1, 0, 3]], "RGBA").save(path)
     return path
 
 

@@ -42,7 +42,7 @@ CODECS: dict[str, Codec] = {
               containers=("jpg", "bin", "raw"), scale=1, headerless=True),
         Codec(name="sintel", about="Sintel: tag 202021.25, width, height, floats", containers=("dpt",), scale=1),
         Codec(name="tartanair", about="TartanAir 1: metres, sky about 10000", containers=("npy",), scale=1),
-        Codec(name="tartanair2", about="TartanAir 2: four 8-bit channels are the bytes of one float",
+        Codec(name="tartanair2", about="TartanAir 2: four 8-bit channels, blue first, are the bytes of one float",
               containers=("png",), scale=1, packed=True),
         Codec(name="moge", about="MoGe: logarithm between near and far of the text chunks; 65535 = infinitely far",
               containers=("png",), meaning="logarithm"),

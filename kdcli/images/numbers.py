@@ -34,6 +34,8 @@ UNITS_NOTE = "depth_units_per_metre"
 
 _NOTES = ("near", "far", "unit")
 """Text chunks that MoGe's logarithmic PNGs have."""
+_OPENCV = [2, 1, 0, 3]
+"""Channels of Pillow in the order of OpenCV, which TartanAir's files are written and read with."""
 _HDF5 = (".h5", ".hdf5", ".mat")
 _FLOATS = (".pfm", ".dpt", ".exr")
 
@@ -173,12 +175,12 @@ def _one_map(place: Element, array: NDArray[Any], channel: int | None) -> NDArra
 
 
 def _unpacked(place: Place, image: Image.Image) -> NDArray[Any]:
-    """Return the floats whose bytes are the four channels of a picture."""
+    """Return the floats whose bytes are the channels of a picture: blue, green, red, alpha, as OpenCV has them."""
     if image.mode != "RGBA":
         raise DataError(f"'{place}' is a picture of mode {image.mode}, and depth packed as bytes has four channels; "
                         "give the raw depth file")
     image.load()
-    return np.ascontiguousarray(np.asarray(image)).view("<f4")[..., 0]
+    return np.ascontiguousarray(np.asarray(image)[..., _OPENCV]).view("<f4")[..., 0]
 
 
 def _pixels(image: Image.Image) -> NDArray[Any]:

@@ -28,7 +28,7 @@ def test_parts_of_a_file(tmp_path: Path) -> None:
     told = [identity(source, i) for i in range(6)]
     assert len(set(told)) == 6
     same = tmp_path / "same.bin"
-    again = of(Member(same, "./b.png", 3, 4), Element(same, "images", 1, transposed=True))
+    again = of(Member(same, "b.png", 3, 4), Element(same, "images", 1, transposed=True))
     assert [identity(again, i) for i in range(2)] == [told[2], told[4]]
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from kdcli.config import RunConfig, StageConfig
 from kdcli.errors import ConfigError, DataError
 from kdcli.protocols import Source
-from kdcli.rasters import Element, Member, Place, file_of
+from kdcli.rasters import Place, file_of
 from kdcli.sources.splitting import split
 from kdcli.sources.subset import Subset, subset
 from kdcli.training.batches.order import ENDLESS
@@ -156,17 +156,15 @@ def identity(source: Any, index: int) -> object:
 
 
 def _file(place: Place) -> object:
-    """Return what tells a file apart under whatever names it has, and the part of it that an image is.
+    """Return what tells a file apart under whatever names it has; the path itself where there is none.
 
-    The place itself where there is no such file.
+    What lies in a file with others is told apart by its name in there too.
     """
+    path = file_of(place)
     try:
-        found = file_of(place).stat()
+        found = path.stat()
     except OSError:
         return str(place)
-    part: tuple[object, ...] = ()
-    if isinstance(place, Member):
-        part = (place.offset,)
-    elif isinstance(place, Element):
-        part = (place.key, place.index)
-    return (found.st_dev, found.st_ino, *part)
+    if place is path:
+        return (found.st_dev, found.st_ino)
+    return (found.st_dev, found.st_ino, str(place).removeprefix(str(path)))
