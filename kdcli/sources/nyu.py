@@ -11,9 +11,10 @@ from kdcli.errors import DataError
 from kdcli.files import at_home
 from kdcli.images import IMAGE_SUFFIXES
 from kdcli.protocols import API_VERSION
-from kdcli.rasters import Element, file_of
+from kdcli.rasters import Element
 from kdcli.sources.cuts import NYU_BORDER
-from kdcli.sources.listing import folders_in, list_files, natural_key
+from kdcli.sources.file_names import natural_order, prefix_of, with_endings
+from kdcli.sources.listing import folders_in, list_paths
 from kdcli.sources.lists import (
     LIST_PATTERN,
     Locator,
@@ -32,6 +33,7 @@ from kdcli.sources.pairing.unread import may_be_unread
 from kdcli.sources.pairs import Pair, Selection
 from kdcli.sources.sets.nyu_forms import found_form, h5_pairs, labelled_pairs, objects
 from kdcli.sources.sets.sixteen import distance
+from kdcli.sources.table.pair_table import PairTable, Rows
 from kdcli.types import Finding
 
 if TYPE_CHECKING:
@@ -79,11 +81,11 @@ class NyuSource(PairSource):
         notes: Sequence[Finding] = ()
         if self.form != "bts":
             if self.form == "labelled":
-                self.codec, pairs = CODECS["nyu-labelled"], labelled_pairs(location, split, depth)
+                self.codec, items = CODECS["nyu-labelled"], labelled_pairs(location, split, depth)
             else:
                 self.codec = CODECS["fastdepth"]
-                pairs, notes = h5_pairs(location, split)
-            super().__init__(pairs, selection=selection, scale=scale, where=location, notes=notes)
+                items, notes = h5_pairs(location, split)
+            super().__init__(items, selection=selection, scale=scale, where=location, notes=notes)
             return
         root = existing_root(location)
         path = find_list(root, list, split)
@@ -123,36 +125,32 @@ def _bases(root: Path, split: str | None) -> list[Path]:
     return [root / name for name in names if (root / name).is_dir()]
 
 
-def _scan(bases: list[Path], root: Path, left: LeftOut) -> list[Pair]:
+def _scan(bases: list[Path], root: Path, left: LeftOut) -> PairTable:
     """Pair ``rgb_N.jpg`` with ``sync_depth_N.png`` in the first base that has any, itself or its scene folders.
 
     Raises:
         DataError: there is none.
     """
     for base in bases:
-        pairs: list[Pair] = []
+        pairs: list[tuple[str, str | None]] = []
         for folder in (base, *folders_in(base)):
-            everything = list_files(folder, None, own=left.own)
-            files = [path for path in everything if path.suffix.lower() in IMAGE_SUFFIXES]
-            left.unread += [p for p in everything if p.name.startswith("sync_depth_") and may_be_unread(p)]
-            images = by_name([path for path in files if path.name.startswith("rgb_")], folder)
-            depths = by_name([path for path in files if path.name.startswith("sync_depth_")], folder)
-            maps = one_of_each({name: pngs for name, paths in depths.items() if (pngs := _pngs(paths))}, left)
-            matched = match_names({name: paths[0] for name, paths in images.items()}, maps)
-            left.twins += [(paths[0], other) for paths in images.values() for other in paths[1:]]
-            left.depths += [path for path in maps.values() if path not in set(matched.values())]
-            pairs += [
-                Pair(id=image.relative_to(root).as_posix(), image=image, depth=matched.get(name))
-                for name, paths in images.items()
-                for image in paths
-            ]
+            everything, within = list_paths(folder, None, own=left.own), prefix_of(folder)
+            colour = [path for path in everything if path.startswith("rgb_", len(within))]
+            maps = [path for path in everything if path.startswith("sync_depth_", len(within))]
+            left.unread += filter(may_be_unread, maps)
+            images = by_name(with_endings(colour, IMAGE_SUFFIXES), within)
+            depths = one_of_each(by_name(with_endings(maps, {".png"}), within), left)
+            matched = match_names(images.first, depths)
+            left.twins += [(paths[0], other) for paths in images.several.values() for other in paths[1:]]
+            used = set(matched.values())
+            left.depths += [path for path in depths.values() if path not in used]
+            pairs += [(image, matched.get(name)) for name in images.first for image in images.of(name)]
         if pairs:
-            return sorted(pairs, key=lambda pair: natural_key(file_of(pair.image).as_posix()))
+            depth_of = dict(pairs)
+            found, rows = natural_order(depth_of), Rows()
+            rows.add(len(found), ids=len(prefix_of(root)), image=found, depth=[depth_of[path] for path in found])
+            return rows.table()
     raise DataError(
         f"'{root}' has no list {LIST_PATTERN} and no rgb_N.jpg with sync_depth_N.png in it, sync/ or official_splits/; "
         "give list=FILE or the right folder"
     )
-
-
-def _pngs(paths: list[Path]) -> list[Path]:
-    return [path for path in paths if path.suffix.lower() == ".png"]

@@ -47,7 +47,7 @@ class RgbdSource(PairSource):
         root = existing_root(location)
         left = LeftOut()
         pairs = find_pairs(root, root, left)
-        left = left.without({path for pair in pairs for path in pair.files})
+        left = left.without(pairs.paths())
         if not pairs:
             raise why_none(location, left)
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)

@@ -31,7 +31,7 @@ def numbered(folder: Path, endings: Iterable[str], left: LeftOut) -> dict[int, s
         stem, ending = os.path.splitext(name)  # noqa: PTH122
         if ending.lower() in wanted and stem.isdecimal() and not is_hidden(name):
             if int(stem) in found:
-                left.doubles.append((folder / name, folder / found[int(stem)]))
+                left.doubles.append((str(folder / name), str(folder / found[int(stem)])))
             found[int(stem)] = name
     return dict(sorted(found.items()))
 

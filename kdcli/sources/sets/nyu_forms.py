@@ -110,7 +110,7 @@ def h5_pairs(location: str, split: str | None) -> tuple[list[Pair], list[Finding
         return pairs, []
     message = (
         f"{len(held)} files of training scenes are those that FastDepth holds out of training (00001.h5 and 00201.h5), "
-        f"and are taken: {names(held)}"
+        f"and are taken: {names([str(path) for path in held])}"
     )
     return pairs, [Finding(level="info", message=message, path=str(held[0]))]
 

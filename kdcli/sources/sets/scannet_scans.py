@@ -46,8 +46,8 @@ class Exported:
         colour, depth, self._ids_at = folder / "color", folder / "depth", ids_folder(folder)
         images, maps = numbered(colour, {".jpg", ".jpeg", ".png"}, left), numbered(depth, {".png"}, left)
         ids = {} if self._ids_at is None else numbered(self._ids_at, {".png"}, left)
-        left.images += [colour / name for number, name in images.items() if number not in maps]
-        left.depths += [depth / name for number, name in maps.items() if number not in images]
+        left.images += [str(colour / name) for number, name in images.items() if number not in maps]
+        left.depths += [str(depth / name) for number, name in maps.items() if number not in images]
         self._numbers = array("Q", (number for number in images if number in maps))
         self._images, self._maps, self._ids = Names(images), Names(maps), Names(ids)
         self.has_ids = bool(ids)

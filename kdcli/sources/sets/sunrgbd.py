@@ -126,12 +126,12 @@ def _pair(root: Path, sample: str, depth: str, left: LeftOut) -> Pair | None:
     stored, maps = only_file(folder / depth)
     if image is None or stored is None:
         if image is not None:
-            left.images.append(folder / "image" / image)
+            left.images.append(str(folder / "image" / image))
         elif stored is not None:
-            left.depths.append(folder / depth / stored)
+            left.depths.append(str(folder / depth / stored))
         for name, count in (("image", images), (depth, maps)):
             if count != 1:
-                left.bare.append((folder / name, f"holds {count} pictures instead of one; unpack it again"))
+                left.bare.append((str(folder / name), f"holds {count} pictures instead of one; unpack it again"))
         return None
     outlines = folder / _OUTLINES
     return Pair(

@@ -20,7 +20,8 @@ from kdcli.images import DEPTH_SUFFIXES, IMAGE_SUFFIXES
 from kdcli.rasters import Element
 from kdcli.rasters.guards import must_exist
 from kdcli.rasters.variables import read_texts
-from kdcli.sources.listing import ending_of, is_hidden, natural_key
+from kdcli.sources.file_names import ending_of, natural_key
+from kdcli.sources.listing import is_hidden
 from kdcli.sources.masks import fill_polygon
 
 LIST = "allsplit.mat"
