@@ -57,7 +57,7 @@ def image_size(path: Place) -> tuple[int, int]:
     Raises:
         DataError: missing, not an image, a Git LFS pointer, or more pixels than ``kdcli.rasters.pixel_limit``.
     """
-    if _is_array(path):
+    if is_array(path):
         height, width = read_picture(path).image.shape[-2:]
         return int(height), int(width)
     with opened(path) as image:
@@ -73,7 +73,7 @@ def turned_by(path: Place) -> int:
     Raises:
         DataError: as ``image_size``.
     """
-    if _is_array(path):
+    if is_array(path):
         return 1
     with opened(path) as image:
         return _header_orientation(image)
@@ -101,7 +101,7 @@ def read_picture(path: Place) -> Picture:
     Raises:
         DataError: as ``read_image``.
     """
-    if _is_array(path):
+    if is_array(path):
         return Picture(image=torch.from_numpy(_of_array(path)))
     with opened(path) as image:
         if floating(image):
@@ -134,7 +134,7 @@ def shares(pixels_HW3: NDArray[np.uint8]) -> NDArray[np.float32]:
     return image_3HW
 
 
-def _is_array(place: Place) -> bool:
+def is_array(place: Place) -> bool:
     """Whether pixels are numbers of an array: in a file of arrays, or in an NPY file that somebody points at."""
     return isinstance(place, Element) or ending_of(place) == ".npy"
 
