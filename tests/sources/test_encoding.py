@@ -112,7 +112,9 @@ def test_a_picture_in_an_npy_file(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).uniform(0, 1, (3, 4, 3))
     array(tmp_path / "rgb", pixels)
     array(tmp_path / "depth", TRUTH)
-    sample = FolderSource(location=str(tmp_path / "rgb.npy"), depths=".")[0]
+    source = FolderSource(location=str(tmp_path / "rgb.npy"), depths=".")
+    sample = source[0]
+    assert (source.sized(0, (2, 2)).image == sample.image).all()
     np.testing.assert_allclose(sample.image.numpy(), pixels.transpose(2, 0, 1), rtol=1e-6)
     check(sample.depth, sample.valid, "metres")
     with pytest.raises(DataError, match=r"depth\.npy' holds float32 of shape 3x4, not a picture"):
