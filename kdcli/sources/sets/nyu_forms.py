@@ -13,7 +13,7 @@ from torch import Tensor
 
 from kdcli.errors import ConfigError, DataError
 from kdcli.files import at_home
-from kdcli.rasters import Element
+from kdcli.rasters import Element, must_exist
 from kdcli.rasters.elements import read_element
 from kdcli.rasters.variables import arrays_in, read_texts
 from kdcli.sources.listing import folders_in, is_hidden, list_files
@@ -127,7 +127,8 @@ def h5_folder(root: Path) -> Path | None:
 
 
 def _labelled_file(root: Path) -> Path:
-    if root.is_file():
+    if root.is_file() or root.suffix == ".mat":
+        must_exist(root)
         return root
     named = root / LABELLED
     others = [path for path in list_files(root, {".mat"}) if path.name != SPLITS] if root.is_dir() else []

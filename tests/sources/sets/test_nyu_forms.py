@@ -68,6 +68,8 @@ def test_a_labelled_file_without_all_arrays(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"mine\.mat' is no MATLAB file of version 5 or 7\.3"):
         source(tmp_path, form="labelled")
     (tmp_path / "mine.mat").unlink()
+    with pytest.raises(DataError, match=r"mine\.mat' does not exist"):
+        source(tmp_path / "mine.mat")
     with pytest.raises(DataError, match=f"has no {NAME}"):
         source(tmp_path, form="labelled")
 
