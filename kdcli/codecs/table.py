@@ -49,7 +49,7 @@ CODECS: dict[str, Codec] = {
         Codec(name="megadepth", about="MegaDepth: up to scale, negative = ordinal label", containers=("h5",), scale=1,
               key="depth"),
         Codec(name="make3d", about="Make3D: channel 3 of Position3DGrid, as everybody uses it", containers=("mat",),
-              scale=1, key="Position3DGrid"),
+              scale=1, key="Position3DGrid", channel=3),
         Codec(name="disparity", about="pixels of disparity as floats: Middlebury, ETH3D two-view, Booster",
               containers=("pfm", "npy", "npz", "tif", "tiff"), meaning="disparity", scale=1),
         Codec(name="kitti-disparity", about="KITTI stereo 2012 and 2015", containers=("png",), meaning="disparity",

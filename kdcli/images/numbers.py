@@ -71,7 +71,7 @@ def load_numbers(place: Place, codec: Codec, size: tuple[int, int] | None) -> Nu
             raise DataError(f"'{place}' has no header, and nothing tells its size; give it beside its image")
         return Numbers(array=read_headerless(place, size))
     if isinstance(place, Element):
-        return Numbers(array=_one_map(place, read_element(place)))
+        return Numbers(array=_one_map(place, read_element(place), codec.channel))
     if suffix in _HDF5:
         return load_numbers(Element(_file(place), codec.key or "depth"), codec, size)
     if suffix in (".npy", ".npz"):
@@ -164,7 +164,9 @@ def _file(place: Place) -> Any:
     return place
 
 
-def _one_map(place: Element, array: NDArray[Any]) -> NDArray[Any]:
+def _one_map(place: Element, array: NDArray[Any], channel: int | None) -> NDArray[Any]:
+    if channel is not None and array.ndim == 3 and channel < array.shape[-1]:
+        array = array[..., channel]
     flat = array.reshape([n for n in array.shape if n != 1]) if array.ndim > 2 else array
     if flat.ndim != 2 or flat.dtype.kind not in "iuf":
         shape = "x".join(map(str, array.shape)) or "()"

@@ -14,7 +14,7 @@ WEIGHTS = "cache/kdcli/weights"
 """Where weights lie that are asked for by name."""
 
 TREES: list[tuple[str, str, Callable[[Path], None]]] = [
-    (r"nyu:/data/nyu|nyu=/data/nyu", "data/nyu", doc_trees.nyu),
+    (r"nyu:/data/nyu(?!\w)|nyu=/data/nyu", "data/nyu", doc_trees.nyu),
     (r"kitti:/?data/kitti|kitti=/data/kitti", "data/kitti", doc_trees.kitti),
     (r"rgbd:/data/kitchen", "data/kitchen", doc_trees.kitchen),
     (r"rgbd:kitchen", "kitchen", doc_trees.kitchen),
@@ -41,6 +41,14 @@ TREES: list[tuple[str, str, Callable[[Path], None]]] = [
     (r"vkitti2:/data/vkitti2", "data/vkitti2", doc_trees.vkitti2),
     (r"folder:data/kitti_unlabelled", "data/kitti_unlabelled", doc_trees.streets),
     (r"folder:/data/frames", "data/frames", doc_trees.photos),
+    (r"rgbd:/data/sun-flat", "data/sun-flat", doc_trees.sun_flat),
+    (r"folder:/data/stereo", "data/stereo", doc_trees.stereo),
+    (r"folder:/data/rays", "data/rays", doc_trees.rays),
+    (r"scannet:/data/scannet", "data/scannet", doc_trees.scannet),
+    (r"nyu:/data/nyu_labelled", "data/nyu_labelled", doc_trees.nyu_labelled),
+    (r"nyu:/data/nyudepthv2", "data/nyudepthv2", doc_trees.nyu_h5),
+    (r"sunrgbd:/data/SUNRGBD", "data/SUNRGBD", doc_trees.sunrgbd),
+    (r"ibims:/data/ibims1", "data/ibims1", doc_trees.ibims),
     (r"folder:photos|predict .* photos\b", "photos", doc_trees.photos),
     (r"folder:other-photos", "other-photos", doc_trees.photos),
     (r"explain \S+ photo\.png", "photo.png", doc_trees.photo),
