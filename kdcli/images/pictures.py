@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,8 @@ from kdcli.errors import ConfigError, DataError
 from kdcli.files import atomic
 from kdcli.images.opening import opened
 from kdcli.images.upright import loaded_upright, orientation
-from kdcli.rasters import Element, Place
+from kdcli.rasters import Element, Place, ending_of, must_exist
+from kdcli.rasters.arrays import read_pixels
 from kdcli.rasters.elements import read_element
 from kdcli.rasters.tiffs import floating
 
@@ -55,7 +57,7 @@ def image_size(path: Place) -> tuple[int, int]:
     Raises:
         DataError: missing, not an image, a Git LFS pointer, or more pixels than ``kdcli.rasters.pixel_limit``.
     """
-    if isinstance(path, Element):
+    if is_array(path):
         height, width = read_picture(path).image.shape[-2:]
         return int(height), int(width)
     with opened(path) as image:
@@ -71,7 +73,7 @@ def turned_by(path: Place) -> int:
     Raises:
         DataError: as ``image_size``.
     """
-    if isinstance(path, Element):
+    if is_array(path):
         return 1
     with opened(path) as image:
         return _header_orientation(image)
@@ -99,7 +101,7 @@ def read_picture(path: Place) -> Picture:
     Raises:
         DataError: as ``read_image``.
     """
-    if isinstance(path, Element):
+    if is_array(path):
         return Picture(image=torch.from_numpy(_of_array(path)))
     with opened(path) as image:
         if floating(image):
@@ -132,9 +134,15 @@ def shares(pixels_HW3: NDArray[np.uint8]) -> NDArray[np.float32]:
     return image_3HW
 
 
-def _of_array(place: Element) -> NDArray[np.float32]:
+def is_array(place: Place) -> bool:
+    """Whether pixels are numbers of an array: in a file of arrays, or in an NPY file that somebody points at."""
+    return isinstance(place, Element) or ending_of(place) == ".npy"
+
+
+def _of_array(place: Place) -> NDArray[np.float32]:
     """Return an array of 8-bit colours, channels first or last, or of floats in 0..1, as 3 x H x W in 0..1."""
-    array = read_element(place)
+    must_exist(place)
+    array: NDArray[Any] = read_element(place) if isinstance(place, Element) else read_pixels(place)
     if array.ndim == 3 and array.shape[0] == 3 and array.shape[-1] != 3:
         array = array.transpose(1, 2, 0)
     if array.ndim != 3 or array.shape[-1] != 3 or array.dtype.kind not in "uf":

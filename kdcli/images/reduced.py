@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from kdcli.images.opening import opened
-from kdcli.images.pictures import GREY_16, Picture, coloured, read_picture, shares
+from kdcli.images.pictures import GREY_16, Picture, coloured, is_array, read_picture, shares
 from kdcli.images.upright import loaded_upright, orientation
-from kdcli.rasters import Element, Place
+from kdcli.rasters import Place
 from kdcli.rasters.tiffs import floating
 
 _HALVED = ("JPEG", "MPO")
@@ -28,7 +28,7 @@ def read_reduced(path: Place, size: tuple[int, int]) -> Picture:
     Raises:
         DataError: as ``kdcli.images.read_picture``.
     """
-    picture = None if isinstance(path, Element) else _smaller(path, size)
+    picture = None if is_array(path) else _smaller(path, size)
     return read_picture(path) if picture is None else picture
 
 

@@ -13,6 +13,7 @@ from kdcli.files import at_home, is_lfs_pointer
 from kdcli.images import IMAGE_SUFFIXES
 from kdcli.protocols import API_VERSION
 from kdcli.sources.coco import CocoFile
+from kdcli.sources.encoding import said_encoding
 from kdcli.sources.file_names import ending_of, name_of, natural_order, prefix_of
 from kdcli.sources.listing import data_files, list_files, list_paths
 from kdcli.sources.matching import below, twins
@@ -34,7 +35,10 @@ class FolderSource(PairSource):
 
     depths: folder of depth maps of the same names but for role words such as ``rgb`` and ``depth`` (as written, or
     below the images' folder; ``.`` is that folder itself); images without one have no ground truth. scale: stored units
-    per metre, by default 1000 for whole numbers and 1 for floats. instances: folder of object ids of the same names:
+    per metre, by default 1000 for whole numbers and 1 for floats. codec: how depth is stored, a row of the table of
+    encodings such as ``kitti`` or ``sunrgbd``. focal: pixels, of all images; lengths of rays are turned by it.
+    focal_baseline: pixels times metres, which disparity is turned by; doffs: pixels added to it first (Middlebury).
+    max_depth: metres beyond which depth is no measurement. instances: folder of object ids of the same names:
     numbers of 8 or 16 bits, a palette, or one colour an object (black: none). void: a stored id that means no object
     beside 0, such as 255 in Pascal VOC. coco: an instance file in COCO's format instead, by the images' names.
     recursive: also look into sub-folders. start, stop, every, count, seed: as in ``Selection``.
@@ -47,10 +51,15 @@ class FolderSource(PairSource):
     name = "folder"
 
     def __init__(
-        self, *, location: str, depths: str | None = None, scale: float | None = None, instances: str | None = None,
-        void: int | None = None, coco: str | None = None, recursive: bool = False, start: int = 0,
-        stop: int | None = None, every: int = 1, count: int | None = None, seed: int | None = None,
+        self, *, location: str, depths: str | None = None, scale: float | None = None, codec: str | None = None,
+        focal: float | None = None, focal_baseline: float | None = None, doffs: float = 0.0,
+        max_depth: float | None = None, instances: str | None = None, void: int | None = None,
+        coco: str | None = None, recursive: bool = False, start: int = 0, stop: int | None = None, every: int = 1,
+        count: int | None = None, seed: int | None = None,
     ) -> None:
+        self.encoding = encoding = said_encoding(
+            codec, focal=focal, focal_baseline=focal_baseline, doffs=doffs, max_depth=max_depth
+        )
         if instances is not None and coco is not None:
             raise ConfigError(f"instances={instances} and coco={coco} both name the objects; give one of them")
         if void is not None and coco is not None:
@@ -67,7 +76,7 @@ class FolderSource(PairSource):
         wanted: tuple[tuple[What, str | None], ...] = (("depths", depths), ("instances", instances))
         for what, given in wanted:
             if given:
-                found[what] = find_maps(what, given, base, images, recursive, left)
+                found[what] = find_maps(what, given, base, images, recursive, left, encoding)
                 images = found[what].images
         predicted = found["depths"].predicted if "depths" in found else ()
         columns = _columns(images, found)

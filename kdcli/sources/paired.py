@@ -23,6 +23,7 @@ from kdcli.images import (
 )
 from kdcli.sources.checks import survey
 from kdcli.sources.cuts import Cut
+from kdcli.sources.encoding import Encoding
 from kdcli.sources.instances import read_instances, resize_instances
 from kdcli.sources.pairs import OfFiles, Pair, Selection, mismatch, sizes_fit
 from kdcli.sources.table.pair_table import PairTable, table_of
@@ -51,6 +52,9 @@ class PairSource(OfFiles):
     furthest: float | None = None
     """Metres beyond which depth is no measurement; None = whatever is stored."""
 
+    encoding: Encoding | None = None
+    """What the user says of how depth is stored; None = the layout knows."""
+
     def __init__(
         self, pairs: Iterable[Pair], *, selection: Selection | None, scale: float | None, where: str,
         notes: Sequence[Finding] = (),
@@ -65,6 +69,9 @@ class PairSource(OfFiles):
                 f"scale={scale:g} is no number of {SCALES[0]:g} to {SCALES[1]:g}; it is the stored units per metre, "
                 "such as 1000"
             )
+        if self.encoding is not None:
+            self.codec, self.furthest = self.encoding.codec, self.encoding.furthest
+            scale = self.encoding.scale(scale)
         self._notes = tuple(notes)
         whole = table_of(pairs) if isinstance(pairs, list | tuple) or not isinstance(pairs, Sequence) else pairs
         chosen = range(len(whole)) if selection is None else selection.positions(len(whole), where)
@@ -173,7 +180,7 @@ class PairSource(OfFiles):
 
     def rig(self, pair: Pair) -> Rig | None:
         """Return what turns the disparity of a pair into depth, or None where it is none or nothing tells."""
-        return pair.rig
+        return pair.rig if self.encoding is None else self.encoding.rig or pair.rig
 
     def has(self, part: Literal["depth", "instances"]) -> bool:
         """Whether any of the pairs names a file of this part."""
@@ -196,8 +203,10 @@ class PairSource(OfFiles):
 
     def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float] | None:
         """Return fx, fy, cx, cy in pixels of an image of this size, or None where unknown."""
-        if pair.intrinsics is None and pair.focal is not None:
-            return pair.focal, pair.focal, (width - 1) / 2, (height - 1) / 2
+        asked = None if self.encoding is None else self.encoding.focal
+        focal = pair.focal if asked is None else asked
+        if focal is not None and (asked is not None or pair.intrinsics is None):
+            return focal, focal, (width - 1) / 2, (height - 1) / 2
         return pair.intrinsics
 
     def check(self) -> Sequence[Finding]:

@@ -245,7 +245,7 @@ def why_none(location: str, left: LeftOut) -> DataError:
     if left.disparities:
         return DataError(
             f"{where} but disparity, '{left.disparities[0]}'; depth in metres is focal length * baseline / disparity: "
-            "convert it, then give that"
+            "give folder:IMAGES,depths=DIR,codec=disparity,focal_baseline=F"
         )
     if left.images or left.depths:
         have, lack = ("images", "depth map") if left.images else ("depth maps", "image")

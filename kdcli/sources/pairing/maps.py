@@ -9,7 +9,7 @@ from typing import Literal
 
 from kdcli.errors import DataError
 from kdcli.files import at_home
-from kdcli.images import DEPTH_SUFFIXES
+from kdcli.sources.encoding import Encoding
 from kdcli.sources.file_names import name_of, prefix_of, stem_of, with_endings
 from kdcli.sources.instances import INSTANCE_SUFFIXES
 from kdcli.sources.listing import list_paths, read_json
@@ -21,8 +21,8 @@ from kdcli.sources.roles import DEPTH_WORDS, INSTANCE_WORDS, Role, called, has_w
 from kdcli.types import DepthKind, Finding
 
 What = Literal["depths", "instances"]
+_USUAL = Encoding()
 _WORDS = {"depths": DEPTH_WORDS, "instances": INSTANCE_WORDS}
-_ENDINGS = {"depths": DEPTH_SUFFIXES, "instances": INSTANCE_SUFFIXES}
 _CALLED = {"depths": "depth maps", "instances": "maps of object ids"}
 
 
@@ -37,16 +37,20 @@ class Maps:
     """Depth maps that ``kdcli predict`` wrote."""
 
 
-def find_maps(what: What, given: str, base: Path, images: Sequence[str], recursive: bool, left: LeftOut) -> Maps:
+def find_maps(
+    what: What, given: str, base: Path, images: Sequence[str], recursive: bool, left: LeftOut,
+    encoding: Encoding = _USUAL,
+) -> Maps:
     """Return the maps in a folder, as written or below the folder of the images, whichever has maps of these images.
 
     The folder may be that of the images, hold it or lie in it: files that are maps are no images, and the other way
-    round.
+    round. encoding: of depth maps.
 
     Raises:
         DataError: no such folder, or none of its files is called like an image.
     """
-    folders = [path for path in dict.fromkeys((at_home(given), base / given)) if path.is_dir()]
+    places = (base,) if given in (".", "./") else (at_home(given), base / given)
+    folders = [path for path in dict.fromkeys(places) if path.is_dir()]
     if not folders:
         kind = "depth" if what == "depths" else "instance"
         raise DataError(f"{kind} folder '{given}' exists neither as written nor in '{base}'; check {what}=")
@@ -54,7 +58,7 @@ def find_maps(what: What, given: str, base: Path, images: Sequence[str], recursi
     for folder in folders:
         gone = LeftOut()
         try:
-            maps = _maps(what, folder, base, images, recursive, gone)
+            maps = _maps(what, folder, base, images, recursive, gone, encoding)
         except DataError as error:
             errors.append(error)
             continue
@@ -63,15 +67,18 @@ def find_maps(what: What, given: str, base: Path, images: Sequence[str], recursi
     raise errors[0]
 
 
-def _maps(what: What, folder: Path, base: Path, images: Sequence[str], recursive: bool, left: LeftOut) -> Maps:
+def _maps(
+    what: What, folder: Path, base: Path, images: Sequence[str], recursive: bool, left: LeftOut, encoding: Encoding
+) -> Maps:
+    endings = encoding.endings if what == "depths" else INSTANCE_SUFFIXES
     own: list[str] = []
     files = list_paths(folder, None, recursive=recursive, own=own)
     # What a teacher predicted may be learned from, but only if somebody points at it.
     predicted = [path for path in own if what == "depths" and stem_of(path).endswith(".depth")]
     left.own += [path for path in own if path not in set(predicted)]
-    kept, candidates = _apart(what, folder, base, images, files)
+    kept, candidates = _apart(what, folder, base, images, files, disparity=encoding.disparity)
     candidates += predicted
-    found = with_endings(candidates, _ENDINGS[what])
+    found = with_endings(candidates, endings)
     masks: dict[str, str] = {}
     root = prefix_of(folder)
     if what == "depths":
@@ -83,12 +90,13 @@ def _maps(what: What, folder: Path, base: Path, images: Sequence[str], recursive
     also = INSTANCE_WORDS if what == "instances" else frozenset[str]()
     matched = match_names(named.first, maps, also=also)
     if not matched:
-        raise _none(what, folder, list(maps.values()), left.unread, kept or images)
+        raise _none(what, folder, list(maps.values()), left.unread, kept or images, endings)
     used = set(matched.values())
     if what == "depths":
         left.depths += [path for path in maps.values() if path not in used]
         disparity = role_of(folder.name) is Role.DISPARITY
-        left.as_depth += list(matched.values()) if disparity else called(list(matched.values()), (Role.DISPARITY,))
+        told = list(matched.values()) if disparity else called(list(matched.values()), (Role.DISPARITY,))
+        left.as_depth += [] if encoding.disparity else told
     left.masked[:] = [mask for path, mask in masks.items() if path in used]
     of = {named.first[name]: path for name, path in matched.items()}
     of |= {image: matched[name] for name, images in named.several.items() if name in matched for image in images}
@@ -96,13 +104,15 @@ def _maps(what: What, folder: Path, base: Path, images: Sequence[str], recursive
 
 
 def _apart(
-    what: What, folder: Path, base: Path, images: Sequence[str], files: Sequence[str]
+    what: What, folder: Path, base: Path, images: Sequence[str], files: Sequence[str], *, disparity: bool
 ) -> tuple[list[str], list[str]]:
     """Return which of the images are images, and which of the folder's files may be maps."""
     there, here = folder.resolve(), base.resolve()
     if there == here:
         root, among = len(prefix_of(folder)), prefix_of(base)
-        named = {among + path[root:] for path in files if has_word(stem_of(path), _WORDS[what])}
+        words = {path for path in files if has_word(stem_of(path), _WORDS[what])}
+        words.update(called(files, (Role.DISPARITY,)) if disparity else ())
+        named = {among + path[root:] for path in words}
         masks = called(files, (Role.MASK,))  # some of the maps found here
         if not named:
             _, maps = by_ending(files)
@@ -131,13 +141,14 @@ def about_predictions(predicted: Sequence[str]) -> list[Finding]:
     return [Finding(level="warning", message=f"{said}; they are {kind}, which has no metres", path=path)]
 
 
-def _none(what: What, folder: Path, maps: list[str], unread: list[str], images: Sequence[str]) -> DataError:
+def _none(
+    what: What, folder: Path, maps: list[str], unread: list[str], images: Sequence[str], endings: frozenset[str]
+) -> DataError:
     if not maps and unread:
         return DataError(f"'{folder}': {not_read(unread)}")
     if not maps:
         held = endings_of(list_paths(folder, None)) or "no file"
-        endings = " ".join(sorted(_ENDINGS[what]))
-        return DataError(f"'{folder}' has no {_CALLED[what]} ({endings}); it holds {held}")
+        return DataError(f"'{folder}' has no {_CALLED[what]} ({' '.join(sorted(endings))}); it holds {held}")
     more = f"; {len(unread)} {not_read(unread)}" if unread else ""
     return DataError(
         f"none of {len(maps)} {_CALLED[what]} in '{folder}', such as '{name_of(maps[0])}', is named like an image "
