@@ -232,9 +232,9 @@ def loading(found: dict[str, Any]) -> str:
     return "\n".join(lines) + (
         f"\n\nProcessor time, the least of {found['rounds']} rounds, and what stays in memory. A JPEG of 480x640 is "
         f"decoded and brought to {row['size']} in {row['whole_ms']:.2f} ms, with `reduce` in "
-        f"{row['reduced_ms']:.2f} ms ({row['ratio']:.2f} of it); its pixels then differ by {row['mean_difference']:.2f} of 255 on average and by "
-        f"{row['largest_difference']:.0f} at most. One thread, Python {found['python']}, torch {found['torch']}, "
-        f"Pillow {found['pillow']}."
+        f"{row['reduced_ms']:.2f} ms ({row['ratio']:.2f} of it); its pixels then differ by "
+        f"{row['mean_difference']:.2f} of 255 on average and by {row['largest_difference']:.0f} at most. One thread, "
+        f"Python {found['python']}, torch {found['torch']}, Pillow {found['pillow']}."
     )
 
 

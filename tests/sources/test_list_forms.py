@@ -212,7 +212,8 @@ def test_coco_corners_beyond_any_image_are_broken(tmp_path: Path, photo: Any) ->
 KINDS = (
     "bed/rgb_{0}.jpg bed/sync_depth_{0}.png {1}", "my room/rgb {0}.jpg\tmy room/depth {0}.png\t{1}", "{0} {0}",
     "bed\\sync_depth_{0}.png bed\\rgb_{0}.jpg", "'a  b_{0}.jpg' d.png m_{0}_mask.npy x_{0}.txt {1}",
-    "a_{0}.jpg None {1}", "a  b_{0}.jpg c_{0}.png", "a_{0}.jpg,,{1}", "a_{0}.jpg {1} # {0} of many", "# {0}", "", "a_{0}.jpg;b_{0}.npy;",
+    "a_{0}.jpg None {1}", "a  b_{0}.jpg c_{0}.png", "a_{0}.jpg,,{1}", "a_{0}.jpg {1} # {0} of many", "# {0}", "",
+    "a_{0}.jpg;b_{0}.npy;",
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ PAIRS = [
     Pair(id="a/1.png", image=Path("/data/a/1.png"), depth=Path("/data/depth/1.png"), scale=1000.0),
     Pair(id="2.png", image=Path("2.png"), focal=518.5),
     Pair(id="called otherwise", image=Path("/3.png"), depth=Path("../d/3.npy"), mask=Path("/data/a/3_mask.png")),
-    Pair(id="", image=Path("/data/ä b/\udcff.jpg"), intrinsics=(1.0, 2.0, 3.0, 4.0), instances=Path("/i/3.png")),
+    Pair(id="", image=Path("/data/\u00e4 b/\udcff.jpg"), intrinsics=(1.0, 2.0, 3.0, 4.0), instances=Path("/i/3.png")),
     Pair(
         id="scene/rgb.png", image=Member(archive=Path("/t/x.tar"), inner="scene/rgb.png", offset=512, size=77),
         depth=Member(archive=Path("y.tar"), inner="d.png", offset=1 << 40, size=0), rig=Rig(focal_baseline=1.5),
