@@ -5,8 +5,8 @@ python benchmarks/loading.py [--before CHECKOUT] [--count 100000] [--rounds 3] [
 
 Files are empty and lie in a temporary folder. Each opening is a process of its own that has imported everything before;
 with ``--before`` the same is done in turn with the package of another checkout, such as one of an earlier commit. Times
-are of the processor, the least of all rounds; bytes are what the opened source holds on to, as Python counts them, and
-what it takes while it opens. Photographs of 480 x 640 are decoded and brought to size with and without the stage's key
+are of the processor, the least of all rounds; bytes are what an opened source of a tenth of the images holds on to, as
+Python counts them. Photographs of 480 x 640 are decoded and brought to size with and without the stage's key
 ``reduce``, batch by batch in turn, one thread.
 """
 
@@ -43,11 +43,11 @@ begin = time.process_time()
 source = load_source(spec)
 seconds = time.process_time() - begin
 gc.collect()
-held, most = tracemalloc.get_traced_memory()
-print(json.dumps({"images": len(source), "seconds": seconds, "held": held, "most": most}))
+held = tracemalloc.get_traced_memory()[0]
+print(json.dumps({"images": len(source), "seconds": seconds, "held": held}))
 """
 SCENES = 100
-ALONE, BATCH = 1, 16
+BATCH = 16
 
 
 def tree(root: Path, count: int) -> dict[str, str]:
@@ -70,7 +70,7 @@ def tree(root: Path, count: int) -> dict[str, str]:
         "folder of images": f"folder:{root}/images",
         "folder of images, depth beside it": f"folder:{root}/images,depths={root}/depth",
         "folders `images` and `depth`, as `rgbd:`": f"rgbd:{root}",
-        f"{scenes} folders of scenes, as `nyu:`": f"nyu:{root}/scenes",
+        "folders of scenes, as `nyu:`": f"nyu:{root}/scenes",
         "list of images and depth": f"nyu:{root}/scenes,list={root}/list.txt",
     }
 
@@ -94,19 +94,20 @@ def opening(given: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
     """Measure opening, one row for each way."""
     here = Path(__file__).resolve().parents[1]
     packages = {"now": here} | ({"before": given.before.resolve()} if given.before else {})
-    small, large = tree(folder / "small", ALONE), tree(folder / "large", given.count)
+    counts = {"one": 1, "few": max(given.count // 10, 1), "many": given.count}
+    warming, few, many = (tree(folder / name, count) for name, count in counts.items())
     rows = []
-    for (what, spec), warm in zip(large.items(), small.values(), strict=True):
+    for what, spec in many.items():
+        warm = warming[what]
         seconds: dict[str, list[float]] = {name: [] for name in packages}
         for _ in range(given.rounds):
             for name, package in packages.items():
                 seconds[name].append(opened(package, warm, spec)["seconds"])
         row: dict[str, Any] = {"what": what, "seconds": {name: min(times) for name, times in seconds.items()}}
         for name, package in packages.items():
-            found = opened(package, warm, spec, traced=True)
+            found = opened(package, warm, few[what], traced=True)
             row.setdefault("held", {})[name] = found["held"] / found["images"]
-            row.setdefault("most", {})[name] = found["most"] / found["images"]
-            row["images"] = found["images"]
+        row["images"] = given.count
         if given.before:
             row["ratio"] = row["seconds"]["now"] / row["seconds"]["before"]
         rows.append(row)

@@ -99,7 +99,8 @@ def test_files_of_one_name_are_told() -> None:
         (lambda i: f"{i:05d}", lambda i: f"{i:05d}"), (lambda i: f"rgb_{i}", lambda i: f"depth_{i}"),
         (lambda i: f"rgb_{i:05d}", lambda i: f"sync_depth_{i}"),
         (lambda i: f"s{i % 3}/{i:04d}", lambda i: f"s{i % 3}/{i}"),
-        (lambda i: f"frame-{i:06d}.color", lambda i: f"{i}_depth_gt"), (lambda i: f"x\u0663/{i}", lambda i: f"x3/{i}_depth"),
+        (lambda i: f"frame-{i:06d}.color", lambda i: f"{i}_depth_gt"),
+        (lambda i: f"x\u0663/{i}", lambda i: f"x3/{i}_depth"),
     ],
 )  # fmt: skip
 def test_each_of_many_images_finds_its_depth(image: Callable[[int], str], depth: Callable[[int], str]) -> None:
