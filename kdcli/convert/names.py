@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from kdcli.images import IMAGE_SUFFIXES
 from kdcli.sources.roles import Role, bare, role_of
 
-_SIGN = re.compile(r"[^\w.-]+")
+_SIGN = re.compile(r"[^\w-]+", re.ASCII)
 _MAPS = (Role.DEPTH, Role.DISPARITY, Role.MASK, Role.OTHER)
 _LONGEST = 100
 """Letters of one part of a name: with endings it stays below what file systems allow."""
@@ -44,12 +44,12 @@ def _name(known: str) -> str:
     while (dot := last.rfind(".")) > 0 and last[dot:].lower() in IMAGE_SUFFIXES:
         last = last[:dot]
     folders = [_part(part) for part in path.parts[:-1] if part not in ("/", "..", ".") and bare(part)]
-    # Of webdataset's names all behind the first dot is the ending.
-    stem = _part(last).replace(".", "_")
+    stem = _part(last)
     return "/".join([*filter(None, folders), stem]) if stem else ""
 
 
 def _part(text: str) -> str:
-    part = _SIGN.sub("_", text.encode("ascii", "replace").decode().replace("?", "_")).strip("._-")[-_LONGEST:]
+    # No dots: to webdataset and its kin all behind the first one is the ending.
+    part = _SIGN.sub("_", text).strip("_-")[-_LONGEST:]
     # libreyolo looks for depth below 'depths' wherever a part of a path begins with 'images'.
     return f"x{part}" if part.lower().startswith("images") else part

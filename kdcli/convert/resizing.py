@@ -44,4 +44,6 @@ def nearest(grid: Tensor | None, size: Size) -> Tensor | None:
 
 
 def _picked(old: int, new: int) -> Tensor:
-    return torch.from_numpy(np.minimum(((np.arange(new) + 0.5) * (old / new)).astype(np.int64), old - 1))
+    # In float32 as torch counts, so that of two that are as near training and this take the same.
+    places = (np.arange(new, dtype=np.float32) + np.float32(0.5)) * (np.float32(old) / np.float32(new))
+    return torch.from_numpy(np.minimum(places.astype(np.int64), old - 1))
