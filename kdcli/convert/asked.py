@@ -59,6 +59,9 @@ class Asked:
                               f"{'logarithms' if made.logarithmic else '--depth npy'}; leave it out")
         if self.scale is not None and not SCALES[0] <= self.scale <= SCALES[1]:
             raise ConfigError(f"--scale {self.scale:g} is no number of units per metre; write for example 1000 or 256")
+        if self.scale is not None and made.bound and self.scale not in made.scales:
+            known = " and ".join(f"{scale:g}" for scale in made.scales)
+            raise ConfigError(f"--scale {self.scale:g}: readers of the layout {self.layout} know {known} alone")
         if self.max_depth is not None and not 0 < self.max_depth <= DEEPEST:
             raise ConfigError(f"--max-depth {self.max_depth:g} must lie in 0..{DEEPEST:g} metres")
         if self.quality is not None and self.ending == "png":

@@ -35,19 +35,20 @@ def scale_for(asked: Asked, parts: Sequence[Part], workers: int, hear: Hear) -> 
         ConfigError: depth reaches further than the scale holds that was asked for, or that readers take for granted.
         DataError: an item cannot be read.
     """
-    wanted = asked.scale if asked.scale is not None else asked.made.scale
     if asked.made.logarithmic or asked.stored == "npy" or not any(has_depth(part.source) for part in parts):
         return None
+    known = asked.made.scales if asked.scale is None else (asked.scale,)
     each = [own_scales(part) for part in parts]
     own = set().union(*each) if all(each) else set()
-    if wanted is None and len(own) == 1:
+    if len(own) == 1 and (not known or own <= set(known)):
         return own.pop()
-    furthest = min([*([] if asked.max_depth is None else [asked.max_depth]), *(NO_VALUE / scale for scale in own)],
-                   default=None)
-    fitting = SCALES if wanted is None else (wanted,)
+    fitting = known or SCALES
+    furthest = asked.max_depth
+    if furthest is None and own and NO_VALUE / min(own) < furthest_within(fitting[0]):
+        furthest = NO_VALUE / min(own)
     if furthest is None or furthest >= furthest_within(fitting[-1]):
-        furthest = max(_furthest(part, asked, workers, hear) for part in parts)
-        furthest = furthest if asked.max_depth is None else min(furthest, asked.max_depth)
+        seen = max(_furthest(part, asked, workers, hear) for part in parts)
+        furthest = seen if furthest is None else min(seen, furthest)
     for scale in fitting:
         if furthest < furthest_within(scale):
             return scale

@@ -79,3 +79,19 @@ def test_holes_with_any_number_do_not_count(tmp_path: Path) -> None:
     np.save(path, grid)
     asked = Asked(data=data, layout="shards")
     assert scale_for(asked, parts_of(asked, None), 0, lambda *_: None) == 1000
+
+
+def test_the_scale_of_two_sources_holds_both(tmp_path: Path) -> None:
+    near, far = scene(tmp_path / "near", 1), scene(tmp_path / "far", 1, units=256, far=90)
+    report = written(near, tmp_path / "out", "ultralytics", val=far)
+    assert report.scale == 1000  # the second lies unsaid in units of 1/1000 m, and so within 23 m
+    report = written(near, tmp_path / "other", "ultralytics", val=f"{far},scale=256")
+    assert report.scale == 256 and report.far == pytest.approx(90)
+
+
+def test_readers_that_know_two_scales_get_one_of_them(tmp_path: Path) -> None:
+    assert written(scene(tmp_path / "in", 1), tmp_path / "out", "marigold").scale == 1000
+    street = f"{scene(tmp_path / 'street', 1, units=500, far=80)},scale=500"
+    assert written(street, tmp_path / "far", "marigold").scale == 256
+    with pytest.raises(ConfigError, match="readers of the layout marigold know 1000 and 256 alone"):
+        written(street, tmp_path / "no", "marigold", scale=500)

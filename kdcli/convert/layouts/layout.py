@@ -69,8 +69,10 @@ class Layout(ABC):
     images: ClassVar[Literal["jpg", "png"]] = "jpg"
     """How images end where nobody asks for another."""
     depths: ClassVar[tuple[str, ...]] = ("png", "npy")
-    scale: ClassVar[float | None] = None
-    """Units per metre that its readers take for granted; None = the layout says which."""
+    scales: ClassVar[tuple[float, ...]] = ()
+    """Units per metre that its readers know, the usual one first; none = any, since it says which."""
+    bound: ClassVar[bool] = False
+    """Whether readers cannot be told other units either."""
     logarithmic: ClassVar[bool] = False
     """Whether depth is stored as logarithms."""
     instances: ClassVar[bool] = False

@@ -1,7 +1,7 @@
 """Marigold: folders of images and of depth with a list file for each part, a line an image.
 
-Read in prs-eth/Marigold (``src/dataset/base_depth_dataset.py``). Which number a metre is says the class of the data set
-there: 1000 (NYU, ScanNet, Hypersim), 256 (KITTI).
+Read in prs-eth/Marigold (``src/dataset``). Which number a metre is says the class of the data set there: 1000 for NYU,
+ScanNet and Hypersim, 256 for KITTI.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ class Marigold(Layout):
     name: ClassVar[str] = "marigold"
     images: ClassVar[Literal["jpg", "png"]] = "png"
     depths: ClassVar[tuple[str, ...]] = ("png",)
+    scales: ClassVar[tuple[float, ...]] = (1000.0, 256.0)
+    bound: ClassVar[bool] = True
 
     def files(self, item: Item, several: bool) -> dict[str, bytes]:
         """Return depth and picture."""
@@ -37,4 +39,5 @@ class Marigold(Layout):
 
     def spec(self, out: Path, told: Told) -> str:
         """Return the source."""
-        return f"marigold:{out / f'filename_list_{TRAIN}.txt'},scale={told.scale:g}"
+        kind = "scannet" if told.scale == self.scales[0] else "kitti"
+        return f"marigold:{out},list=filename_list_{TRAIN}.txt,set={kind}"

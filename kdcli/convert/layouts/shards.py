@@ -48,4 +48,6 @@ class Shards(Layout):
         """Return the source."""
         last = sum(shard["split"] == TRAIN for shard in told.shards) - 1
         tars = f"{TRAIN}-{{000000..{last:06d}}}.tar" if last else f"{TRAIN}-000000.tar"
-        return f"wds:{out / tars}"
+        ids = "instances.png"
+        objects = f",instances={ids}" if any(f"{row.name}.{ids}" in row.files for row in told.rows) else ""
+        return f"wds:{out / tars}{objects}"

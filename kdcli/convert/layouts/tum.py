@@ -21,7 +21,7 @@ class Tum(Layout):
     name: ClassVar[str] = "tum"
     images: ClassVar[Literal["jpg", "png"]] = "png"
     depths: ClassVar[tuple[str, ...]] = ("png",)
-    scale: ClassVar[float | None] = 5000.0
+    scales: ClassVar[tuple[float, ...]] = (5000.0,)
     splits: ClassVar[bool] = False
 
     def names(self, ids: Sequence[str | None]) -> list[str]:
@@ -65,5 +65,5 @@ class Tum(Layout):
 
     def spec(self, out: Path, told: Told) -> str:
         """Return the source."""
-        scale = "" if told.scale == self.scale else f",scale={told.scale:g}"
+        scale = "" if told.scale in (None, *self.scales) else f",scale={told.scale:g}"
         return f"rgbd:{out}{scale}"

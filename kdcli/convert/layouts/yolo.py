@@ -47,7 +47,7 @@ class Ultralytics(Layout):
 
     def spec(self, out: Path, told: Told) -> str:
         """Return the source."""
-        return f"pairs:{out / 'data.yaml'}"
+        return f"pairs:{out / 'data.yaml'},split={TRAIN}"
 
 
 class LibreYolo(Ultralytics):
