@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,11 +90,12 @@ def convert(
         try:
             finished = count - sum(unit.end - unit.begin for unit in missing)
             hear("converted", finished, count)
-            for record in done(Writing(out, parts, asked, scale, missing), parts[0].source, workers):
-                journal.note(record)
-                made += len(record["rows"])
-                finished += record["end"] - record["begin"]
-                hear("converted", finished, count)
+            with closing(done(Writing(out, parts, asked, scale, missing), parts[0].source, workers)) as records:
+                for record in records:
+                    journal.note(record)
+                    made += len(record["rows"])
+                    finished += record["end"] - record["begin"]
+                    hear("converted", finished, count)
         finally:
             clean(out)
         return _end(journal, asked, units, scale, made)

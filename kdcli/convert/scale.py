@@ -11,6 +11,7 @@ from kdcli.convert.pool import done
 from kdcli.errors import ConfigError, DataError
 from kdcli.images import NO_VALUE, depth_form
 from kdcli.plugins.blame import blame
+from kdcli.rasters import ending_of
 from kdcli.sources.paired import PairSource
 from kdcli.sources.parts import has_depth, renders
 
@@ -18,6 +19,8 @@ SCALES = (1000.0, 256.0, 100.0, 10.0, 1.0)
 """Units per metre that other tools know, the finest first: they hold 65, 255, 655, 6553 and 65534 m."""
 _TOGETHER = 64
 """Items that are looked at between two reports of progress."""
+_WHOLE = (".png", ".pgm")
+"""Endings of files that hold nothing but whole numbers of at most 16 bits."""
 Hear = Callable[[str, int, int], None]
 
 
@@ -38,7 +41,7 @@ def scale_for(asked: Asked, parts: Sequence[Part], workers: int, hear: Hear) -> 
     if asked.made.logarithmic or asked.stored == "npy" or not any(has_depth(part.source) for part in parts):
         return None
     known = asked.made.scales if asked.scale is None else (asked.scale,)
-    each = [own_scales(part) for part in parts]
+    each = [own_scales(part, hear) for part in parts]
     own = set().union(*each) if all(each) else set()
     if len(own) == 1 and (not known or own <= set(known)):
         return own.pop()
@@ -55,10 +58,10 @@ def scale_for(asked: Asked, parts: Sequence[Part], workers: int, hear: Hear) -> 
     raise ConfigError(_refusal(asked, furthest, fitting[-1]))
 
 
-def own_scales(part: Part) -> set[float]:
+def own_scales(part: Part, hear: Hear = lambda what, number, of: None) -> set[float]:
     """Return the units per metre of a part's files where each of them holds whole numbers of at most 16 bits.
 
-    By their headers; empty where any holds something else, or more is done to it than to divide it.
+    By their names and headers; empty where any holds something else, or more is done to it than to divide it.
     """
     source: Any = part.source
     usual = isinstance(source, PairSource) and source.codec.plain and source.sky == "none" and all(
@@ -69,12 +72,17 @@ def own_scales(part: Part) -> set[float]:
         pair = source.pairs[index]
         if pair.depth is None:
             continue
-        form = depth_form(pair.depth, source.codec)
-        if form.bits not in (8, 16):
-            return set()
-        found.add(form.units(source.scale_of(pair)))
+        scale = source.scale_of(pair)
+        if scale is None or ending_of(pair.depth) not in _WHOLE:
+            form = depth_form(pair.depth, source.codec)
+            if form.bits not in (8, 16):
+                return set()
+            scale = form.units(scale)
+        found.add(scale)
         if len(found) > 1:
             break
+        if index % _TOGETHER == 0:
+            hear("looking at the units of depth", index, part.count)
     return found
 
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +17,6 @@ import torch
 from made import content, scene, written
 
 from kdcli.convert import units
-from kdcli.convert.units import Writing
 from kdcli.drafts import is_draft
 from kdcli.errors import ConfigError, DataError
 from kdcli.files import sha256_of
@@ -144,5 +147,35 @@ def test_nothing_is_written_over_something_else(tmp_path: Path) -> None:
     assert content(out) == before
 
 
-def test_writing_can_be_sent_to_processes() -> None:
-    assert len(Writing(Path(), [], None, None, [])) == 0  # type: ignore[arg-type]
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_full_disk_is_one_line(workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, content: bytes) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self))
+
+    data = scene(tmp_path / "in")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_bytes", full)
+        with pytest.raises(ConfigError, match=r"No space left on device '.*the same command goes on where it stopped"):
+            written(data, tmp_path / "out", "folder", workers=workers)
+    assert written(data, tmp_path / "out", "folder").made == 6
+
+
+def test_an_interrupted_command_ends_its_processes_and_tidies_up(tmp_path: Path) -> None:
+    """Ctrl-C reaches the whole group, as in a terminal."""
+    out, code = tmp_path / "out", "import sys; from kdcli.__main__ import main; main()"
+    words = ("data", "convert", "sim:interiors,count=400", "--out", str(out), "--size", "96x128", "--workers", "2",
+             "--shard-size", "400", "--max-depth", "20")
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, *words], start_new_session=True, stderr=subprocess.PIPE, text=True
+    )
+    while process.poll() is None and not any(is_draft(path.name) and path.stat().st_size for path in drafts(out)):
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130 and said.strip().endswith("interrupted")
+    assert json.loads((out / "manifest.json").read_text())["complete"] is False
+    assert drafts(out) == []
+
+
+def drafts(out: Path) -> list[Path]:
+    return [path for path in out.glob(".*") if is_draft(path.name)]

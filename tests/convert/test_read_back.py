@@ -121,3 +121,13 @@ def test_tum_lists_associate_each_image_with_its_depth(tmp_path: Path) -> None:
     rgb = [line for line in (out / "kitchen" / "rgb.txt").read_text().splitlines() if not line.startswith("#")]
     assert rgb[2] == "0.066667 rgb/0.066667.png"
     assert np.array(Image.open(out / "kitchen" / "depth" / "0.000000.png")).max() == 6.0 * 5000
+
+
+def test_a_small_folder_keeps_its_camera(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    written(scene(tmp_path / "in"), out, "folder", size=(24, 32))
+    source = readable(f"rgbd:{out}")
+    assert source is not None and len(source) == 6
+    sample = source[0]
+    assert sample.image.shape == (3, 24, 32) and sample.intrinsics is not None
+    assert torch.allclose(sample.intrinsics, torch.tensor([30.0, 30.5, 15.5, 11.5]))
