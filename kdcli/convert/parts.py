@@ -59,8 +59,9 @@ class Part:
         source: Any = self.source
         if asked.size is not None or asked.quality is not None or asked.ending != "jpg":
             return None
-        plain = isinstance(source, PairSource) and source.cut is None and type(source).picture is PairSource.picture
-        if not plain or ending_of(place := source.pairs[index].image) not in _JPEG or turned_by(place) != 1:
+        if not usual(source, "picture") or source.cut is not None:
+            return None
+        if ending_of(place := source.pairs[index].image) not in _JPEG or turned_by(place) != 1:
             return None
         with open_place(place) as stream:
             return stream.read()
@@ -80,6 +81,14 @@ def parts_of(asked: Asked, limit: int | None) -> list[Part]:
     """
     wanted = [(TRAIN, asked.data), *([] if asked.val is None else [(VAL, asked.val)])]
     return [_part(split, spec, asked, limit) for split, spec in wanted]
+
+
+def usual(source: Source, *members: str) -> bool:
+    """Whether a source reads files as all do: neither items nor these members of it are made in a way of its own."""
+    kind = type(source)
+    return isinstance(source, PairSource) and all(
+        getattr(kind, name) is getattr(PairSource, name) for name in ("__getitem__", *members)
+    )
 
 
 def digest_of(part: Part, count: int | None = None) -> str:

@@ -6,13 +6,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from kdcli.convert.asked import Asked
-from kdcli.convert.parts import Part
+from kdcli.convert.parts import Part, usual
 from kdcli.convert.pool import done
 from kdcli.errors import ConfigError, DataError
 from kdcli.images import NO_VALUE, depth_form
 from kdcli.plugins.blame import blame
 from kdcli.rasters import ending_of
-from kdcli.sources.paired import PairSource
 from kdcli.sources.parts import has_depth, renders
 
 SCALES = (1000.0, 256.0, 100.0, 10.0, 1.0)
@@ -64,11 +63,9 @@ def own_scales(part: Part, hear: Hear = lambda what, number, of: None) -> set[fl
     By their names and headers; empty where any holds something else, or more is done to it than to divide it.
     """
     source: Any = part.source
-    usual = isinstance(source, PairSource) and source.codec.plain and source.sky == "none" and all(
-        getattr(type(source), name) is getattr(PairSource, name) for name in ("metres", "stored")
-    )
+    plain = usual(source, "metres", "stored") and source.codec.plain and source.sky == "none"
     found: set[float] = set()
-    for index in range(part.count if usual else 0):
+    for index in range(part.count if plain else 0):
         pair = source.pairs[index]
         if pair.depth is None:
             continue

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,11 @@ from made import content, scene, written
 from PIL import Image
 
 from kdcli.convert import Asked
+from kdcli.convert.parts import Part
 from kdcli.errors import ConfigError
 from kdcli.images import picture_bytes, read_image
+from kdcli.sources.folder import FolderSource
+from kdcli.types import Sample
 
 
 def test_jpeg_of_the_same_size_is_copied(tmp_path: Path) -> None:
@@ -41,12 +46,24 @@ def test_jpeg_that_lies_on_its_side_is_written_upright(tmp_path: Path) -> None:
     assert np.asarray(made)[:18].max() < 40 and np.asarray(made)[22:].min() > 215
 
 
+def test_a_source_that_changes_its_images_is_not_copied(tmp_path: Path) -> None:
+    class Mirrored(FolderSource):
+        def __getitem__(self, index: int, /) -> Sample:
+            sample = super().__getitem__(index)
+            return replace(sample, image=sample.image.flip(-1))
+
+    scene(tmp_path / "in", 1, endings="jpg")
+    asked = Asked(data="", layout="folder")
+    for kind, copied in ((FolderSource, True), (Mirrored, False)):
+        source = kind(location=str(tmp_path / "in" / "kitchen" / "rgb"))
+        part = Part(split="train", spec="", source=source, count=1, names=["a"])
+        assert (part.copied(0, asked) is not None) == copied
+
+
 def test_jpeg_keeps_the_colour_of_every_pixel() -> None:
     red = torch.zeros(3, 16, 16)
     red[0, :, ::2], red[2, :, 1::2] = 1, 1
     assert len(picture_bytes(red, "png")) > 0
-    import io
-
     back = np.asarray(Image.open(io.BytesIO(picture_bytes(red, "jpg", 100)))).astype(int)
     assert np.abs(back - (red.permute(1, 2, 0).numpy() * 255)).max() < 12
 
