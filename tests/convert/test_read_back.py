@@ -14,6 +14,7 @@ from made import CAMERA, HEIGHT, WIDTH, readable, scene, truth, written
 from PIL import Image
 
 from kdcli.convert import LAYOUTS
+from kdcli.training.batches.feed import Feed
 
 STEP = {"shards": 1e-3, "folder": 1e-3, "ultralytics": 1e-3, "libreyolo": 1e-3, "tum": 2e-4, "marigold": 1e-3}
 
@@ -131,3 +132,19 @@ def test_a_small_folder_keeps_its_camera(tmp_path: Path) -> None:
     sample = source[0]
     assert sample.image.shape == (3, 24, 32) and sample.intrinsics is not None
     assert torch.allclose(sample.intrinsics, torch.tensor([30.0, 30.5, 15.5, 11.5]))
+
+
+def test_training_sees_the_same_batches(tmp_path: Path) -> None:
+    data, out, size = scene(tmp_path / "in"), tmp_path / "out", (31, 44)
+    report = written(data, out, "folder", size=size, image="png")
+    fed = []
+    for spec in (data, report.spec):
+        source = readable(spec)
+        assert source is not None
+        feed = Feed(source, batch_size=3, size=size, seed=7, device=torch.device("cpu"))
+        fed.append(list(feed.batches(0, 2)))
+    for before, after in zip(*fed, strict=True):
+        assert before.depth is not None and after.depth is not None
+        assert before.valid is not None and after.valid is not None
+        assert float((before.image - after.image).abs().max()) <= 0.5 / 255 + 1e-6
+        assert torch.equal(before.depth, after.depth) and torch.equal(before.valid, after.valid)
