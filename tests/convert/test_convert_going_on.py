@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from made import content, scene, written
+from conversions import content, scene, written
 
 from kdcli.convert import units
 from kdcli.drafts import is_draft

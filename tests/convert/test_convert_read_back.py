@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made import CAMERA, HEIGHT, WIDTH, readable, scene, truth, written
+from conversions import CAMERA, HEIGHT, WIDTH, readable, scene, truth, written
 from PIL import Image
 
 from kdcli.convert import LAYOUTS

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made import readable, scene, truth, written
+from conversions import readable, scene, truth, written
 from PIL import Image
 
 from kdcli.convert import scale

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import trees
-from made import content, scene, written
+from conversions import content, scene, written
 from PIL import Image
 
 from kdcli.convert import Asked

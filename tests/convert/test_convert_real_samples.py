@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from made import readable, written
+from conversions import readable, written
 
 from kdcli.sources import load_source
 
