@@ -168,7 +168,7 @@ def test_an_interrupted_command_ends_its_processes_and_tidies_up(tmp_path: Path)
     process = subprocess.Popen(
         [sys.executable, "-c", code, *words], start_new_session=True, stderr=subprocess.PIPE, text=True
     )
-    while process.poll() is None and not any(is_draft(path.name) and path.stat().st_size for path in drafts(out)):
+    while process.poll() is None and not any(path.name.startswith(".train-") for path in drafts(out)):
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate()
