@@ -11,6 +11,7 @@ python benchmarks/step_overhead.py --out docs/results/NAME.json
 python benchmarks/recorded_statistics.py --out docs/results/NAME.json
 python benchmarks/teacher_cache.py --out docs/results/NAME.json
 python benchmarks/loading.py --out docs/results/NAME.json
+python benchmarks/converting.py --out docs/results/NAME.json
 python docs/figures.py                    write all tables anew from docs/results
 """
 
