@@ -174,10 +174,12 @@ def listed_pairs(
     rows = Rows()
     for at in range(0, len(lines), _AT_ONCE):
         some = lines[at : at + _AT_ONCE]
+        masks: list[str | None] | None = None
+        if any([line.mask for line in some]):
+            masks = [depth_at(line.mask) if line.mask and line.depth else None for line in some]
         rows.add(
             len(some), ids=[line.image.lstrip("/") for line in some], image=[image_at(line.image) for line in some],
-            depth=[None if line.depth is None else depth_at(line.depth) for line in some],
-            mask=[None if line.depth is None or line.mask is None else depth_at(line.mask) for line in some],
+            depth=[depth_at(line.depth) if line.depth else None for line in some], mask=masks,
             focal=[line.focal for line in some],
         )
     return rows.table()

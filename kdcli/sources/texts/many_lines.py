@@ -65,6 +65,7 @@ class Plans:
 
     def __init__(self) -> None:
         self._known: dict[str, Plan | None] = {}
+        self._focal: dict[str, float] = {}
 
     def line(self, text: str, number: int, path: Path) -> Line | None:
         """Return the line that a text is, or None where its kind has no plan.
@@ -75,12 +76,17 @@ class Plans:
         plan = self._known.get(text.translate(_ALIKE))
         if plan is None:
             return None
-        text = text.replace("\\", "/")
-        depth, mask, focal = plan.depth, plan.mask, plan.focal
+        if "\\" in text:
+            text = text.replace("\\", "/")
+        depth, mask, focal = plan.depth, plan.mask, None
+        if plan.focal is not None:  # most lists have few of them
+            word = text[plan.focal[0] : plan.focal[1]]
+            focal = self._focal.get(word)
+            if focal is None:
+                focal = self._focal[word] = focal_of(word, f"'{path}' line {number}")
         return Line(
-            image=text[plan.image[0] : plan.image[1]], depth=None if depth is None else text[depth[0] : depth[1]],
-            focal=None if focal is None else focal_of(text[focal[0] : focal[1]], f"'{path}' line {number}"),
-            mask=None if mask is None else text[mask[0] : mask[1]],
+            image=text[plan.image[0] : plan.image[1]], depth=text[depth[0] : depth[1]] if depth else None, focal=focal,
+            mask=text[mask[0] : mask[1]] if mask else None,
             others=tuple([text[begin:end] for begin, end in plan.others]) if plan.others else (), number=number,
         )
 
