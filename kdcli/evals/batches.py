@@ -31,8 +31,8 @@ class Prepared:
 
     batch: image at the size the model sees; depth and ``valid`` (only pixels that count) of the region that the model
     is shown. depth, valid: the ground truth that is measured, larger than the region when a protocol pastes.
-    pixels: those that count, listed, where that is how they are measured. corner: top and left of the region in it. focal: B focal lengths in pixels of the image as the model sees it; None
-    where the source does not know them.
+    pixels: those that count, listed, where that is how they are measured. corner: top and left of the region in it.
+    focal: B focal lengths in pixels of the image as the model sees it; None where the source does not know them.
     """
 
     batch: Batch

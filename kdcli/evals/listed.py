@@ -33,8 +33,8 @@ class Listed:
     """The pixels of one image that count.
 
     at: their places in the flattened map of the region that the model is shown, or rows and columns all of whose pixels
-    count. truth: their depth. around: depth of those outside the region, where a protocol pastes it into a larger
-    frame.
+    count. truth: their depth, N numbers, or a view of rows and columns. around: depth of those outside the region,
+    where a protocol pastes it into a larger frame.
     """
 
     at: NDArray[np.intp] | Box
@@ -42,19 +42,17 @@ class Listed:
     around: Floats
 
     def __len__(self) -> int:
-        return len(self.truth) + len(self.around)
+        return self.truth.size + len(self.around)
 
     def of(self, map_1HW: Tensor) -> Floats:
-        """Return the numbers of a map of the region at these pixels; a view where they are the whole map."""
+        """Return the numbers of a map of the region at these pixels; a view where they are rows and columns."""
         return _taken(map_1HW, self.at)
 
     def where(self, mask_1HW: Tensor) -> Listed:
         """Return the pixels that are on in a mask of the region too; those around it stay."""
-        kept = mask_1HW[0].numpy()[self.at].reshape(-1) if isinstance(self.at, tuple) else (
-            mask_1HW.reshape(-1).numpy()[self.at]
-        )
+        kept = mask_1HW.reshape(-1).numpy()[self.places(int(mask_1HW.shape[-2]), int(mask_1HW.shape[-1]))]
         at = self.places(int(mask_1HW.shape[-2]), int(mask_1HW.shape[-1]))[kept]
-        return Listed(at=at, truth=self.truth[kept], around=self.around)
+        return Listed(at=at, truth=self.truth.reshape(-1)[kept], around=self.around)
 
     def places(self, height: int, width: int) -> NDArray[np.intp]:
         """Return the places in a flattened map of the region, of height and width."""
@@ -94,13 +92,13 @@ def counting(
     kept &= truth < high
     if not kept.all():
         if isinstance(at, tuple):
-            mask[at] = kept.reshape(mask[at].shape)
+            mask[at] = kept
             at = positions(mask.reshape(-1))
         else:
             mask.reshape(-1)[at] = kept
             at = at[kept]
         truth = truth[kept]
-    return torch.from_numpy(mask)[None], Listed(at=at, truth=truth, around=truth[:0])
+    return torch.from_numpy(mask)[None], Listed(at=at, truth=truth, around=np.empty(0, truth.dtype))
 
 
 def numbers(map_1HW: Tensor) -> Floats:
@@ -127,9 +125,7 @@ def positions(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
 def _taken(map_1HW: Tensor, at: NDArray[np.intp] | Box) -> Floats:
     if not isinstance(at, tuple):
         return numbers(map_1HW)[at]
-    height, width = map_1HW.shape[-2:]
-    flat = numbers(map_1HW)
-    return flat.reshape(height, width)[at].reshape(-1)
+    return numbers(map_1HW).reshape(map_1HW.shape[-2:])[at]
 
 
 def _of_masks(prepared: Prepared) -> Iterator[Listed]:

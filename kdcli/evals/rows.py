@@ -34,9 +34,8 @@ class Rows:
 
     def sorted(self) -> Rows:
         """Return the rows by position: batches of equal size come in another order."""
-        order = np.argsort(np.frombuffer(self.indices, dtype=np.int64), kind="stable") if self.ids else []
         made = Rows()
-        for row in order:
+        for row in np.argsort(np.array(self.indices, dtype=np.int64), kind="stable").tolist():
             made.add(self.indices[row], self.ids[row], self._row(row), self._pixels[row])
         return made
 

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -93,6 +92,7 @@ def evaluate(
     rules = rules if against is None else against.rules(rules)
     order = positions(source, limit)
     tallies = {name: _Tally() for name in models}
+    own = {name: rules.for_model(read_out_of(model)) for name, model in models.items()}
     where = device_of(models, device)
     done, first = 0, None
     everyone = models if against is None else {**models, "": against.model}
@@ -101,13 +101,13 @@ def evaluate(
         for indices, batch in batches(source, order, batch_size=batch_size, size=rendered, device=where):
             prepared = prepare(batch if against is None else against.label(batch, size), rules)
             open_rows = _usable(indices, prepared, tallies, rules.least)
-            if len(open_rows):
+            if open_rows:
                 kept = _select(prepared, open_rows)
                 pixels = listed(kept) if by_lists(kept.depth.device) else None
-                first = first or _select(kept, torch.tensor([0]))
+                first = first or _select(kept, [0])
                 for (name, model), shown in zip(models.items(), views(models, kept, size), strict=True):
                     tallies[name].seen.add(kept.batch.image, shown.batch.image)
-                    _measure(name, model, shown, pixels, [indices[i] for i in open_rows.tolist()], rules, align,
+                    _measure(name, model, shown, pixels, [indices[i] for i in open_rows], own[name], align,
                              tallies[name], uncertainty, against, perturb)
             done += len(indices)
             if progress is not None:
@@ -120,7 +120,7 @@ def evaluate(
         _refuse_empty(source, next(iter(tallies.values())), len(order))
     named = spec or str(getattr(source, "name", ""))
     return {
-        name: _result(name, tally, named, rules.for_model(read_out_of(models[name])), align, seed, size, models[name],
+        name: _result(name, tally, named, own[name], align, seed, size, models[name],
                       costs[name], against, perturb)
         for name, tally in tallies.items()
     }
@@ -168,7 +168,6 @@ def _measure(
     against: Reference | None,
     perturb: float | None,
 ) -> None:
-    rules = rules.for_model(read_out_of(model))
     raw = raw_prediction(model, prepared, rules, name, SHARES if uncertainty else None)
     if tally.kind not in (None, raw.kind):
         raise PluginError(f"model '{name}' gives depth kind {raw.kind} after {tally.kind}; a model has one kind")
@@ -217,31 +216,33 @@ def _sureness(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) ->
     return numbers.cpu(), curves.cpu()
 
 
-def _usable(indices: list[int], prepared: Prepared, tallies: Mapping[str, _Tally], least: int) -> Tensor:
+def _usable(indices: list[int], prepared: Prepared, tallies: Mapping[str, _Tally], least: int) -> list[int]:
     """Return the rows with ground truth that counts; write the others down for every model."""
     labelled = prepared.batch.labelled
     assert labelled is not None
-    if by_lists(prepared.valid.device):
-        pixels = torch.tensor([int(np.count_nonzero(one.numpy())) for one in prepared.valid])  # torch sums slowly
+    if prepared.pixels is not None:
+        pixels = [len(one) for one in prepared.pixels]
     else:
-        pixels = prepared.valid.flatten(1).sum(1).cpu()
-    for row in torch.nonzero(pixels < least).flatten().tolist():
+        pixels = prepared.valid.flatten(1).sum(1).tolist()
+    for row, count in enumerate(pixels):
+        if count >= least:
+            continue
         reason = "no ground truth"
         if labelled[row]:
-            few = f"{int(pixels[row])} valid pixels under the protocol, which wants {least}"
-            reason = few if pixels[row] else "no valid pixel under the protocol"
+            few = f"{count} valid pixels under the protocol, which wants {least}"
+            reason = few if count else "no valid pixel under the protocol"
         for tally in tallies.values():
             tally.skipped[indices[row]] = Skipped(id=prepared.batch.ids[row], reason=reason)
-    return torch.nonzero(pixels >= least).flatten()
+    return [row for row, count in enumerate(pixels) if count >= least]
 
 
-def _select(prepared: Prepared, rows: Tensor) -> Prepared:
+def _select(prepared: Prepared, rows: list[int]) -> Prepared:
     if len(rows) == len(prepared.batch):
         return prepared
-    at = rows.to(prepared.depth.device)
+    at = torch.tensor(rows, device=prepared.depth.device)
     batch = prepared.batch.select(at)
     focal = None if prepared.focal is None else prepared.focal[at]
-    pixels = None if prepared.pixels is None else tuple(prepared.pixels[row] for row in rows.tolist())
+    pixels = None if prepared.pixels is None else tuple(prepared.pixels[row] for row in rows)
     depth, valid = prepared.depth[at], prepared.valid[at]
     return replace(prepared, batch=batch, depth=depth, valid=valid, pixels=pixels, focal=focal)
 
@@ -282,7 +283,9 @@ def _result(
         against=None if against is None else against.name,
         cost=cost,
         uncertainty=Uncertainty.of(sure, seed) if sure else None,
-        perturbed=Perturbed.of(attacked, rows.pixels, perturb, used.aggregation, seed) if perturb and attacked else None,
+        perturbed=(
+            Perturbed.of(attacked, rows.pixels, perturb, used.aggregation, seed) if perturb and attacked else None
+        ),
     )
 
 
