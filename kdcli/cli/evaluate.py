@@ -27,11 +27,29 @@ Against = Annotated[str | None, typer.Option(
     "--against", metavar="MODEL", help="A model, such as teacher:SPEC, whose depth takes the place of ground truth: "
     "fidelity, not accuracy; any images will do.",
 )]
+
+
+def _list_protocols(name: str | None) -> str | None:
+    """Print a line for each protocol and end, where ``list`` is asked for."""
+    if name != "list":
+        return name
+    from kdcli.evals.protocol import PROTOCOLS
+
+    wide = max(map(len, PROTOCOLS))
+    for protocol in PROTOCOLS.values():
+        say(f"{protocol.name:{wide}}  {protocol.measures} [{protocol.used_by}]")
+    raise typer.Exit
+
+
 ProtocolName = Annotated[str | None, typer.Option(
-    "--protocol", help="plain (default), nyu-eigen, nyu-hu-crop, kitti-garg, kitti-eigen, kitti-garg-full or "
-    "kitti-eigen-full; fidelity with --against; +flip, +pixel (pooled RMSE) and alignments may follow.",
+    "--protocol", callback=_list_protocols, is_eager=True, help="list names all: plain (default), nyu-eigen, "
+    "kitti-garg, marigold-eth3d ...; or a TOML file of your own; fidelity with --against. +flip, +pixel (pooled RMSE), "
+    "+max50 and alignments may follow.",
 )]
-Align = Annotated[str, typer.Option("--align", help="auto (what the depth kind needs), none, median or scale-shift.")]
+Align = Annotated[str, typer.Option(
+    "--align", help="auto (what the depth kind needs), none, median, scale-shift, scale-shift-disparity or "
+    "scale-shift-log.",
+)]
 Csv = Annotated[Path | None, typer.Option("--csv", help="Write one row for each image and model.", dir_okay=False)]
 Html = Annotated[Path | None, typer.Option("--report", help="Write a one-file HTML report.", dir_okay=False)]
 Size = Annotated[str | None, typer.Option(
@@ -155,6 +173,7 @@ def _write_report(
 def _show(session: Session, results: list[Result]) -> None:
     from kdcli.report.tables import (
         condition_rows,
+        extra_rows,
         metric_rows,
         paired_rows,
         perturbed_rows,
@@ -162,10 +181,10 @@ def _show(session: Session, results: list[Result]) -> None:
         uncertainty_rows,
     )
 
-    parts = [condition_rows(results), metric_rows(results), uncertainty_rows(results), perturbed_rows(results),
-             skipped_rows(results, most=10)]
+    parts = [condition_rows(results), metric_rows(results), extra_rows(results), uncertainty_rows(results),
+             perturbed_rows(results), skipped_rows(results, most=10)]
     if len(results) > 1:
-        parts.insert(2, paired_rows(results))
+        parts.insert(3, paired_rows(results))
     shown = [(columns, rows) for columns, rows in parts if rows]
     against = results[0].against
     title = None if against is None else f"fidelity to {against} (not accuracy)"

@@ -6,17 +6,12 @@ maps with a mask instead: a list has a length, and to learn it the program would
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from kdcli.evals.batches import Prepared
 
 Floats = NDArray[np.floating]
 """N numbers of float32; float64 where the map was."""
@@ -46,7 +41,7 @@ class Listed:
 
     def of(self, map_1HW: Tensor) -> Floats:
         """Return the numbers of a map of the region at these pixels; a view where they are rows and columns."""
-        return _taken(map_1HW, self.at)
+        return taken(map_1HW, self.at)
 
     def where(self, mask_1HW: Tensor) -> Listed:
         """Return the pixels that are on in a mask of the region too; those around it stay."""
@@ -66,11 +61,6 @@ def by_lists(device: torch.device) -> bool:
     return device.type == "cpu"
 
 
-def listed(prepared: Prepared) -> list[Listed]:
-    """Return the pixels that count of each image of a batch on the CPU."""
-    return list(_of_masks(prepared) if prepared.pixels is None else prepared.pixels)
-
-
 def counting(
     depth_1HW: Tensor, valid_1HW: Tensor, inside: Box, low: float, high: float
 ) -> tuple[Tensor, Listed]:
@@ -87,7 +77,7 @@ def counting(
     else:
         rows = mask[inside[0]]  # beyond them nothing is on
         at = positions(rows.reshape(-1)) + (inside[0].start or 0) * mask.shape[1]
-    truth = _taken(depth_1HW, at)
+    truth = taken(depth_1HW, at)
     kept = truth > low
     kept &= truth < high
     if not kept.all():
@@ -122,24 +112,8 @@ def positions(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
     return np.concatenate([found, tail + whole]) if len(tail) else found
 
 
-def _taken(map_1HW: Tensor, at: NDArray[np.intp] | Box) -> Floats:
+def taken(map_1HW: Tensor, at: NDArray[np.intp] | Box) -> Floats:
+    """Return the numbers of a map at places in it, N, or at rows and columns, as a view of them."""
     if not isinstance(at, tuple):
         return numbers(map_1HW)[at]
     return numbers(map_1HW).reshape(map_1HW.shape[-2:])[at]
-
-
-def _of_masks(prepared: Prepared) -> Iterator[Listed]:
-    batch = prepared.batch
-    assert batch.depth is not None and batch.valid is not None
-    height, width = batch.depth.shape[-2:]
-    pasted = prepared.valid.shape[-2:] != batch.valid.shape[-2:]
-    for depth, valid, whole, counted in zip(batch.depth, batch.valid, prepared.depth, prepared.valid, strict=True):
-        at = positions(valid.reshape(-1).numpy())
-        truth = _taken(depth, at)
-        around = truth[:0]
-        if pasted:
-            outside = counted.clone()
-            top, left = prepared.corner
-            outside[..., top : top + height, left : left + width] = False
-            around = numbers(whole)[outside.reshape(-1).numpy()]
-        yield Listed(at=at, truth=truth, around=around)

@@ -6,7 +6,7 @@ the pixels that count on a CPU, whole maps with masks on a GPU, which is then as
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch import Tensor
 from kdcli.evals.alignment import align
 from kdcli.evals.batches import Prepared
 from kdcli.evals.blocks import nine
-from kdcli.evals.listed import Floats, Listed, numbers
+from kdcli.evals.listed import Floats, Listed, numbers, positions, taken
 from kdcli.evals.metrics import per_image
 from kdcli.evals.predict import Raw, around, depth_of, limits, place
 from kdcli.evals.protocol import Alignment, Protocol
@@ -34,6 +34,11 @@ class Measured:
     pixels: list[int]
     broken: list[int]
     fitted: list[int]
+
+
+def listed(prepared: Prepared) -> list[Listed]:
+    """Return the pixels that count of each image of a batch on the CPU."""
+    return list(_of_masks(prepared) if prepared.pixels is None else prepared.pixels)
 
 
 def measured(
@@ -91,3 +96,20 @@ def _of_maps(raw: Raw, prepared: Prepared, rules: Protocol, mode: Alignment) -> 
     return Measured(
         values=values.cpu(), pixels=counts[0].tolist(), broken=counts[1].tolist(), fitted=counts[2].tolist()
     )
+
+
+def _of_masks(prepared: Prepared) -> Iterator[Listed]:
+    batch = prepared.batch
+    assert batch.depth is not None and batch.valid is not None
+    height, width = batch.depth.shape[-2:]
+    pasted = prepared.valid.shape[-2:] != batch.valid.shape[-2:]
+    for depth, valid, whole, counted in zip(batch.depth, batch.valid, prepared.depth, prepared.valid, strict=True):
+        at = positions(valid.reshape(-1).numpy())
+        truth = taken(depth, at)
+        around = truth[:0]
+        if pasted:
+            outside = counted.clone()
+            top, left = prepared.corner
+            outside[..., top : top + height, left : left + width] = False
+            around = numbers(whole)[outside.reshape(-1).numpy()]
+        yield Listed(at=at, truth=truth, around=around)

@@ -18,7 +18,7 @@ from typing import Any, get_args
 from kdcli.documents import misfit, parse_toml, read_text
 from kdcli.errors import ConfigError, nearest
 from kdcli.evals.crops import Box, Frame
-from kdcli.evals.protocol import Aggregation, Alignment, Fit, Protocol
+from kdcli.evals.rules import Aggregation, Alignment, Fit, Protocol
 
 _ADVICE = "see kdcli/evals/protocols for examples"
 _PAIR = [float, float]
@@ -135,4 +135,4 @@ def _with_tuple(table: dict[str, Any], key: str) -> dict[str, Any]:
     return {**table, key: tuple(table[key])} if key in table else table
 
 
-assert set(_SHAPES) - {"like"} == {field.name for field in fields(Protocol)} - {"name"}
+assert set(_SHAPES) - {"like"} == {field.name for field in fields(Protocol)} - {"name", "origin"}

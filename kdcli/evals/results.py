@@ -16,6 +16,7 @@ from torch import Tensor
 from kdcli.errors import DataError
 from kdcli.evals import intervals
 from kdcli.evals.cost import Cost
+from kdcli.evals.extras.found import Extras
 from kdcli.evals.metrics import NAMES
 from kdcli.evals.perturb import Perturbed
 from kdcli.evals.protocol import Protocol
@@ -66,6 +67,8 @@ class Result:
     """Parameters and multiply-adds of the model, where they can be told."""
     uncertainty: Uncertainty | None = None
     """How well the model knows where it is wrong; None where that was not measured, or the model does not tell."""
+    extras: Extras | None = None
+    """Metrics beside the nine, where the protocol asks for some."""
     perturbed: Perturbed | None = None
     """The same on images that were changed to mislead the model; None where that was not measured."""
     metrics: Mapping[str, float] = field(init=False)
@@ -108,6 +111,7 @@ class Result:
             "skipped": [{"id": s.id, "reason": s.reason} for s in self.skipped],
             "metrics": {name: _number(value) for name, value in self.metrics.items()},
             "ci95": {name: [_number(low), _number(high)] for name, (low, high) in self.ci95.items()},
+            **({} if self.extras is None else {"extras": self.extras.document()}),
             **({} if self.uncertainty is None else {"uncertainty": self.uncertainty.document()}),
             **({} if self.perturbed is None else {"perturbed": self.perturbed.document()}),
         }
@@ -208,17 +212,22 @@ def write_csv(path: Path, results: Sequence[Result] | Mapping[str, Result]) -> N
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     faithful = any(result.against is not None for result in results)
-    columns = ["model", "protocol", "hash", "image", "pixels", *NAMES, "skipped"]
+    # All results are of one protocol, so they have the same extra metrics.
+    more = results[0].extras.names if results and results[0].extras is not None else ()
+    columns = ["model", "protocol", "hash", "image", "pixels", *NAMES, *more, "skipped"]
     writer.writerow(
         ["against", *(f"{FIDELITY}{name}" if name in NAMES else name for name in columns)] if faithful else columns
     )
     for result in results:
         head = [result.model, result.protocol.name, result.protocol.hash]
         head = [result.against or "", *head] if faithful else head
-        for name, pixels, values in zip(result.ids, result.pixels.tolist(), result.values.tolist(), strict=True):
-            writer.writerow([*head, name, pixels, *(repr(value) for value in values), ""])
+        beside = [[]] * result.n if result.extras is None else result.extras.values.tolist()
+        for name, pixels, values, others in zip(
+            result.ids, result.pixels.tolist(), result.values.tolist(), beside, strict=True
+        ):
+            writer.writerow([*head, name, pixels, *map(repr, values), *map(repr, others), ""])
         for skipped in result.skipped:
-            writer.writerow([*head, skipped.id, "", *("" for _ in NAMES), skipped.reason])
+            writer.writerow([*head, skipped.id, "", *("" for _ in (*NAMES, *more)), skipped.reason])
     write_text(path, text.getvalue())
 
 

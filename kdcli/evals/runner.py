@@ -15,11 +15,13 @@ from kdcli.errors import ConfigError, DataError, PluginError
 from kdcli.evals.alignment import UNKNOWNS, resolve
 from kdcli.evals.batches import Prepared, batches, positions, prepare
 from kdcli.evals.cost import Cost, cost_of
-from kdcli.evals.listed import Listed, by_lists, listed
-from kdcli.evals.measure import measured
+from kdcli.evals.extras.found import Extras, extras_of
+from kdcli.evals.extras.registry import columns
+from kdcli.evals.listed import Listed, by_lists
+from kdcli.evals.measure import listed, measured
 from kdcli.evals.metrics import NAMES
 from kdcli.evals.perturb import Perturbed, attacked_metrics, check_perturbed
-from kdcli.evals.predict import Raw, depth_of, raw_prediction, spread_of
+from kdcli.evals.predict import Raw, depth_of, place, raw_prediction, spread_of
 from kdcli.evals.protocol import Alignment, Protocol, find
 from kdcli.evals.reference import Reference, as_known, check_reference, kind_against
 from kdcli.evals.results import Result, Skipped
@@ -29,7 +31,7 @@ from kdcli.evals.uncertainty import SHARES, Uncertainty
 from kdcli.evals.uncertainty import per_image as uncertainties
 from kdcli.networks.read_out import read_out_of
 from kdcli.networks.shown_size import Asked
-from kdcli.types import DepthKind
+from kdcli.types import DepthKind, Geometry
 
 Report = Callable[[int, int], None]
 """Called with images done and images in all."""
@@ -91,7 +93,7 @@ def evaluate(
         check_perturbed(models, perturb)
     rules = rules if against is None else against.rules(rules)
     order = positions(source, limit)
-    tallies = {name: _Tally() for name in models}
+    tallies = {name: _Tally(rows=Rows(more=len(columns(rules.extras)))) for name in models}
     own = {name: rules.for_model(read_out_of(model)) for name, model in models.items()}
     where = device_of(models, device)
     done, first = 0, None
@@ -105,10 +107,12 @@ def evaluate(
                 kept = _select(prepared, open_rows)
                 pixels = listed(kept) if by_lists(kept.depth.device) else None
                 first = first or _select(kept, [0])
+                places = [indices[i] for i in open_rows]
+                geometry = _geometry(source, places, rules)
                 for (name, model), shown in zip(models.items(), views(models, kept, size), strict=True):
                     tallies[name].seen.add(kept.batch.image, shown.batch.image)
-                    _measure(name, model, shown, pixels, [indices[i] for i in open_rows], own[name], align,
-                             tallies[name], uncertainty, against, perturb)
+                    _measure(name, model, shown, pixels, places, own[name], align, tallies[name], uncertainty, against,
+                             perturb, geometry)
             done += len(indices)
             if progress is not None:
                 progress(done, len(order))
@@ -167,6 +171,7 @@ def _measure(
     uncertainty: bool,
     against: Reference | None,
     perturb: float | None,
+    geometry: Sequence[Geometry | None],
 ) -> None:
     raw = raw_prediction(model, prepared, rules, name, SHARES if uncertainty else None)
     if tally.kind not in (None, raw.kind):
@@ -175,6 +180,13 @@ def _measure(
     raw = raw if against is None else as_known(raw, against.kind)
     mode = resolve(align, raw.kind, rules.alignment)
     found = measured(raw, prepared, pixels, rules, mode)
+    more: list[list[float]] = [[]] * len(indices)
+    if rules.extras:
+        valid = prepared.valid
+        if raw.opinion is not None:
+            valid = valid & place(raw.opinion, prepared, rules, fill=True)
+        depth = place(depth_of(raw, prepared, mode, rules), prepared, rules)
+        more = extras_of(rules.extras, depth, prepared, valid, geometry)
     sure = _sureness(raw, prepared, mode, rules)
     attacked = None
     if perturb is not None:
@@ -195,13 +207,22 @@ def _measure(
         elif bad:
             reason = f"{', '.join(bad)} is not finite"
         else:
-            tally.rows.add(index, image_id, values[row], pixels_here)
+            tally.rows.add(index, image_id, [*values[row].tolist(), *more[row]], pixels_here)
             if sure is not None:
                 tally.sure[index] = (sure[0][row].clone(), sure[1][row].clone())
             if attacked is not None:
                 tally.attacked[index] = {attack: metrics[row].clone() for attack, metrics in attacked.items()}
             continue
         tally.skipped[index] = Skipped(id=image_id, reason=reason)
+
+
+def _geometry(source: Any, indices: Sequence[int], rules: Protocol) -> list[Geometry | None]:
+    """Return what a source knows of images beside depth, where metrics of it are asked for and maps are not cut."""
+    told = getattr(source, "geometry", None)
+    cut = rules.band is not None or (rules.frame is not None and not rules.frame.paste)
+    if not rules.extras or told is None or cut:
+        return [None] * len(indices)
+    return [told(index) for index in indices]
 
 
 def _sureness(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) -> tuple[Tensor, Tensor] | None:
@@ -242,9 +263,10 @@ def _select(prepared: Prepared, rows: list[int]) -> Prepared:
     at = torch.tensor(rows, device=prepared.depth.device)
     batch = prepared.batch.select(at)
     focal = None if prepared.focal is None else prepared.focal[at]
+    camera = None if prepared.camera is None else prepared.camera[at]
     pixels = None if prepared.pixels is None else tuple(prepared.pixels[row] for row in rows)
     depth, valid = prepared.depth[at], prepared.valid[at]
-    return replace(prepared, batch=batch, depth=depth, valid=valid, pixels=pixels, focal=focal)
+    return replace(prepared, batch=batch, depth=depth, valid=valid, pixels=pixels, focal=focal, camera=camera)
 
 
 def _cost(name: str, model: nn.Module, one: Prepared | None, rules: Protocol) -> Cost:
@@ -282,6 +304,7 @@ def _result(
         seed=seed,
         against=None if against is None else against.name,
         cost=cost,
+        extras=Extras(names=columns(used.extras), values=rows.extras, seed=seed) if used.extras else None,
         uncertainty=Uncertainty.of(sure, seed) if sure else None,
         perturbed=(
             Perturbed.of(attacked, rows.pixels, perturb, used.aggregation, seed) if perturb and attacked else None

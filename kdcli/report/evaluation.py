@@ -23,6 +23,7 @@ from kdcli.report.html import Block, Curves, Facts, Gallery, Picture, Section, T
 from kdcli.report.tables import (
     Rows,
     condition_rows,
+    extra_rows,
     metric_rows,
     paired_rows,
     perturbed_rows,
@@ -34,6 +35,10 @@ from kdcli.version import __version__
 _READING = (
     "Values are means over images with a 95 % bootstrap interval over images in brackets. silog is 100 times the root "
     "of the variance of the logarithmic error."
+)
+_BESIDE = (
+    "Extra metrics that the protocol asks for: means over the images that have them, with 95 % intervals; n says how "
+    "many that are where not all do."
 )
 _PAIRED = (
     "The same images are resampled for both models. The share says in how many resamples the difference is above zero."
@@ -77,6 +82,8 @@ def write_evaluation(
         if len({result.protocol.hash for result in results}) > 1:
             notes.append(Text(text=_UNLIKE))
         sections.insert(1, Section(title="Paired differences", blocks=notes))
+    if any(result.extras is not None for result in results):
+        sections.insert(-1, Section(title="Beside the nine", blocks=[_table(extra_rows(results)), Text(text=_BESIDE)]))
     if any(result.uncertainty is not None for result in results):
         sections.insert(-1, Section(title="Uncertainty", blocks=_uncertainty(results)))
     if any(result.perturbed is not None for result in results):

@@ -12,8 +12,8 @@ from kdcli.evals import blocks, fits
 from kdcli.evals.alignment import UNKNOWNS, align
 from kdcli.evals.batches import prepare
 from kdcli.evals.fits import line, middle
-from kdcli.evals.listed import listed, positions
-from kdcli.evals.measure import measured
+from kdcli.evals.listed import positions
+from kdcli.evals.measure import listed, measured
 from kdcli.evals.metrics import NAMES, of_maps, per_image
 from kdcli.evals.predict import Raw, raw_prediction
 from kdcli.evals.protocol import Fit, Protocol, find
