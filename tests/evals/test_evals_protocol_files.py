@@ -63,7 +63,8 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ('[a]\nalignment = "medain"\n', "Did you mean 'median'"), ('[a]\nlike = "nyu-eign"\n', "'nyu-eigen'"),
         ("[a]\n[b]\n", "holds 2 protocols"), ("", "holds 0 protocols"), ("max_depth = 3.0\n", "stands outside"),
         ("[a]\nframe = { height = 3, width = 4, pate = true }\n", "Did you mean 'paste'"),
-        ('["a b"]\n', "cannot be called"), ("[a\n", "is not TOML"), ('[a]\ncrop = { rows = [1.0], columns = [0, 1] }', "2"),
+        ('["a b"]\n', "cannot be called"), ("[a\n", "is not TOML"),
+        ('[a]\ncrop = { rows = [1.0], columns = [0, 1] }', "has 1 entries, not 2"),
     ],
 )  # fmt: skip
 def test_mistakes_in_a_file_are_named(tmp_path: Path, text: str, words: str) -> None:
