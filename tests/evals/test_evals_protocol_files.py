@@ -132,3 +132,10 @@ def test_images_with_too_few_pixels_are_left_out() -> None:
     found = evaluate({"m": Answers(lambda image: image[:, :1] + 1)}, source, Protocol(name="x", least=10))["m"]
     assert found.ids == ("whole",)
     assert found.skipped[0].reason == "9 valid pixels under the protocol, which wants 10"
+
+
+def test_the_page_names_every_protocol_in_a_line() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
+    shown = page.split("<!-- protocols:begin -->\n")[1].split("<!-- protocols:end -->")[0].splitlines()
+    rows = [f"| `{one.name}` | {one.measures} | {one.used_by} |" for one in PROTOCOLS.values()]
+    assert shown == ["| protocol | what it measures | who uses it |", "|---|---|---|", *rows]
