@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -198,7 +199,7 @@ def _units(source: OfFiles) -> tuple[str | None, float]:
         scale = source.scale_of(pair)
         with suppress(DataError):
             if pair.depth is not None:
-                return str(pair.depth), depth_form(pair.depth).units(scale)
+                return str(pair.depth), depth_form(pair.depth, source.codec).units(scale)
     return None, 1.0
 
 
@@ -215,7 +216,7 @@ def _notes(pairs: Sequence[Pair], sizes: Counter[str]) -> list[Finding]:
             f"{unlabelled} of {len(pairs)} images have no ground truth, such as '{first}'; an evaluation skips them"
         )
         findings.append(Finding(level="info", message=message))
-    archive = next((p.depth for p in pairs if p.depth is not None and p.depth.suffix.lower() == ".npz"), None)
+    archive = next((p.depth for p in pairs if isinstance(p.depth, Path) and p.depth.suffix.lower() == ".npz"), None)
     if archive is not None and (unused := doubtful_arrays(archive)):
         message = f"'{archive}' has arrays that may be masks and are not used: {', '.join(unused)[:100]}"
         findings.append(Finding(level="warning", message=message, path=str(archive)))
