@@ -15,7 +15,7 @@ from kdcli.evals.metrics import NAMES
 from kdcli.evals.protocol import Aggregation
 
 RESAMPLES = 2000
-_CHUNK = 500_000
+_CHUNK = 100_000
 """Draws that are held together: resampling many images takes no more memory than resampling few."""
 _RMSE = NAMES.index("rmse")
 
