@@ -179,7 +179,8 @@ def study(report: dict[str, Any]) -> str:
     """Return a Markdown table of a study, one arm and count a row, and the pairs that it asks for."""
     metrics, reference = report["metrics"], report["reference"]
     counted = any(row["count"] is not None for row in report["rows"])
-    counts = ("images",) if counted else ()
+    shown = len({row.get("teacher_images") for row in report["rows"]}) > 1
+    counts = (*(("images",) if counted else ()), *(("shown to teachers",) if shown else ()))
     heads = ("arm", "", *counts, "seeds", *metrics, *(f"{metric} minus {reference}'s" for metric in metrics[:2]))
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for teacher in report["teachers"]:
@@ -190,7 +191,7 @@ def study(report: dict[str, Any]) -> str:
         cells = [interval(row["metrics"][metric]) for metric in metrics]
         against = (row["against"] or {}).get("difference", {})
         cells += [interval(against[metric], "+") if metric in against else "" for metric in metrics[:2]]
-        facts = (f"`{row['arm']}`", row["label"], *((str(row["count"]),) if counted else ()), str(len(row["seeds"])))
+        facts = (f"`{row['arm']}`", row["label"], *_counts(row, counted, shown), str(len(row["seeds"])))
         lines.append(f"| {' | '.join((*facts, *cells))} |")
     tail = [f"Means over seeds, 95 % intervals over seeds and images, on `{report['eval_data']}`; differences paired."]
     for pair in report["contrasts"]:
@@ -201,6 +202,12 @@ def study(report: dict[str, Any]) -> str:
     values = [f"{name} {value}" for name, value in report["variables"].items()]
     tail.append(f"Settings: {', '.join(values) or 'none'}; torch {report['versions']['torch']}.")
     return "\n".join(lines) + "\n\n" + "  \n".join(tail)
+
+
+def _counts(row: dict[str, Any], counted: bool, shown: bool) -> list[str]:
+    """Return the cells of a study's row that say how many images there are, and how many teachers were shown."""
+    images = row.get("teacher_images")
+    return [*([str(row["count"])] if counted else []), *(["" if images is None else f"{images:,}"] if shown else [])]
 
 
 def fidelity(rows: list[dict[str, Any]]) -> str:

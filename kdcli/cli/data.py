@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from kdcli.cli import complete
-from kdcli.cli.ui import Session, command, say
-from kdcli.text import line
-
-if TYPE_CHECKING:
-    from kdcli.protocols import Source
-    from kdcli.sources.checks import Survey
+from kdcli.cli.ui import Session, command
 
 _Spec = Annotated[str, typer.Argument(metavar="SPEC", help="A source, for example nyu:/data/nyu or folder:photos.")]
 
@@ -30,20 +26,45 @@ def check(
     session: Session,
     spec: _Spec,
     all_: Annotated[bool, typer.Option("--all", help="Decode every item instead of an even sample.")] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against", metavar="SPEC", autocompletion=complete.source,
+            help="Another source, such as the test set: name images that are in both, or nearly.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=0, metavar="N", help="Processes that read; default: what this machine has."),
+    ] = None,
 ) -> None:
     """Say what is missing, broken or suspicious in a data set. Exits with 4 when something cannot be used."""
+    from kdcli.cli import data_checked
     from kdcli.errors import DataError
     from kdcli.sources import load_source
-    from kdcli.sources.checks import SAMPLED, survey
+    from kdcli.sources.checks import SAMPLED, default_workers, survey
+    from kdcli.sources.checks.twins import shared
 
-    source = load_source(spec)
+    source, other = load_source(spec), None if against is None else load_source(against)
+    limit, twins = None if all_ else SAMPLED, None
     with session.progress() as progress:
-        task = progress.add_task("reading", total=None, note="")
+        def ticks(name: str) -> Callable[[int, int], None]:
+            task = progress.add_task(name, total=None, note="")
+            return lambda done, total: progress.update(task, completed=done, total=total)
+
+        few = min(len(source), SAMPLED) if limit else len(source)
         report = survey(
-            source, limit=None if all_ else SAMPLED,
-            tick=lambda done, total: progress.update(task, completed=done, total=total),
+            source, limit=limit, tick=ticks("reading"), workers=default_workers(few) if workers is None else workers,
         )
-    session.result(_document(spec, source, report), lambda: _print(session, spec, source, report))
+        if other is not None and against is not None:
+            many = default_workers(len(source) + len(other))
+            twins = shared(
+                source, other, against, tick=ticks("comparing"), workers=many if workers is None else workers,
+            )
+    session.result(
+        data_checked.document(spec, source, report, twins),
+        lambda: data_checked.show(session, spec, source, report, twins),
+    )
     if report.errors:
         raise DataError(f"'{spec}' has {report.errors} finding(s) that make it unusable; correct them and check again")
 
@@ -85,39 +106,3 @@ def show(
     write_image(out, sheet)
     document = {"spec": spec, "out": str(out), "items": rows, "height": sheet.shape[1], "width": sheet.shape[2]}
     session.result(document, f"{out}: {rows} of {len(source)} items of {spec}")
-
-
-def _document(spec: str, source: Source, report: Survey) -> dict[str, Any]:
-    return {
-        "spec": spec,
-        "n": report.n,
-        "read": report.read,
-        "depth_kind": None if source.depth_kind is None else str(source.depth_kind),
-        "sizes": report.sizes,
-        "depth": report.depth,
-        "objects": report.objects,
-        "findings": [
-            {"level": finding.level, "message": finding.message, "path": finding.path} for finding in report.findings
-        ],
-    }
-
-
-def _print(session: Session, spec: str, source: Source, report: Survey) -> None:
-    sizes = ", ".join(f"{size} ({count})" for size, count in report.sizes.items()) or "none"
-    rows: list[tuple[str, str]] = [
-        ("items", f"{report.n}, of which {report.read} were read"),
-        ("sizes", f"{sizes} height x width"),
-        ("depth", "none" if source.depth_kind is None else str(source.depth_kind)),
-    ]
-    if report.depth is not None:
-        low, middle, high = (report.depth[key] for key in ("min", "median", "max"))
-        rows.append(("metres", f"{low:.3g} to {high:.3g}, median {middle:.3g}"))
-        rows.append(("holes", f"{report.depth['holes']:.1%} of the pixels"))
-    if report.objects is not None:
-        mean, most, without = (report.objects[key] for key in ("mean", "most", "without"))
-        rows.append(("objects", f"{mean:.3g} an image, at most {most:.0f}; {without:.1%} of the images have none"))
-    session.table(("", spec), rows)
-    for finding in report.findings:  # not in the table: paths are long and must not be folded
-        say(line(f"{finding.level}: {finding.message}"))
-    if not report.findings:
-        say("nothing is wrong with it")

@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
+from kdcli.codecs import BY_TYPE, Codec
 from kdcli.errors import DataError
-from kdcli.images.opening import opened
-from kdcli.images.pictures import GREY_16
-from kdcli.images.upright import loaded_upright
-from kdcli.rasters import Tiff, array_type, graymap_bits, must_exist, read_array, read_pgm
-from kdcli.rasters.significant import significant_bits, unspread
-from kdcli.rasters.tiffs import floating
+from kdcli.images.numbers import NO_VALUE, SCALES, UNITS_NOTE, Numbers, bits_of, load_numbers, stored_type
+from kdcli.rasters import Place, must_exist
 
-DEPTH_SUFFIXES = frozenset({".png", ".pgm", ".npy", ".npz", ".tif", ".tiff"})
-"""Endings of files that are taken for depth maps, lower case."""
+__all__ = [
+    "DEPTH_SUFFIXES", "FURTHEST", "NO_VALUE", "SCALES", "UNITS_NOTE", "Form", "StoredDepth", "depth_form", "read_depth",
+    "read_stored",
+]
 
-NO_VALUE = 65535
-"""Stored number that depth cameras write where they measured nothing, beside 0."""
+DEPTH_SUFFIXES = frozenset({".png", ".pgm", ".npy", ".npz", ".tif", ".tiff", ".pfm", ".exr", ".dpt"})
+"""Endings of files that are taken for depth maps wherever they lie, lower case; files of many arrays are not."""
 
 FURTHEST = 1e5
 """Metres from which on a number is no measurement but a mark for none, such as 1e10 or the largest of its type."""
-
-SCALES = (1e-6, 1e12)
-"""Least and most units per metre that a scale can name; beyond them no depth is a number that float32 holds."""
-
-UNITS_NOTE = "depth_units_per_metre"
-"""Text chunk of a PNG that names its unit; ``write_depth_png`` writes it."""
 
 _LARGEST_HALF = 65504.0
 
@@ -61,14 +52,17 @@ class Form:
 class StoredDepth(Form):
     """A depth map as it is on disk, before any scale.
 
-    values: H x W float32, 0 where not valid. valid: H x W bool. swapped: whether a 16-bit PGM had its bytes in the
-    wrong order. turned: the orientation that the file's own metadata names and that it was turned by.
+    values: H x W float32, 0 where not valid. valid: H x W bool. sky: H x W bool where the encoding marks sky, which is
+    not valid. swapped: whether a 16-bit PGM had its bytes in the wrong order. turned: the orientation that the file's
+    own metadata names and that it was turned by. notes: numbers that it has in text chunks.
     """
 
     values: Tensor
     valid: Tensor
+    sky: Tensor | None = None
     swapped: bool = False
     turned: int = 1
+    notes: Mapping[str, float] = field(default_factory=dict)
 
     def metres(self, scale: float | None = None) -> tuple[Tensor, Tensor]:
         """Return depth in metres and where it is valid, 1 x H x W float32 and bool; scale: as of ``read_depth``."""
@@ -81,44 +75,41 @@ class StoredDepth(Form):
         return torch.from_numpy(depth)[None], torch.from_numpy(valid)[None]
 
 
-def read_stored(path: Path) -> StoredDepth:
-    """Read a depth map without applying a scale: PNG, PGM, TIFF, NPY, NPZ of whole numbers or floats of any width.
+def read_stored(path: Place, codec: Codec = BY_TYPE, *, size: tuple[int, int] | None = None) -> StoredDepth:
+    """Read a depth map without applying a scale: whole numbers or floats of any width, in a file of
+    ``DEPTH_SUFFIXES``, HDF5 or MATLAB.
 
-    Not valid are 0, negative numbers, infinities and not-a-number, the largest number of a type of 16 bits or more, and
-    65535 in any of them. An NPZ holds its map as ``depth`` or as its only array, and may hold a mask as ``valid``,
-    ``mask`` or another of ``kdcli.rasters.arrays.MASKS``. A map is turned as its own metadata says.
+    Not valid are 0, negative numbers, infinities and not-a-number, the largest number of a type of 16 bits or more,
+    65535 in any of them, and what the encoding says besides. An NPZ holds its map as ``depth`` or as its only array,
+    and may hold a mask as ``valid``, ``mask`` or another of ``kdcli.rasters.arrays.MASKS``. A map is turned as its own
+    metadata says. size: height and width of its image, for files without a header.
 
     Raises:
         DataError: missing, broken, a Git LFS pointer, too large, or not one number per pixel.
     """
     must_exist(path)
-    suffix, mask, swapped, turned, scale = path.suffix.lower(), None, False, 1, None
-    if suffix in (".npy", ".npz"):
-        array, mask = read_array(path)
-    elif suffix in (".pgm", ".pnm"):
-        array, swapped = read_pgm(path)
-    else:
-        with opened(path) as image:
-            _check_mode(path, image)
-            scale = _named_scale(path, image)
-            upright, turned = loaded_upright(image)
-            array = unspread(_numbers(upright), significant_bits(path) if image.format == "PNG" else None)
+    found = load_numbers(path, codec, size)
+    array = _restored(path, found, codec)
     with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite and so not valid
         values = np.array(array, dtype=np.float32, order="C")
-    valid = _measured(array, values)
-    if mask is not None:
-        if valid.any() and mask.any() and not (valid & mask).any():
+    valid = _measured(array, values, codec)
+    sky = None if codec.sky is None else array == codec.sky
+    if sky is not None:
+        valid &= ~sky
+    if found.mask is not None:
+        if valid.any() and found.mask.any() and not (valid & found.mask).any():
             raise DataError(f"'{path}' has a mask that is set only where the depth has no value; store the pixels that "
                             "have one as 'valid'")
-        valid &= mask
+        valid &= found.mask
     values[~valid] = 0
     return StoredDepth(
-        values=torch.from_numpy(values), valid=torch.from_numpy(valid), bits=_bits(array.dtype), scale=scale,
-        swapped=swapped, turned=turned,
+        values=torch.from_numpy(values), valid=torch.from_numpy(valid), bits=bits_of(array.dtype), scale=found.scale,
+        sky=None if sky is None else torch.from_numpy(np.ascontiguousarray(sky)), swapped=found.swapped,
+        turned=found.turned, notes=found.notes,
     )  # fmt: skip
 
 
-def read_depth(path: Path, *, scale: float | None = None) -> tuple[Tensor, Tensor]:
+def read_depth(path: Place, *, scale: float | None = None) -> tuple[Tensor, Tensor]:
     """Read a depth map as metres and where they are valid, 1 x H x W float32 and bool.
 
     scale: stored units per metre; by default what the file itself names (kdcli's own do), else 1000 for whole numbers
@@ -130,70 +121,41 @@ def read_depth(path: Path, *, scale: float | None = None) -> tuple[Tensor, Tenso
     return read_stored(path).metres(scale)
 
 
-def depth_form(path: Path) -> Form:
+def depth_form(path: Place, codec: Codec = BY_TYPE) -> Form:
     """Return the type of the numbers of a depth map from its header, without decoding it.
 
     Raises:
         DataError: as ``read_stored``, as far as the header tells.
     """
     must_exist(path)
-    suffix = path.suffix.lower()
-    if suffix in (".npy", ".npz"):
-        return Form(bits=_bits(array_type(path)))
-    if suffix in (".pgm", ".pnm"):
-        return Form(bits=graymap_bits(path))
-    with opened(path) as image:
-        _check_mode(path, image)
-        if isinstance(image, Tiff) and image.stored is not None:
-            return Form(bits=_bits(image.stored))
-        bits = 0 if floating(image) else 8 if image.mode == "L" else 16
-        return Form(bits=bits, scale=_named_scale(path, image))
+    bits, scale = stored_type(path, codec)
+    return Form(bits=bits, scale=scale)
 
 
-def _check_mode(path: Path, image: Image.Image) -> None:
-    if image.mode not in ("L", "F", *GREY_16):
-        raise DataError(
-            f"'{path}' is a picture of mode {image.mode}, not a depth map with one number per pixel; "
-            "give the raw depth file"
-        )
+def _restored(path: Place, found: Numbers, codec: Codec) -> NDArray[Any]:
+    """Return the numbers as they were before the encoding rotated, swapped or flipped them."""
+    array = found.array
+    if codec.rotate or (codec.swapped is not None and codec.swapped != found.swapped):
+        if array.dtype.kind not in "iu" or array.dtype.itemsize != 2:
+            raise DataError(f"'{path}' holds {array.dtype}, and the encoding '{codec.name}' is one of 16-bit whole "
+                            "numbers; give the raw depth file or another encoding")
+        array = array.view(np.uint16)
+        if codec.swapped is not None and codec.swapped != found.swapped:
+            array = array.byteswap()
+        if codec.rotate:
+            array = (array >> codec.rotate) | (array << (16 - codec.rotate))
+    return array[::-1] if codec.flipped else array
 
 
-def _numbers(image: Image.Image) -> NDArray[Any]:
-    if isinstance(image, Tiff):
-        return image.numbers()
-    array = np.array(image)
-    if image.mode == "I" and array.max(initial=0) <= NO_VALUE:
-        return array.clip(min=0).astype(np.uint16)
-    # In the byte order of this machine, whatever the file's was.
-    return array.astype(np.uint16) if image.mode in GREY_16 and image.mode != "I" else array
-
-
-def _measured(array: NDArray[Any], values: NDArray[np.float32]) -> NDArray[np.bool_]:
+def _measured(array: NDArray[Any], values: NDArray[np.float32], codec: Codec) -> NDArray[np.bool_]:
     """Return where an array, and its numbers as float32, hold what can be a measurement, H x W."""
     valid: NDArray[np.bool_] = (values > 0) & np.isfinite(values)
     if array.dtype.kind == "f":
         valid &= (values != NO_VALUE) & (values != _LARGEST_HALF)
-    elif array.dtype.itemsize > 1:
+    elif array.dtype.itemsize > 1 and codec.sky is None:
         valid &= array != NO_VALUE
         if (most := np.iinfo(array.dtype).max) != NO_VALUE:
             valid &= array != most
+    for mark in codec.none:
+        valid &= values != np.float32(mark)
     return valid
-
-
-def _bits(kind: np.dtype[Any]) -> int:
-    return 8 * kind.itemsize if kind.kind in "iu" else 0
-
-
-def _named_scale(path: Path, image: Image.Image) -> float | None:
-    """Return the units per metre that a PNG names in a text chunk."""
-    text = image.info.get(UNITS_NOTE)
-    if text is None:
-        return None
-    try:
-        scale = float(text)
-    except (TypeError, ValueError):
-        scale = math.nan
-    if not SCALES[0] <= scale <= SCALES[1]:
-        raise DataError(f"'{path}' says '{str(text)[:40]}' units per metre; write it again or give scale=")
-    return scale
-

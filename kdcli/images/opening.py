@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from kdcli.errors import DataError, KdcliError
 from kdcli.rasters import Tiff, is_tiff, must_exist, pixel_limit, within_limit
+from kdcli.rasters.places import Place, open_place
 from kdcli.rasters.tiffs import UnknownForm
 
 # What Pillow warns of is either read all the same or refused below, in one line.
@@ -23,7 +24,7 @@ _OTHERS = ("WEBP", "MPO", "DIB", "JPEG2000", "AVIF")
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: Place) -> Iterator[Image.Image]:
     """Open a picture; whatever decoding it raises inside the block becomes a ``DataError``."""
     must_exist(path)
     try:
@@ -51,17 +52,18 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise DataError(f"'{path}' is truncated or broken ({reason[:100]}); re-download it or leave it out") from None
 
 
-def _open(path: Path) -> Image.Image:
+def _open(path: Place) -> Image.Image:
     limit = pixel_limit()
     if Image.MAX_IMAGE_PIXELS is not None and limit > 2 * Image.MAX_IMAGE_PIXELS:  # the user allowed it
         Image.MAX_IMAGE_PIXELS = limit
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is ours
-        if is_tiff(path):
-            return Tiff(path)  # type: ignore[no-untyped-call,unused-ignore]
+        tiff, content = is_tiff(path), path if isinstance(path, Path) else open_place(path)
+        if tiff:
+            return Tiff(content)  # type: ignore[no-untyped-call,unused-ignore]
         Image.preinit()
         try:
-            return Image.open(path, formats=_USUAL)
+            return Image.open(content, formats=_USUAL)
         except UnidentifiedImageError:
             Image.init()
-            return Image.open(path, formats=[name for name in _OTHERS if name in Image.OPEN])
+            return Image.open(content, formats=[name for name in _OTHERS if name in Image.OPEN])

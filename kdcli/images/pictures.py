@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -14,6 +15,8 @@ from kdcli.errors import ConfigError, DataError
 from kdcli.files import atomic
 from kdcli.images.opening import opened
 from kdcli.images.upright import loaded_upright, orientation
+from kdcli.rasters import Element, Place
+from kdcli.rasters.elements import read_element
 from kdcli.rasters.tiffs import floating
 
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".tif", ".tiff"})
@@ -37,12 +40,15 @@ class Picture:
         return (width, height) if self.turned >= 5 else (height, width)
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(path: Place) -> tuple[int, int]:
     """Return (height, width) of a photograph from its header, as ``read_image`` would give it.
 
     Raises:
         DataError: missing, not an image, a Git LFS pointer, or more pixels than ``kdcli.rasters.pixel_limit``.
     """
+    if isinstance(path, Element):
+        height, width = read_picture(path).image.shape[-2:]
+        return int(height), int(width)
     with opened(path) as image:
         width, height = image.size
         # A TIFF opens with the size that it will have upright.
@@ -50,12 +56,14 @@ def image_size(path: Path) -> tuple[int, int]:
         return (width, height) if on_side else (height, width)
 
 
-def turned_by(path: Path) -> int:
+def turned_by(path: Place) -> int:
     """Return the orientation that a photograph's metadata names, from its header.
 
     Raises:
         DataError: as ``image_size``.
     """
+    if isinstance(path, Element):
+        return 1
     with opened(path) as image:
         return _header_orientation(image)
 
@@ -66,7 +74,7 @@ def _header_orientation(image: Image.Image) -> int:
     return orientation(image) if known else 1
 
 
-def read_image(path: Path) -> Tensor:
+def read_image(path: Place) -> Tensor:
     """Read a photograph as 3 x H x W float32 RGB in 0..1, turned upright as its EXIF tag says.
 
     Raises:
@@ -76,12 +84,14 @@ def read_image(path: Path) -> Tensor:
     return read_picture(path).image
 
 
-def read_picture(path: Path) -> Picture:
+def read_picture(path: Place) -> Picture:
     """Read a photograph as ``read_image`` does, and say how its metadata turned it.
 
     Raises:
         DataError: as ``read_image``.
     """
+    if isinstance(path, Element):
+        return Picture(image=torch.from_numpy(_of_array(path)))
     with opened(path) as image:
         if floating(image):
             raise DataError(f"'{path}' holds floating-point numbers, not a picture; convert it to an 8-bit PNG")
@@ -93,10 +103,29 @@ def read_picture(path: Path) -> Picture:
             pixels_HW3 = np.asarray(upright.convert("RGB"))
         except ValueError:
             raise DataError(f"'{path}' has colours of mode {upright.mode}; convert it to RGB") from None
+    return Picture(image=torch.from_numpy(_shares(pixels_HW3)), turned=turned)
+
+
+def _shares(pixels_HW3: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return 8-bit pixels as 3 x H x W in 0..1."""
     # NumPy, not torch: several readers at once must not each start a team of threads.
     image_3HW = np.empty((3, *pixels_HW3.shape[:2]), np.float32)
     np.divide(pixels_HW3.transpose(2, 0, 1), np.float32(255), out=image_3HW)
-    return Picture(image=torch.from_numpy(image_3HW), turned=turned)
+    return image_3HW
+
+
+def _of_array(place: Element) -> NDArray[np.float32]:
+    """Return an array of 8-bit colours, channels first or last, or of floats in 0..1, as 3 x H x W in 0..1."""
+    array = read_element(place)
+    if array.ndim == 3 and array.shape[0] == 3 and array.shape[-1] != 3:
+        array = array.transpose(1, 2, 0)
+    if array.ndim != 3 or array.shape[-1] != 3 or array.dtype.kind not in "uf":
+        shape = "x".join(map(str, array.shape)) or "()"
+        raise DataError(f"'{place}' holds {array.dtype} of shape {shape}, not a picture; check the layout")
+    if array.dtype == np.uint8:
+        return _shares(array)
+    most = 1.0 if array.dtype.kind == "f" else float(np.iinfo(array.dtype).max)
+    return np.ascontiguousarray((array.astype(np.float32) / np.float32(most)).clip(0, 1).transpose(2, 0, 1))
 
 
 def write_image(path: Path, image: Tensor) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from kdcli.errors import DataError, KdcliError
 from kdcli.rasters.guards import within_limit
+from kdcli.rasters.places import Place, open_place
 
 Array = NDArray[np.generic]
 
@@ -24,20 +25,24 @@ INVERSE_MASKS = ("invalid", "invalid_mask", "mask_invalid")
 """Names of masks that are not 0 where it holds none."""
 
 
-def read_array(path: Path) -> tuple[Array, NDArray[np.bool_] | None]:
+def read_array(path: Place, key: str | None = None) -> tuple[Array, NDArray[np.bool_] | None]:
     """Return the map of an NPY or NPZ file, H x W, and where its masks say that it holds measurements, if it has any.
+
+    key: the array of an NPZ; by default ``depth``, else the only one that is no mask.
 
     Raises:
         DataError: not readable, too large, or not one map of numbers.
     """
     with _readable(path):
         if path.suffix.lower() == ".npy":
-            with path.open("rb") as stream:
+            with open_place(path) as stream:
                 _check(path, *_header(stream))
-            return _flat(np.array(np.load(path, mmap_mode="r", allow_pickle=False))), None
-        with zipfile.ZipFile(path) as archive:
+            if isinstance(path, Path):
+                return _flat(np.array(np.load(path, mmap_mode="r", allow_pickle=False))), None
+            return _flat(np.lib.format.read_array(open_place(path), allow_pickle=False)), None
+        with open_place(path) as stream, zipfile.ZipFile(stream) as archive:
             names = _names(path, archive)
-            chosen = _chosen(path, names)
+            chosen = _chosen(path, names, key)
             array = _flat(_member(path, archive, names[chosen]))
             known: NDArray[np.bool_] | None = None
             for name in (*MASKS, *INVERSE_MASKS):
@@ -52,7 +57,7 @@ def read_array(path: Path) -> tuple[Array, NDArray[np.bool_] | None]:
             return array, known
 
 
-def array_type(path: Path) -> np.dtype[np.generic]:
+def array_type(path: Place, key: str | None = None) -> np.dtype[np.generic]:
     """Return the number type of the map of an NPY or NPZ file, from its header alone.
 
     Raises:
@@ -60,16 +65,16 @@ def array_type(path: Path) -> np.dtype[np.generic]:
     """
     with _readable(path):
         if path.suffix.lower() == ".npy":
-            with path.open("rb") as stream:
+            with open_place(path) as stream:
                 return _header(stream)[1]
-        with zipfile.ZipFile(path) as archive:
+        with open_place(path) as outer, zipfile.ZipFile(outer) as archive:
             names = _names(path, archive)
-            with archive.open(names[_chosen(path, names)]) as stream:
+            with archive.open(names[_chosen(path, names, key)]) as stream:
                 return _header(stream)[1]
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _readable(path: Place) -> Iterator[None]:
     try:
         yield
     except KdcliError:
@@ -79,7 +84,7 @@ def _readable(path: Path) -> Iterator[None]:
         raise DataError(f"'{path}' is not a readable array file ({reason}); write it again with numpy.save") from None
 
 
-def _names(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+def _names(path: Place, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     """Return the members by the names of their arrays.
 
     Raises:
@@ -92,8 +97,12 @@ def _names(path: Path, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
     return dict(zip(names, archive.infolist(), strict=True))
 
 
-def _chosen(path: Path, names: dict[str, zipfile.ZipInfo]) -> str:
-    """Return the array that is the map: ``depth``, else the only one that is no mask, else the only one."""
+def _chosen(path: Place, names: dict[str, zipfile.ZipInfo], key: str | None) -> str:
+    """Return the array that is the map: ``key``, else ``depth``, else the only one that is no mask, else the only."""
+    if key is not None:
+        if key not in names:
+            raise DataError(f"'{path}' has no array '{key}' (it has: {', '.join(names)[:200]}); check the layout")
+        return key
     if "depth" in names:
         return "depth"
     others = [name for name in names if name not in (*MASKS, *INVERSE_MASKS)]
@@ -104,7 +113,7 @@ def _chosen(path: Path, names: dict[str, zipfile.ZipInfo]) -> str:
     return candidates[0]
 
 
-def _member(path: Path, archive: zipfile.ZipFile, item: zipfile.ZipInfo, *, mask: bool = False) -> Array:
+def _member(path: Place, archive: zipfile.ZipFile, item: zipfile.ZipInfo, *, mask: bool = False) -> Array:
     with archive.open(item) as stream:
         shape, kind = _header(stream)
         _check(path, shape, kind, mask=mask)
@@ -124,7 +133,7 @@ def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
     return shape, kind
 
 
-def _check(path: Path, shape: tuple[int, ...], kind: np.dtype[np.generic], *, mask: bool = False) -> None:
+def _check(path: Place, shape: tuple[int, ...], kind: np.dtype[np.generic], *, mask: bool = False) -> None:
     """Refuse what is not one map of numbers, or too large."""
     within_limit(path, math.prod(shape), shape)
     if kind.kind not in ("iufb" if mask else "iuf") or len(_flat_shape(shape)) != 2 or not math.prod(shape):

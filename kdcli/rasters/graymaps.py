@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kdcli.errors import DataError
 from kdcli.rasters.guards import within_limit
+from kdcli.rasters.places import Place, open_place, size_of
 
 _SPACE = b" \t\r\n\v\f"
 _HEADER = 65536
@@ -30,7 +30,7 @@ class _Header:
         return np.dtype(">u2") if self.most > 255 else np.dtype("u1")
 
 
-def read_pgm(path: Path) -> tuple[NDArray[np.generic], bool]:
+def read_pgm(path: Place) -> tuple[NDArray[np.generic], bool]:
     """Read a binary PGM, and say whether its bytes were swapped.
 
     Pillow stretches a 16-bit PGM to 65535 when its maximum is smaller, which would change the unit; so this does not
@@ -40,10 +40,10 @@ def read_pgm(path: Path) -> tuple[NDArray[np.generic], bool]:
     Raises:
         DataError: another kind of PGM, truncated or too large.
     """
-    with path.open("rb") as stream:
+    with open_place(path) as stream:
         header = _header(path, stream.read(_HEADER))
         count, kind = header.width * header.height, header.kind
-        length = path.stat().st_size
+        length = size_of(path)
         stream.seek(header.begin)
         # One byte of white space ends a header. Writers that end lines with CR LF, or put a comment behind the
         # maximum, leave more; then the file is longer by just as much.
@@ -61,17 +61,17 @@ def read_pgm(path: Path) -> tuple[NDArray[np.generic], bool]:
     return (other if swapped else array).astype(np.uint16), swapped
 
 
-def graymap_bits(path: Path) -> int:
+def graymap_bits(path: Place) -> int:
     """Return 8 or 16, from the header of a binary PGM.
 
     Raises:
         DataError: as ``read_pgm``.
     """
-    with path.open("rb") as stream:
+    with open_place(path) as stream:
         return 8 * _header(path, stream.read(_HEADER)).kind.itemsize
 
 
-def _header(path: Path, content: bytes) -> _Header:
+def _header(path: Place, content: bytes) -> _Header:
     fields: list[bytes] = []
     position = 0
     while len(fields) < 4 and position < len(content):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
 
 from kdcli.errors import ConfigError, DataError
 from kdcli.files import is_lfs_pointer
+from kdcli.rasters.places import Member, Place, file_of
 
 PIXEL_LIMIT = 100_000_000
 """Most pixels that are decoded unless ``KDCLI_MAX_MEGAPIXELS`` says otherwise."""
@@ -15,12 +15,15 @@ PIXEL_LIMIT = 100_000_000
 VARIABLE = "KDCLI_MAX_MEGAPIXELS"
 
 
-def must_exist(path: Path) -> None:
-    """Refuse a path that is no file with content.
+def must_exist(place: Place) -> None:
+    """Refuse a place that is no file with content.
 
     Raises:
         DataError: a folder, missing, forbidden, no plain file, of no bytes, or a Git LFS pointer.
     """
+    path = file_of(place)
+    if isinstance(place, Member) and place.size == 0:
+        raise DataError(f"'{place}' is empty (0 bytes); pack the archive again or leave it out")
     if path.is_dir():
         raise DataError(f"'{path}' is a folder, not a file; give an image")
     if not path.exists():
@@ -53,7 +56,7 @@ def pixel_limit() -> int:
     return int(millions * 1e6)
 
 
-def within_limit(path: Path, pixels: int, shape: tuple[int, ...] = ()) -> None:
+def within_limit(path: Place, pixels: int, shape: tuple[int, ...] = ()) -> None:
     """Refuse more pixels than ``pixel_limit`` before anything of that size is made.
 
     shape: width and height, or the lengths of an array, for the message.

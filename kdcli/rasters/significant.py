@@ -8,20 +8,21 @@ that do not look, Pillow and OpenCV among them, give sixteen times the millimetr
 from __future__ import annotations
 
 import struct
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from kdcli.rasters.places import Place, open_place
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MOST_CHUNKS = 1000
 """Of those before the pixels that are looked through."""
 
 
-def significant_bits(path: Path) -> int | None:
+def significant_bits(path: Place) -> int | None:
     """Return the bits that count of a grey PNG by its ``sBIT`` chunk; None where it has none or is no such PNG."""
-    with path.open("rb") as stream:
+    with open_place(path) as stream:
         if stream.read(8) != _SIGNATURE:
             return None
         for _ in range(_MOST_CHUNKS):

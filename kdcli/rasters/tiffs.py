@@ -7,12 +7,13 @@ them; and plain files of 8 or 16 bits that lie on their side are scrambled.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, TiffImagePlugin
+
+from kdcli.rasters.places import Place, open_place
 
 _MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BITS, _FORMAT, _PIXEL_SAMPLES = 258, 339, 277
@@ -74,9 +75,9 @@ class Tiff(TiffImagePlugin.TiffImageFile):
         return array.astype(self.stored) if self.stored is not None and self.stored.kind in "iu" else array
 
 
-def is_tiff(path: Path) -> bool:
+def is_tiff(path: Place) -> bool:
     """Whether a file begins as TIFFs do."""
-    with path.open("rb") as stream:
+    with open_place(path) as stream:
         return stream.read(4) in _MAGIC
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -11,7 +9,8 @@ from torch.nn.functional import interpolate
 
 from kdcli.errors import DataError
 from kdcli.images import opened
-from kdcli.rasters import read_array
+from kdcli.rasters import Element, Place, ending_of, read_array
+from kdcli.rasters.elements import read_element
 from kdcli.rasters.tiffs import floating
 
 INSTANCE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".npy"})
@@ -20,7 +19,7 @@ INSTANCE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".npy"})
 _WHOLE = ("1", "L", "P", "I;16", "I;16B", "I;16L", "I")
 
 
-def read_instances(path: Path, *, void: int | None = None) -> Tensor:
+def read_instances(path: Place, *, void: int | None = None) -> Tensor:
     """Read object ids as H x W int64, 0 = no object.
 
     Files of one channel hold the ids themselves: numbers of 8 or 16 bits, the index of a palette, a mask of 0 and 1. In
@@ -30,8 +29,8 @@ def read_instances(path: Path, *, void: int | None = None) -> Tensor:
     Raises:
         DataError: missing, broken, a Git LFS pointer, too large, or no whole numbers.
     """
-    if path.suffix.lower() == ".npy":
-        array, _ = read_array(path)
+    if isinstance(path, Element) or ending_of(path) == ".npy":
+        array = read_element(path) if isinstance(path, Element) else read_array(path)[0]
         if array.dtype.kind not in "iu":
             raise DataError(f"'{path}' holds {array.dtype}, not whole numbers; store object ids as uint16")
         ids, coloured = array.astype(np.int64), False

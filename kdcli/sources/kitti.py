@@ -11,6 +11,7 @@ from kdcli.errors import DataError
 from kdcli.files import at_home
 from kdcli.images import IMAGE_SUFFIXES
 from kdcli.protocols import API_VERSION
+from kdcli.rasters import file_of
 from kdcli.sources.cuts import KITTI_BENCHMARK
 from kdcli.sources.listing import is_hidden, list_files, natural_key
 from kdcli.sources.lists import (
@@ -80,8 +81,9 @@ class KittiSource(PairSource):
         Raises:
             DataError: a calibration file that cannot be read.
         """
-        match = _CAMERA.search(pair.image.as_posix())
-        day = next((parent for parent in pair.image.parents if _DATED.fullmatch(parent.name)), None)
+        image = file_of(pair.image)
+        match = _CAMERA.search(image.as_posix())
+        day = next((parent for parent in image.parents if _DATED.fullmatch(parent.name)), None)
         if match is None or day is None:
             return super().camera(pair, height, width)
         if day not in self._calibrations:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kdcli.errors import ConfigError, DataError
 from kdcli.files import at_home
+from kdcli.rasters import file_of
 from kdcli.sources.listing import is_hidden
 from kdcli.sources.pairs import Pair
 from kdcli.sources.texts.lines import FORM, Line, read_list
@@ -60,8 +61,8 @@ def require_some(pairs: Sequence[Pair], root: Path, remedy: str) -> None:
         DataError: none of the images, or none of the depth maps, exists.
     """
     for what, paths in (
-        ("images", [pair.image for pair in pairs]),
-        ("depth maps", [pair.depth for pair in pairs if pair.depth is not None]),
+        ("images", [file_of(pair.image) for pair in pairs]),
+        ("depth maps", [file_of(pair.depth) for pair in pairs if pair.depth is not None]),
     ):
         if paths and not any(path.exists() for path in paths):
             raise DataError(

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from kdcli.errors import DataError
 from kdcli.images import IMAGE_SUFFIXES
 from kdcli.protocols import API_VERSION
+from kdcli.rasters import file_of
 from kdcli.sources.cuts import NYU_BORDER
 from kdcli.sources.listing import folders_in, list_files, natural_key
 from kdcli.sources.lists import (
@@ -104,7 +105,7 @@ def _scan(bases: list[Path], root: Path, left: LeftOut) -> list[Pair]:
                 for image in paths
             ]
         if pairs:
-            return sorted(pairs, key=lambda pair: natural_key(pair.image.as_posix()))
+            return sorted(pairs, key=lambda pair: natural_key(file_of(pair.image).as_posix()))
     raise DataError(
         f"'{root}' has no list {LIST_PATTERN} and no rgb_N.jpg with sync_depth_N.png in it, sync/ or official_splits/; "
         "give list=FILE or the right folder"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kdcli.errors import ConfigError, DataError
-from kdcli.images import SCALES, like, read_picture, read_stored, turn
+from kdcli.images import SCALES, Picture, Rig, StoredDepth, like, read_picture, read_stored, to_metres, turn
 from kdcli.sources.checks import survey
 from kdcli.sources.cuts import Cut
 from kdcli.sources.instances import read_instances, resize_instances
@@ -31,6 +31,12 @@ class PairSource(OfFiles):
 
     cut: Cut | None = None
     """The part of every frame that is used; None = all of it."""
+
+    sky: Literal["none", "far"] = "none"
+    """What an encoding's mark for sky is: no measurement, or the distance that it stands for."""
+
+    furthest: float | None = None
+    """Metres beyond which depth is no measurement; None = whatever is stored."""
 
     def __init__(
         self, pairs: Sequence[Pair], *, selection: Selection | None, scale: float | None, where: str,
@@ -62,13 +68,13 @@ class PairSource(OfFiles):
             DataError: a file is missing or broken, or image, depth and object ids do not fit together.
         """
         pair = self.pairs[index]
-        picture = read_picture(pair.image)
+        picture = self.picture(pair)
         image, turned = picture.image, picture.turned
         height, width = image.shape[-2:]
-        depth = valid = None
+        depth = valid = stored = None
         if pair.depth is not None:
-            stored = read_stored(pair.depth)
-            depth, valid = stored.metres(self.scale_of(pair))
+            stored = self.stored(pair, picture.stored_size)
+            depth, valid = self.metres(pair, stored)
             if pair.mask is not None:
                 own = (depth.shape[-2], depth.shape[-1])
                 # A mask is stored like the numbers of its map, which the map's own metadata may have turned.
@@ -80,7 +86,6 @@ class PairSource(OfFiles):
             if not sizes_fit((height, width), (depth.shape[-2], depth.shape[-1])):
                 own = (depth.shape[-2], depth.shape[-1])
                 raise DataError(mismatch(pair, (height, width), own) + turned_note(turned))
-            depth = self.axial(depth)
         instances = self.instances(pair)
         if instances is not None:
             instances = like(instances, turned, (height, width))
@@ -94,12 +99,49 @@ class PairSource(OfFiles):
             instances = resize_instances(instances, (height, width))
         elif self.has_instances:
             instances = torch.zeros(height, width, dtype=torch.int64)
-        camera = camera_of(self, pair, picture, None if pair.depth is None else stored)
+        camera = camera_of(self, pair, picture, stored)
         intrinsics = None if camera is None else torch.tensor(camera, dtype=torch.float32)
         sample = Sample(
             id=pair.id, image=image, depth=depth, valid=valid, instances=instances, intrinsics=intrinsics,
         )
         return sample if self.cut is None else self.cut.apply(sample)
+
+    def picture(self, pair: Pair) -> Picture:
+        """Read the photograph of a pair.
+
+        Raises:
+            DataError: missing, broken or no photograph.
+        """
+        return read_picture(pair.image)
+
+    def stored(self, pair: Pair, size: tuple[int, int]) -> StoredDepth:
+        """Read the depth of a pair as it is stored; size: height and width of its photograph as stored.
+
+        Raises:
+            DataError: missing, broken or no depth map.
+        """
+        assert pair.depth is not None
+        return read_stored(pair.depth, self.codec, size=size)
+
+    def metres(self, pair: Pair, stored: StoredDepth) -> tuple[Tensor, Tensor]:
+        """Return depth along the optical axis in metres and where it is valid, 1 x h x w."""
+        assert pair.depth is not None
+        height, width = stored.values.shape
+        camera = self.camera(pair, height, width) if self.codec.ray else None
+        depth, valid = to_metres(
+            stored, self.codec, pair.depth, scale=self.scale_of(pair), camera=camera, rig=self.rig(pair)
+        )
+        if stored.sky is not None and self.sky == "far" and self.codec.sky is not None:
+            far = self.codec.sky / stored.units(self.scale_of(pair))
+            depth, valid = depth.masked_fill(stored.sky[None], far), valid | stored.sky[None]
+        if self.furthest is not None:
+            valid = valid & (depth <= self.furthest)
+            depth = depth * valid
+        return depth, valid
+
+    def rig(self, pair: Pair) -> Rig | None:
+        """Return what turns the disparity of a pair into depth, or None where it is none or nothing tells."""
+        return pair.rig
 
     def has(self, part: Literal["depth", "instances"]) -> bool:
         """Whether any of the pairs names a file of this part."""
@@ -109,17 +151,14 @@ class PairSource(OfFiles):
         """Return the object ids of a pair, h x w int64, 0 = no object, or None where there are none."""
         return None if pair.instances is None else read_instances(pair.instances, void=self.void)
 
-    def axial(self, depth: Tensor) -> Tensor:
-        """Turn depth as it is stored, 1 x h x w metres, into depth along the optical axis."""
-        return depth
-
     def remarks(self) -> Sequence[Finding]:
         """Say how the pairs were found, and what only this layout knows to be missing or broken."""
         return self._notes
 
     def scale_of(self, pair: Pair) -> float | None:
         """Return the stored units per metre of a pair: the user's, else the layout's, else None (by file type)."""
-        return self.scale if self.scale is not None else pair.scale
+        own = pair.scale if pair.scale is not None else self.codec.scale
+        return self.scale if self.scale is not None else own
 
     def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float] | None:
         """Return fx, fy, cx, cy in pixels of an image of this size, or None where unknown."""

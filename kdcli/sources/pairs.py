@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from kdcli.codecs import BY_TYPE, Codec
 from kdcli.errors import ConfigError
+from kdcli.images import Rig
+from kdcli.rasters import Place, file_of
 from kdcli.types import Finding
 
 T = TypeVar("T")
@@ -17,24 +20,27 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """One item on disk. scale: stored depth units per metre, None = by the file's type. focal: pixels.
+    """One item on disk. scale: stored depth units per metre, None = as the encoding says. focal: pixels.
 
-    instances: file of object ids. mask: file that is 0 where the depth is no measurement.
+    instances: file of object ids. mask: file that is 0 where the depth is no measurement. rig: what turns disparity
+    into depth.
     """
 
     id: str
-    image: Path
-    depth: Path | None = None
+    image: Place
+    depth: Place | None = None
     scale: float | None = None
     focal: float | None = None
     intrinsics: tuple[float, float, float, float] | None = None
-    instances: Path | None = None
-    mask: Path | None = None
+    instances: Place | None = None
+    mask: Place | None = None
+    rig: Rig | None = None
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """All its files."""
-        return tuple(path for path in (self.image, self.depth, self.instances, self.mask) if path is not None)
+        """All files on disk that it is in."""
+        places = (self.image, self.depth, self.instances, self.mask)
+        return tuple(file_of(place) for place in places if place is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +82,8 @@ class OfFiles(ABC):
     """What can be known of a source of files without reading any: what ``data check`` asks."""
 
     pairs: Sequence[Pair]
+    codec: Codec = BY_TYPE
+    """How stored depth becomes metres."""
     usual_median: tuple[float, float] = (0.1, 200.0)
     """Metres between which the median depth of this kind of data is expected; outside ``check()`` says so."""
 

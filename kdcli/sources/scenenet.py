@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -12,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kdcli.codecs import CODECS
 from kdcli.errors import DataError
 from kdcli.protocols import API_VERSION
+from kdcli.sources.checks.paths import LISTED
 from kdcli.sources.instances import read_instances
 from kdcli.sources.lists import existing_root
 from kdcli.sources.paired import PairSource
 from kdcli.sources.pairs import Pair, Selection
-from kdcli.sources.checks.paths import LISTED
 from kdcli.sources.scenenet_proto import InstanceType, read_types
 from kdcli.sources.scenenet_tree import Frames, Trajectory, find_protobufs, find_trajectories, numbers
 from kdcli.types import Finding
@@ -48,6 +48,7 @@ class SceneNetSource(PairSource):
     name = "scenenet"
     domain = "indoor"
     usual_median = (0.3, 15.0)
+    codec = CODECS["scenenet"]
 
     def __init__(
         self, *, location: str, split: Literal["val", "train"] = "val",
@@ -69,7 +70,7 @@ class SceneNetSource(PairSource):
         frames = Frames(self._trajectories, instances=self.has("instances"))
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
         frames.choose(selection.apply(range(len(frames)), location))
-        super().__init__(frames, selection=None, scale=1000.0, where=location)
+        super().__init__(frames, selection=None, scale=None, where=location)
 
     def _read(self, kinds: Sequence[InstanceType]) -> Mapping[str, frozenset[int]]:
         """Return the ids that count as objects of the trajectories that are on disk, by render path."""
@@ -102,11 +103,6 @@ class SceneNetSource(PairSource):
             return ids
         values = ids.numpy()
         return torch.from_numpy(np.where(np.isin(values, np.fromiter(objects, np.int64, len(objects))), values, 0))
-
-    def axial(self, depth: Tensor) -> Tensor:
-        """Turn the length of each pixel's ray into depth along the optical axis."""
-        height, width = depth.shape[-2:]
-        return torch.from_numpy(depth.numpy() * _axial_share(height, width))
 
     def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float]:
         """Return fx, fy, cx, cy in pixels by the fields of view."""
@@ -183,15 +179,3 @@ def _split_folder(root: Path, split: str) -> Path:
     other = "train" if split == "val" else "val"
     remedy = f"write split={other}" if (root / other).is_dir() else "give the folder that holds train and val"
     raise DataError(f"'{root}' has no folder {split}; {remedy}")
-
-
-@lru_cache(maxsize=8)
-def _axial_share(height: int, width: int) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """Return depth along the axis as a share of the ray's length, h x w, through the centres of pixels."""
-    across, down = (math.tan(math.radians(angle / 2)) for angle in FIELD_OF_VIEW)
-    x = across * ((2 * np.arange(width) + 1) / width - 1)
-    y = down * ((2 * np.arange(height) + 1) / height - 1)
-    share: np.ndarray[tuple[int, int], np.dtype[np.float32]] = (
-        1 / np.sqrt(1 + x[None] ** 2 + y[:, None] ** 2)
-    ).astype(np.float32)
-    return share

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from kdcli.errors import DataError
 from kdcli.images import opened
-from kdcli.rasters import must_exist, read_array, within_limit
+from kdcli.rasters import Element, Place, ending_of, must_exist, open_place, read_array, within_limit
 from kdcli.rasters.arrays import INVERSE_MASKS, MASKS
+from kdcli.rasters.elements import read_element
 from kdcli.sources.roles import Role, has_word, role_of
 
 _DOUBT = frozenset({"confidence", "conf", "occlusion", "occluded", "sky"})
@@ -20,7 +21,7 @@ MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".npy"})
 """Endings of files that are read as masks, lower case; formats that blur numbers are left out."""
 
 
-def read_mask(path: Path, size: tuple[int, int], depth: Path) -> Tensor:
+def read_mask(path: Place, size: tuple[int, int], depth: Place) -> Tensor:
     """Read the mask of a depth map of this height and width as 1 x h x w bool: true where it is not 0.
 
     depth: the map that it belongs to, for messages.
@@ -28,7 +29,9 @@ def read_mask(path: Path, size: tuple[int, int], depth: Path) -> Tensor:
     Raises:
         DataError: missing, broken, a Git LFS pointer, too large, of another size, or not one number a pixel.
     """
-    if path.suffix.lower() == ".npy":
+    if isinstance(path, Element):
+        array = read_element(path)
+    elif ending_of(path) == ".npy":
         array = _array(path)
     else:
         with opened(path) as image:
@@ -62,10 +65,11 @@ def doubtful_arrays(path: Path) -> list[str]:
     return [name for name in names if name not in known and (role_of(name) is Role.MASK or has_word(name, _DOUBT))]
 
 
-def _array(path: Path) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
+def _array(path: Place) -> np.ndarray[tuple[int, ...], np.dtype[np.generic]]:
     must_exist(path)
     try:
-        lazy = np.load(path, mmap_mode="r", allow_pickle=False)
+        file = path if isinstance(path, Path) else open_place(path)
+        lazy = np.load(file, mmap_mode="r" if isinstance(path, Path) else None, allow_pickle=False)
     except Exception:  # it is read again below, and what is wrong is said there
         lazy = None
     if lazy is None or lazy.dtype.kind != "b":

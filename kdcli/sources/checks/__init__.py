@@ -8,5 +8,6 @@ of files what needs no decoding, ``units``, ``numbers`` and ``depths`` what the 
 from __future__ import annotations
 
 from kdcli.sources.checks.surveying import SAMPLED, Survey, survey
+from kdcli.sources.checks.workers import default_workers
 
-__all__ = ["SAMPLED", "Survey", "survey"]
+__all__ = ["SAMPLED", "Survey", "default_workers", "survey"]

@@ -85,7 +85,7 @@ def _facts(source: Source, index: int, sample: Sample, kept: int, compare: bool)
         values = values_of(depth, valid, known, kept)
     if pair is not None and isinstance(source, OfFiles):
         seen = look(source, pair, depth, None if known is None else torch.from_numpy(known))
-        numbers = None if known is None else numbers_of(known, seen)
+        numbers = None if known is None else numbers_of(known, seen, source.codec)
     camera = None if sample.intrinsics is None else sample.intrinsics.tolist()
     height, width = sample.image.shape[-2:]
     return Facts(
@@ -102,5 +102,7 @@ def _named(source: Source, index: int, message: str) -> str | None:
     """Return the file that an error is about."""
     if not isinstance(source, OfFiles):
         return None
-    paths = [str(path) for path in source.pairs[index].files]
+    pair = source.pairs[index]
+    places = (pair.image, pair.depth, pair.instances, pair.mask)
+    paths = [str(place) for place in places if place is not None]
     return next((path for path in paths if f"'{path}'" in message), paths[0])

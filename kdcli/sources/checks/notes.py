@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from kdcli.errors import DataError
 from kdcli.images import read_stored
@@ -29,7 +30,7 @@ def about_pairs(pairs: Sequence[Pair], sizes: Counter[str]) -> list[Finding]:
             f"{unlabelled} of {len(pairs)} images have no ground truth, such as '{first}'; an evaluation skips them"
         )
         findings.append(Finding(level="info", message=message))
-    archive = next((p.depth for p in pairs if p.depth is not None and p.depth.suffix.lower() == ".npz"), None)
+    archive = next((p.depth for p in pairs if isinstance(p.depth, Path) and p.depth.suffix.lower() == ".npz"), None)
     if archive is not None and (unused := doubtful_arrays(archive)):
         message = f"'{archive}' has arrays that may be masks and are not used: {', '.join(unused)[:100]}"
         findings.append(Finding(level="warning", message=message, path=str(archive)))
@@ -43,7 +44,7 @@ def about_pairs(pairs: Sequence[Pair], sizes: Counter[str]) -> list[Finding]:
 
 def nyu_share(pairs: Sequence[Pair]) -> tuple[dict[str, float] | None, list[Finding]]:
     """Return how many of SUN RGB-D's images are NYU's; None where none is."""
-    ours = [pair for pair in pairs if _NYU_PART in pair.image.as_posix()]
+    ours = [pair for pair in pairs if _NYU_PART in str(pair.image).replace("\\", "/")]
     if not ours:
         return None, []
     share = len(ours) / len(pairs)

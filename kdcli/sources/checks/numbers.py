@@ -6,13 +6,15 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kdcli.codecs import Codec
 from kdcli.errors import DataError
 from kdcli.images import NO_VALUE, opened
+from kdcli.rasters import Place
+from kdcli.rasters.places import ending_of
 from kdcli.sources.checks.units import Look
 from kdcli.types import Finding
 
@@ -34,7 +36,7 @@ class Numbers:
     metres. logarithmic: whether its file says that its numbers are.
     """
 
-    path: Path
+    path: Place
     factor: int = 1
     levels: int = 0
     top: float = 0.0
@@ -42,22 +44,25 @@ class Numbers:
     logarithmic: bool = False
 
 
-def numbers_of(known: NDArray[np.float32], seen: Look) -> Numbers | None:
-    """Return what the valid numbers of one map, metres, are like; None without any or where 8 bits have no unit."""
+def numbers_of(known: NDArray[np.float32], seen: Look, codec: Codec) -> Numbers | None:
+    """Return what the valid numbers of one map, metres, are like; None without any or where 8 bits have no unit.
+
+    codec: what they were read with.
+    """
     if seen.path is None or not known.size or seen.shallow:
         return None
     greatest = known.max()
     top = float((known == greatest).mean()) if known.min() < greatest else 0.0
     factor, levels = 1, 0
     stored = known.astype(np.float64) * seen.used
-    if seen.form.bits == 16 and stored.max() <= NO_VALUE:
+    if codec.plain and not codec.rotate and seen.form.bits == 16 and stored.max() <= NO_VALUE:
         whole = np.rint(stored)
         if np.abs(whole - stored).max() <= _WHOLE:
             used = np.flatnonzero(np.bincount(whole.astype(np.int64)))
             factor, levels = int(np.gcd.reduce(used)), len(used)
     return Numbers(
         path=seen.path, factor=factor, levels=levels, top=top, greatest=float(greatest),
-        logarithmic=_logarithmic(seen.path),
+        logarithmic=codec.meaning == "depth" and _logarithmic(seen.path),
     )
 
 
@@ -109,8 +114,8 @@ def _finding(which: Sequence[Numbers], text: str, total: int) -> Finding:
     return Finding(level="warning", message=message, path=str(which[0].path))
 
 
-def _logarithmic(path: Path) -> bool:
-    if path.suffix.lower() != ".png":
+def _logarithmic(path: Place) -> bool:
+    if ending_of(path) != ".png":
         return False
     with suppress(DataError), opened(path) as image:
         return {"near", "far"} <= image.info.keys()

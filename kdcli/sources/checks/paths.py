@@ -43,7 +43,7 @@ def about_paths(pairs: Sequence[Pair]) -> list[Finding]:
             findings.append(Finding(level="error", message=more, path=str(found[LISTED][0])))
     bad = {path for found in sorts.values() for path, _, _ in found}
     for image in dict.fromkeys(pair.image for pair in pairs):
-        if image not in bad:
+        if isinstance(image, Path) and image not in bad:  # not what lies in an archive with others
             lengths[image.stat().st_size].append(image)
     return findings + _duplicates(pairs, lengths)
 

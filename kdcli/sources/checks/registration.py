@@ -7,6 +7,7 @@ images, the more it takes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -119,7 +120,7 @@ def registered(found: Sequence[Agreement]) -> Registration | None:
 
 
 def _wanted(count: int) -> float:
-    return _CLEAR + _FOR_ONE / count**0.5
+    return _CLEAR + _FOR_ONE / math.sqrt(count)
 
 
 def _better(other: Tensor, own: Tensor) -> bool:

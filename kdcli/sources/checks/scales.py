@@ -55,9 +55,8 @@ def _units(source: OfFiles) -> tuple[str | None, float]:
         scale = source.scale_of(pair)
         with suppress(DataError):
             if pair.depth is not None:
-                return str(pair.depth), depth_form(pair.depth).units(scale)
+                return str(pair.depth), depth_form(pair.depth, source.codec).units(scale)
     return None, 1.0
-
 
 
 def about_mixture(looks: Sequence[Look]) -> list[Finding]:

@@ -130,12 +130,12 @@ def _nearest(ours: Prints, theirs: Prints) -> Iterator[tuple[int, int, int]]:
 
 
 def _same(source: Any, i: int, against: Any, j: int) -> bool:
-    paths = [one.pairs[at].image if hasattr(one, "pairs") else None for one, at in ((source, i), (against, j))]
-    if all(isinstance(path, Path) for path in paths):
+    one, other = (it.pairs[at].image if hasattr(it, "pairs") else None for it, at in ((source, i), (against, j)))
+    if isinstance(one, Path) and isinstance(other, Path):
         with suppress(OSError):
-            if paths[0] == paths[1] or paths[0].samefile(paths[1]):
-                return True
-            return paths[0].stat().st_size == paths[1].stat().st_size and sha256_of(paths[0]) == sha256_of(paths[1])
+            return one.samefile(other) or (
+                one.stat().st_size == other.stat().st_size and sha256_of(one) == sha256_of(other)
+            )
     with suppress(KdcliError):
         return torch.equal(source[i].image, against[j].image)
     return False

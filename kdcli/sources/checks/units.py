@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 from torch import Tensor
 
 from kdcli.errors import DataError
 from kdcli.images import Form, depth_form, turned_by
+from kdcli.rasters import Place
 from kdcli.sources.pairs import OfFiles, Pair
 from kdcli.types import Finding
 
@@ -33,8 +33,8 @@ class Look:
     photograph, named ``image``; sized: whether the depth's shape tells if it was turned before.
     """
 
-    image: Path
-    path: Path | None = None
+    image: Place
+    path: Place | None = None
     form: Form = _FLOATS
     used: float = 1.0
     given: bool = False
@@ -66,7 +66,7 @@ def look(source: OfFiles, pair: Pair, depth: Tensor | None, known: Tensor | None
     if pair.depth is None or depth is None or known is None:
         return Look(image=pair.image, turned=turned)
     with suppress(DataError):
-        form = depth_form(pair.depth)
+        form = depth_form(pair.depth, source.codec)
     asked = source.scale_of(pair)
     facts = (float(known.min()), float(known.median()), float(known.max())) if known.numel() else (None, 0.0, 0.0)
     return Look(
