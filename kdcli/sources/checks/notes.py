@@ -1,4 +1,4 @@
-"""What is worth knowing of a source and mostly no fault: sizes, frames without ground truth, objects, other sets in it."""
+"""What is worth knowing of a source and mostly no fault: sizes, frames without ground truth, objects, other sets."""
 
 from __future__ import annotations
 

@@ -22,7 +22,9 @@ _WHOLE = 0.02
 """What float32 metres times units per metre may be off a whole number of 16 bits."""
 _LEVELS = 32
 """Different numbers below which it is no wonder that they have a common factor."""
-_ROTATED, _STRETCHED = 8, 16
+_STRETCHED = 16
+_ROTATED = 0.8
+"""Share of multiples of 8, of which others have an eighth."""
 _TOP = 0.02
 """Share of a map's pixels that one greatest measurement has by far not."""
 _COMMON = 2 / 3
@@ -32,13 +34,14 @@ _COMMON = 2 / 3
 class Numbers:
     """Of one depth map. factor: greatest common divisor of its stored whole numbers, 1 where there is none to tell.
 
-    levels: how many different ones. top: share of the valid pixels that have exactly the greatest value, ``greatest``
+    levels: how many different ones. eighths: share of the pixels whose number is a multiple of 8. top: share of the valid pixels that have exactly the greatest value, ``greatest``
     metres. logarithmic: whether its file says that its numbers are.
     """
 
     path: Place
     factor: int = 1
     levels: int = 0
+    eighths: float = 0.0
     top: float = 0.0
     greatest: float = 0.0
     logarithmic: bool = False
@@ -53,15 +56,16 @@ def numbers_of(known: NDArray[np.float32], seen: Look, codec: Codec) -> Numbers 
         return None
     greatest = known.max()
     top = float((known == greatest).mean()) if known.min() < greatest else 0.0
-    factor, levels = 1, 0
+    factor, levels, eighths = 1, 0, 0.0
     stored = known.astype(np.float64) * seen.used
     if codec.plain and not codec.rotate and seen.form.bits == 16 and stored.max() <= NO_VALUE:
         whole = np.rint(stored)
         if np.abs(whole - stored).max() <= _WHOLE:
-            used = np.flatnonzero(np.bincount(whole.astype(np.int64)))
-            factor, levels = int(np.gcd.reduce(used)), len(used)
+            counts = np.bincount(whole.astype(np.int64))
+            used = np.flatnonzero(counts)
+            factor, levels, eighths = int(np.gcd.reduce(used)), len(used), float(counts[::8].sum() / known.size)
     return Numbers(
-        path=seen.path, factor=factor, levels=levels, top=top, greatest=float(greatest),
+        path=seen.path, factor=factor, levels=levels, eighths=eighths, top=top, greatest=float(greatest),
         logarithmic=codec.meaning == "depth" and _logarithmic(seen.path),
     )
 
@@ -69,14 +73,14 @@ def numbers_of(known: NDArray[np.float32], seen: Look, codec: Codec) -> Numbers 
 def about_numbers(found: Sequence[Numbers], *, doubted: bool) -> list[Finding]:
     """Return what is suspicious. doubted: the unit of all maps was doubted already, rotated bits with it."""
     telling = [one for one in found if one.levels >= _LEVELS]
-    rotated = [one for one in telling if one.factor == _ROTATED]
     stretched = [one for one in telling if one.factor >= _STRETCHED]
+    rotated = [one for one in telling if one.eighths >= _ROTATED and one not in stretched]
     logarithmic = [one for one in found if one.logarithmic]
     said: list[tuple[Sequence[Numbers], str]] = []
     if rotated and not (doubted and len(rotated) == len(found)):
         said.append((rotated, (
-            "hold multiples of 8 only, as millimetres do whose bits were rotated by three (SUN RGB-D); scale=8000 reads "
-            "them right below 8.19 m; give maps of one kind at a time"
+            f"hold multiples of 8 in {rotated[0].eighths:.0%} of the pixels, as millimetres do whose bits were rotated "
+            "by three (SUN RGB-D); scale=8000 reads them right below 8.19 m, and wrong beyond"
         )))
     if stretched:
         one = stretched[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -63,7 +64,7 @@ def about_mixture(looks: Sequence[Look]) -> list[Finding]:
     """Say that maps fall into two groups as far apart as two units in use are, with nothing between them."""
     maps = sorted((one for one in looks if one.least is not None and not one.shallow), key=lambda one: one.median)
     logs = [math.log(one.median) for one in maps]
-    gaps = [(after - before, i) for i, (before, after) in enumerate(zip(logs, logs[1:], strict=False), 1)]
+    gaps = [(after - before, i) for i, (before, after) in enumerate(pairwise(logs), 1)]
     if not gaps:
         return []
     gap, at = max(gaps)

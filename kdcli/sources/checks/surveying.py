@@ -38,9 +38,9 @@ class Survey:
     """What was found. n: items; read: how many were decoded. sizes: ``HxW`` of images -> how many of those read.
 
     depth: min, median, max in metres over valid pixels, and holes, the share of pixels without value; None without
-    any ground truth. histogram: (from, to, share of the valid pixels), metres. depth_sizes: as ``sizes``. objects: mean and most an image, and the share of
-    images without; None without any object ids. registration: None where no image could be compared with its depth.
-    nyu: images and share of NYU Depth v2 in SUN RGB-D, None without.
+    any ground truth. histogram: (from, to, share of the valid pixels), metres. depth_sizes: as ``sizes``. objects: mean
+    and most an image, and the share of images without; None without any object ids. registration: None where no image
+    could be compared with its depth. nyu: images and share of NYU Depth v2 in SUN RGB-D, None without.
     """
 
     n: int
