@@ -75,6 +75,10 @@ def show(
     out: Annotated[Path, typer.Option("--out", help="Picture to write.", metavar="FILE.png")],
     count: Annotated[int, typer.Option("--count", help="Most items to draw, spread evenly.", min=1, max=64)] = 4,
     over: Annotated[bool, typer.Option("--over", help="Lay depth over the image instead of beside it.")] = False,
+    edges: Annotated[
+        bool, typer.Option("--edges", help="Draw lines where depth jumps, over the image: whether the two fit.")
+    ] = False,
+    height: Annotated[int, typer.Option("--height", help="Of a row in pixels.", min=32, max=2160)] = 240,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -86,15 +90,16 @@ def show(
         list[str] | None, typer.Option("--set", help="KEY=VALUE of the recipe (of 'plain', if none is given); repeat.")
     ] = None,
 ) -> None:
-    """Write a contact sheet: image, depth (near is warm), and objects where the data has them."""
+    """Write a contact sheet: image with its camera, depth (near is warm), and objects where the data has them."""
     from kdcli.images import write_image
     from kdcli.sources import load_source
-    from kdcli.sources.sheet import contact_sheet, sheet_of
+    from kdcli.sources.sheet import Overlay, contact_sheet, sheet_of
 
+    overlay: Overlay = "edges" if edges else "over" if over else "beside"
     source = load_source(spec)
     if recipe is None and not set_:
         rows = min(count, len(source))
-        sheet = contact_sheet(source, count=rows, over=over)
+        sheet = contact_sheet(source, count=rows, height=height, overlay=overlay)
     else:
         from kdcli.choosing import choose
         from kdcli.training.single.look import augmented
@@ -102,7 +107,7 @@ def show(
         flags = {"data": spec, "seed": session.seed_given, "eval_data": "none", "pretrained": False}
         config = choose(recipe or "plain", flags, set_ or ()).config
         rows = count  # a small source comes round again, augmented otherwise
-        sheet = sheet_of(augmented(config, rows, device=session.device), over=over)
+        sheet = sheet_of(augmented(config, rows, device=session.device), height=height, overlay=overlay)
     write_image(out, sheet)
     document = {"spec": spec, "out": str(out), "items": rows, "height": sheet.shape[1], "width": sheet.shape[2]}
     session.result(document, f"{out}: {rows} of {len(source)} items of {spec}")

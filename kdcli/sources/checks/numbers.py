@@ -35,7 +35,8 @@ class Numbers:
     """Of one depth map. factor: greatest common divisor of its stored whole numbers, 1 where there is none to tell.
 
     levels: how many different ones. eighths: share of the pixels whose number is a multiple of 8. top: share of the
-    valid pixels that have exactly the greatest value, ``greatest`` metres. logarithmic: whether its file says that its numbers are.
+    valid pixels that have exactly the greatest value, ``greatest`` metres. logarithmic: whether its file says that its
+    numbers are.
     """
 
     path: Place
