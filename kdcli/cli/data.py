@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -19,7 +19,8 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True)
     command(group, "check")(check)
     command(group, "show")(show)
-    app.add_typer(group, name="data", help="Check a data set for traps, or look at it.")
+    command(group, "split")(split)
+    app.add_typer(group, name="data", help="Check a data set for traps, look at it, or divide it.")
 
 
 def check(
@@ -111,3 +112,41 @@ def show(
     write_image(out, sheet)
     document = {"spec": spec, "out": str(out), "items": rows, "height": sheet.shape[1], "width": sheet.shape[2]}
     session.result(document, f"{out}: {rows} of {len(source)} items of {spec}")
+
+
+def split(
+    session: Session,
+    spec: _Spec,
+    out: Annotated[
+        tuple[Path, Path],
+        typer.Option("--out", help="Lists to write: of what to train on and what to measure on.",
+                     metavar="TRAIN.txt TEST.txt"),
+    ],
+    by: Annotated[
+        Literal["scene", "folder", "index", "random"],
+        typer.Option("--by", help="What stays together: a scene of the layout, a folder, a stretch, or nothing."),
+    ] = "scene",
+    share: Annotated[float, typer.Option("--share", help="Of the images, to measure on.")] = 0.1,
+    level: Annotated[
+        int | None, typer.Option("--level", help="With --by scene: so many folders are a scene.", metavar="N")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over lists that are there.")] = False,
+) -> None:
+    """Write two lists of a data set's images, with a hash of each; sources read them back with list=FILE.
+
+    The same data, rule, share and --seed give the same lists on any machine.
+    """
+    from kdcli.sources import load_source
+    from kdcli.sources.dividing import LISTS, divide, write_lists
+
+    source = load_source(spec)
+    division = divide(source, spec, share, by, seed=session.seed, level=level)
+    rule = f"by {by}, share {share:g}, seed {session.seed}" + (f", level {level}" if level else "")
+    hashes = write_lists(division, out, str(getattr(source, "where", "")), [f"source: {spec}", rule], force=force)
+    parts = {
+        part: {"path": str(path), "images": len(pairs), "sha256": hashes[part]}
+        for part, path, pairs in zip(LISTS, out, (division.train, division.test), strict=True)
+    }
+    document = {"spec": spec, "by": by, "share": share, "seed": session.seed, "level": level, "rule": division.rule}
+    said = "\n".join(f"{one['path']}: {one['images']} images, {part}" for part, one in parts.items())
+    session.result({**document, **parts}, f"{said}\n{division.rule}")

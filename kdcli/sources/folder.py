@@ -12,6 +12,7 @@ from kdcli.files import at_home, is_lfs_pointer
 from kdcli.images import IMAGE_SUFFIXES
 from kdcli.protocols import API_VERSION
 from kdcli.sources.coco import CocoFile
+from kdcli.sources.listed import about_listed, only_listed
 from kdcli.sources.listing import data_files, list_files, natural_key
 from kdcli.sources.matching import by_name
 from kdcli.sources.paired import PairSource
@@ -34,7 +35,8 @@ class FolderSource(PairSource):
     per metre, by default 1000 for whole numbers and 1 for floats. instances: folder of object ids of the same names:
     numbers of 8 or 16 bits, a palette, or one colour an object (black: none). void: a stored id that means no object
     beside 0, such as 255 in Pascal VOC. coco: an instance file in COCO's format instead, by the images' names.
-    recursive: also look into sub-folders. start, stop, every, count, seed: as in ``Selection``.
+    list: a list file, as written or below the folder, of the images to use. recursive: also look into sub-folders.
+    start, stop, every, count, seed: as in ``Selection``.
 
     A folder without images of its own that has them in ``images`` beside ``instances`` or ``depth``, as ``kdcli mix``
     writes them, is taken as a whole.
@@ -45,8 +47,8 @@ class FolderSource(PairSource):
 
     def __init__(
         self, *, location: str, depths: str | None = None, scale: float | None = None, instances: str | None = None,
-        void: int | None = None, coco: str | None = None, recursive: bool = False, start: int = 0,
-        stop: int | None = None, every: int = 1, count: int | None = None, seed: int | None = None,
+        void: int | None = None, coco: str | None = None, list: str | None = None, recursive: bool = False,
+        start: int = 0, stop: int | None = None, every: int = 1, count: int | None = None, seed: int | None = None,
     ) -> None:
         if instances is not None and coco is not None:
             raise ConfigError(f"instances={instances} and coco={coco} both name the objects; give one of them")
@@ -84,7 +86,8 @@ class FolderSource(PairSource):
         self._coco: CocoFile | None = None
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
         super().__init__(
-            pairs, selection=selection, scale=scale, where=location, notes=[*notes, *_called_maps(images, base)]
+            only_listed(pairs, list, base), selection=selection, scale=scale, where=location,
+            notes=[*notes, *_called_maps(images, base), *about_listed(list, base)],
         )
         if coco is not None:
             self._open(coco, base)

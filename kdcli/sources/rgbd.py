@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from kdcli.protocols import API_VERSION
+from kdcli.sources.listed import about_listed, only_listed
 from kdcli.sources.lists import existing_root
 from kdcli.sources.paired import PairSource
 from kdcli.sources.pairing.layouts import TUM_SCALE, find_pairs, why_none
@@ -20,8 +21,8 @@ class RgbdSource(PairSource):
     Names belong together that differ in role words (``rgb_1`` and ``depth_1``, ``N.png`` and ``N_depth.png``) or in how
     a number is written. If DIR itself has none of these, its sub-folders are taken as scenes. A mask called
     ``N_depth_mask`` or ``N_valid`` beside a depth map counts. scale: stored units per metre, by default 5000 in the TUM
-    layout, else 1000 for whole numbers and 1 for floats. ``camera-intrinsics.txt`` (3 x 3) is read where it is. start,
-    stop, every, count, seed: as in ``Selection``.
+    layout, else 1000 for whole numbers and 1 for floats. ``camera-intrinsics.txt`` (3 x 3) is read where it is. list: a
+    list file, as written or below DIR, of the frames to use. start, stop, every, count, seed: as in ``Selection``.
     """
 
     api_version: ClassVar[int] = API_VERSION
@@ -29,8 +30,8 @@ class RgbdSource(PairSource):
     usual_median = (0.1, 10.0)
 
     def __init__(
-        self, *, location: str, scale: float | None = None, start: int = 0, stop: int | None = None, every: int = 1,
-        count: int | None = None, seed: int | None = None,
+        self, *, location: str, list: str | None = None, scale: float | None = None, start: int = 0,
+        stop: int | None = None, every: int = 1, count: int | None = None, seed: int | None = None,
     ) -> None:
         root = existing_root(location)
         left = LeftOut()
@@ -39,4 +40,7 @@ class RgbdSource(PairSource):
         if not pairs:
             raise why_none(location, left)
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
-        super().__init__(pairs, selection=selection, scale=scale, where=location, notes=left.findings())
+        super().__init__(
+            only_listed(pairs, list, root), selection=selection, scale=scale, where=location,
+            notes=[*left.findings(), *about_listed(list, root)],
+        )
