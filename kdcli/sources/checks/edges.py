@@ -32,6 +32,7 @@ _SQUARE = 1.5
 _WIDE = 15
 """Cells over which the mean is taken off."""
 _KNOWN = 0.02
+_SPARSE, _IN_A_CELL = 0.5, 1
 _NEAR = 2
 """Cells that edges may lie apart and still count as together: parallax, blur, other shutters."""
 REACH = 0.25
@@ -54,14 +55,14 @@ class Agreement:
 
 def agreement(image_3HW: Tensor, depth_1hw: Tensor, valid_1hw: Tensor | None) -> Agreement | None:
     """Return how well edges agree; None where either has too few cells or no edges."""
-    cells = _cells(image_3HW.shape[-2:], depth_1hw.shape[-2:])
+    valid_1hw = torch.ones_like(depth_1hw, dtype=torch.bool) if valid_1hw is None else valid_1hw
+    cells = _cells(image_3HW.shape[-2:], depth_1hw.shape[-2:], int(valid_1hw.sum()))
     if min(cells) < _LEAST:
         return None
     grey_HW = (image_3HW * image_3HW.new_tensor([0.299, 0.587, 0.114])[:, None, None]).sum(0)
     seen = _levelled(*_edges(interpolate(grey_HW[None, None], cells, mode="bilinear", antialias=True)[0, 0]))
     if seen is None:
         return None
-    valid_1hw = torch.ones_like(depth_1hw, dtype=torch.bool) if valid_1hw is None else valid_1hw
     known = valid_1hw.float()
     near = torch.where(valid_1hw, 1 / depth_1hw.clamp(min=1e-3), 0.0)
     square = max(cells) <= _SQUARE * min(cells)
@@ -86,11 +87,16 @@ def around(surface: Tensor, reach: tuple[int, int]) -> Tensor:
     return surface.roll((down, across), (0, 1))[: 2 * down + 1, : 2 * across + 1].clone()
 
 
-def _cells(image: torch.Size, depth: torch.Size) -> tuple[int, int]:
-    """Return rows and columns of the grid: of the image's shape, no finer than image or depth."""
+def _cells(image: torch.Size, depth: torch.Size, known: int) -> tuple[int, int]:
+    """Return rows and columns of the grid: of the image's shape, no finer than image or depth.
+
+    Where most pixels of the depth are not known, cells hold one or more of those that are.
+    """
     shape = min(max(image[1] / image[0], 1 / _LONGEST), _LONGEST)
     rows, columns = (_SHORT, _SHORT * shape) if shape >= 1 else (_SHORT / shape, _SHORT)
     factor = min(1.0, min(image[0], depth[0]) / rows, min(image[1], depth[1]) / columns)
+    if known < _SPARSE * depth[0] * depth[1]:
+        factor = min(factor, (known / (_IN_A_CELL * rows * columns)) ** 0.5)
     return int(rows * factor), int(columns * factor)
 
 
@@ -100,7 +106,8 @@ def _depth_edges(near_1hw: Tensor, known_1hw: Tensor, cells: tuple[int, int]) ->
     holes = (share == 0).float()[None, None]
     known = max_pool2d(holes, 3, 1, 1)[0, 0] == 0  # the rim of a hole is no edge
     edges, _ = _edges(mean)
-    return (edges / mean.clamp(min=1e-6)).where(known, edges.new_zeros(())), known
+    nearest = max_pool2d(mean[None, None], 3, 1, 1)[0, 0]  # of both sides, else edges would lie on the far side
+    return (edges / nearest.clamp(min=1e-6)).where(known, edges.new_zeros(())), known
 
 
 def _edges(grid: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,8 +23,9 @@ _WHOLE = 0.02
 _LEVELS = 32
 """Different numbers below which it is no wonder that they have a common factor."""
 _STRETCHED = 16
-_ROTATED = 0.8
-"""Share of multiples of 8, of which others have an eighth."""
+_ROTATED = 0.9
+"""Share of numbers whose three lowest bits are 0 or 1, as those of rotated millimetres are below 16 m; of others a
+quarter are."""
 _TOP = 0.02
 """Share of a map's pixels that one greatest measurement has by far not."""
 _COMMON = 2 / 3
@@ -34,15 +35,15 @@ _COMMON = 2 / 3
 class Numbers:
     """Of one depth map. factor: greatest common divisor of its stored whole numbers, 1 where there is none to tell.
 
-    levels: how many different ones. eighths: share of the pixels whose number is a multiple of 8. top: share of the
-    valid pixels that have exactly the greatest value, ``greatest`` metres. logarithmic: whether its file says that its
-    numbers are.
+    levels: how many different ones. low: share of the pixels whose number has 0 or 1 in its three lowest bits. top:
+    share of the valid pixels that have exactly the greatest value, ``greatest`` metres. logarithmic: whether its file
+    says that its numbers are.
     """
 
     path: Place
     factor: int = 1
     levels: int = 0
-    eighths: float = 0.0
+    low: float = 0.0
     top: float = 0.0
     greatest: float = 0.0
     logarithmic: bool = False
@@ -57,16 +58,17 @@ def numbers_of(known: NDArray[np.float32], seen: Look, codec: Codec) -> Numbers 
         return None
     greatest = known.max()
     top = float((known == greatest).mean()) if known.min() < greatest else 0.0
-    factor, levels, eighths = 1, 0, 0.0
+    factor, levels, low = 1, 0, 0.0
     stored = known.astype(np.float64) * seen.used
     if codec.plain and not codec.rotate and seen.form.bits == 16 and stored.max() <= NO_VALUE:
         whole = np.rint(stored)
         if np.abs(whole - stored).max() <= _WHOLE:
             counts = np.bincount(whole.astype(np.int64))
             used = np.flatnonzero(counts)
-            factor, levels, eighths = int(np.gcd.reduce(used)), len(used), float(counts[::8].sum() / known.size)
+            factor, levels = int(np.gcd.reduce(used)), len(used)
+            low = float((counts[::8].sum() + counts[1::8].sum()) / known.size)
     return Numbers(
-        path=seen.path, factor=factor, levels=levels, eighths=eighths, top=top, greatest=float(greatest),
+        path=seen.path, factor=factor, levels=levels, low=low, top=top, greatest=float(greatest),
         logarithmic=codec.meaning == "depth" and _logarithmic(seen.path),
     )
 
@@ -75,13 +77,14 @@ def about_numbers(found: Sequence[Numbers], *, doubted: bool) -> list[Finding]:
     """Return what is suspicious. doubted: the unit of all maps was doubted already, rotated bits with it."""
     telling = [one for one in found if one.levels >= _LEVELS]
     stretched = [one for one in telling if one.factor >= _STRETCHED]
-    rotated = [one for one in telling if one.eighths >= _ROTATED and one not in stretched]
+    rotated = [one for one in telling if one.low >= _ROTATED and one not in stretched]
     logarithmic = [one for one in found if one.logarithmic]
     said: list[tuple[Sequence[Numbers], str]] = []
     if rotated and not (doubted and len(rotated) == len(found)):
         said.append((rotated, (
-            f"hold multiples of 8 in {rotated[0].eighths:.0%} of the pixels, as millimetres do whose bits were rotated "
-            "by three (SUN RGB-D); scale=8000 reads them right below 8.19 m, and wrong beyond"
+            f"have no number in the lowest three bits of {rotated[0].low:.0%} of their pixels but 0 and 1, as "
+            "millimetres do whose bits were rotated by three (SUN RGB-D); scale=8000 reads them right below 8.19 m, "
+            "and wrong beyond"
         )))
     if stretched:
         one = stretched[0]

@@ -73,7 +73,7 @@ class Registration:
             parts = [(down, "height", "low", "high"), (right, "width", "far right", "far left")]
             where = " and ".join(
                 f"{abs(by):.1%} of the {side} too {plus if by > 0 else minus}"
-                for by, side, plus, minus in parts if abs(by) >= _LEAST_SHIFT / 2
+                for by, side, plus, minus in parts if abs(by) >= _LEAST_SHIFT
             )
             said = (
                 f"depth lies {where}: edges of {self.images} images agree {self.at_shift:.1f} standard deviations "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -42,12 +43,14 @@ def in_order(function: Callable[[int], T], indices: Sequence[int], *, workers: i
                 item = function(index)
             yield item
         return
-    loader = DataLoader(
-        _Items(function), batch_size=None, sampler=list(indices), num_workers=min(workers, len(indices)),
-        worker_init_fn=_leave_signals,
-    )
+    with warnings.catch_warnings():  # more processes than processors are the user's choice
+        warnings.simplefilter("ignore", UserWarning)
+        items = iter(DataLoader(
+            _Items(function), batch_size=None, sampler=list(indices), num_workers=min(workers, len(indices)),
+            worker_init_fn=_leave_signals,
+        ))
     try:
-        for item in loader:
+        for item in items:
             if isinstance(item, _Trouble):
                 raise item.kind(item.text)
             yield item
@@ -57,6 +60,17 @@ def in_order(function: Callable[[int], T], indices: Sequence[int], *, workers: i
         said = f"a process that read '{what.name}' ended in the middle of it: {describe(error)}; use --workers 0"
         plugin = owner_of(what)
         raise (DataError(said) if plugin is None or plugin.built_in else PluginError(said)) from error
+    finally:
+        _end(items)
+
+
+def _end(items: Any) -> None:
+    """End the processes now: they heed no signal, and Python waits for them at its end while an error keeps them."""
+    if (shut_down := getattr(items, "_shutdown_workers", None)) is not None:
+        shut_down()
+    for worker in getattr(items, "_workers", ()):
+        if worker.is_alive():
+            worker.kill()
 
 
 @contextmanager

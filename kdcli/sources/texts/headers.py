@@ -25,7 +25,7 @@ def about_header(path: Path) -> list[Finding]:
     """Say that a list with such a header has other lines by now."""
     try:
         with path.open("rb") as stream:
-            if not stream.read(len(_FIRST)) == _FIRST.encode():
+            if stream.read(len(_FIRST)) != _FIRST.encode():
                 return []
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:  # whoever reads it says so
