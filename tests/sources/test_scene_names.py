@@ -9,7 +9,7 @@ from kdcli.sources.dividing.scenes import scene_name
 SAME = {
     "Virtual KITTI 2": ("Scene20/clone/frames/rgb/Camera_0/rgb_00001.jpg", "rgb/Scene20/fog/frames/rgb/Camera_1/a.jpg"),
     "ScanNet": ("scene0406_02/color/000300.jpg", "scans/scene0406_00/color/7.jpg"),
-    "Hypersim": ("ai_001_002/images/scene_cam_00_final_preview/frame.0000.tonemap.jpg", "train/ai_001_002/rgb_cam_01.png"),
+    "Hypersim": ("ai_001_002/images/scene_cam_00_final_preview/frame.0000.tonemap.jpg", "val/ai_001_002/rgb_cam_1.png"),
     "DIODE": ("val/outdoor/scene_00022/scan_00196/a.png", "outdoor/scene_00022/scan_00197/b.png"),
     "KITTI": (
         "2011_09_26/2011_09_26_drive_0001_sync/image_02/data/0000000005.png",
