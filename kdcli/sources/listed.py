@@ -10,7 +10,8 @@ from kdcli.errors import DataError
 from kdcli.sources.lists import Locator, find_list
 from kdcli.sources.pairs import Pair
 from kdcli.sources.texts.headers import about_header
-from kdcli.sources.texts.lines import Line, read_list
+from kdcli.sources.texts.lines import Line
+from kdcli.sources.texts.many_lines import read_list
 from kdcli.types import Finding
 
 
@@ -52,5 +53,6 @@ def about_listed(given: str | None, root: Path) -> list[Finding]:
 
 def _completed(pair: Pair, line: Line, locate: Locator) -> Pair:
     if pair.depth is None and line.depth is not None:
-        pair = replace(pair, depth=locate(line.depth), mask=None if line.mask is None else locate(line.mask))
+        mask = None if line.mask is None else Path(locate(line.mask))
+        pair = replace(pair, depth=Path(locate(line.depth)), mask=mask)
     return pair if pair.focal is not None or line.focal is None else replace(pair, focal=line.focal)
