@@ -10,6 +10,7 @@ python benchmarks/dpm_loss.py --out docs/results/NAME.json
 python benchmarks/step_overhead.py --out docs/results/NAME.json
 python benchmarks/recorded_statistics.py --out docs/results/NAME.json
 python benchmarks/teacher_cache.py --out docs/results/NAME.json
+python benchmarks/converting.py --out docs/results/NAME.json
 python docs/figures.py                    write all tables anew from docs/results
 """
 

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kdcli.cli import complete
+from kdcli.cli import complete, data_convert
 from kdcli.cli.ui import Session, command
 
 _Spec = Annotated[str, typer.Argument(metavar="SPEC", help="A source, for example nyu:/data/nyu or folder:photos.")]
@@ -20,7 +20,8 @@ def register(app: typer.Typer) -> None:
     command(group, "check")(check)
     command(group, "show")(show)
     command(group, "split")(split)
-    app.add_typer(group, name="data", help="Check a data set for traps, look at it, or divide it.")
+    data_convert.register(group)
+    app.add_typer(group, name="data", help="Check a data set for traps, look at it, divide it, or convert it.")
 
 
 def check(

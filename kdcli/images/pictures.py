@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -162,6 +163,23 @@ def write_image(path: Path, image: Tensor) -> None:
     """
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise ConfigError(f"'{path}' does not end like a picture; write for example {path.stem or 'picture'}.png")
-    pixels = image.detach().clamp(0, 1).mul(255).round().to("cpu", torch.uint8).permute(1, 2, 0).contiguous()
     with atomic(path) as temporary:
-        Image.fromarray(pixels.numpy()).save(temporary)
+        _of_tensor(image).save(temporary)
+
+
+def picture_bytes(image: Tensor, form: Literal["jpg", "png"], quality: int = 95) -> bytes:
+    """Return a 3 x H x W picture in 0..1 as JPEG with all of its colours' pixels, or as PNG.
+
+    quality: of JPEG, 1..100.
+    """
+    stream = io.BytesIO()
+    if form == "jpg":
+        _of_tensor(image).save(stream, "JPEG", quality=quality, subsampling=0)
+    else:
+        _of_tensor(image).save(stream, "PNG", compress_level=3)
+    return stream.getvalue()
+
+
+def _of_tensor(image: Tensor) -> Image.Image:
+    pixels = image.detach().clamp(0, 1).mul(255).round().to("cpu", torch.uint8).permute(1, 2, 0).contiguous()
+    return Image.fromarray(pixels.numpy())

@@ -6,8 +6,8 @@ import test_fuzz_commands
 import test_fuzz_lists
 import test_fuzz_own_files
 import test_fuzz_pictures
-import test_fuzz_published
 import test_fuzz_public_sets
+import test_fuzz_published
 import test_fuzz_sets
 import test_fuzz_weights
 from mutations import damaged, inputs, shown

@@ -86,5 +86,5 @@ def pairs_by_rule(
         )
     if not found:
         raise DataError(f"'{root}' has no {wanted}; unpack the data there or give the folder that holds it")
-    left.depths += [root / name for name in listed if depths(name) and name not in used]
+    left.depths += [str(root / name) for name in listed if depths(name) and name not in used]
     return found

@@ -55,12 +55,12 @@ def _loader(
         num_workers=workers,
         prefetch_factor=PREFETCHED if workers else None,
         collate_fn=join,
-        worker_init_fn=_leave_signals,
+        worker_init_fn=leave_signals,
         pin_memory=device.type == "cuda",
     )
 
 
-def _leave_signals(worker: int) -> None:
+def leave_signals(worker: int) -> None:
     """Let the main process answer signals, which may reach the whole group; workers end when it does."""
     for number in interrupts.requests():
         signal.signal(number, signal.SIG_IGN)
