@@ -42,8 +42,8 @@ def about_pairs(pairs: Sequence[Pair], sizes: Counter[str]) -> list[Finding]:
     return findings
 
 
-def nyu_share(pairs: Sequence[Pair]) -> tuple[dict[str, float] | None, list[Finding]]:
-    """Return how many of SUN RGB-D's images are NYU's; None where none is."""
+def nyu_share(pairs: Sequence[Pair], told: Sequence[Finding]) -> tuple[dict[str, float] | None, list[Finding]]:
+    """Return how many of SUN RGB-D's images are NYU's, None where none is; told: what was said before, of that too."""
     ours = [pair for pair in pairs if _NYU_PART in str(pair.image).replace("\\", "/")]
     if not ours:
         return None, []
@@ -52,8 +52,9 @@ def nyu_share(pairs: Sequence[Pair]) -> tuple[dict[str, float] | None, list[Find
         f"{len(ours)} of {len(pairs)} images ({share:.1%}) are those of NYU Depth v2, such as '{ours[0].image}'; "
         "networks trained on NYU have seen them, so leave them out where they are measured"
     )
+    known = any("NYU Depth v2" in finding.message for finding in told)
     finding = Finding(level="warning", message=message, path=str(ours[0].image))
-    return {"images": len(ours), "share": share}, [finding]
+    return {"images": len(ours), "share": share}, [] if known else [finding]
 
 
 def about_objects(pairs: Sequence[Pair], counts: list[int]) -> tuple[dict[str, float] | None, list[Finding]]:

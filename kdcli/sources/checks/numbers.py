@@ -23,6 +23,7 @@ _WHOLE = 0.02
 _LEVELS = 32
 """Different numbers below which it is no wonder that they have a common factor."""
 _STRETCHED = 16
+_EIGHTHS = 8000.0
 _ROTATED = 0.9
 """Share of numbers whose three lowest bits are 0 or 1, as those of rotated millimetres are below 16 m; of others a
 quarter are."""
@@ -59,6 +60,7 @@ def numbers_of(known: NDArray[np.float32], seen: Look, codec: Codec) -> Numbers 
     greatest = known.max()
     top = float((known == greatest).mean()) if known.min() < greatest else 0.0
     factor, levels, low = 1, 0, 0.0
+    asked = seen.used == _EIGHTHS  # whoever says so knows of the rotation
     stored = known.astype(np.float64) * seen.used
     if codec.plain and not codec.rotate and seen.form.bits == 16 and stored.max() <= NO_VALUE:
         whole = np.rint(stored)
@@ -68,7 +70,7 @@ def numbers_of(known: NDArray[np.float32], seen: Look, codec: Codec) -> Numbers 
             factor, levels = int(np.gcd.reduce(used)), len(used)
             low = float((counts[::8].sum() + counts[1::8].sum()) / known.size)
     return Numbers(
-        path=seen.path, factor=factor, levels=levels, low=low, top=top, greatest=float(greatest),
+        path=seen.path, factor=factor, levels=levels, low=0.0 if asked else low, top=top, greatest=float(greatest),
         logarithmic=codec.meaning == "depth" and _logarithmic(seen.path),
     )
 
@@ -83,8 +85,8 @@ def about_numbers(found: Sequence[Numbers], *, doubted: bool) -> list[Finding]:
     if rotated and not (doubted and len(rotated) == len(found)):
         said.append((rotated, (
             f"have no number in the lowest three bits of {rotated[0].low:.0%} of their pixels but 0 and 1, as "
-            "millimetres do whose bits were rotated by three (SUN RGB-D); scale=8000 reads them right below 8.19 m, "
-            "and wrong beyond"
+            "millimetres do whose bits were rotated by three (SUN RGB-D); codec=sunrgbd reads them, scale=8000 does "
+            "below 8.19 m"
         )))
     if stretched:
         one = stretched[0]
@@ -95,7 +97,7 @@ def about_numbers(found: Sequence[Numbers], *, doubted: bool) -> list[Finding]:
     if logarithmic:
         said.append((logarithmic, (
             "say that their numbers are logarithmic (text chunks near and far, as MoGe writes them) and are read as if "
-            "they were not; their metres are wrong"
+            "they were not; give codec=moge"
         )))
     return [*(_finding(which, text, len(found)) for which, text in said), *_marks(found)]
 

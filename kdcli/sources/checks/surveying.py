@@ -100,7 +100,7 @@ def _summary(source: Source, pairs: Sequence[Pair], found: Sequence[Facts], find
     depth = depths([one.values for one in found if one.values is not None])
     registration = registered([one.edges for one in found if one.edges is not None])
     objects, about_ids = about_objects(pairs, [one.objects for one in found if one.objects is not None])
-    nyu, about_nyu = nyu_share(pairs)
+    nyu, about_nyu = nyu_share(pairs, told=findings)
     findings = [
         *findings, *_about_depth(source, found, depth), *_about_place(found, registration),
         *about_cameras([(one.name, one.camera, one.size) for one in found if one.camera is not None]),

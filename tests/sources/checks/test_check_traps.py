@@ -51,7 +51,7 @@ def test_rotated_bits(tmp_path: Path, factor: float) -> None:
     write(tmp_path, 4, change=lambda x: 1.0 * x)
     spec = write(tmp_path, 2, change=lambda x: factor * x, first=4, store=rotated)
     message = said(of(spec), "bits were rotated by three")
-    assert "2 of 6 depth maps" in message and f"{tmp_path}/depth/4.png" in message and "scale=8000" in message
+    assert "2 of 6 depth maps" in message and f"{tmp_path}/depth/4.png" in message and "codec=sunrgbd" in message
 
 
 def test_bytes_that_were_stretched(tmp_path: Path) -> None:
