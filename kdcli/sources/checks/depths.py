@@ -38,10 +38,9 @@ class Values:
     slope: float | None = None
 
 
-def values_of(depth_1hw: Tensor, valid_1hw: Tensor | None, known: NDArray[np.float32], kept: int) -> Values:
+def values_of(depth_1hw: Tensor, valid_1hw: Tensor, known: NDArray[np.float32], kept: int) -> Values:
     """Return what one map is like. known: its valid numbers. kept: about the most of them to keep."""
-    depth = depth_1hw.numpy()[0]
-    valid = np.ones(depth.shape, bool) if valid_1hw is None else valid_1hw.numpy()[0]
+    depth, valid = depth_1hw.numpy()[0], valid_1hw.numpy()[0]
     holes = 1 - known.size / max(1, depth.size)
     if not known.size:
         empty = np.zeros(len(EDGES) - 1, np.int64)

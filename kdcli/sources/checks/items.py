@@ -81,7 +81,9 @@ def _facts(source: Source, index: int, sample: Sample, kept: int, compare: bool)
     depth, valid = sample.depth, sample.valid
     values, seen, numbers, known = None, None, None, None
     if depth is not None:
-        known = depth.numpy().ravel() if valid is None else depth.numpy()[valid.numpy()]
+        measured = torch.isfinite(depth) & (depth > 0)  # other sources than those of files may leave others in
+        valid = measured if valid is None else valid & measured
+        known = depth.numpy()[valid.numpy()]
         values = values_of(depth, valid, known, kept)
     if pair is not None and isinstance(source, OfFiles):
         seen = look(source, pair, depth, None if known is None else torch.from_numpy(known))

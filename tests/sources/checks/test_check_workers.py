@@ -6,14 +6,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from check_scenes import write
+import torch
+from check_scenes import tensors, write
 
 from kdcli.errors import DataError, KdcliError
 from kdcli.sources import load_source
 from kdcli.sources.checks import survey
 from kdcli.sources.checks.twins import shared
 from kdcli.sources.checks.workers import MOST, default_workers, in_order
-from kdcli.types import DepthKind
+from kdcli.types import DepthKind, Finding, Sample
 
 
 def test_the_same_whatever_the_number(tmp_path: Path) -> None:
@@ -46,6 +47,28 @@ def test_order_and_errors(workers: int) -> None:
     with pytest.raises(KdcliError, match="three is no number") as caught:
         list(in_order(_times, [1, 3], workers=workers, what=_Named()))
     assert type(caught.value) is DataError
+
+
+class _Careless(_Named):
+    """Depth with what is no number, and nothing that says so."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> Sample:
+        image, depth = tensors(index)
+        depth[0, :3, 0] = torch.tensor([float("nan"), float("inf"), -1.0])
+        return Sample(id=str(index), image=image, depth=depth, intrinsics=torch.tensor([float("nan")] * 4))
+
+    def check(self) -> list[Finding]:
+        return []
+
+
+def test_numbers_that_are_none_are_holes() -> None:
+    report = survey(_Careless())
+    assert report.depth is not None and report.depth["holes"] == pytest.approx(3 / (96 * 128))
+    assert report.depth["min"] > 0 and np.isfinite(report.depth["max"])
+    assert report.registration is not None and report.registration.verdict == "fits"
 
 
 def test_no_process_for_a_few() -> None:
