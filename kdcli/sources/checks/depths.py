@@ -19,7 +19,8 @@ _MOST_HOLES = 0.97
 """KITTI's annotated depth has about 0.8: only clearly more is worth a word."""
 _FEW = 4
 _RISING, _MOSTLY = 0.35, 0.8
-_KNOWN = 256
+_KNOWN, _ROWS = 256, 32
+"""Pixels and rows below which a map is an example rather than a measurement."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,7 @@ def _slope(depth: NDArray[np.float32], valid: NDArray[np.bool_]) -> float | None
     step = max(1, int((depth.size / 1e4) ** 0.5))
     rows, columns = np.nonzero(valid[::step, ::step])
     far = depth[::step, ::step][rows, columns]
-    if far.size < _KNOWN or far.min() <= 0 or np.ptp(rows) == 0:
+    if depth.shape[0] < _ROWS or far.size < _KNOWN or far.min() <= 0 or np.ptp(rows) == 0:
         return None
     logs = np.log(far.astype(np.float64))
     return float(np.corrcoef(rows, logs)[0, 1]) if np.ptp(logs) > 1e-6 else None

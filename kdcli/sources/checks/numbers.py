@@ -30,6 +30,8 @@ quarter are."""
 _TOP = 0.02
 """Share of a map's pixels that one greatest measurement has by far not."""
 _COMMON = 2 / 3
+_FLAT = 0.8
+"""Least over greatest depth from which on a map shows one wall, which may well have one depth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,8 @@ def numbers_of(known: NDArray[np.float32], seen: Look, codec: Codec) -> Numbers 
     if seen.path is None or not known.size or seen.shallow:
         return None
     greatest = known.max()
-    top = float((known == greatest).mean()) if known.min() < greatest else 0.0
+    deep = known.min() < _FLAT * greatest
+    top = float((known == greatest).mean()) if deep else 0.0
     factor, levels, low = 1, 0, 0.0
     asked = seen.used == _EIGHTHS  # whoever says so knows of the rotation
     stored = known.astype(np.float64) * seen.used
