@@ -136,7 +136,7 @@ def test_logarithmic_depth(tmp_path: Path) -> None:
     assert [source[i].id for i in range(2)] == ["scene_b/0001", "scene_a/0007"]  # as the list has them
     sample = source[0]
     assert np.allclose(metres(sample)[1:], METRES[1:], rtol=1e-4) and count(sample) == METRES.size - 2
-    assert sample.intrinsics is not None and sample.intrinsics.tolist() == [50, 18, 20, 3]
+    assert sample.intrinsics is not None and sample.intrinsics.tolist() == [50, 18, 19.5, 2.5]
     assert count(MogeSource(location=str(tmp_path), max_depth=10)[0]) == int((known[known > 0] <= 10).sum())
     assert not survey(source).findings
 
