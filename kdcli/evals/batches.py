@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from kdcli.errors import ConfigError
-from kdcli.evals.crops import resize_image
+from kdcli.evals.crops import middle_rows, resize_image
 from kdcli.evals.protocol import Protocol
 from kdcli.plugins.blame import blame
 from kdcli.types import Batch, Sample
@@ -95,6 +95,8 @@ def prepare(batch: Batch, protocol: Protocol, size: tuple[int, int] | None = Non
     image, depth, valid = batch.image.float(), batch.depth.float(), batch.valid
     corner, frame = (0, 0), protocol.frame
     magnified = 1.0
+    if protocol.band is not None:
+        image, depth, valid = (middle_rows(one, protocol.band) for one in (image, depth, valid))
     if frame is not None:
         magnified = image.shape[-1]
         image, depth, valid = frame.resize(image, depth, valid)
@@ -104,17 +106,35 @@ def prepare(batch: Batch, protocol: Protocol, size: tuple[int, int] | None = Non
         else:
             depth, valid = frame.cut(depth), frame.cut(valid)
         image = frame.cut(image)
-    counted = valid & torch.isfinite(depth) & (depth > protocol.min_depth)
-    if protocol.max_depth is not None:
-        counted &= depth < protocol.max_depth
-    if protocol.crop is not None:
-        counted = protocol.crop.mask(counted)
+        if frame.then is not None and not frame.paste:
+            across = image.shape[-1]
+            image, depth, valid = frame.finish(image, depth, valid)
+            magnified *= image.shape[-1] / across
+    counted = _counted(depth, valid, protocol)
     region_depth, region_valid = depth, counted
     if frame is not None and frame.paste:
         region_depth, region_valid = frame.cut(depth), frame.cut(counted)
     focal = None if batch.intrinsics is None else batch.intrinsics[:, 0] * magnified
     shown = replace(batch, image=image, depth=region_depth, valid=region_valid, instances=None, intrinsics=None)
     return seen_at(Prepared(batch=shown, depth=depth, valid=counted, corner=corner, focal=focal), size)
+
+
+def _counted(depth: Tensor, valid: Tensor, protocol: Protocol) -> Tensor:
+    """Return the pixels that count: valid, finite, strictly within the range, inside the crop."""
+    inside = slice(None), slice(None)
+    if protocol.crop is not None:
+        top, bottom, left, right = protocol.crop.bounds(int(depth.shape[-2]), int(depth.shape[-1]))
+        inside = slice(top, bottom), slice(left, right)
+        counted = torch.zeros_like(valid)
+    else:
+        counted = torch.empty_like(valid)
+    within = depth[:, :, *inside]
+    # A comparison with what is no number is false, and so is one of infinity with itself.
+    here = within < (torch.inf if protocol.max_depth is None else protocol.max_depth)
+    here &= within > protocol.min_depth
+    here &= valid[:, :, *inside]
+    counted[:, :, *inside] = here
+    return counted
 
 
 def seen_at(prepared: Prepared, size: tuple[int, int] | None) -> Prepared:

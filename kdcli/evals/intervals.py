@@ -15,7 +15,8 @@ from kdcli.evals.metrics import NAMES
 from kdcli.evals.protocol import Aggregation
 
 RESAMPLES = 2000
-_CHUNK = 4_000_000
+_CHUNK = 500_000
+"""Draws that are held together: resampling many images takes no more memory than resampling few."""
 _RMSE = NAMES.index("rmse")
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import PluginError
-from kdcli.evals.alignment import FLOOR, align, depth_fit
+from kdcli.evals.alignment import FLOOR, align, depth_fit, in_depth
 from kdcli.evals.batches import Prepared
 from kdcli.evals.crops import nearest
 from kdcli.evals.protocol import Alignment, Protocol
@@ -70,18 +70,22 @@ def depth_of(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) -> 
     batch = prepared.batch
     assert batch.depth is not None and batch.valid is not None
     counted = batch.valid if raw.opinion is None else batch.valid & raw.opinion
-    depth = align(raw.values, raw.kind, batch.depth, counted, mode)
+    columns = rules.fit.columns(int(counted.shape[-2]), int(counted.shape[-1]))
+    if columns is not None:
+        counted = counted & columns.to(counted.device)
+    depth = align(raw.values, raw.kind, batch.depth, counted, mode, rules.fit)
     return clip(depth, rules) if rules.clamp else depth
 
 
 def spread_of(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) -> Spread | None:
-    """Return how sure the model is of the region's depth in metres; None where it does not tell, or bins disparity.
+    """Return how sure the model is of the region's depth in metres; None where it does not tell, or bins disparity, or
+    where the alignment is no line in depth.
 
     The deviation is multiplied by the alignment's factor, intervals are fitted and clipped as depth is. An alignment of
     depth is one factor and one offset per image, so it changes no order of uncertainty within an image.
     """
     spread, batch = raw.spread, prepared.batch
-    if spread is None or raw.kind.is_disparity:
+    if spread is None or not in_depth(mode, raw.kind):
         return None
     assert batch.depth is not None and batch.valid is not None
     counted = batch.valid if raw.opinion is None else batch.valid & raw.opinion
@@ -103,15 +107,21 @@ def place(region_B1HW: Tensor, prepared: Prepared, rules: Protocol, *, fill: boo
     if rules.frame is None or not rules.frame.paste:
         return region_B1HW
     (top, left), (height, width) = prepared.corner, region_B1HW.shape[-2:]
-    around: float | bool = True if fill else max(rules.min_depth, FLOOR)
-    full = torch.full_like(prepared.depth, around, dtype=region_B1HW.dtype)
+    full = torch.full_like(prepared.depth, True if fill else around(rules), dtype=region_B1HW.dtype)
     full[..., top : top + height, left : left + width] = region_B1HW
     return full
 
 
-def clip(depth_B1HW: Tensor, rules: Protocol) -> Tensor:
-    """Return depth clipped to the protocol's range; NaN stays NaN."""
-    return depth_B1HW.clamp(max(rules.min_depth, FLOOR), rules.max_depth)
+def around(rules: Protocol) -> float:
+    """Return the depth that a protocol knows where its frame ends: the nearest."""
+    return max(rules.min_depth, FLOOR)
+
+
+def clip(depth: Tensor, rules: Protocol) -> Tensor:
+    """Return depth clipped to the range that the protocol clips to, which is the one that counts where it names no
+    other; NaN stays NaN."""
+    low, high = rules.clip_to or (rules.min_depth, rules.max_depth)
+    return depth.clamp(max(low, FLOOR), high)
 
 
 def _once(

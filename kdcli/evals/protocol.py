@@ -1,22 +1,52 @@
 """Protocols: how a number was measured, as data with a name and a hash.
 
-The hash covers everything but the name, so two results compare exactly when their hashes are equal. A name may carry
-modifiers: ``nyu-eigen+flip``, ``plain+median``, ``kitti-garg+pixel``, ``plain+max10``.
+They stand in the files of ``kdcli/evals/protocols``. The hash covers everything that changes a number, so two results
+compare exactly when their hashes are equal. A name may carry modifiers: ``nyu-eigen+flip``, ``plain+median``,
+``kitti-garg+pixel``, ``plain+max10``.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from functools import cache
+from typing import TYPE_CHECKING, Any, Literal
 
 from kdcli.errors import ConfigError, nearest
 from kdcli.evals.crops import Box, Frame
 from kdcli.files import digest
 from kdcli.types import ReadOut
 
-Alignment = Literal["none", "median", "scale-shift"]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Alignment = Literal["none", "median", "scale-shift", "scale-shift-disparity", "scale-shift-log"]
 Aggregation = Literal["image", "mse", "pixel"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fit:
+    """What an alignment by least squares leaves out."""
+
+    floor: float = 1e-6
+    """Smallest aligned inverse depth, before it is inverted."""
+    positive: bool = False
+    """Whether a fit in inverse depth leaves out pixels at which the prediction is not above zero; they are measured."""
+    side: int | None = None
+    """Longest side of the map that is fitted to. Columns alone are left out to come down to it: that is what Marigold's
+    code does."""
+
+    def columns(self, height: int, width: int) -> Tensor | None:
+        """Return which columns of a map are fitted to, W booleans; None = all."""
+        if self.side is None or max(height, width) <= self.side:
+            return None
+        import torch
+        from torch.nn.functional import interpolate
+
+        numbers = torch.arange(width, dtype=torch.float32).view(1, 1, -1)
+        kept = interpolate(numbers, scale_factor=self.side / max(height, width), mode="nearest").long().flatten()
+        return torch.zeros(width, dtype=torch.bool).index_fill_(0, kept, True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +54,12 @@ class Protocol:
     """How predictions are compared with ground truth."""
 
     name: str
+    measures: str = ""
+    """What its numbers are of, in a line."""
+    used_by: str = ""
+    """Whose numbers are made so."""
+    band: float | None = None
+    """Share of the rows of image and ground truth, about the middle one, that there are at all; None = all."""
     frame: Frame | None = None
     """Cut of image and ground truth before the model."""
     crop: Box | None = None
@@ -33,10 +69,13 @@ class Protocol:
     """Ground truth counts strictly between the two, in metres; None = no cap."""
     clamp: bool = True
     """Whether the aligned prediction is clipped to that range."""
+    clip_to: tuple[float, float | None] | None = None
+    """Range that it is clipped to where that is another."""
     resize: Literal["model", "bilinear", "bilinear-corners", "bicubic", "nearest"] = "model"
     """How a prediction comes to the size of the ground truth, in the network's own output space. ``-corners``
     aligns corner pixels; ``model`` is what the model's ``read_out`` says, bilinear where it has none."""
     alignment: Alignment = "none"
+    fit: Fit = Fit()
     aggregation: Aggregation = "image"
     """RMSE is the mean of per-image values (``image``), the root of the mean per-image MSE (``mse``), or pooled over
     all pixels (``pixel``). All other metrics are means of per-image values."""
@@ -45,17 +84,21 @@ class Protocol:
     model's ``read_out`` says, no where it has none."""
     delta_inclusive: bool = False
     """Whether a ratio of exactly 1.25 counts as within; most published code says no."""
+    least: int = 1
+    """Pixels that have to count in an image for it to be measured."""
     truth: Literal["measured", "teacher"] = "measured"
     """What predictions are compared with: depth that was measured (accuracy), or what a teacher says (fidelity)."""
+    extras: tuple[str, ...] = ()
+    """Metrics beside the nine, by their names in ``kdcli.evals.extras``."""
 
     @property
     def hash(self) -> str:
-        """A short hash of all but the name; what is left to the model counts as for one that declares nothing."""
+        """A short hash of all that changes a number; what is left to the model counts as for one that declares
+        nothing."""
         content = asdict(self.for_model(ReadOut()))
-        del content["name"]
-        if self.truth == "measured":  # accuracy is what is meant where nothing is said
-            del content["truth"]
-        return digest(content)
+        for word in _WORDS:
+            del content[word]
+        return digest(_without_later(content))
 
     def document(self) -> dict[str, str]:
         """Return what every result carries."""
@@ -93,7 +136,8 @@ class Protocol:
         # Later modifiers of one field replace earlier ones in the name: plain+median, not plain+scale-shift+median.
         base, *given = self.name.split("+")
         kept = [m for m in given if not _known(m) or meaning(m)[0] != key]
-        returns_to_base = base in PROTOCOLS and getattr(PROTOCOLS[base], key) == value
+        first = named(base)
+        returns_to_base = first is not None and getattr(first, key) == value
         name = "+".join([base, *kept] if returns_to_base else [base, *kept, modifier])
         return replace(self, name=name, **{key: value})
 
@@ -102,6 +146,8 @@ MODIFIERS: dict[str, tuple[str, Any]] = {
     "none": ("alignment", "none"),
     "median": ("alignment", "median"),
     "scale-shift": ("alignment", "scale-shift"),
+    "scale-shift-disparity": ("alignment", "scale-shift-disparity"),
+    "scale-shift-log": ("alignment", "scale-shift-log"),
     "flip": ("flip", True),
     "no-flip": ("flip", False),
     "image": ("aggregation", "image"),
@@ -138,48 +184,76 @@ def _known(modifier: str) -> bool:
 
 _RESIZE_WORDS = {value: word for word, (key, value) in MODIFIERS.items() if key == "resize"}
 
-_KB = Frame(height=352, width=1216, bottom=True)
-_KB_PASTED = replace(_KB, paste=True)
-_GARG = Box(rows=(0.40810811, 0.99189189), columns=(0.03594771, 0.96405229))
-_EIGEN = Box(rows=(0.3324324, 0.91351351), columns=(0.0359477, 0.96405229))
-
-PROTOCOLS: dict[str, Protocol] = {
-    protocol.name: protocol
-    for protocol in (
-        Protocol(name="plain"),
-        # 45:471, 41:601 is the border without projected Kinect depth; used by Eigen's successors, BTS and AdaBins.
-        Protocol(name="nyu-eigen", crop=Box(rows=(45, 471), columns=(41, 601), of=(480, 640)), max_depth=10.0),
-        # Hu et al.: 640x480 to 320x240, then the centre; ground truth above zero, no cap, and "<=" in the deltas.
-        Protocol(
-            name="nyu-hu-crop", frame=Frame(height=228, width=304, short_side=240), min_depth=0.0, max_depth=None,
-            clamp=False, delta_inclusive=True,
-        ),
-        # AdaBins and its successors: the box is taken on the 352 x 1216 cut.
-        Protocol(name="kitti-garg", frame=_KB, crop=_GARG),
-        Protocol(name="kitti-eigen", frame=_KB, crop=_EIGEN),
-        # BTS: the prediction for the cut is pasted into the full frame and the box is taken there.
-        Protocol(name="kitti-garg-full", frame=_KB_PASTED, crop=_GARG),
-        Protocol(name="kitti-eigen-full", frame=_KB_PASTED, crop=_EIGEN),
-        # Against a teacher, see ``kdcli.evals.reference``: no accuracy.
-        Protocol(name="fidelity", max_depth=None, truth="teacher"),
-    )
+_WORDS = ("name", "measures", "used_by", "extras")
+"""Fields that change no number: extra metrics stand beside the others."""
+_LATER: dict[str, dict[str, Any]] = {
+    "": {"truth": "measured", "band": None, "clip_to": None, "fit": asdict(Fit()), "least": 1},
+    "frame": {"stretch": False, "then": None, "sampling": "smooth"},
+    "crop": {"unit": "share"},
 }
+"""Fields that are younger than hashes that stand in results, with what was meant before: it is in no hash."""
+
+
+def _without_later(content: dict[str, Any]) -> dict[str, Any]:
+    for where, fields in _LATER.items():
+        table = content if not where else content[where]
+        for key, meant in fields.items():
+            if table is not None and table[key] == meant:
+                del table[key]
+    return content
+
+
+@cache
+def protocols() -> Mapping[str, Protocol]:
+    """Return the protocols by name, read once."""
+    from kdcli.evals.protocol_files import installed
+
+    return installed()
+
+
+class _Protocols(Mapping[str, Protocol]):
+    """The protocols by name; the files are read when one is first asked for."""
+
+    def __getitem__(self, name: str) -> Protocol:
+        return protocols()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(protocols())
+
+    def __len__(self) -> int:
+        return len(protocols())
+
+
+PROTOCOLS: Mapping[str, Protocol] = _Protocols()
 """The protocols by name."""
 
 
+def named(base: str) -> Protocol | None:
+    """Return the protocol of a name without modifiers, or that of a file; None if there is none.
+
+    Raises:
+        ConfigError: a file that cannot be read or is no protocol.
+    """
+    if base.endswith(".toml"):
+        from kdcli.evals.protocol_files import of_file
+
+        return of_file(base)
+    return PROTOCOLS.get(base)
+
+
 def find(name: str) -> Protocol:
-    """Return the protocol of a name, with its modifiers.
+    """Return the protocol of a name, or of a TOML file, with its modifiers.
 
     Raises:
         ConfigError: an unknown name or modifier, or a range without anything in it; the message names the nearest.
     """
     base, *modifiers = name.split("+")
-    if base not in PROTOCOLS:
+    protocol = named(base)
+    if protocol is None:
         raise ConfigError(
             f"protocol '{base}' is unknown.{nearest(base, PROTOCOLS)} Known: {', '.join(PROTOCOLS)}; "
             f"each may be followed by +{', +'.join(MODIFIERS)}, +minMETRES, +maxMETRES"
         )
-    protocol = PROTOCOLS[base]
     for modifier in modifiers:
         protocol = protocol.modified(modifier)
     if protocol.max_depth is not None and protocol.min_depth >= protocol.max_depth:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,12 +16,15 @@ from kdcli.errors import ConfigError, DataError, PluginError
 from kdcli.evals.alignment import UNKNOWNS, resolve
 from kdcli.evals.batches import Prepared, batches, positions, prepare
 from kdcli.evals.cost import Cost, cost_of
-from kdcli.evals.metrics import NAMES, per_image
+from kdcli.evals.listed import Listed, by_lists, listed
+from kdcli.evals.measure import measured
+from kdcli.evals.metrics import NAMES
 from kdcli.evals.perturb import Perturbed, attacked_metrics, check_perturbed
-from kdcli.evals.predict import Raw, depth_of, place, raw_prediction, spread_of
+from kdcli.evals.predict import Raw, depth_of, raw_prediction, spread_of
 from kdcli.evals.protocol import Alignment, Protocol, find
 from kdcli.evals.reference import Reference, as_known, check_reference, kind_against
 from kdcli.evals.results import Result, Skipped
+from kdcli.evals.rows import Rows
 from kdcli.evals.sizes import Seen, rendered_at, views
 from kdcli.evals.uncertainty import SHARES, Uncertainty
 from kdcli.evals.uncertainty import per_image as uncertainties
@@ -35,7 +39,7 @@ Report = Callable[[int, int], None]
 @dataclass(slots=True)
 class _Tally:
     kind: DepthKind | None = None
-    rows: dict[int, tuple[str, Tensor, int]] = field(default_factory=dict)
+    rows: Rows = field(default_factory=Rows)
     skipped: dict[int, Skipped] = field(default_factory=dict)
     sure: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     attacked: dict[int, dict[str, Tensor]] = field(default_factory=dict)
@@ -96,14 +100,15 @@ def evaluate(
         rendered = rendered_at(everyone, size)
         for indices, batch in batches(source, order, batch_size=batch_size, size=rendered, device=where):
             prepared = prepare(batch if against is None else against.label(batch, size), rules)
-            open_rows = _usable(indices, prepared, tallies)
+            open_rows = _usable(indices, prepared, tallies, rules.least)
             if len(open_rows):
                 kept = _select(prepared, open_rows)
+                pixels = listed(kept) if by_lists(kept.depth.device) else None
                 first = first or _select(kept, torch.tensor([0]))
                 for (name, model), shown in zip(models.items(), views(models, kept, size), strict=True):
                     tallies[name].seen.add(kept.batch.image, shown.batch.image)
-                    _measure(name, model, shown, [indices[i] for i in open_rows.tolist()], rules, align, tallies[name],
-                             uncertainty, against, perturb)
+                    _measure(name, model, shown, pixels, [indices[i] for i in open_rows.tolist()], rules, align,
+                             tallies[name], uncertainty, against, perturb)
             done += len(indices)
             if progress is not None:
                 progress(done, len(order))
@@ -154,6 +159,7 @@ def _measure(
     name: str,
     model: nn.Module,
     prepared: Prepared,
+    pixels: Sequence[Listed] | None,
     indices: list[int],
     rules: Protocol,
     align: str | None,
@@ -169,47 +175,34 @@ def _measure(
     tally.kind = raw.kind
     raw = raw if against is None else as_known(raw, against.kind)
     mode = resolve(align, raw.kind, rules.alignment)
-    counted = prepared.valid
-    if raw.opinion is not None:
-        counted = counted & place(raw.opinion, prepared, rules, fill=True)
-    # Looked at before alignment and clipping, which could hide an infinity.
-    broken = (~torch.isfinite(raw.values) & prepared.batch.valid).flatten(1).sum(1)  # type: ignore[operator]
-    depth = place(depth_of(raw, prepared, mode, rules), prepared, rules)
-    values, pixels = per_image(depth, prepared.depth, counted, delta_inclusive=rules.delta_inclusive)
+    found = measured(raw, prepared, pixels, rules, mode)
     sure = _sureness(raw, prepared, mode, rules)
     attacked = None
     if perturb is not None:
         known = None if against is None else against.kind
         attacked = attacked_metrics(model, prepared, rules, mode, name, perturb, known)
-    fitted = _fitted(raw, prepared).cpu()
     unknowns = UNKNOWNS[mode] + int(getattr(model, "unknowns", 0))
-    values, pixels, broken = values.cpu(), pixels.cpu(), broken.cpu()
+    values = found.values.numpy()
     for row, (index, image_id) in enumerate(zip(indices, prepared.batch.ids, strict=True)):
         bad = [metric for metric, value in zip(NAMES, values[row].tolist(), strict=True) if not math.isfinite(value)]
-        if not pixels[row]:
+        pixels_here, broken, fitted = found.pixels[row], found.broken[row], found.fitted[row]
+        if not pixels_here:
             reason = "the model has no opinion on any pixel that counts"
-        elif broken[row]:
-            reason = f"the prediction is not finite at {int(broken[row])} of {int(pixels[row])} pixels that count"
-        elif int(fitted[row]) <= unknowns and unknowns:
+        elif broken:
+            reason = f"the prediction is not finite at {broken} of {pixels_here} pixels that count"
+        elif fitted <= unknowns and unknowns:
             how = f"alignment '{mode}'" if UNKNOWNS[mode] else f"model '{name}'"
-            reason = f"{how} fits {unknowns} numbers to {int(fitted[row])} pixels, which leaves nothing to measure"
+            reason = f"{how} fits {unknowns} numbers to {fitted} pixels, which leaves nothing to measure"
         elif bad:
             reason = f"{', '.join(bad)} is not finite"
         else:
-            tally.rows[index] = (image_id, values[row], int(pixels[row]))
+            tally.rows.add(index, image_id, values[row], pixels_here)
             if sure is not None:
-                tally.sure[index] = (sure[0][row], sure[1][row])
+                tally.sure[index] = (sure[0][row].clone(), sure[1][row].clone())
             if attacked is not None:
-                tally.attacked[index] = {attack: metrics[row] for attack, metrics in attacked.items()}
+                tally.attacked[index] = {attack: metrics[row].clone() for attack, metrics in attacked.items()}
             continue
         tally.skipped[index] = Skipped(id=image_id, reason=reason)
-
-
-def _fitted(raw: Raw, prepared: Prepared) -> Tensor:
-    """Return how many pixels of each image an alignment is fitted to, B."""
-    valid = prepared.batch.valid
-    assert valid is not None
-    return (valid if raw.opinion is None else valid & raw.opinion).flatten(1).sum(1)
 
 
 def _sureness(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) -> tuple[Tensor, Tensor] | None:
@@ -224,16 +217,22 @@ def _sureness(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) ->
     return numbers.cpu(), curves.cpu()
 
 
-def _usable(indices: list[int], prepared: Prepared, tallies: Mapping[str, _Tally]) -> Tensor:
+def _usable(indices: list[int], prepared: Prepared, tallies: Mapping[str, _Tally], least: int) -> Tensor:
     """Return the rows with ground truth that counts; write the others down for every model."""
     labelled = prepared.batch.labelled
     assert labelled is not None
-    counted = prepared.valid.flatten(1).any(1).cpu()
-    for row in torch.nonzero(~counted).flatten().tolist():
-        reason = "no valid pixel under the protocol" if bool(labelled[row]) else "no ground truth"
+    if by_lists(prepared.valid.device):
+        pixels = torch.tensor([int(np.count_nonzero(one.numpy())) for one in prepared.valid])
+    else:
+        pixels = prepared.valid.flatten(1).sum(1).cpu()
+    for row in torch.nonzero(pixels < least).flatten().tolist():
+        reason = "no ground truth"
+        if labelled[row]:
+            few = f"{int(pixels[row])} valid pixels under the protocol, which wants {least}"
+            reason = few if pixels[row] else "no valid pixel under the protocol"
         for tally in tallies.values():
             tally.skipped[indices[row]] = Skipped(id=prepared.batch.ids[row], reason=reason)
-    return torch.nonzero(counted).flatten()
+    return torch.nonzero(pixels >= least).flatten()
 
 
 def _select(prepared: Prepared, rows: Tensor) -> Prepared:
@@ -260,19 +259,17 @@ def _result(
 ) -> Result:
     kind = tally.kind if against is None or tally.kind is None else kind_against(tally.kind, against.kind)
     used = rules if kind is None else rules.modified(resolve(align, kind, rules.alignment))
-    order = sorted(tally.rows)
-    rows = [tally.rows[index] for index in order]
-    sure = [tally.sure[index] for index in order if index in tally.sure]
-    pixels = torch.tensor([pixels for _, _, pixels in rows], dtype=torch.int64)
-    attacked = [tally.attacked[index] for index in order if index in tally.attacked]
+    rows = tally.rows.sorted()
+    sure = [tally.sure[index] for index in rows.indices if index in tally.sure]
+    attacked = [tally.attacked[index] for index in rows.indices if index in tally.attacked]
     return Result(
         model=name,
         depth_kind=tally.kind,
         protocol=used,
-        indices=tuple(order),
-        ids=tuple(image_id for image_id, _, _ in rows),
-        values=torch.stack([v for _, v, _ in rows]) if rows else torch.empty(0, len(NAMES), dtype=torch.float64),
-        pixels=pixels,
+        indices=tuple(rows.indices),
+        ids=tuple(rows.ids),
+        values=rows.values,
+        pixels=rows.pixels,
         skipped=tuple(tally.skipped[index] for index in sorted(tally.skipped)),
         size=tally.seen.size(model, asked),
         sizes=tally.seen.several(model, asked),
@@ -283,7 +280,7 @@ def _result(
         against=None if against is None else against.name,
         cost=cost,
         uncertainty=Uncertainty.of(sure, seed) if sure else None,
-        perturbed=Perturbed.of(attacked, pixels, perturb, used.aggregation, seed) if perturb and attacked else None,
+        perturbed=Perturbed.of(attacked, rows.pixels, perturb, used.aggregation, seed) if perturb and attacked else None,
     )
 
 

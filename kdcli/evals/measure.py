@@ -1,0 +1,90 @@
+"""From what a model says of a batch to the row of each image: alignment, clipping, metrics, and what is wrong with it.
+
+Here and in ``kdcli.evals.metrics.per_image`` the device decides the form: lists of the pixels that count on a CPU, whole
+maps with masks on a GPU, which is then asked for its answer once a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from kdcli.evals.alignment import align
+from kdcli.evals.batches import Prepared
+from kdcli.evals.blocks import nine
+from kdcli.evals.listed import Floats, Listed, numbers
+from kdcli.evals.metrics import per_image
+from kdcli.evals.predict import Raw, around, clip, depth_of, place
+from kdcli.evals.protocol import Alignment, Protocol
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What was found of each image of a batch, on the CPU.
+
+    values: metrics, B x 9 float64. pixels: how many count, B. broken: at how many of them that the model was shown it
+    says no number. fitted: how many an alignment is fitted to.
+    """
+
+    values: Tensor
+    pixels: list[int]
+    broken: list[int]
+    fitted: list[int]
+
+
+def measured(
+    raw: Raw, prepared: Prepared, pixels: Sequence[Listed] | None, rules: Protocol, mode: Alignment
+) -> Measured:
+    """Measure a batch. pixels: those that count, listed; None where the device measures whole maps."""
+    if pixels is None:
+        return _of_maps(raw, prepared, rules, mode)
+    rows = [_of_list(raw, i, one, rules, mode) for i, one in enumerate(pixels)]
+    return Measured(
+        values=torch.from_numpy(np.stack([values for values, *_ in rows])),
+        pixels=[count for _, count, _, _ in rows],
+        broken=[broken for _, _, broken, _ in rows],
+        fitted=[fitted for *_, fitted in rows],
+    )
+
+
+def _of_list(
+    raw: Raw, row: int, listed: Listed, rules: Protocol, mode: Alignment
+) -> tuple[Floats, int, int, int]:
+    here = listed if raw.opinion is None else listed.where(raw.opinion[row])
+    said = here.of(raw.values[row])
+    # Looked at before alignment and clipping, which could hide an infinity.
+    broken = len(said) - int(np.count_nonzero(np.isfinite(said)))
+    width = raw.values.shape[-1]
+    where = rules.fit.columns(int(raw.values.shape[-2]), width)
+    chosen = None
+    if where is not None:
+        chosen = torch.from_numpy(np.resize(where.numpy(), raw.values[row].numel()) if here.at is None
+                                  else where.numpy()[here.at % width])  # fmt: skip
+    truth = here.truth
+    depth = align(torch.from_numpy(said), raw.kind, torch.from_numpy(truth), chosen, mode, rules.fit)
+    depth = clip(depth, rules) if rules.clamp else depth
+    found = numbers(depth)
+    if len(here.around):
+        found = np.concatenate([found, np.full_like(here.around, around(rules))])
+        truth = np.concatenate([truth, here.around])
+    values = nine(found, truth, delta_inclusive=rules.delta_inclusive)
+    return values, len(here), broken, len(said)
+
+
+def _of_maps(raw: Raw, prepared: Prepared, rules: Protocol, mode: Alignment) -> Measured:
+    shown = prepared.batch.valid
+    assert shown is not None
+    counted, fitted = prepared.valid, shown
+    if raw.opinion is not None:
+        counted, fitted = counted & place(raw.opinion, prepared, rules, fill=True), shown & raw.opinion
+    broken = (~torch.isfinite(raw.values) & shown).flatten(1).sum(1)
+    depth = place(depth_of(raw, prepared, mode, rules), prepared, rules)
+    values, pixels = per_image(depth, prepared.depth, counted, delta_inclusive=rules.delta_inclusive)
+    counts = torch.stack([pixels, broken, fitted.flatten(1).sum(1)]).cpu()
+    return Measured(
+        values=values.cpu(), pixels=counts[0].tolist(), broken=counts[1].tolist(), fitted=counts[2].tolist()
+    )
