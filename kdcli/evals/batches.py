@@ -17,6 +17,8 @@ from kdcli.evals.protocol import Protocol
 from kdcli.plugins.blame import blame
 from kdcli.types import Batch, Sample
 
+Size = tuple[int, int]
+
 ENDLESS = 2**31 - 1
 """A source of at least this length has no end."""
 
@@ -31,7 +33,7 @@ class Prepared:
     batch: image at the size the model sees; depth and ``valid`` (only pixels that count) of the region that the model
     is shown. depth, valid: the ground truth that is measured, larger than the region when a protocol pastes.
     corner: top and left of the region in it. focal: B focal lengths in pixels of the image as the model sees it; None
-    where the source does not know them.
+    where the source does not know them. whole: sizes of image and ground truth before the protocol cut them.
     """
 
     batch: Batch
@@ -39,6 +41,7 @@ class Prepared:
     valid: Tensor
     corner: tuple[int, int] = (0, 0)
     focal: Tensor | None = None
+    whole: tuple[Size, Size] | None = None
 
 
 def positions(source: Any, limit: int | None) -> range:
@@ -94,6 +97,7 @@ def prepare(batch: Batch, protocol: Protocol, size: tuple[int, int] | None = Non
     assert batch.depth is not None and batch.valid is not None
     image, depth, valid = batch.image.float(), batch.depth.float(), batch.valid
     corner, frame = (0, 0), protocol.frame
+    whole = _size(image), _size(depth)
     magnified = 1.0
     if protocol.band is not None:
         image, depth, valid = (middle_rows(one, protocol.band) for one in (image, depth, valid))
@@ -116,7 +120,8 @@ def prepare(batch: Batch, protocol: Protocol, size: tuple[int, int] | None = Non
         region_depth, region_valid = frame.cut(depth), frame.cut(counted)
     focal = None if batch.intrinsics is None else batch.intrinsics[:, 0] * magnified
     shown = replace(batch, image=image, depth=region_depth, valid=region_valid, instances=None, intrinsics=None)
-    return seen_at(Prepared(batch=shown, depth=depth, valid=counted, corner=corner, focal=focal), size)
+    made = Prepared(batch=shown, depth=depth, valid=counted, corner=corner, focal=focal, whole=whole)
+    return seen_at(made, size)
 
 
 def _counted(depth: Tensor, valid: Tensor, protocol: Protocol) -> Tensor:
@@ -144,6 +149,10 @@ def seen_at(prepared: Prepared, size: tuple[int, int] | None) -> Prepared:
         return prepared
     batch = replace(prepared.batch, image=resize_image(prepared.batch.image, size))
     return replace(prepared, batch=batch, focal=None if prepared.focal is None else prepared.focal * (size[1] / width))
+
+
+def _size(map_BCHW: Tensor) -> Size:
+    return int(map_BCHW.shape[-2]), int(map_BCHW.shape[-1])
 
 
 def _ahead(source: Any, order: Sequence[int], depth: int) -> Iterator[tuple[int, Sample]]:

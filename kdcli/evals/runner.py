@@ -26,6 +26,7 @@ from kdcli.evals.reference import Reference, as_known, check_reference, kind_aga
 from kdcli.evals.results import Result, Skipped
 from kdcli.evals.rows import Rows
 from kdcli.evals.sizes import Seen, rendered_at, views
+from kdcli.evals.stored.model import Predictions
 from kdcli.evals.uncertainty import SHARES, Uncertainty
 from kdcli.evals.uncertainty import per_image as uncertainties
 from kdcli.networks.read_out import read_out_of
@@ -92,6 +93,7 @@ def evaluate(
         check_perturbed(models, perturb)
     rules = rules if against is None else against.rules(rules)
     order = positions(source, limit)
+    match_stored(models if against is None else {**models, "": against.model}, source)
     tallies = {name: _Tally() for name in models}
     where = device_of(models, device)
     done, first = 0, None
@@ -124,6 +126,17 @@ def evaluate(
                       costs[name], against, perturb)
         for name, tally in tallies.items()
     }
+
+
+def match_stored(models: Mapping[str, nn.Module], source: Any) -> None:
+    """Let models that are predictions on disk find those of a source's images.
+
+    Raises:
+        DataError: one has none of them.
+    """
+    for model in models.values():
+        if isinstance(model, Predictions):
+            model.match(source)
 
 
 def rules_of(protocol: str | Protocol, flip: bool | None) -> Protocol:
@@ -186,7 +199,10 @@ def _measure(
     for row, (index, image_id) in enumerate(zip(indices, prepared.batch.ids, strict=True)):
         bad = [metric for metric, value in zip(NAMES, values[row].tolist(), strict=True) if not math.isfinite(value)]
         pixels_here, broken, fitted = found.pixels[row], found.broken[row], found.fitted[row]
-        if not pixels_here:
+        lacking = model.lacking(image_id) if isinstance(model, Predictions) else None
+        if lacking is not None:
+            reason = lacking
+        elif not pixels_here:
             reason = "the model has no opinion on any pixel that counts"
         elif broken:
             reason = f"the prediction is not finite at {broken} of {pixels_here} pixels that count"
@@ -274,7 +290,7 @@ def _result(
         size=tally.seen.size(model, asked),
         sizes=tally.seen.several(model, asked),
         asked=asked,
-        notes=tally.seen.notes(model, asked),
+        notes=(*tally.seen.notes(model, asked), *(model.notes if isinstance(model, Predictions) else ())),
         source=source,
         seed=seed,
         against=None if against is None else against.name,
@@ -308,7 +324,12 @@ def check(
         raise DataError(f"source '{name}' has no ground truth to measure against; use one with depth")
     if truth is not DepthKind.METRIC:
         raise ConfigError(f"ground truth of source '{name}' is of kind {truth}; evaluation needs metric depth")
-    for model in models.values():
+    for name, model in models.items():
+        if rules.flip and isinstance(model, Predictions):
+            raise ConfigError(
+                f"protocol '{rules.name}' averages with mirrored images, of which '{name}' holds no predictions; leave "
+                "out +flip: models whose authors average do so all the same"
+            )
         kind = getattr(model, "depth_kind", None)
         resolve(align, DepthKind(kind) if kind is not None else DepthKind.METRIC, rules.alignment)
 
