@@ -13,6 +13,7 @@ from torch import Tensor
 
 from kdcli.errors import ConfigError
 from kdcli.evals.crops import middle_rows, resize_image
+from kdcli.evals.listed import Listed, by_lists, counting
 from kdcli.evals.protocol import Protocol
 from kdcli.plugins.blame import blame
 from kdcli.types import Batch, Sample
@@ -32,13 +33,15 @@ class Prepared:
 
     batch: image at the size the model sees; depth and ``valid`` (only pixels that count) of the region that the model
     is shown. depth, valid: the ground truth that is measured, larger than the region when a protocol pastes.
-    corner: top and left of the region in it. focal: B focal lengths in pixels of the image as the model sees it; None
-    where the source does not know them. whole: sizes of image and ground truth before the protocol cut them.
+    pixels: those that count, listed, where that is how they are measured. corner: top and left of the region in it.
+    focal: B focal lengths in pixels of the image as the model sees it; None where the source does not know them. whole:
+    sizes of image and ground truth before the protocol cut them.
     """
 
     batch: Batch
     depth: Tensor
     valid: Tensor
+    pixels: tuple[Listed, ...] | None = None
     corner: tuple[int, int] = (0, 0)
     focal: Tensor | None = None
     whole: tuple[Size, Size] | None = None
@@ -114,32 +117,33 @@ def prepare(batch: Batch, protocol: Protocol, size: tuple[int, int] | None = Non
             across = image.shape[-1]
             image, depth, valid = frame.finish(image, depth, valid)
             magnified *= image.shape[-1] / across
-    counted = _counted(depth, valid, protocol)
+    counted, pixels = _counted(depth, valid, protocol)
     region_depth, region_valid = depth, counted
     if frame is not None and frame.paste:
-        region_depth, region_valid = frame.cut(depth), frame.cut(counted)
+        region_depth, region_valid, pixels = frame.cut(depth), frame.cut(counted), None
     focal = None if batch.intrinsics is None else batch.intrinsics[:, 0] * magnified
     shown = replace(batch, image=image, depth=region_depth, valid=region_valid, instances=None, intrinsics=None)
-    made = Prepared(batch=shown, depth=depth, valid=counted, corner=corner, focal=focal, whole=whole)
+    made = Prepared(
+        batch=shown, depth=depth, valid=counted, pixels=pixels, corner=corner, focal=focal, whole=whole
+    )
     return seen_at(made, size)
 
 
-def _counted(depth: Tensor, valid: Tensor, protocol: Protocol) -> Tensor:
-    """Return the pixels that count: valid, finite, strictly within the range, inside the crop."""
+def _counted(depth: Tensor, valid: Tensor, protocol: Protocol) -> tuple[Tensor, tuple[Listed, ...] | None]:
+    """Return the pixels that count: valid, finite, strictly within the range, inside the crop; listed on a CPU."""
     inside = slice(None), slice(None)
     if protocol.crop is not None:
         top, bottom, left, right = protocol.crop.bounds(int(depth.shape[-2]), int(depth.shape[-1]))
         inside = slice(top, bottom), slice(left, right)
-        counted = torch.zeros_like(valid)
-    else:
-        counted = torch.empty_like(valid)
+    low, high = protocol.min_depth, torch.inf if protocol.max_depth is None else protocol.max_depth
+    if by_lists(depth.device):
+        made = [counting(*one, inside, low, high) for one in zip(depth, valid, strict=True)]
+        return _together([mask for mask, _ in made]), tuple(pixels for _, pixels in made)
+    counted = torch.zeros_like(valid)
     within = depth[:, :, *inside]
     # A comparison with what is no number is false, and so is one of infinity with itself.
-    here = within < (torch.inf if protocol.max_depth is None else protocol.max_depth)
-    here &= within > protocol.min_depth
-    here &= valid[:, :, *inside]
-    counted[:, :, *inside] = here
-    return counted
+    counted[:, :, *inside] = (within > low) & (within < high) & valid[:, :, *inside]
+    return counted, None
 
 
 def seen_at(prepared: Prepared, size: tuple[int, int] | None) -> Prepared:
@@ -187,18 +191,30 @@ def _stack(group: list[tuple[int, Sample]], device: torch.device) -> tuple[list[
     samples = [sample for _, sample in group]
     depths = [sample.depth for sample in samples if sample.depth is not None]
     valids = [
-        sample.depth > 0 if sample.valid is None else sample.valid for sample in samples if sample.depth is not None
+        _above_zero(sample.depth) if sample.valid is None else sample.valid
+        for sample in samples
+        if sample.depth is not None
     ]
     cameras = [sample.intrinsics for sample in samples if sample.intrinsics is not None]
     batch = Batch(
         ids=tuple(sample.id for sample in samples),
-        image=torch.stack([sample.image for sample in samples]),
+        image=_together([sample.image for sample in samples]),
         # One group holds samples with depth (with a camera) or samples without, never both: that is in its key.
-        intrinsics=torch.stack(cameras) if cameras else None,
-        depth=torch.stack(depths) if depths else None,
-        valid=torch.stack(valids) if depths else None,
+        intrinsics=_together(cameras) if cameras else None,
+        depth=_together(depths) if depths else None,
+        valid=_together(valids) if depths else None,
     )
     return [index for index, _ in group], _complete(batch.to(device))
+
+
+def _above_zero(depth: Tensor) -> Tensor:
+    """Return where depth is above zero; numpy compares several times faster than torch does on a CPU."""
+    return torch.from_numpy(depth.numpy() > 0) if depth.device.type == "cpu" else depth > 0
+
+
+def _together(maps: list[Tensor]) -> Tensor:
+    """Return maps as one batch; one alone needs no copy."""
+    return maps[0][None] if len(maps) == 1 else torch.stack(maps)
 
 
 def _complete(batch: Batch) -> Batch:
@@ -208,5 +224,7 @@ def _complete(batch: Batch) -> Batch:
         depth = batch.image.new_zeros(count, 1, height, width)
         return replace(batch, depth=depth, valid=depth > 0, labelled=depth.new_zeros(count, dtype=torch.bool))
     labelled = batch.depth.new_ones(count, dtype=torch.bool) if batch.labelled is None else batch.labelled
-    valid = batch.depth > 0 if batch.valid is None else batch.valid
-    return replace(batch, valid=valid & labelled.view(-1, 1, 1, 1), labelled=labelled)
+    valid = _above_zero(batch.depth) if batch.valid is None else batch.valid
+    if batch.labelled is not None:
+        valid = valid & labelled.view(-1, 1, 1, 1)
+    return replace(batch, valid=valid, labelled=labelled)

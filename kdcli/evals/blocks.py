@@ -1,6 +1,8 @@
 """The nine metrics over lists of numbers on a CPU: one pass, in blocks that stay in its cache.
 
-Terms are of the numbers' own precision, as in published code, and every sum is one of float64.
+Terms are of the numbers' own precision, as in published code, and sums are of float64. In a list of thousands two things
+are done with fewer operations, which change a metric by less than a hundred-millionth of it: ln p - ln g is ln(p / g),
+and eight terms at a time are added before they become float64. Ratios, and so ties at 1.25, are the same in all.
 """
 
 from __future__ import annotations
@@ -12,15 +14,18 @@ from numpy.typing import NDArray
 
 from kdcli.evals.listed import Floats
 
-_BLOCK = 32768
-"""Pixels that are worked on together: about 0.8 MB, which a core's own cache holds; halved, the calls would count."""
+_BLOCK = 49152
+"""Pixels that are worked on together: with all that is made of them 0.8 MB, which a core's own cache holds. The fewer,
+the more the calls themselves would count."""
+_MANY = 4096
+"""Terms from which on the rounding of one of them no longer shows."""
 _THRESHOLDS = tuple(1.25**power for power in (1, 2, 3))
 
 
 def nine(prediction: Floats, truth: Floats, *, delta_inclusive: bool = False) -> NDArray[np.float64]:
     """Return the metrics of one image in the order of ``kdcli.evals.metrics.NAMES``; NaN without a pixel.
 
-    prediction, truth: depth of the pixels that count, N each. Terms and sums as in ``kdcli.evals.metrics.per_image``.
+    prediction, truth: depth of the pixels that count, N each. The formulas are those of ``kdcli.evals.metrics``.
     """
     count = len(truth)
     if not count:
@@ -28,43 +33,38 @@ def nine(prediction: Floats, truth: Floats, *, delta_inclusive: bool = False) ->
     relative = square_relative = square = log_square = log = log_size = 0.0
     within = [0, 0, 0]
     size, kind = min(count, _BLOCK), np.result_type(prediction, truth)
-    one, two = np.empty(size, kind), np.empty(size, kind)
-    wide, held = np.empty(size), np.empty(size, np.bool_)
+    one, two, held = np.empty(size, kind), np.empty(size, kind), np.empty(size, np.bool_)
     inside = np.less_equal if delta_inclusive else np.less
+    thresholds = [kind.type(threshold) for threshold in _THRESHOLDS]
     # A prediction that is not finite is the caller's to name.
     with np.errstate(all="ignore"):
         for begin in range(0, count, _BLOCK):
             p, g = prediction[begin : begin + _BLOCK], truth[begin : begin + _BLOCK]
-            here = len(g)
-            a, b, d, on = one[:here], two[:here], wide[:here], held[:here]
+            a, b, on = one[: len(g)], two[: len(g)], held[: len(g)]
 
             np.subtract(p, g, out=a)
             np.abs(a, out=b)
             np.divide(b, g, out=b)
-            np.copyto(d, b)
-            relative += float(d.sum())
+            relative += _sum(b)
             np.square(a, out=a)
-            np.copyto(d, a)
-            square += float(d.sum())
+            square += _sum(a)
             np.divide(a, g, out=a)
-            np.copyto(d, a)
-            square_relative += float(d.sum())
+            square_relative += _sum(a)
 
-            np.log(p, out=a)
-            np.log(g, out=b)
-            np.subtract(a, b, out=a)
-            np.copyto(d, a)
-            log_square += float(d.dot(d))
-            log += float(d.sum())
-            np.abs(d, out=d)
-            log_size += float(d.sum())
+            np.divide(p, g, out=a)
+            if count < _MANY:
+                log_terms = np.log(p) - np.log(g)
+            else:
+                log_terms = np.log(a, out=b)
+            log += _sum(log_terms)
+            np.abs(log_terms, out=log_terms)
+            log_size += _sum(log_terms)
+            log_square += _sum_of_squares(log_terms)
 
-            # The larger over the smaller is the larger of both ratios, to the last bit.
-            np.maximum(p, g, out=a)
-            np.minimum(p, g, out=b)
-            np.divide(a, b, out=a)
-            for i, threshold in enumerate(_THRESHOLDS):
-                within[i] += int(np.count_nonzero(inside(a, kind.type(threshold), out=on)))
+            np.divide(g, p, out=b)
+            np.maximum(a, b, out=a)
+            for i, threshold in enumerate(thresholds):
+                within[i] += int(np.count_nonzero(inside(a, threshold, out=on)))
     # Rounding can take a variance of zero a hair below zero; NaN stays NaN.
     variance = log_square / count - (log / count) ** 2
     variance = 0.0 if variance < 0 else variance
@@ -72,3 +72,17 @@ def nine(prediction: Floats, truth: Floats, *, delta_inclusive: bool = False) ->
         relative / count, square_relative / count, math.sqrt(square / count), math.sqrt(log_square / count),
         log_size / count / math.log(10), 100 * math.sqrt(variance), *(number / count for number in within),
     ))  # fmt: skip
+
+
+def _sum(terms: Floats) -> float:
+    """Return a sum in float64; of many terms, eight at a time are added first, which leaves an eighth to convert."""
+    if len(terms) >= _MANY and not len(terms) % 8:
+        terms = np.add.reduce(terms.reshape(8, -1), axis=0)
+    return float(terms.sum(dtype=np.float64))
+
+
+def _sum_of_squares(terms: Floats) -> float:
+    if len(terms) >= _MANY:
+        return _sum(np.square(terms, out=terms))
+    wide = terms.astype(np.float64)
+    return float(wide.dot(wide))

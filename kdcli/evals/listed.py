@@ -8,16 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kdcli.evals.batches import Prepared
+if TYPE_CHECKING:
+    from kdcli.evals.batches import Prepared
 
 Floats = NDArray[np.floating]
 """N numbers of float32; float64 where the map was."""
+
+Box = tuple[slice, slice]
+"""Rows and columns."""
 
 _SPARSE = 10
 """From one pixel in so many downwards, eight are looked at at once."""
@@ -27,11 +32,12 @@ _SPARSE = 10
 class Listed:
     """The pixels of one image that count.
 
-    at: their places in the flattened map of the region that the model is shown; None = all of it. truth: their depth.
-    around: depth of those outside the region, where a protocol pastes it into a larger frame.
+    at: their places in the flattened map of the region that the model is shown, or rows and columns all of whose pixels
+    count. truth: their depth. around: depth of those outside the region, where a protocol pastes it into a larger
+    frame.
     """
 
-    at: NDArray[np.intp] | None
+    at: NDArray[np.intp] | Box
     truth: Floats
     around: Floats
 
@@ -39,16 +45,22 @@ class Listed:
         return len(self.truth) + len(self.around)
 
     def of(self, map_1HW: Tensor) -> Floats:
-        """Return the numbers of a map of the region at these pixels; the map itself, as a view, where all count."""
-        flat = numbers(map_1HW)
-        return flat if self.at is None else flat[self.at]
+        """Return the numbers of a map of the region at these pixels; a view where they are the whole map."""
+        return _taken(map_1HW, self.at)
 
     def where(self, mask_1HW: Tensor) -> Listed:
         """Return the pixels that are on in a mask of the region too; those around it stay."""
-        flat = mask_1HW.reshape(-1).numpy()
-        kept = flat if self.at is None else flat[self.at]
-        at = np.flatnonzero(kept) if self.at is None else self.at[kept]
+        kept = mask_1HW[0].numpy()[self.at].reshape(-1) if isinstance(self.at, tuple) else (
+            mask_1HW.reshape(-1).numpy()[self.at]
+        )
+        at = self.places(int(mask_1HW.shape[-2]), int(mask_1HW.shape[-1]))[kept]
         return Listed(at=at, truth=self.truth[kept], around=self.around)
+
+    def places(self, height: int, width: int) -> NDArray[np.intp]:
+        """Return the places in a flattened map of the region, of height and width."""
+        if isinstance(self.at, tuple):
+            return np.arange(height * width).reshape(height, width)[self.at].reshape(-1)
+        return self.at
 
 
 def by_lists(device: torch.device) -> bool:
@@ -58,7 +70,37 @@ def by_lists(device: torch.device) -> bool:
 
 def listed(prepared: Prepared) -> list[Listed]:
     """Return the pixels that count of each image of a batch on the CPU."""
-    return list(_listed(prepared))
+    return list(_of_masks(prepared) if prepared.pixels is None else prepared.pixels)
+
+
+def counting(
+    depth_1HW: Tensor, valid_1HW: Tensor, inside: Box, low: float, high: float
+) -> tuple[Tensor, Listed]:
+    """Return which pixels count, 1 x H x W, and their list: valid, inside a box, strictly between two depths.
+
+    The range is asked of pixels that are valid alone. NaN is in no range, and infinity not below infinity.
+    """
+    valid = valid_1HW[0].numpy()
+    mask = np.zeros_like(valid)
+    mask[inside] = valid[inside]
+    at: NDArray[np.intp] | Box
+    if mask[inside].all():
+        at = inside
+    else:
+        rows = mask[inside[0]]  # beyond them nothing is on
+        at = positions(rows.reshape(-1)) + (inside[0].start or 0) * mask.shape[1]
+    truth = _taken(depth_1HW, at)
+    kept = truth > low
+    kept &= truth < high
+    if not kept.all():
+        if isinstance(at, tuple):
+            mask[at] = kept.reshape(mask[at].shape)
+            at = positions(mask.reshape(-1))
+        else:
+            mask.reshape(-1)[at] = kept
+            at = at[kept]
+        truth = truth[kept]
+    return torch.from_numpy(mask)[None], Listed(at=at, truth=truth, around=truth[:0])
 
 
 def numbers(map_1HW: Tensor) -> Floats:
@@ -69,12 +111,9 @@ def numbers(map_1HW: Tensor) -> Floats:
     return made
 
 
-def positions(mask: NDArray[np.bool_]) -> NDArray[np.intp] | None:
-    """Return where a flat mask is on, in order; None where it is on everywhere."""
-    count = int(np.count_nonzero(mask))
-    if count == mask.size:
-        return None
-    if count * _SPARSE > mask.size:
+def positions(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return where a flat mask is on, in order."""
+    if int(np.count_nonzero(mask)) * _SPARSE > mask.size:
         return np.flatnonzero(mask)
     whole = mask.size - mask.size % 8
     words = mask[:whole].view(np.uint64)
@@ -85,18 +124,26 @@ def positions(mask: NDArray[np.bool_]) -> NDArray[np.intp] | None:
     return np.concatenate([found, tail + whole]) if len(tail) else found
 
 
-def _listed(prepared: Prepared) -> Iterator[Listed]:
+def _taken(map_1HW: Tensor, at: NDArray[np.intp] | Box) -> Floats:
+    if not isinstance(at, tuple):
+        return numbers(map_1HW)[at]
+    height, width = map_1HW.shape[-2:]
+    flat = numbers(map_1HW)
+    return flat.reshape(height, width)[at].reshape(-1)
+
+
+def _of_masks(prepared: Prepared) -> Iterator[Listed]:
     batch = prepared.batch
     assert batch.depth is not None and batch.valid is not None
     height, width = batch.depth.shape[-2:]
     pasted = prepared.valid.shape[-2:] != batch.valid.shape[-2:]
     for depth, valid, whole, counted in zip(batch.depth, batch.valid, prepared.depth, prepared.valid, strict=True):
         at = positions(valid.reshape(-1).numpy())
-        flat = numbers(depth)
-        around = flat[:0]
+        truth = _taken(depth, at)
+        around = truth[:0]
         if pasted:
             outside = counted.clone()
             top, left = prepared.corner
             outside[..., top : top + height, left : left + width] = False
             around = numbers(whole)[outside.reshape(-1).numpy()]
-        yield Listed(at=at, truth=flat if at is None else flat[at], around=around)
+        yield Listed(at=at, truth=truth, around=around)

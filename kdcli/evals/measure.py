@@ -58,12 +58,10 @@ def _of_list(
     said = here.of(raw.values[row])
     # Looked at before alignment and clipping, which could hide an infinity.
     broken = len(said) - int(np.count_nonzero(np.isfinite(said)))
-    width = raw.values.shape[-1]
-    where = rules.fit.columns(int(raw.values.shape[-2]), width)
-    chosen = None
-    if where is not None:
-        chosen = torch.from_numpy(np.resize(where.numpy(), raw.values[row].numel()) if here.at is None
-                                  else where.numpy()[here.at % width])  # fmt: skip
+    height, width = (int(side) for side in raw.values.shape[-2:])
+    columns, chosen = rules.fit.columns(height, width), None
+    if columns is not None:
+        chosen = torch.from_numpy(columns.numpy()[here.places(height, width) % width])
     truth = here.truth
     depth = align(torch.from_numpy(said), raw.kind, torch.from_numpy(truth), chosen, mode, rules.fit)
     depth = clip(depth, rules) if rules.clamp else depth

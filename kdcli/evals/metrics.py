@@ -83,8 +83,9 @@ def of_maps(
 def _of_lists(prediction: Tensor, target: Tensor, valid: Tensor, inclusive: bool) -> tuple[Tensor, Tensor]:
     rows, counts = [], []
     for p, g, v in zip(prediction, target, valid, strict=True):
-        at = positions(v.reshape(-1).numpy())
-        mine, true = (numbers(one) if at is None else numbers(one)[at] for one in (p, g))
+        mask = v.reshape(-1).numpy()
+        at = slice(None) if mask.all() else positions(mask)
+        mine, true = (numbers(one)[at] for one in (p, g))
         rows.append(nine(mine, true, delta_inclusive=inclusive))
         counts.append(len(true))
     return torch.from_numpy(np.array(rows).reshape(-1, len(NAMES))), torch.tensor(counts, dtype=torch.int64)

@@ -238,7 +238,7 @@ def _usable(indices: list[int], prepared: Prepared, tallies: Mapping[str, _Tally
     labelled = prepared.batch.labelled
     assert labelled is not None
     if by_lists(prepared.valid.device):
-        pixels = torch.tensor([int(np.count_nonzero(one.numpy())) for one in prepared.valid])
+        pixels = torch.tensor([int(np.count_nonzero(one.numpy())) for one in prepared.valid])  # torch sums slowly
     else:
         pixels = prepared.valid.flatten(1).sum(1).cpu()
     for row in torch.nonzero(pixels < least).flatten().tolist():
@@ -257,7 +257,9 @@ def _select(prepared: Prepared, rows: Tensor) -> Prepared:
     at = rows.to(prepared.depth.device)
     batch = prepared.batch.select(at)
     focal = None if prepared.focal is None else prepared.focal[at]
-    return replace(prepared, batch=batch, depth=prepared.depth[at], valid=prepared.valid[at], focal=focal)
+    pixels = None if prepared.pixels is None else tuple(prepared.pixels[row] for row in rows.tolist())
+    depth, valid = prepared.depth[at], prepared.valid[at]
+    return replace(prepared, batch=batch, depth=depth, valid=valid, pixels=pixels, focal=focal)
 
 
 def _cost(name: str, model: nn.Module, one: Prepared | None, rules: Protocol) -> Cost:
