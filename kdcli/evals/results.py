@@ -16,6 +16,7 @@ from torch import Tensor
 from kdcli.errors import DataError
 from kdcli.evals import intervals
 from kdcli.evals.cost import Cost
+from kdcli.evals.distances import Distances
 from kdcli.evals.metrics import NAMES
 from kdcli.evals.perturb import Perturbed
 from kdcli.evals.protocol import Protocol
@@ -66,6 +67,8 @@ class Result:
     """Parameters and multiply-adds of the model, where they can be told."""
     uncertainty: Uncertainty | None = None
     """How well the model knows where it is wrong; None where that was not measured, or the model does not tell."""
+    distances: Distances | None = None
+    """Errors by distance; None where they were not asked for."""
     perturbed: Perturbed | None = None
     """The same on images that were changed to mislead the model; None where that was not measured."""
     metrics: Mapping[str, float] = field(init=False)
@@ -108,6 +111,7 @@ class Result:
             "skipped": [{"id": s.id, "reason": s.reason} for s in self.skipped],
             "metrics": {name: _number(value) for name, value in self.metrics.items()},
             "ci95": {name: [_number(low), _number(high)] for name, (low, high) in self.ci95.items()},
+            **({} if self.distances is None else {"by_distance": self.distances.document()}),
             **({} if self.uncertainty is None else {"uncertainty": self.uncertainty.document()}),
             **({} if self.perturbed is None else {"perturbed": self.perturbed.document()}),
         }
@@ -199,7 +203,7 @@ FIDELITY = "fidelity_"
 
 
 def write_csv(path: Path, results: Sequence[Result] | Mapping[str, Result]) -> None:
-    """Write one row for each model and image; skipped ones have a reason instead of numbers.
+    """Write one row for each set, model and image; skipped ones have a reason instead of numbers.
 
     Results against a teacher have a first column that names it, and metrics that begin with ``fidelity_``.
     """
@@ -208,12 +212,12 @@ def write_csv(path: Path, results: Sequence[Result] | Mapping[str, Result]) -> N
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     faithful = any(result.against is not None for result in results)
-    columns = ["model", "protocol", "hash", "image", "pixels", *NAMES, "skipped"]
+    columns = ["model", "data", "protocol", "hash", "image", "pixels", *NAMES, "skipped"]
     writer.writerow(
         ["against", *(f"{FIDELITY}{name}" if name in NAMES else name for name in columns)] if faithful else columns
     )
     for result in results:
-        head = [result.model, result.protocol.name, result.protocol.hash]
+        head = [result.model, result.source, result.protocol.name, result.protocol.hash]
         head = [result.against or "", *head] if faithful else head
         for name, pixels, values in zip(result.ids, result.pixels.tolist(), result.values.tolist(), strict=True):
             writer.writerow([*head, name, pixels, *(repr(value) for value in values), ""])

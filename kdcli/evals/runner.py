@@ -16,6 +16,8 @@ from kdcli.errors import ConfigError, DataError, PluginError
 from kdcli.evals.alignment import UNKNOWNS, resolve
 from kdcli.evals.batches import Prepared, batches, positions, prepare
 from kdcli.evals.cost import Cost, cost_of
+from kdcli.evals.distances import Distances
+from kdcli.evals.distances import per_image as by_distance
 from kdcli.evals.listed import Listed, by_lists, listed
 from kdcli.evals.measure import measured
 from kdcli.evals.metrics import NAMES
@@ -44,6 +46,7 @@ class _Tally:
     skipped: dict[int, Skipped] = field(default_factory=dict)
     sure: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     attacked: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    far: dict[int, Tensor] = field(default_factory=dict)
     seen: Seen = field(default_factory=Seen)
 
 
@@ -64,6 +67,7 @@ def evaluate(
     uncertainty: bool = False,
     against: Reference | None = None,
     perturb: float | None = None,
+    distances: bool = False,
 ) -> dict[str, Result]:
     """Measure models on a source under a protocol; one pass over the images for all models.
 
@@ -76,7 +80,8 @@ def evaluate(
     how sure they are know where they are wrong (``Result.uncertainty``). against: a teacher whose depth takes the place
     of ground truth, which the source need not have; the protocol is then ``fidelity``. perturb: also measure the models
     on images that were changed to mislead them, by at most so much a number of a colour in 0..1
-    (``kdcli.evals.perturb``). Models are moved to the device; their training mode is what it was afterwards.
+    (``kdcli.evals.perturb``). distances: also add up errors by distance (``kdcli.evals.distances``). Models are
+    moved to the device; their training mode is what it was afterwards.
 
     Images without ground truth, without a pixel that counts, with no more pixels than the alignment has unknowns, or
     with a prediction that is not finite are in no metric; they are in ``Result.skipped`` with the reason. A model may
@@ -110,7 +115,7 @@ def evaluate(
                 for (name, model), shown in zip(models.items(), views(models, kept, size), strict=True):
                     tallies[name].seen.add(kept.batch.image, shown.batch.image)
                     _measure(name, model, shown, pixels, [indices[i] for i in open_rows.tolist()], rules, align,
-                             tallies[name], uncertainty, against, perturb)
+                             tallies[name], uncertainty, against, perturb, distances)
             done += len(indices)
             if progress is not None:
                 progress(done, len(order))
@@ -180,6 +185,7 @@ def _measure(
     uncertainty: bool,
     against: Reference | None,
     perturb: float | None,
+    distances: bool,
 ) -> None:
     rules = rules.for_model(read_out_of(model))
     raw = raw_prediction(model, prepared, rules, name, SHARES if uncertainty else None)
@@ -190,6 +196,12 @@ def _measure(
     mode = resolve(align, raw.kind, rules.alignment)
     found = measured(raw, prepared, pixels, rules, mode)
     sure = _sureness(raw, prepared, mode, rules)
+    far = None
+    if distances:
+        depth, counted = depth_of(raw, prepared, mode, rules), prepared.batch.valid
+        assert prepared.batch.depth is not None and counted is not None
+        counted = counted if raw.opinion is None else counted & raw.opinion
+        far = by_distance(depth, prepared.batch.depth, counted)
     attacked = None
     if perturb is not None:
         known = None if against is None else against.kind
@@ -215,6 +227,8 @@ def _measure(
             tally.rows.add(index, image_id, values[row], pixels_here)
             if sure is not None:
                 tally.sure[index] = (sure[0][row].clone(), sure[1][row].clone())
+            if far is not None:
+                tally.far[index] = far[row]
             if attacked is not None:
                 tally.attacked[index] = {attack: metrics[row].clone() for attack, metrics in attacked.items()}
             continue
@@ -297,6 +311,7 @@ def _result(
         seed=seed,
         against=None if against is None else against.name,
         cost=cost,
+        distances=Distances.of([tally.far[index] for index in rows.indices]) if tally.far else None,
         uncertainty=Uncertainty.of(sure, seed) if sure else None,
         perturbed=Perturbed.of(attacked, rows.pixels, perturb, used.aggregation, seed) if perturb and attacked else None,
     )

@@ -126,7 +126,7 @@ class Predictions(nn.Module):
             said.append(f"warning: {{}}: {share:.2g} % of its pixels hold no number; they are not measured, so that "
                         "others are measured on more")
         unused = 0 if self._of is None else len(self._found.files) - len({id(one) for one in self._of.values()})
-        if unused:
+        if unused and self._wrong:
             said.append(f"{{}}: {unused} of {len(self._found.files)} files belong to no image")
         return tuple(said)
 
