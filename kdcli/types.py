@@ -173,6 +173,19 @@ class MadeFor:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Geometry:
+    """What a set knows of an image's scene beside depth, in pixels of the depth map.
+
+    A source that has it has a method ``geometry(index)``, which only metrics of geometry ask.
+    """
+
+    edges: Tensor | None = None
+    """Where depth jumps, H x W booleans; None = the set does not say."""
+    planes: tuple[tuple[Tensor, Tensor], ...] = ()
+    """Where each plane is seen, H x W booleans, and its unit normal, 3: right, forward, up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """Where a model's weights come from; inherited by the card of every student taught by it."""
 

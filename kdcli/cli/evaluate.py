@@ -33,12 +33,29 @@ Against = Annotated[str | None, typer.Option(
     "--against", metavar="MODEL", help="A model, such as teacher:SPEC, whose depth takes the place of ground truth: "
     "fidelity, not accuracy; any images will do.",
 )]
+
+
+def _list_protocols(names: list[str] | None) -> list[str] | None:
+    """Print a line for each protocol and end, where ``list`` is asked for."""
+    if not names or "list" not in names:
+        return names
+    from kdcli.evals.protocol import PROTOCOLS
+
+    wide = max(map(len, PROTOCOLS))
+    for protocol in PROTOCOLS.values():
+        say(f"{protocol.name:{wide}}  {protocol.measures} [{protocol.used_by}]")
+    raise typer.Exit
+
+
 ProtocolNames = Annotated[list[str] | None, typer.Option(
-    "--protocol", help="Once, or once for each of several --data, which have their usual ones otherwise: plain "
-    "(default), nyu-eigen, nyu-hu-crop, kitti-garg, kitti-eigen, kitti-garg-full or kitti-eigen-full; fidelity with "
-    "--against; +flip, +pixel (pooled RMSE) and alignments may follow.",
+    "--protocol", callback=_list_protocols, is_eager=True, help="list names all: plain (default), nyu-eigen, "
+    "kitti-garg, marigold-eth3d ...; or a TOML file of your own; fidelity with --against. +flip, +pixel (pooled RMSE), "
+    "+max50 and alignments may follow. Once, or once for each of several --data, which otherwise have their usual ones.",
 )]
-Align = Annotated[str, typer.Option("--align", help="auto (what the depth kind needs), none, median or scale-shift.")]
+Align = Annotated[str, typer.Option(
+    "--align", help="auto (what the depth kind needs), none, median, scale-shift, scale-shift-disparity or "
+    "scale-shift-log.",
+)]
 Csv = Annotated[Path | None, typer.Option("--csv", help="Write one row for each set, image and model.", dir_okay=False)]
 Html = Annotated[Path | None, typer.Option("--report", help="Write a one-file HTML report.", dir_okay=False)]
 Size = Annotated[str | None, typer.Option(
@@ -201,6 +218,7 @@ def _show(session: Session, found: list[SetResults], several: bool) -> None:
 def _show_one(session: Session, results: list[Result], skipped: int) -> None:
     from kdcli.report.tables import (
         condition_rows,
+        extra_rows,
         metric_rows,
         paired_rows,
         perturbed_rows,
@@ -208,10 +226,10 @@ def _show_one(session: Session, results: list[Result], skipped: int) -> None:
         uncertainty_rows,
     )
 
-    parts = [condition_rows(results), metric_rows(results), uncertainty_rows(results), perturbed_rows(results),
-             skipped_rows(results, most=skipped)]
+    parts = [condition_rows(results), metric_rows(results), extra_rows(results), uncertainty_rows(results),
+             perturbed_rows(results), skipped_rows(results, most=skipped)]
     if len(results) > 1:
-        parts.insert(2, paired_rows(results))
+        parts.insert(3, paired_rows(results))
     shown = [(columns, rows) for columns, rows in parts if rows]
     against = results[0].against
     title = None if against is None else f"fidelity to {against} (not accuracy)"

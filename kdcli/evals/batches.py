@@ -34,8 +34,9 @@ class Prepared:
     batch: image at the size the model sees; depth and ``valid`` (only pixels that count) of the region that the model
     is shown. depth, valid: the ground truth that is measured, larger than the region when a protocol pastes.
     pixels: those that count, listed, where that is how they are measured. corner: top and left of the region in it.
-    focal: B focal lengths in pixels of the image as the model sees it; None where the source does not know them. whole:
-    sizes of image and ground truth before the protocol cut them.
+    focal: B focal lengths in pixels of the image as the model sees it; None where the source does not know them.
+    camera: focal lengths and centre in pixels of ``depth``, B x 4; None likewise. whole: sizes of image and ground
+    truth before the protocol cut them.
     """
 
     batch: Batch
@@ -44,6 +45,7 @@ class Prepared:
     pixels: tuple[Listed, ...] | None = None
     corner: tuple[int, int] = (0, 0)
     focal: Tensor | None = None
+    camera: Tensor | None = None
     whole: tuple[Size, Size] | None = None
 
 
@@ -100,22 +102,30 @@ def prepare(batch: Batch, protocol: Protocol, size: tuple[int, int] | None = Non
     assert batch.depth is not None and batch.valid is not None
     image, depth, valid = batch.image.float(), batch.depth.float(), batch.valid
     corner, frame = (0, 0), protocol.frame
-    whole = _size(image), _size(depth)
+    sizes = _size(image), _size(depth)
     magnified = 1.0
+    camera = None if batch.intrinsics is None else _scaled(batch.intrinsics.double(), image, depth)
     if protocol.band is not None:
+        whole = depth
         image, depth, valid = (middle_rows(one, protocol.band) for one in (image, depth, valid))
+        camera = _moved(camera, (whole.shape[-2] - depth.shape[-2]) // 2, 0)
     if frame is not None:
         magnified = image.shape[-1]
+        whole = depth
         image, depth, valid = frame.resize(image, depth, valid)
+        camera = _scaled(camera, whole, depth)
         magnified = image.shape[-1] / magnified
         if frame.paste:
             corner = frame.corner(*image.shape[-2:])
         else:
+            camera = _moved(camera, *frame.corner(*depth.shape[-2:]))
             depth, valid = frame.cut(depth), frame.cut(valid)
         image = frame.cut(image)
         if frame.then is not None and not frame.paste:
             across = image.shape[-1]
+            whole = depth
             image, depth, valid = frame.finish(image, depth, valid)
+            camera = _scaled(camera, whole, depth)
             magnified *= image.shape[-1] / across
     counted, pixels = _counted(depth, valid, protocol)
     region_depth, region_valid = depth, counted
@@ -124,7 +134,8 @@ def prepare(batch: Batch, protocol: Protocol, size: tuple[int, int] | None = Non
     focal = None if batch.intrinsics is None else batch.intrinsics[:, 0] * magnified
     shown = replace(batch, image=image, depth=region_depth, valid=region_valid, instances=None, intrinsics=None)
     made = Prepared(
-        batch=shown, depth=depth, valid=counted, pixels=pixels, corner=corner, focal=focal, whole=whole
+        batch=shown, depth=depth, valid=counted, pixels=pixels, corner=corner, focal=focal, camera=camera,
+        whole=sizes,
     )
     return seen_at(made, size)
 
@@ -144,6 +155,19 @@ def _counted(depth: Tensor, valid: Tensor, protocol: Protocol) -> tuple[Tensor, 
     # A comparison with what is no number is false, and so is one of infinity with itself.
     counted[:, :, *inside] = (within > low) & (within < high) & valid[:, :, *inside]
     return counted, None
+
+
+def _scaled(camera: Tensor | None, before: Tensor, after: Tensor) -> Tensor | None:
+    """Return cameras in pixels of a map that was resized; the same ones if it was not."""
+    down, across = (new / old for new, old in zip(after.shape[-2:], before.shape[-2:], strict=True))
+    if camera is None or (down, across) == (1, 1):
+        return camera
+    return camera * camera.new_tensor([across, down, across, down])
+
+
+def _moved(camera: Tensor | None, top: int, left: int) -> Tensor | None:
+    """Return cameras in pixels of a cut of a map."""
+    return None if camera is None else camera - camera.new_tensor([0, 0, left, top])
 
 
 def seen_at(prepared: Prepared, size: tuple[int, int] | None) -> Prepared:

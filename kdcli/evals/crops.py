@@ -79,8 +79,10 @@ class Frame:
         return (height - self.height) if self.bottom else (height - self.height) // 2, (width - self.width) // 2
 
     def resize(self, image_B3HW: Tensor, depth_B1HW: Tensor, valid_B1HW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Bring the shorter side of the image to ``short_side``, or all of it to the frame if that stretches; the ground
-        truth to the same size by nearest pixel."""
+        """Bring the shorter side of the image to ``short_side``, or all of it to the frame if that stretches.
+
+        The ground truth comes to the same size by nearest pixel.
+        """
         height, width = image_B3HW.shape[-2:]
         size = self.scaled(height, width)
         if size is None:

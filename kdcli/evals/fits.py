@@ -6,8 +6,9 @@ import numpy as np
 
 from kdcli.evals.listed import Floats
 
-_BLOCK = 32768
-"""Numbers that are worked on together, so that what they become stays in a core's own cache."""
+_BLOCK = 8192
+"""Numbers that are worked on together: what they become stays in a core's own cache, and no product of them is worth
+several threads to a linear algebra library."""
 _FLAT = 1e-7
 """Below float32 resolution a spread is rounding, and a fit to it would be noise."""
 

@@ -6,17 +6,12 @@ maps with a mask instead: a list has a length, and to learn it the program would
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from kdcli.evals.batches import Prepared
 
 Floats = NDArray[np.floating]
 """N numbers of float32; float64 where the map was."""
@@ -33,8 +28,8 @@ class Listed:
     """The pixels of one image that count.
 
     at: their places in the flattened map of the region that the model is shown, or rows and columns all of whose pixels
-    count. truth: their depth. around: depth of those outside the region, where a protocol pastes it into a larger
-    frame.
+    count. truth: their depth, N numbers, or a view of rows and columns. around: depth of those outside the region,
+    where a protocol pastes it into a larger frame.
     """
 
     at: NDArray[np.intp] | Box
@@ -42,19 +37,17 @@ class Listed:
     around: Floats
 
     def __len__(self) -> int:
-        return len(self.truth) + len(self.around)
+        return self.truth.size + len(self.around)
 
     def of(self, map_1HW: Tensor) -> Floats:
-        """Return the numbers of a map of the region at these pixels; a view where they are the whole map."""
-        return _taken(map_1HW, self.at)
+        """Return the numbers of a map of the region at these pixels; a view where they are rows and columns."""
+        return taken(map_1HW, self.at)
 
     def where(self, mask_1HW: Tensor) -> Listed:
         """Return the pixels that are on in a mask of the region too; those around it stay."""
-        kept = mask_1HW[0].numpy()[self.at].reshape(-1) if isinstance(self.at, tuple) else (
-            mask_1HW.reshape(-1).numpy()[self.at]
-        )
+        kept = mask_1HW.reshape(-1).numpy()[self.places(int(mask_1HW.shape[-2]), int(mask_1HW.shape[-1]))]
         at = self.places(int(mask_1HW.shape[-2]), int(mask_1HW.shape[-1]))[kept]
-        return Listed(at=at, truth=self.truth[kept], around=self.around)
+        return Listed(at=at, truth=self.truth.reshape(-1)[kept], around=self.around)
 
     def places(self, height: int, width: int) -> NDArray[np.intp]:
         """Return the places in a flattened map of the region, of height and width."""
@@ -66,11 +59,6 @@ class Listed:
 def by_lists(device: torch.device) -> bool:
     """Whether images on a device are measured by lists; otherwise as batches of maps with masks."""
     return device.type == "cpu"
-
-
-def listed(prepared: Prepared) -> list[Listed]:
-    """Return the pixels that count of each image of a batch on the CPU."""
-    return list(_of_masks(prepared) if prepared.pixels is None else prepared.pixels)
 
 
 def counting(
@@ -89,18 +77,18 @@ def counting(
     else:
         rows = mask[inside[0]]  # beyond them nothing is on
         at = positions(rows.reshape(-1)) + (inside[0].start or 0) * mask.shape[1]
-    truth = _taken(depth_1HW, at)
+    truth = taken(depth_1HW, at)
     kept = truth > low
     kept &= truth < high
     if not kept.all():
         if isinstance(at, tuple):
-            mask[at] = kept.reshape(mask[at].shape)
+            mask[at] = kept
             at = positions(mask.reshape(-1))
         else:
             mask.reshape(-1)[at] = kept
             at = at[kept]
         truth = truth[kept]
-    return torch.from_numpy(mask)[None], Listed(at=at, truth=truth, around=truth[:0])
+    return torch.from_numpy(mask)[None], Listed(at=at, truth=truth, around=np.empty(0, truth.dtype))
 
 
 def numbers(map_1HW: Tensor) -> Floats:
@@ -124,26 +112,8 @@ def positions(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
     return np.concatenate([found, tail + whole]) if len(tail) else found
 
 
-def _taken(map_1HW: Tensor, at: NDArray[np.intp] | Box) -> Floats:
+def taken(map_1HW: Tensor, at: NDArray[np.intp] | Box) -> Floats:
+    """Return the numbers of a map at places in it, N, or at rows and columns, as a view of them."""
     if not isinstance(at, tuple):
         return numbers(map_1HW)[at]
-    height, width = map_1HW.shape[-2:]
-    flat = numbers(map_1HW)
-    return flat.reshape(height, width)[at].reshape(-1)
-
-
-def _of_masks(prepared: Prepared) -> Iterator[Listed]:
-    batch = prepared.batch
-    assert batch.depth is not None and batch.valid is not None
-    height, width = batch.depth.shape[-2:]
-    pasted = prepared.valid.shape[-2:] != batch.valid.shape[-2:]
-    for depth, valid, whole, counted in zip(batch.depth, batch.valid, prepared.depth, prepared.valid, strict=True):
-        at = positions(valid.reshape(-1).numpy())
-        truth = _taken(depth, at)
-        around = truth[:0]
-        if pasted:
-            outside = counted.clone()
-            top, left = prepared.corner
-            outside[..., top : top + height, left : left + width] = False
-            around = numbers(whole)[outside.reshape(-1).numpy()]
-        yield Listed(at=at, truth=truth, around=around)
+    return numbers(map_1HW).reshape(map_1HW.shape[-2:])[at]

@@ -1,12 +1,12 @@
 """From what a model says of a batch to the row of each image: alignment, clipping, metrics, and what is wrong with it.
 
-Here and in ``kdcli.evals.metrics.per_image`` the device decides the form: lists of the pixels that count on a CPU, whole
-maps with masks on a GPU, which is then asked for its answer once a batch.
+Here and in ``kdcli.evals.metrics.per_image`` the device decides the form (``kdcli.evals.listed.by_lists``): lists of
+the pixels that count on a CPU, whole maps with masks on a GPU, which is then asked for its answer once a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +16,9 @@ from torch import Tensor
 from kdcli.evals.alignment import align
 from kdcli.evals.batches import Prepared
 from kdcli.evals.blocks import nine
-from kdcli.evals.listed import Floats, Listed, numbers
+from kdcli.evals.listed import Floats, Listed, numbers, positions, taken
 from kdcli.evals.metrics import per_image
-from kdcli.evals.predict import Raw, around, clip, depth_of, place
+from kdcli.evals.predict import Raw, around, depth_of, limits, place
 from kdcli.evals.protocol import Alignment, Protocol
 
 
@@ -34,6 +34,11 @@ class Measured:
     pixels: list[int]
     broken: list[int]
     fitted: list[int]
+
+
+def listed(prepared: Prepared) -> list[Listed]:
+    """Return the pixels that count of each image of a batch on the CPU."""
+    return list(_of_masks(prepared) if prepared.pixels is None else prepared.pixels)
 
 
 def measured(
@@ -55,22 +60,27 @@ def _of_list(
     raw: Raw, row: int, listed: Listed, rules: Protocol, mode: Alignment
 ) -> tuple[Floats, int, int, int]:
     here = listed if raw.opinion is None else listed.where(raw.opinion[row])
-    said = here.of(raw.values[row])
+    said, truth = here.of(raw.values[row]), here.truth
     # Looked at before alignment and clipping, which could hide an infinity.
-    broken = len(said) - int(np.count_nonzero(np.isfinite(said)))
-    height, width = (int(side) for side in raw.values.shape[-2:])
-    columns, chosen = rules.fit.columns(height, width), None
-    if columns is not None:
-        chosen = torch.from_numpy(columns.numpy()[here.places(height, width) % width])
-    truth = here.truth
-    depth = align(torch.from_numpy(said), raw.kind, torch.from_numpy(truth), chosen, mode, rules.fit)
-    depth = clip(depth, rules) if rules.clamp else depth
-    found = numbers(depth)
+    broken = said.size - int(np.count_nonzero(np.isfinite(said)))
+    found, clipped = said, limits(rules) if rules.clamp else None
+    if mode != "none" or clipped is None:  # else what it does is part of clipping
+        found, truth = found.reshape(-1), truth.reshape(-1)
+        chosen = _fitted_to(here, raw.values[row], rules)
+        aligned = align(torch.from_numpy(found), raw.kind, torch.from_numpy(truth), chosen, mode, rules.fit)
+        found = numbers(aligned)
     if len(here.around):
-        found = np.concatenate([found, np.full_like(here.around, around(rules))])
-        truth = np.concatenate([truth, here.around])
-    values = nine(found, truth, delta_inclusive=rules.delta_inclusive)
-    return values, len(here), broken, len(said)
+        found = np.concatenate([found.reshape(-1), np.full_like(here.around, around(rules))])
+        truth = np.concatenate([truth.reshape(-1), here.around])
+    values = nine(found, truth, clipped, delta_inclusive=rules.delta_inclusive)
+    return values, len(here), broken, said.size
+
+
+def _fitted_to(here: Listed, map_1HW: Tensor, rules: Protocol) -> Tensor | None:
+    """Return which of an image's pixels an alignment is fitted to; None = all."""
+    height, width = (int(side) for side in map_1HW.shape[-2:])
+    columns = rules.fit.columns(height, width)
+    return None if columns is None else columns[torch.from_numpy(here.places(height, width) % width)]
 
 
 def _of_maps(raw: Raw, prepared: Prepared, rules: Protocol, mode: Alignment) -> Measured:
@@ -86,3 +96,20 @@ def _of_maps(raw: Raw, prepared: Prepared, rules: Protocol, mode: Alignment) -> 
     return Measured(
         values=values.cpu(), pixels=counts[0].tolist(), broken=counts[1].tolist(), fitted=counts[2].tolist()
     )
+
+
+def _of_masks(prepared: Prepared) -> Iterator[Listed]:
+    batch = prepared.batch
+    assert batch.depth is not None and batch.valid is not None
+    height, width = batch.depth.shape[-2:]
+    pasted = prepared.valid.shape[-2:] != batch.valid.shape[-2:]
+    for depth, valid, whole, counted in zip(batch.depth, batch.valid, prepared.depth, prepared.valid, strict=True):
+        at = positions(valid.reshape(-1).numpy())
+        truth = taken(depth, at)
+        around = truth[:0]
+        if pasted:
+            outside = counted.clone()
+            top, left = prepared.corner
+            outside[..., top : top + height, left : left + width] = False
+            around = numbers(whole)[outside.reshape(-1).numpy()]
+        yield Listed(at=at, truth=truth, around=around)

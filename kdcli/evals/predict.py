@@ -119,10 +119,14 @@ def around(rules: Protocol) -> float:
 
 
 def clip(depth: Tensor, rules: Protocol) -> Tensor:
-    """Return depth clipped to the range that the protocol clips to, which is the one that counts where it names no
-    other; NaN stays NaN."""
+    """Return depth clipped to the protocol's ``limits``; NaN stays NaN."""
+    return depth.clamp(*limits(rules))
+
+
+def limits(rules: Protocol) -> tuple[float, float | None]:
+    """Return the range that a protocol clips to, which is the one that counts where it names no other."""
     low, high = rules.clip_to or (rules.min_depth, rules.max_depth)
-    return depth.clamp(max(low, FLOOR), high)
+    return max(low, FLOOR), high
 
 
 def _once(

@@ -1,7 +1,7 @@
 """Protocols from TOML files: one table each, its name the table's.
 
-A table says only what differs from ``Protocol``'s defaults, or from the protocol that it is ``like``. ``max_depth = inf``
-is no cap.
+A table says only what differs from ``Protocol``'s defaults, or from the protocol that it is ``like``.
+``max_depth = inf`` is no cap.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, get_args
 from kdcli.documents import misfit, parse_toml, read_text
 from kdcli.errors import ConfigError, nearest
 from kdcli.evals.crops import Box, Frame
-from kdcli.evals.protocol import Aggregation, Alignment, Fit, Protocol
+from kdcli.evals.rules import Aggregation, Alignment, Fit, Protocol
 
 _ADVICE = "see kdcli/evals/protocols for examples"
 _PAIR = [float, float]
@@ -110,16 +110,18 @@ def _choice(key: str, value: Any, where: str) -> None:
 
 def _value(key: str, value: Any) -> Any:
     """Return what TOML says as the field's own type, so that 10 and 10.0 are one protocol."""
+    made: dict[str, Any] = dict(value) if isinstance(value, dict) else {}
     if key == "frame":
-        return Frame(**{inner: tuple(one) if inner == "then" else one for inner, one in value.items()})
+        return Frame(**_with_tuple(made, "then"))
     if key == "crop":
-        as_they_are = "of" in value or value.get("unit") == "pixel"
-        number = (lambda one: one) if as_they_are else float
-        made = {inner: tuple(map(number, value[inner])) for inner in ("rows", "columns")}
-        of = tuple(value["of"]) if "of" in value else None
-        return Box(rows=made["rows"], columns=made["columns"], of=of, unit=value.get("unit", "share"))
+        number = int if "of" in made or made.get("unit") == "pixel" else float
+        for inner in ("rows", "columns"):
+            made[inner] = tuple(map(number, made[inner]))
+        return Box(**_with_tuple(made, "of"))
     if key == "fit":
-        return Fit(**{inner: float(one) if inner == "floor" else one for inner, one in value.items()})
+        if "floor" in made:
+            made["floor"] = float(made["floor"])
+        return Fit(**made)
     if key == "clip_to":
         return float(value[0]), None if math.isinf(value[1]) else float(value[1])
     if key == "extras":
@@ -129,4 +131,8 @@ def _value(key: str, value: Any) -> Any:
     return value
 
 
-assert set(_SHAPES) - {"like"} == {field.name for field in fields(Protocol)} - {"name"}
+def _with_tuple(table: dict[str, Any], key: str) -> dict[str, Any]:
+    return {**table, key: tuple(table[key])} if key in table else table
+
+
+assert set(_SHAPES) - {"like"} == {field.name for field in fields(Protocol)} - {"name", "origin"}

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -18,11 +17,13 @@ from kdcli.evals.batches import Prepared, batches, positions, prepare
 from kdcli.evals.cost import Cost, cost_of
 from kdcli.evals.distances import Distances
 from kdcli.evals.distances import per_image as by_distance
-from kdcli.evals.listed import Listed, by_lists, listed
-from kdcli.evals.measure import measured
+from kdcli.evals.extras.found import Extras, extras_of
+from kdcli.evals.extras.registry import columns
+from kdcli.evals.listed import Listed, by_lists
+from kdcli.evals.measure import listed, measured
 from kdcli.evals.metrics import NAMES
 from kdcli.evals.perturb import Perturbed, attacked_metrics, check_perturbed
-from kdcli.evals.predict import Raw, depth_of, raw_prediction, spread_of
+from kdcli.evals.predict import Raw, depth_of, place, raw_prediction, spread_of
 from kdcli.evals.protocol import Alignment, Protocol, find
 from kdcli.evals.reference import Reference, as_known, check_reference, kind_against
 from kdcli.evals.results import Result, Skipped
@@ -33,7 +34,7 @@ from kdcli.evals.uncertainty import SHARES, Uncertainty
 from kdcli.evals.uncertainty import per_image as uncertainties
 from kdcli.networks.read_out import read_out_of
 from kdcli.networks.shown_size import Asked
-from kdcli.types import DepthKind
+from kdcli.types import DepthKind, Geometry
 
 Report = Callable[[int, int], None]
 """Called with images done and images in all."""
@@ -99,7 +100,8 @@ def evaluate(
     rules = rules if against is None else against.rules(rules)
     order = positions(source, limit)
     match_stored(models if against is None else {**models, "": against.model}, source)
-    tallies = {name: _Tally() for name in models}
+    tallies = {name: _Tally(rows=Rows(more=len(columns(rules.extras)))) for name in models}
+    own = {name: rules.for_model(read_out_of(model)) for name, model in models.items()}
     where = device_of(models, device)
     done, first = 0, None
     everyone = models if against is None else {**models, "": against.model}
@@ -108,14 +110,16 @@ def evaluate(
         for indices, batch in batches(source, order, batch_size=batch_size, size=rendered, device=where):
             prepared = prepare(batch if against is None else against.label(batch, size), rules)
             open_rows = _usable(indices, prepared, tallies, rules.least)
-            if len(open_rows):
+            if open_rows:
                 kept = _select(prepared, open_rows)
                 pixels = listed(kept) if by_lists(kept.depth.device) else None
-                first = first or _select(kept, torch.tensor([0]))
+                first = first or _select(kept, [0])
+                places = [indices[i] for i in open_rows]
+                geometry = _geometry(source, places, rules)
                 for (name, model), shown in zip(models.items(), views(models, kept, size), strict=True):
                     tallies[name].seen.add(kept.batch.image, shown.batch.image)
-                    _measure(name, model, shown, pixels, [indices[i] for i in open_rows.tolist()], rules, align,
-                             tallies[name], uncertainty, against, perturb, distances)
+                    _measure(name, model, shown, pixels, places, own[name], align, tallies[name], uncertainty, against,
+                             perturb, geometry, distances)
             done += len(indices)
             if progress is not None:
                 progress(done, len(order))
@@ -127,7 +131,7 @@ def evaluate(
         _refuse_empty(source, next(iter(tallies.values())), len(order))
     named = spec or str(getattr(source, "name", ""))
     return {
-        name: _result(name, tally, named, rules.for_model(read_out_of(models[name])), align, seed, size, models[name],
+        name: _result(name, tally, named, own[name], align, seed, size, models[name],
                       costs[name], against, perturb)
         for name, tally in tallies.items()
     }
@@ -185,9 +189,9 @@ def _measure(
     uncertainty: bool,
     against: Reference | None,
     perturb: float | None,
+    geometry: Sequence[Geometry | None],
     distances: bool,
 ) -> None:
-    rules = rules.for_model(read_out_of(model))
     raw = raw_prediction(model, prepared, rules, name, SHARES if uncertainty else None)
     if tally.kind not in (None, raw.kind):
         raise PluginError(f"model '{name}' gives depth kind {raw.kind} after {tally.kind}; a model has one kind")
@@ -195,6 +199,13 @@ def _measure(
     raw = raw if against is None else as_known(raw, against.kind)
     mode = resolve(align, raw.kind, rules.alignment)
     found = measured(raw, prepared, pixels, rules, mode)
+    more: list[list[float]] = [[]] * len(indices)
+    if rules.extras:
+        valid = prepared.valid
+        if raw.opinion is not None:
+            valid = valid & place(raw.opinion, prepared, rules, fill=True)
+        depth = place(depth_of(raw, prepared, mode, rules), prepared, rules)
+        more = extras_of(rules.extras, depth, prepared, valid, geometry)
     sure = _sureness(raw, prepared, mode, rules)
     far = None
     if distances:
@@ -224,7 +235,7 @@ def _measure(
         elif bad:
             reason = f"{', '.join(bad)} is not finite"
         else:
-            tally.rows.add(index, image_id, values[row], pixels_here)
+            tally.rows.add(index, image_id, [*values[row].tolist(), *more[row]], pixels_here)
             if sure is not None:
                 tally.sure[index] = (sure[0][row].clone(), sure[1][row].clone())
             if far is not None:
@@ -233,6 +244,15 @@ def _measure(
                 tally.attacked[index] = {attack: metrics[row].clone() for attack, metrics in attacked.items()}
             continue
         tally.skipped[index] = Skipped(id=image_id, reason=reason)
+
+
+def _geometry(source: Any, indices: Sequence[int], rules: Protocol) -> list[Geometry | None]:
+    """Return what a source knows of images beside depth, where metrics of it are asked for and maps are not cut."""
+    told = getattr(source, "geometry", None)
+    cut = rules.band is not None or (rules.frame is not None and not rules.frame.paste)
+    if not rules.extras or told is None or cut:
+        return [None] * len(indices)
+    return [told(index) for index in indices]
 
 
 def _sureness(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) -> tuple[Tensor, Tensor] | None:
@@ -247,33 +267,36 @@ def _sureness(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) ->
     return numbers.cpu(), curves.cpu()
 
 
-def _usable(indices: list[int], prepared: Prepared, tallies: Mapping[str, _Tally], least: int) -> Tensor:
+def _usable(indices: list[int], prepared: Prepared, tallies: Mapping[str, _Tally], least: int) -> list[int]:
     """Return the rows with ground truth that counts; write the others down for every model."""
     labelled = prepared.batch.labelled
     assert labelled is not None
-    if by_lists(prepared.valid.device):
-        pixels = torch.tensor([int(np.count_nonzero(one.numpy())) for one in prepared.valid])  # torch sums slowly
+    if prepared.pixels is not None:
+        pixels = [len(one) for one in prepared.pixels]
     else:
-        pixels = prepared.valid.flatten(1).sum(1).cpu()
-    for row in torch.nonzero(pixels < least).flatten().tolist():
+        pixels = prepared.valid.flatten(1).sum(1).tolist()
+    for row, count in enumerate(pixels):
+        if count >= least:
+            continue
         reason = "no ground truth"
         if labelled[row]:
-            few = f"{int(pixels[row])} valid pixels under the protocol, which wants {least}"
-            reason = few if pixels[row] else "no valid pixel under the protocol"
+            few = f"{count} valid pixels under the protocol, which wants {least}"
+            reason = few if count else "no valid pixel under the protocol"
         for tally in tallies.values():
             tally.skipped[indices[row]] = Skipped(id=prepared.batch.ids[row], reason=reason)
-    return torch.nonzero(pixels >= least).flatten()
+    return [row for row, count in enumerate(pixels) if count >= least]
 
 
-def _select(prepared: Prepared, rows: Tensor) -> Prepared:
+def _select(prepared: Prepared, rows: list[int]) -> Prepared:
     if len(rows) == len(prepared.batch):
         return prepared
-    at = rows.to(prepared.depth.device)
+    at = torch.tensor(rows, device=prepared.depth.device)
     batch = prepared.batch.select(at)
     focal = None if prepared.focal is None else prepared.focal[at]
-    pixels = None if prepared.pixels is None else tuple(prepared.pixels[row] for row in rows.tolist())
+    camera = None if prepared.camera is None else prepared.camera[at]
+    pixels = None if prepared.pixels is None else tuple(prepared.pixels[row] for row in rows)
     depth, valid = prepared.depth[at], prepared.valid[at]
-    return replace(prepared, batch=batch, depth=depth, valid=valid, pixels=pixels, focal=focal)
+    return replace(prepared, batch=batch, depth=depth, valid=valid, pixels=pixels, focal=focal, camera=camera)
 
 
 def _cost(name: str, model: nn.Module, one: Prepared | None, rules: Protocol) -> Cost:
@@ -311,9 +334,12 @@ def _result(
         seed=seed,
         against=None if against is None else against.name,
         cost=cost,
+        extras=Extras(names=columns(used.extras), values=rows.extras, seed=seed) if used.extras else None,
         distances=Distances.of([tally.far[index] for index in rows.indices]) if tally.far else None,
         uncertainty=Uncertainty.of(sure, seed) if sure else None,
-        perturbed=Perturbed.of(attacked, rows.pixels, perturb, used.aggregation, seed) if perturb and attacked else None,
+        perturbed=(
+            Perturbed.of(attacked, rows.pixels, perturb, used.aggregation, seed) if perturb and attacked else None
+        ),
     )
 
 

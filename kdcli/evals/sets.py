@@ -11,6 +11,7 @@ from typing import Any
 from torch import nn
 
 from kdcli.errors import ConfigError
+from kdcli.evals.protocol import PROTOCOLS
 from kdcli.evals.results import Result, compare
 from kdcli.evals.stored.model import is_stored
 from kdcli.spec import parse
@@ -59,8 +60,8 @@ def open_sets(
     """Return the sets that ``--data`` and ``--protocol`` name.
 
     data: specs, each may have a name in front: ``NYU=nyu:/data/nyu``; ``marigold:DIR,set=all`` is five of them.
-    protocols: none, one for all, or one each. load: makes a source. usual: the protocol of one of several sources where
-    none is named. alone: that of a single one.
+    protocols: none, one for all, or one each; of a family such as ``zipdepth`` each set has its own. load: makes a
+    source. usual: the protocol of one of several sources where none is named. alone: that of a single one.
 
     Raises:
         ConfigError: a number of protocols that fits nothing, or a set that is named twice.
@@ -74,7 +75,11 @@ def open_sets(
         protocols = [alone]
     names = _names(given)
     sources = [load(spec) for _, spec in given]
-    chosen = list(protocols) * (len(given) if len(protocols) == 1 else 1) or [usual(source) for source in sources]
+    chosen = list(protocols) * (len(given) if len(protocols) == 1 else 1)
+    chosen = [_of_family(name, spec) for name, (_, spec) in zip(chosen, given, strict=True)] or [
+        _of_family("marigold", spec) if parse(spec).name == "marigold" and "set" in parse(spec).options
+        else usual(source) for (_, spec), source in zip(given, sources, strict=True)
+    ]  # fmt: skip
     return [
         EvalSet(name=name, spec=spec, source=source, protocol=protocol)
         for name, (_, spec), source, protocol in zip(names, given, sources, chosen, strict=True)
@@ -109,6 +114,15 @@ def _expanded(name: str | None, spec: str) -> list[tuple[str | None, str]]:
     begin = "" if name is None else f"{name} "
     specs = [str(replace(known, options={**known.options, "set": one})) for one in ZERO_SHOT]
     return [(begin + one if begin else None, spec) for one, spec in zip(ZERO_SHOT, specs, strict=True)]
+
+
+def _of_family(protocol: str, spec: str) -> str:
+    """Return the protocol of a family for a set: ``zipdepth`` is ``zipdepth-nyu`` for ``nyu:DIR`` and for what has
+    ``set=nyu``; a name of its own stays."""
+    base, plus, rest = protocol.partition("+")
+    known = parse(spec)
+    own = f"{base}-{known.options.get('set') or known.name}"
+    return own + plus + rest if base not in PROTOCOLS and own in PROTOCOLS else protocol
 
 
 def _names(given: Sequence[tuple[str | None, str]]) -> list[str]:

@@ -25,6 +25,7 @@ from kdcli.report.sets import rank_note, set_rows
 from kdcli.report.tables import (
     Rows,
     condition_rows,
+    extra_rows,
     metric_rows,
     overview_rows,
     paired_rows,
@@ -41,6 +42,10 @@ _MOST_SKIPPED = 200
 _READING = (
     "Values are means over images with a 95 % bootstrap interval over images in brackets. silog is 100 times the root "
     "of the variance of the logarithmic error."
+)
+_BESIDE = (
+    "Extra metrics that the protocol asks for: means over the images that have them, with 95 % intervals; n says how "
+    "many that are where not all do."
 )
 _PAIRED = (
     "The same images are resampled for both models. The share says in how many resamples the difference is above zero."
@@ -121,6 +126,8 @@ def _sections(
         if plots := cost_plots(results):
             sections.append(Section(title="Accuracy and cost", blocks=plots))
     sections.append(Section(title="Metrics", blocks=[_table(metric_rows(results)), Text(text=_READING)]))
+    if any(result.extras is not None for result in results):
+        sections.append(Section(title="Beside the nine", blocks=[_table(extra_rows(results)), Text(text=_BESIDE)]))
     sections += [
         Section(title=title, blocks=blocks)
         for title, blocks in (

@@ -149,9 +149,11 @@ def test_what_is_no_teacher_is_refused() -> None:
     assert isinstance(told, ConfigError) and "--against teacher:SPEC" in str(told)
 
 
-def test_the_help_names_every_protocol() -> None:
-    text = "".join(call("--help").stdout.replace("|", " ").split())
-    assert all(name in text for name in PROTOCOLS)
+def test_every_protocol_is_listed_in_a_line_with_who_uses_it() -> None:
+    lines = call("--protocol", "list").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(PROTOCOLS)
+    assert all(f"[{PROTOCOLS[line.split()[0]].used_by}]" in line for line in lines)
+    assert "--protocol" in call("--help").stdout and "list" in call("--help").stdout
 
 
 def test_nothing_heavy_is_imported_for_help() -> None:

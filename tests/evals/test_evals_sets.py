@@ -53,6 +53,21 @@ def test_protocols_are_one_for_all_or_one_each_or_the_usual_ones() -> None:
         protocols("plain", "plain", "plain")
 
 
+def test_a_family_of_protocols_has_one_for_each_set() -> None:
+    data = ["marigold:/data,set=all"]
+
+    def protocols(*given: str) -> list[str]:
+        return [one.protocol for one in open_sets(data, given, lambda spec: spec, lambda _: "plain")]
+
+    five = ("nyu", "kitti", "eth3d", "scannet", "diode")
+    assert protocols() == [f"marigold-{name}" for name in five]
+    assert protocols("zipdepth+no-flip") == [f"zipdepth-{name}+no-flip" for name in five]
+    assert protocols("plain") == ["plain"] * 5 and protocols("nonesuch") == ["nonesuch"] * 5
+    assert [one.protocol for one in open_sets(["nyu:x", "folder:y"], ["zipdepth", "plain"], str, str)] == [
+        "zipdepth-nyu", "plain",
+    ]  # fmt: skip
+
+
 def test_the_usual_protocol_is_the_sources_own_or_its_benchmarks() -> None:
     assert usual_protocol(SimpleNamespace(name="nyu")) == "nyu-eigen"  # type: ignore[arg-type]
     assert usual_protocol(SimpleNamespace(name="folder")) == "plain"  # type: ignore[arg-type]
