@@ -50,7 +50,7 @@ def _list_protocols(names: list[str] | None) -> list[str] | None:
 ProtocolNames = Annotated[list[str] | None, typer.Option(
     "--protocol", callback=_list_protocols, is_eager=True, help="list names all: plain (default), nyu-eigen, "
     "kitti-garg, marigold-eth3d ...; or a TOML file of your own; fidelity with --against. +flip, +pixel (pooled RMSE), "
-    "+max50 and alignments may follow. Once, or once for each of several --data, which otherwise have their usual ones.",
+    "+max50 and alignments may follow. Once, or once for each of several --data, which have their usual ones else.",
 )]
 Align = Annotated[str, typer.Option(
     "--align", help="auto (what the depth kind needs), none, median, scale-shift, scale-shift-disparity or "

@@ -75,11 +75,12 @@ def open_sets(
         protocols = [alone]
     names = _names(given)
     sources = [load(spec) for _, spec in given]
-    chosen = list(protocols) * (len(given) if len(protocols) == 1 else 1)
-    chosen = [_of_family(name, spec) for name, (_, spec) in zip(chosen, given, strict=True)] or [
-        _of_family("marigold", spec) if parse(spec).name == "marigold" and "set" in parse(spec).options
-        else usual(source) for (_, spec), source in zip(given, sources, strict=True)
-    ]  # fmt: skip
+    each: list[str | None] = [None] * len(given) if not protocols else list(protocols)
+    each = each * len(given) if len(each) < len(given) else each
+    chosen = [
+        _protocol(spec, source, asked, usual)
+        for (_, spec), source, asked in zip(given, sources, each, strict=True)
+    ]
     return [
         EvalSet(name=name, spec=spec, source=source, protocol=protocol)
         for name, (_, spec), source, protocol in zip(names, given, sources, chosen, strict=True)
@@ -116,13 +117,16 @@ def _expanded(name: str | None, spec: str) -> list[tuple[str | None, str]]:
     return [(begin + one if begin else None, spec) for one, spec in zip(ZERO_SHOT, specs, strict=True)]
 
 
-def _of_family(protocol: str, spec: str) -> str:
-    """Return the protocol of a family for a set: ``zipdepth`` is ``zipdepth-nyu`` for ``nyu:DIR`` and for what has
-    ``set=nyu``; a name of its own stays."""
-    base, plus, rest = protocol.partition("+")
+def _protocol(spec: str, source: Any, asked: str | None, usual: Callable[[Any], str]) -> str:
+    """Return the protocol of a set. Of a family it is the set's own: ``zipdepth`` is ``zipdepth-nyu`` for ``nyu:DIR`` and
+    for what has ``set=nyu``."""
     known = parse(spec)
-    own = f"{base}-{known.options.get('set') or known.name}"
-    return own + plus + rest if base not in PROTOCOLS and own in PROTOCOLS else protocol
+    one = known.options.get("set")
+    if asked is None:
+        asked = "marigold" if known.name == "marigold" and one is not None else usual(source)
+    base, plus, rest = asked.partition("+")
+    own = f"{base}-{one or known.name}"
+    return own + plus + rest if base not in PROTOCOLS and own in PROTOCOLS else asked
 
 
 def _names(given: Sequence[tuple[str | None, str]]) -> list[str]:
