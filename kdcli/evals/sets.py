@@ -118,8 +118,8 @@ def _expanded(name: str | None, spec: str) -> list[tuple[str | None, str]]:
 
 
 def _protocol(spec: str, source: Any, asked: str | None, usual: Callable[[Any], str]) -> str:
-    """Return the protocol of a set. Of a family it is the set's own: ``zipdepth`` is ``zipdepth-nyu`` for ``nyu:DIR`` and
-    for what has ``set=nyu``."""
+    """Return the protocol of a set. Of a family it is the set's own: ``zipdepth`` is ``zipdepth-nyu`` for ``nyu:DIR``
+    and for what has ``set=nyu``."""
     known = parse(spec)
     one = known.options.get("set")
     if asked is None:

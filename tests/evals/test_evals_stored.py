@@ -16,6 +16,7 @@ from kdcli.errors import ConfigError, DataError
 from kdcli.evals import evaluate
 from kdcli.evals.baseline import load
 from kdcli.evals.stored.model import Predictions
+from kdcli.models import load_model
 from kdcli.predict import predict as kdcli_predict
 from kdcli.types import DepthKind
 
@@ -239,6 +240,8 @@ def test_an_image_alone_has_no_prediction(tmp_path: Path) -> None:
     assert isinstance(model, Predictions)
     with pytest.raises(ConfigError, match="by their names"):
         model(picture(0)[0][None])
+    with pytest.raises(ConfigError, match="can be measured, not run; use kdcli eval"):
+        load_model(f"predictions:{tmp_path}/out")
 
 
 def test_predictions_are_held_against_a_model_and_a_model_against_them(tmp_path: Path) -> None:
