@@ -61,10 +61,11 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gallery:
-    """Pictures side by side below a heading."""
+    """Pictures side by side below a heading. wide: whether they are so wide that few go side by side."""
 
     pictures: Sequence[Picture]
     caption: str = ""
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +144,8 @@ def _block(block: Block) -> str:
             return _picture(block)
         case Gallery():
             heading = f"<h3>{_escape(block.caption)}</h3>" if block.caption else ""
-            return f'{heading}<div class="gallery">{"".join(map(_picture, block.pictures))}</div>'
+            kind = "gallery wide" if block.wide else "gallery"
+            return f'{heading}<div class="{kind}">{"".join(map(_picture, block.pictures))}</div>'
         case Curves():
             from kdcli.report.plots import svg
 
@@ -209,6 +211,7 @@ tbody tr + tr > * { border-top: 1px solid var(--soft); }
 figure { margin: .4rem 0; } figcaption { font-size: .85rem; opacity: .85; overflow-wrap: anywhere; max-width: 60rem; }
 img { max-width: 100%; display: block; }
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(46%, 15rem), 1fr)); gap: .8rem; }
+.wide { grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); }
 .gallery img { width: 100%; } .gallery figure { margin: 0; min-width: 0; }
 svg { max-width: 46rem; width: 100%; height: auto; display: block; } .plot svg { min-width: 30rem; }
 .plot { margin-bottom: 1.2rem; }

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from kdcli.text import block as plain
 
 COLOURS = ("#3b7dd8", "#e07b39", "#3a9d5d", "#b5489a", "#8a8a2c", "#c0392b")
-_WIDTH, _HEIGHT = 720, 300
+_WIDTH, _HEIGHT = 640, 300
 _ROW = 16
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 24, 44
 
@@ -32,7 +32,7 @@ def svg(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str = "ste
 
     legend = _legend(list(lines))
     top = _ROW * (max((row for row, _ in legend.values()), default=0))
-    parts = [f'<svg viewBox="0 {-top} {_WIDTH} {_HEIGHT + top}" width="{_WIDTH}" role="img" font-size="12">']
+    parts = [f'<svg viewBox="0 {-top} {_WIDTH} {_HEIGHT + top}" width="{_WIDTH}" role="img" font-size="13">']
     for value in ticks(y_low, y_high):
         _, y = at(x_low, value)
         parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#8884"/>')
