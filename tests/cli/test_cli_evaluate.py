@@ -102,7 +102,7 @@ def test_limit_makes_an_endless_source_finite() -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind", "part"),
     [
-        (("constant", "--data", ROOMS, "--protocol", "nyu-eigne"), ConfigError, "Did you mean 'nyu-eigen'"),
+        (("constant", "--data", ROOMS, "--protocol", "nyu-eign"), ConfigError, "Did you mean 'nyu-eigen'"),
         (("constant", "--data", ROOMS, "--protocol", "nyu-eigen"), DataError, "480x640"),
         (("constant", "--data", ROOMS, "--align", "medain"), ConfigError, "Did you mean 'median'"),
         (("constant", "--data", ROOMS, "--size", "small"), ConfigError, "small"),
