@@ -11,6 +11,7 @@ python benchmarks/step_overhead.py --out docs/results/NAME.json
 python benchmarks/recorded_statistics.py --out docs/results/NAME.json
 python benchmarks/teacher_cache.py --out docs/results/NAME.json
 python benchmarks/evaluation.py --out docs/results/NAME.json
+python benchmarks/converting.py --out docs/results/NAME.json
 python docs/figures.py                    write all tables anew from docs/results
 """
 
@@ -24,7 +25,7 @@ from typing import Any
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS / "results"
-OTHERS = ("made-for", "protocols")
+OTHERS = ("made-for", "protocols", "encodings")
 """Tables that tests hold against the code."""
 METRICS = ("delta1", "abs_rel", "rmse", "silog")
 
@@ -196,7 +197,8 @@ def study(report: dict[str, Any]) -> str:
     """Return a Markdown table of a study, one arm and count a row, and the pairs that it asks for."""
     metrics, reference = report["metrics"], report["reference"]
     counted = any(row["count"] is not None for row in report["rows"])
-    counts = ("images",) if counted else ()
+    shown = len({row.get("teacher_images") for row in report["rows"]}) > 1
+    counts = (*(("images",) if counted else ()), *(("shown to teachers",) if shown else ()))
     heads = ("arm", "", *counts, "seeds", *metrics, *(f"{metric} minus {reference}'s" for metric in metrics[:2]))
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for teacher in report["teachers"]:
@@ -207,7 +209,7 @@ def study(report: dict[str, Any]) -> str:
         cells = [interval(row["metrics"][metric]) for metric in metrics]
         against = (row["against"] or {}).get("difference", {})
         cells += [interval(against[metric], "+") if metric in against else "" for metric in metrics[:2]]
-        facts = (f"`{row['arm']}`", row["label"], *((str(row["count"]),) if counted else ()), str(len(row["seeds"])))
+        facts = (f"`{row['arm']}`", row["label"], *_counts(row, counted, shown), str(len(row["seeds"])))
         lines.append(f"| {' | '.join((*facts, *cells))} |")
     tail = [f"Means over seeds, 95 % intervals over seeds and images, on `{report['eval_data']}`; differences paired."]
     for pair in report["contrasts"]:
@@ -218,6 +220,12 @@ def study(report: dict[str, Any]) -> str:
     values = [f"{name} {value}" for name, value in report["variables"].items()]
     tail.append(f"Settings: {', '.join(values) or 'none'}; torch {report['versions']['torch']}.")
     return "\n".join(lines) + "\n\n" + "  \n".join(tail)
+
+
+def _counts(row: dict[str, Any], counted: bool, shown: bool) -> list[str]:
+    """Return the cells of a study's row that say how many images there are, and how many teachers were shown."""
+    images = row.get("teacher_images")
+    return [*([str(row["count"])] if counted else []), *(["" if images is None else f"{images:,}"] if shown else [])]
 
 
 def fidelity(rows: list[dict[str, Any]]) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kdcli.cli import complete
+from kdcli.cli import complete, data_convert
 from kdcli.cli.ui import Session, command, say
 from kdcli.text import line
 
@@ -23,7 +23,8 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True)
     command(group, "check")(check)
     command(group, "show")(show)
-    app.add_typer(group, name="data", help="Check a data set for traps, or look at it.")
+    data_convert.register(group)
+    app.add_typer(group, name="data", help="Check a data set for traps, look at it, or convert it.")
 
 
 def check(

@@ -21,9 +21,10 @@ class Codec:
     of 16-bit numbers are in the wrong order; None = found out for PGM. flipped: whether rows are stored from the
     bottom up beyond what the container itself says. packed: whether four 8-bit channels are the bytes of one float.
     headerless: whether a file is nothing but 32-bit floats of the image's size. key: the array of a container with
-    several. meaning: see ``Meaning``. ray: whether depth is the length of the pixel's ray rather than along the
-    optical axis. none: stored numbers that mean no measurement, beside 0, negative ones, those that are not finite
-    and the largest of their type. sky: stored number that means sky.
+    several. channel: which of the numbers that a pixel has there is depth; None = it has one. meaning: see
+    ``Meaning``. ray: whether depth is the length of the pixel's ray rather than along the optical axis. none: stored
+    numbers that mean no measurement, beside 0, negative ones, those that are not finite and the largest of their
+    type. sky: stored number that means sky.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Codec:
     packed: bool = False
     headerless: bool = False
     key: str | None = None
+    channel: int | None = None
     meaning: Meaning = "depth"
     ray: bool = False
     none: tuple[float, ...] = ()

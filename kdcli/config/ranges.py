@@ -119,7 +119,12 @@ def check_schedule(stage: StageKeys) -> None:
 
 
 def _check_cache(stage: StageKeys) -> None:
-    """Refuse to keep what a teacher says of images that no two steps show alike."""
+    """Refuse to keep what a teacher says of images that no two steps show alike, or that the cache would not know."""
+    if stage.reduce:
+        raise ConfigError(
+            f"reduce=true of stage '{stage.name}': teacher_cache={stage.teacher_cache} knows an image by all of its "
+            "pixels, which are then not decoded; use teacher_cache=memory, or leave reduce out"
+        )
     changed = [f"mixer {mixer}" for mixer in stage.mixers if mixer != "none"]
     changed += [f"transform {stage.transform}"] if stage.transform != "none" else []
     changed += ["train=transform"] if stage.train == "transform" else []

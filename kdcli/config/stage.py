@@ -128,6 +128,10 @@ class StageKeys:
     """Decay of the averaged student that is kept; 0 = the plain one."""
     amp: Literal["auto", "bf16", "off"] = "auto"
     """``auto``: bf16 autocast on CUDA devices that have it. ``bf16``: also on a CPU."""
+    reduce: bool = False
+    """Decode JPEG files at a half, a quarter or an eighth where that is no smaller than ``size``, and resize files in
+    8 bits. Evaluation reads all of an image in any case, and so does whatever makes or reads a teacher cache in a
+    folder."""
     keep_images: bool = False
     """Round images of files to 8 bits at ``size`` and keep them in main memory, where all of them fit; simulated ones
     are kept in any case."""

@@ -20,13 +20,33 @@ from kdcli.images.depths import (
 )
 from kdcli.images.metres import Rig, to_metres
 from kdcli.images.opening import opened
-from kdcli.images.pictures import IMAGE_SUFFIXES, Picture, image_size, read_image, read_picture, turned_by, write_image
+from kdcli.images.pictures import (
+    IMAGE_SUFFIXES,
+    Picture,
+    image_size,
+    picture_bytes,
+    read_image,
+    read_picture,
+    turned_by,
+    write_image,
+)
+from kdcli.images.reduced import read_reduced
 from kdcli.images.upright import is_upright, like, turn, turn_camera
-from kdcli.images.writing import write_depth_npy, write_depth_png, write_units_png
+from kdcli.images.writing import (
+    depth_npy,
+    depth_units,
+    ids_within_16_bits,
+    units_note,
+    units_png,
+    write_depth_npy,
+    write_depth_png,
+    write_units_png,
+)
 
 __all__ = [
     "DEPTH_SUFFIXES", "FURTHEST", "IMAGE_SUFFIXES", "NO_VALUE", "SCALES", "UNITS_NOTE", "Form", "Picture",
-    "Rig", "StoredDepth", "depth_form", "image_size", "is_upright", "like", "opened", "read_depth", "read_image",
-    "read_picture", "read_stored", "to_metres", "turn", "turn_camera", "turned_by", "write_depth_npy",
-    "write_depth_png", "write_image", "write_units_png",
+    "Rig", "StoredDepth", "depth_form", "depth_npy", "depth_units", "ids_within_16_bits", "image_size", "is_upright",
+    "like", "opened", "picture_bytes", "read_depth", "read_image", "read_picture", "read_reduced", "read_stored",
+    "to_metres", "turn", "turn_camera", "turned_by", "units_note", "units_png", "write_depth_npy", "write_depth_png",
+    "write_image", "write_units_png",
 ]

@@ -22,6 +22,8 @@ Mask = NDArray[np.bool_]
 
 _LEVELS = 65533
 """Steps between near and far of a 16-bit logarithm; 0 is unknown, 65535 infinitely far (MoGe, ``moge/utils/io.py``)."""
+_ZERO, _MOST_RANGE = 1e-5, 1e5
+"""Metres that MoGe's writer makes of zero, the nearest depth to it, and the most that far is times near."""
 _KINECT = (351.3, 1092.5)
 """Of NYU's toolbox (``depth_rel2depth_abs.m``): metres = a / (b - v), up to ten of them."""
 _KINECT_FURTHEST = 10.0
@@ -96,6 +98,12 @@ def _logarithm(
     if not 0 < near <= far or not unit > 0:
         raise DataError(f"'{place}' is a logarithmic depth map but has no text chunks 'near' and 'far', which get lost "
                         "when a tool writes it again; download it")
+    if near <= _ZERO:
+        if far >= near * _MOST_RANGE * 0.999:
+            raise DataError(f"'{place}' is a logarithmic depth map from {near:g} to {far:g} m: MoGe's tool writes that "
+                            "of a map with zeros for holes, and everything farther has become that; write it again "
+                            "with not-a-number for holes")
+        valid = valid & (values > 1)
     share = (values - 1) / np.float32(_LEVELS)
     depth = unit * np.exp((1 - share) * np.log(near) + share * np.log(far))
     return depth.astype(np.float32), valid

@@ -34,6 +34,8 @@ UNITS_NOTE = "depth_units_per_metre"
 
 _NOTES = ("near", "far", "unit")
 """Text chunks that MoGe's logarithmic PNGs have."""
+_OPENCV = [2, 1, 0, 3]
+"""Channels of Pillow in the order of OpenCV, which TartanAir's files are written and read with."""
 _HDF5 = (".h5", ".hdf5", ".mat")
 _FLOATS = (".pfm", ".dpt", ".exr")
 
@@ -69,7 +71,7 @@ def load_numbers(place: Place, codec: Codec, size: tuple[int, int] | None) -> Nu
             raise DataError(f"'{place}' has no header, and nothing tells its size; give it beside its image")
         return Numbers(array=read_headerless(place, size))
     if isinstance(place, Element):
-        return Numbers(array=_one_map(place, read_element(place)))
+        return Numbers(array=_one_map(place, read_element(place), codec.channel))
     if suffix in _HDF5:
         return load_numbers(Element(_file(place), codec.key or "depth"), codec, size)
     if suffix in (".npy", ".npz"):
@@ -162,7 +164,9 @@ def _file(place: Place) -> Any:
     return place
 
 
-def _one_map(place: Element, array: NDArray[Any]) -> NDArray[Any]:
+def _one_map(place: Element, array: NDArray[Any], channel: int | None) -> NDArray[Any]:
+    if channel is not None and array.ndim == 3 and channel < array.shape[-1]:
+        array = array[..., channel]
     flat = array.reshape([n for n in array.shape if n != 1]) if array.ndim > 2 else array
     if flat.ndim != 2 or flat.dtype.kind not in "iuf":
         shape = "x".join(map(str, array.shape)) or "()"
@@ -171,12 +175,12 @@ def _one_map(place: Element, array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _unpacked(place: Place, image: Image.Image) -> NDArray[Any]:
-    """Return the floats whose bytes are the four channels of a picture."""
+    """Return the floats whose bytes are the channels of a picture: blue, green, red, alpha, as OpenCV has them."""
     if image.mode != "RGBA":
         raise DataError(f"'{place}' is a picture of mode {image.mode}, and depth packed as bytes has four channels; "
                         "give the raw depth file")
     image.load()
-    return np.ascontiguousarray(np.asarray(image)).view("<f4")[..., 0]
+    return np.ascontiguousarray(np.asarray(image)[..., _OPENCV]).view("<f4")[..., 0]
 
 
 def _pixels(image: Image.Image) -> NDArray[Any]:

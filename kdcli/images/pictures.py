@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,7 +17,8 @@ from kdcli.errors import ConfigError, DataError
 from kdcli.files import atomic
 from kdcli.images.opening import opened
 from kdcli.images.upright import loaded_upright, orientation
-from kdcli.rasters import Element, Place
+from kdcli.rasters import Element, Place, ending_of, must_exist
+from kdcli.rasters.arrays import read_pixels
 from kdcli.rasters.elements import read_element
 from kdcli.rasters.tiffs import floating
 
@@ -28,15 +31,24 @@ GREY_16 = ("I;16", "I;16B", "I;16L", "I")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """A photograph. image: 3 x H x W float32 RGB in 0..1, upright. turned: the orientation that it was stored in."""
+    """A photograph. image: 3 x H x W float32 RGB in 0..1, upright. turned: the orientation that it was stored in.
+
+    whole: height and width that it has upright where it was read smaller than that; None: it was not.
+    """
 
     image: Tensor
     turned: int = 1
+    whole: tuple[int, int] | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of all of it, upright."""
+        return self.whole or (int(self.image.shape[-2]), int(self.image.shape[-1]))
 
     @property
     def stored_size(self) -> tuple[int, int]:
         """Height and width of the pixels in the file."""
-        height, width = int(self.image.shape[-2]), int(self.image.shape[-1])
+        height, width = self.size
         return (width, height) if self.turned >= 5 else (height, width)
 
 
@@ -46,7 +58,7 @@ def image_size(path: Place) -> tuple[int, int]:
     Raises:
         DataError: missing, not an image, a Git LFS pointer, or more pixels than ``kdcli.rasters.pixel_limit``.
     """
-    if isinstance(path, Element):
+    if is_array(path):
         height, width = read_picture(path).image.shape[-2:]
         return int(height), int(width)
     with opened(path) as image:
@@ -62,7 +74,7 @@ def turned_by(path: Place) -> int:
     Raises:
         DataError: as ``image_size``.
     """
-    if isinstance(path, Element):
+    if is_array(path):
         return 1
     with opened(path) as image:
         return _header_orientation(image)
@@ -90,7 +102,7 @@ def read_picture(path: Place) -> Picture:
     Raises:
         DataError: as ``read_image``.
     """
-    if isinstance(path, Element):
+    if is_array(path):
         return Picture(image=torch.from_numpy(_of_array(path)))
     with opened(path) as image:
         if floating(image):
@@ -99,14 +111,23 @@ def read_picture(path: Place) -> Picture:
         if upright.mode in GREY_16:  # Pillow would clip these to 255 instead of scaling them
             grey = (np.asarray(upright).astype(np.float32) / 65535).clip(0, 1)
             return Picture(image=torch.from_numpy(np.stack([grey, grey, grey])), turned=turned)
-        try:
-            pixels_HW3 = np.asarray(upright.convert("RGB"))
-        except ValueError:
-            raise DataError(f"'{path}' has colours of mode {upright.mode}; convert it to RGB") from None
-    return Picture(image=torch.from_numpy(_shares(pixels_HW3)), turned=turned)
+        pixels_HW3 = np.asarray(coloured(upright, path))
+    return Picture(image=torch.from_numpy(shares(pixels_HW3)), turned=turned)
 
 
-def _shares(pixels_HW3: NDArray[np.uint8]) -> NDArray[np.float32]:
+def coloured(image: Image.Image, path: Place) -> Image.Image:
+    """Return a picture as RGB.
+
+    Raises:
+        DataError: it cannot be.
+    """
+    try:
+        return image.convert("RGB")
+    except ValueError:
+        raise DataError(f"'{path}' has colours of mode {image.mode}; convert it to RGB") from None
+
+
+def shares(pixels_HW3: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return 8-bit pixels as 3 x H x W in 0..1."""
     # NumPy, not torch: several readers at once must not each start a team of threads.
     image_3HW = np.empty((3, *pixels_HW3.shape[:2]), np.float32)
@@ -114,16 +135,22 @@ def _shares(pixels_HW3: NDArray[np.uint8]) -> NDArray[np.float32]:
     return image_3HW
 
 
-def _of_array(place: Element) -> NDArray[np.float32]:
+def is_array(place: Place) -> bool:
+    """Whether pixels are numbers of an array: in a file of arrays, or in an NPY file that somebody points at."""
+    return isinstance(place, Element) or ending_of(place) == ".npy"
+
+
+def _of_array(place: Place) -> NDArray[np.float32]:
     """Return an array of 8-bit colours, channels first or last, or of floats in 0..1, as 3 x H x W in 0..1."""
-    array = read_element(place)
+    must_exist(place)
+    array: NDArray[Any] = read_element(place) if isinstance(place, Element) else read_pixels(place)
     if array.ndim == 3 and array.shape[0] == 3 and array.shape[-1] != 3:
         array = array.transpose(1, 2, 0)
     if array.ndim != 3 or array.shape[-1] != 3 or array.dtype.kind not in "uf":
         shape = "x".join(map(str, array.shape)) or "()"
         raise DataError(f"'{place}' holds {array.dtype} of shape {shape}, not a picture; check the layout")
     if array.dtype == np.uint8:
-        return _shares(array)
+        return shares(array)
     most = 1.0 if array.dtype.kind == "f" else float(np.iinfo(array.dtype).max)
     return np.ascontiguousarray((array.astype(np.float32) / np.float32(most)).clip(0, 1).transpose(2, 0, 1))
 
@@ -136,6 +163,23 @@ def write_image(path: Path, image: Tensor) -> None:
     """
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise ConfigError(f"'{path}' does not end like a picture; write for example {path.stem or 'picture'}.png")
-    pixels = image.detach().clamp(0, 1).mul(255).round().to("cpu", torch.uint8).permute(1, 2, 0).contiguous()
     with atomic(path) as temporary:
-        Image.fromarray(pixels.numpy()).save(temporary)
+        _of_tensor(image).save(temporary)
+
+
+def picture_bytes(image: Tensor, form: Literal["jpg", "png"], quality: int = 95) -> bytes:
+    """Return a 3 x H x W picture in 0..1 as JPEG with all of its colours' pixels, or as PNG.
+
+    quality: of JPEG, 1..100.
+    """
+    stream = io.BytesIO()
+    if form == "jpg":
+        _of_tensor(image).save(stream, "JPEG", quality=quality, subsampling=0)
+    else:
+        _of_tensor(image).save(stream, "PNG", compress_level=3)
+    return stream.getvalue()
+
+
+def _of_tensor(image: Tensor) -> Image.Image:
+    pixels = image.detach().clamp(0, 1).mul(255).round().to("cpu", torch.uint8).permute(1, 2, 0).contiguous()
+    return Image.fromarray(pixels.numpy())

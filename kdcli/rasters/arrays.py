@@ -57,6 +57,24 @@ def read_array(path: Place, key: str | None = None) -> tuple[Array, NDArray[np.b
             return array, known
 
 
+def read_pixels(path: Place) -> Array:
+    """Return the array of an NPY file with three axes, a picture in whatever order of them.
+
+    Raises:
+        DataError: not readable, too large, or of other numbers or axes.
+    """
+    with _readable(path):
+        with open_place(path) as stream:
+            shape, kind = _header(stream)
+        within_limit(path, math.prod(shape) // 3, shape)
+        if kind.kind not in "uf" or len(shape) != 3 or not math.prod(shape):
+            said = "x".join(map(str, shape)) or "()"
+            raise DataError(f"'{path}' holds {kind} of shape {said}, not a picture; store height x width x 3")
+        with open_place(path) as stream:
+            pixels: Array = np.lib.format.read_array(stream, allow_pickle=False)
+            return pixels
+
+
 def array_type(path: Place, key: str | None = None) -> np.dtype[np.generic]:
     """Return the number type of the map of an NPY or NPZ file, from its header alone.
 

@@ -19,6 +19,8 @@ from kdcli.sources import load_source
 from kdcli.sources.joined import in_order, with_parts
 from kdcli.sources.parts import has_depth, has_instances, renders
 from kdcli.sources.sim import ENDLESS
+from kdcli.sources.sized import sized
+from kdcli.sources.table.view import View
 from kdcli.spec import Spec, keys, members, parse
 from kdcli.types import Finding, Sample
 
@@ -110,8 +112,16 @@ class Both:
         return self._count
 
     def __getitem__(self, index: int, /) -> Sample:
-        part, place, lap = self._place(index)
-        sample = self.parts[part][place]
+        part, place, _ = self._place(index)
+        return self._joined(index, self.parts[part][place])
+
+    def sized(self, index: int, size: tuple[int, int]) -> Sample:
+        """Return an item for training at (height, width)."""
+        part, place, _ = self._place(index)
+        return self._joined(index, sized(self.parts[part], place, size))
+
+    def _joined(self, index: int, sample: Sample) -> Sample:
+        part, _, lap = self._place(index)
         if not self._labelled[part]:
             sample = replace(sample, depth=None, valid=None)
         if self.has_instances and sample.instances is None:
@@ -161,11 +171,23 @@ class Both:
         parts = self.__dict__.get("parts", ())
         if name != "pairs" or len(self) == ENDLESS or not (parts and all(hasattr(part, "pairs") for part in parts)):
             raise AttributeError(name)
-        self.pairs: list[Pair] = [
-            replace(self.parts[part].pairs[place], id=_named(part, self.parts[part].pairs[place].id, lap))  # type: ignore[attr-defined]
-            for part, place, lap in map(self._place, range(len(self)))
-        ]
+        self.pairs: Sequence[Pair] = View(_Named(self), range(len(self)))
         return self.pairs
+
+
+class _Named(Sequence["Pair"]):
+    """The pairs of a mix, with its ids, made when they are asked for."""
+
+    def __init__(self, mix: Both) -> None:
+        self._mix = mix
+
+    def __len__(self) -> int:
+        return len(self._mix)
+
+    def __getitem__(self, index: Any) -> Any:
+        part, place, lap = self._mix._place(index)
+        pair = self._mix.parts[part].pairs[place]  # type: ignore[attr-defined]
+        return replace(pair, id=_named(part, pair.id, lap))
 
 
 class RenderedBoth(Both):

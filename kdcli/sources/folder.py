@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
@@ -12,14 +13,17 @@ from kdcli.files import at_home, is_lfs_pointer
 from kdcli.images import IMAGE_SUFFIXES
 from kdcli.protocols import API_VERSION
 from kdcli.sources.coco import CocoFile
-from kdcli.sources.listing import data_files, list_files, natural_key
-from kdcli.sources.matching import by_name
+from kdcli.sources.encoding import said_encoding
+from kdcli.sources.file_names import ending_of, name_of, natural_order, prefix_of
+from kdcli.sources.listing import data_files, list_files, list_paths
+from kdcli.sources.matching import below, twins
 from kdcli.sources.paired import PairSource
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairing.maps import Maps, What, about_predictions, find_maps
 from kdcli.sources.pairing.unread import endings_of
 from kdcli.sources.pairs import Pair, Selection
-from kdcli.sources.roles import MASK_WORDS, Role, bare, role_of
+from kdcli.sources.roles import MASK_WORDS, Role, bare, called
+from kdcli.sources.table.pair_table import Rows
 from kdcli.types import Finding
 
 if TYPE_CHECKING:
@@ -31,7 +35,10 @@ class FolderSource(PairSource):
 
     depths: folder of depth maps of the same names but for role words such as ``rgb`` and ``depth`` (as written, or
     below the images' folder; ``.`` is that folder itself); images without one have no ground truth. scale: stored units
-    per metre, by default 1000 for whole numbers and 1 for floats. instances: folder of object ids of the same names:
+    per metre, by default 1000 for whole numbers and 1 for floats. codec: how depth is stored, a row of the table of
+    encodings such as ``kitti`` or ``sunrgbd``. focal: pixels, of all images; lengths of rays are turned by it.
+    focal_baseline: pixels times metres, which disparity is turned by; doffs: pixels added to it first (Middlebury).
+    max_depth: metres beyond which depth is no measurement. instances: folder of object ids of the same names:
     numbers of 8 or 16 bits, a palette, or one colour an object (black: none). void: a stored id that means no object
     beside 0, such as 255 in Pascal VOC. coco: an instance file in COCO's format instead, by the images' names.
     recursive: also look into sub-folders. start, stop, every, count, seed: as in ``Selection``.
@@ -44,10 +51,15 @@ class FolderSource(PairSource):
     name = "folder"
 
     def __init__(
-        self, *, location: str, depths: str | None = None, scale: float | None = None, instances: str | None = None,
-        void: int | None = None, coco: str | None = None, recursive: bool = False, start: int = 0,
-        stop: int | None = None, every: int = 1, count: int | None = None, seed: int | None = None,
+        self, *, location: str, depths: str | None = None, scale: float | None = None, codec: str | None = None,
+        focal: float | None = None, focal_baseline: float | None = None, doffs: float = 0.0,
+        max_depth: float | None = None, instances: str | None = None, void: int | None = None,
+        coco: str | None = None, recursive: bool = False, start: int = 0, stop: int | None = None, every: int = 1,
+        count: int | None = None, seed: int | None = None,
     ) -> None:
+        self.encoding = encoding = said_encoding(
+            codec, focal=focal, focal_baseline=focal_baseline, doffs=doffs, max_depth=max_depth
+        )
         if instances is not None and coco is not None:
             raise ConfigError(f"instances={instances} and coco={coco} both name the objects; give one of them")
         if void is not None and coco is not None:
@@ -64,27 +76,22 @@ class FolderSource(PairSource):
         wanted: tuple[tuple[What, str | None], ...] = (("depths", depths), ("instances", instances))
         for what, given in wanted:
             if given:
-                found[what] = find_maps(what, given, base, images, recursive, left)
+                found[what] = find_maps(what, given, base, images, recursive, left, encoding)
                 images = found[what].images
-        none = Maps(images=[], of={})
-        depth, ids = found.get("depths", none), found.get("instances", none)
-        pairs = [
-            Pair(
-                id=path.relative_to(base).as_posix(), image=path, depth=depth.of.get(path), instances=ids.of.get(path),
-                mask=depth.masks.get(depth.of[path]) if path in depth.of else None,
-            )
-            for path in images
-        ]
+        predicted = found["depths"].predicted if "depths" in found else ()
+        columns = _columns(images, found)
+        rows = Rows()
+        rows.add(len(images), ids=len(prefix_of(base)), **columns)
         if not at_home(place).is_dir():
             left.depths.clear()  # of a choice of images many maps have none
-        left.twins = [(one[0], other) for one in by_name(images, base).values() for other in one[1:]]
-        used = {path for pair in pairs for path in pair.files}
-        notes = [*left.without(used).findings(), *about_predictions(depth.predicted)]
+        left.twins = twins(images)
+        used = (path for column in columns.values() for path in column)
+        notes = [*left.without(used).findings(), *about_predictions(predicted)]
         self.void = void
         self._coco: CocoFile | None = None
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
         super().__init__(
-            pairs, selection=selection, scale=scale, where=location, notes=[*notes, *_called_maps(images, base)]
+            rows.table(), selection=selection, scale=scale, where=location, notes=[*notes, *_called_maps(images, base)]
         )
         if coco is not None:
             self._open(coco, base)
@@ -136,25 +143,37 @@ def _mixed_set(root: Path) -> dict[str, Path]:
     return parts
 
 
-def _images(location: str, recursive: bool, left: LeftOut) -> tuple[Path, list[Path]]:
+def _columns(images: list[str], found: Mapping[What, Maps]) -> dict[str, Sequence[str | None]]:
+    """Return images and the maps of each."""
+    columns: dict[str, Sequence[str | None]] = {"image": images}
+    if (depth := found.get("depths")) is not None:
+        columns["depth"] = [depth.of.get(path) for path in images]
+        if depth.masks:
+            columns["mask"] = [None if path is None else depth.masks.get(path) for path in columns["depth"]]
+    if (ids := found.get("instances")) is not None:
+        columns["instances"] = [ids.of.get(path) for path in images]
+    return columns
+
+
+def _images(location: str, recursive: bool, left: LeftOut) -> tuple[Path, list[str]]:
     """Return the folder that names are relative to, and the images."""
     path = at_home(location)
     if not location:
         raise ConfigError("folder: lacks the folder; write folder:DIR")
     if path.is_dir():
-        base, images = path, list_files(path, IMAGE_SUFFIXES, recursive=recursive, own=left.own)
+        base, images = path, list_paths(path, IMAGE_SUFFIXES, recursive=recursive, own=left.own)
     elif path.is_file():
-        base, images = path.parent, [path]
+        base, images = path.parent, [str(path)]
     elif glob.has_magic(location):
-        hits = [Path(hit) for hit in glob.glob(str(path), recursive=True)]  # noqa: PTH207 - also absolute patterns
-        images = data_files([hit for hit in hits if hit.suffix.lower() in IMAGE_SUFFIXES and hit.is_file()], left.own)
-        images.sort(key=lambda hit: natural_key(hit.as_posix()))
+        hits = [str(Path(hit)) for hit in glob.glob(str(path), recursive=True)]  # noqa: PTH207 - also absolute patterns
+        files = [hit for hit in hits if ending_of(hit) in IMAGE_SUFFIXES and os.path.isfile(hit)]  # noqa: PTH113
+        images = natural_order(data_files(files, left.own))
         base = _common(images)
     else:
         raise DataError(f"'{location}' does not exist; check the path, or give a pattern such as 'DIR/*.png'")
     if not images:
         raise DataError(f"'{location}' has no images{_instead(path, recursive, left)}")
-    if all(is_lfs_pointer(image) for image in images):
+    if all(is_lfs_pointer(Path(image)) for image in images):
         raise DataError(f"'{location}' has only Git LFS pointers, no images; run 'git lfs pull' in that repository")
     return base, images
 
@@ -164,30 +183,33 @@ def _instead(path: Path, recursive: bool, left: LeftOut) -> str:
     endings = ", ".join(sorted(suffix[1:] for suffix in IMAGE_SUFFIXES))
     if left.own:
         return f" but what kdcli predict wrote, such as '{left.own[0]}'; give the folder of photographs"
-    held = endings_of(list_files(path, None, recursive=recursive)) if path.is_dir() else ""
+    held = endings_of(list_paths(path, None, recursive=recursive)) if path.is_dir() else ""
     holds = f", it holds {held}" if held else ""
     deeper = "" if recursive or not path.is_dir() else "; sub-folders are searched with recursive=true"
     return f" ({endings}){holds}{deeper}"
 
 
-def _common(images: list[Path]) -> Path:
-    parents = [image.parent for image in images]
+def _common(images: list[str]) -> Path:
+    """Return the folder that holds all images, below it or in it."""
+    folders = {image[: len(image) - len(name_of(image))] for image in images}
+    parents = [Path(folder) for folder in folders]
     if not parents:
         return Path()
     return next(p for p in (parents[0], *parents[0].parents) if all(p == q or p in q.parents for q in parents))
 
 
-def _called_maps(images: Sequence[Path], base: Path) -> list[Finding]:
+def _called_maps(images: Sequence[str], base: Path) -> list[Finding]:
     """Say which images are called like the map of another image, and so are probably none."""
-    doubtful = [path for path in images if role_of(path.stem) in (Role.DEPTH, Role.DISPARITY, Role.MASK)]
+    doubtful = called(images, (Role.DEPTH, Role.DISPARITY, Role.MASK))
     if not doubtful:
         return []
-    names = {bare(path.relative_to(base).as_posix()) for path in images if path not in set(doubtful)}
-    maps = [path for path in doubtful if bare(path.relative_to(base).as_posix(), also=MASK_WORDS) in names]
+    root, others = prefix_of(base), set(doubtful)
+    names = {bare(below(path, root)) for path in images if path not in others}
+    maps = [path for path in doubtful if bare(below(path, root), also=MASK_WORDS) in names]
     if not maps:
         return []
     message = (
         f"{len(maps)} images are called like the depth map or mask of another image, such as '{maps[0]}'; if they are, "
         "give depths=. to pair them or move them away"
     )
-    return [Finding(level="warning", message=message, path=str(maps[0]))]
+    return [Finding(level="warning", message=message, path=maps[0])]

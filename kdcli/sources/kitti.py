@@ -13,7 +13,8 @@ from kdcli.images import IMAGE_SUFFIXES
 from kdcli.protocols import API_VERSION
 from kdcli.rasters import file_of
 from kdcli.sources.cuts import KITTI_BENCHMARK
-from kdcli.sources.listing import is_hidden, list_files, natural_key
+from kdcli.sources.file_names import name_of, natural_order, prefix_of, stem_of
+from kdcli.sources.listing import is_hidden, list_paths
 from kdcli.sources.lists import (
     LIST_PATTERN,
     Line,
@@ -25,7 +26,7 @@ from kdcli.sources.lists import (
     read_list,
     require_some,
 )
-from kdcli.sources.matching import by_name
+from kdcli.sources.matching import below, twins
 from kdcli.sources.paired import PairSource
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairs import Pair, Selection
@@ -130,22 +131,23 @@ def _scan(raw: list[Path], annotated: list[Path], root: Path, left: LeftOut) -> 
         DataError: there is no recording.
     """
     locate = Locator(annotated)
-    lines = []
     for base in raw:
         folders = [path for path in base.glob("*/*_sync/image_02/data") if path.is_dir()]
-        frames = [frame for folder in folders for frame in list_files(folder, {".png", ".jpg"})]
-        for frame in sorted(frames, key=lambda path: natural_key(path.as_posix())):
-            depth = f"{frame.parents[2].name}/proj_depth/groundtruth/image_02/{frame.stem}.png"
-            known = depth if locate(depth).is_file() else None
-            lines.append(Line(image=frame.relative_to(base).as_posix(), depth=known, focal=None))
+        frames = [frame for folder in folders for frame in list_paths(folder, {".png", ".jpg"})]
+        drives = {prefix_of(folder): f"{folder.parents[1].name}/proj_depth/groundtruth/image_02/" for folder in folders}
+        lines, root_of = [], prefix_of(base)
+        for frame in natural_order(frames):
+            name = name_of(frame)
+            depth = f"{drives[frame.removesuffix(name)]}{stem_of(name)}.png"
+            known = depth if os.path.isfile(locate(depth)) else None  # noqa: PTH113 - of many files
+            lines.append(Line(image=below(frame, root_of), depth=known, focal=None))
         if lines:
-            twins = [paths for paths in by_name(frames, base).values() if len(paths) > 1]
+            left.twins += twins(frames)
             for folder in folders:
-                maps = locate(f"{folder.parents[1].name}/proj_depth/groundtruth/image_02/0.png").parent
+                maps = Path(locate(f"{drives[prefix_of(folder)]}0.png")).parent
                 if maps.is_dir():
-                    names = {path.stem for path in list_files(folder, {".png", ".jpg"})}
-                    left.depths += [path for path in list_files(maps, {".png"}) if path.stem not in names]
-            left.twins += [(paths[0], other) for paths in twins for other in paths[1:]]
+                    names = {stem_of(path) for path in list_paths(folder, {".png", ".jpg"})}
+                    left.depths += [path for path in list_paths(maps, {".png"}) if stem_of(path) not in names]
             return lines
     raise DataError(
         f"'{root}' has no list {LIST_PATTERN} and no DATE/DRIVE_sync/image_02/data below it; "

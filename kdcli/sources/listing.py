@@ -7,23 +7,18 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-_DIGITS = re.compile(r"(\d+)")
+from kdcli.sources.file_names import natural_key, natural_order, prefix_of, with_endings
+
 _SYSTEM = frozenset({"__macosx", "@eadir", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information"})
 """What operating systems and network drives leave behind without a dot in front, lower case."""
 _PHOTOS = (".jpg", ".jpeg", ".png", ".JPG", ".JPEG", ".PNG", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
+_OWN = (".json", ".colour.png")
 _MANIFEST_BYTES = 1 << 22
 _SIDECAR_BYTES = 1 << 16
-
-
-def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Return a sort key in which numbers count as numbers: ``frame9`` before ``frame10``."""
-    # Not isdigit: it holds for superscripts too, which are no numbers.
-    return tuple((0, int(part), part) if part.isdecimal() else (1, 0, part) for part in _DIGITS.split(text) if part)
 
 
 def is_hidden(name: str) -> bool:
@@ -49,15 +44,28 @@ def list_files(
     Hidden files are left out, as are run folders, caches and mixed sets of kdcli below the folder, and what ``kdcli
     predict`` wrote; the files of the latter with these endings are added to ``own``.
     """
-    wanted = None if suffixes is None else frozenset(suffixes)
-    kept: list[str] = []
-    for below, names in _walk(folder, "", recursive):
-        fitting = [name for name in names if wanted is None or ending_of(name) in wanted]
-        written = own_outputs(folder / below, names)
-        kept += [below + name for name in fitting if name not in written]
-        if own is not None:
-            own += [folder / below / name for name in fitting if name in written]
-    return [folder / name for name in sorted(kept, key=natural_key)]  # strings: a set has many files
+    written: list[str] = []
+    found = list_paths(folder, suffixes, recursive=recursive, own=written)
+    if own is not None:
+        own += map(Path, written)
+    return [Path(path) for path in found]
+
+
+def list_paths(
+    folder: str | Path, suffixes: Iterable[str] | None, *, recursive: bool = False, own: list[str] | None = None
+) -> list[str]:
+    """Return the same as strings, which cost a tenth of paths: a set has many files."""
+    endings = None if suffixes is None else tuple(suffixes)
+    root, kept = prefix_of(folder), list[str]()
+    for below, names in _walk(root, "", recursive):
+        fitting = names if endings is None else with_endings(names, endings)
+        written = own_outputs(Path(root + below), frozenset(names)) if with_endings(names, _OWN) else frozenset()
+        if written:
+            if own is not None:
+                own += [root + below + name for name in fitting if name in written]
+            fitting = [name for name in fitting if name not in written]
+        kept += [below + name for name in fitting] if below else fitting
+    return [root + name for name in natural_order(kept)]
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -67,40 +75,47 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def ending_of(name: str) -> str:
-    """Return the ending of a file's name in lower case, as ``Path.suffix`` has it."""
-    dot = name.rfind(".")
-    return name[dot:].lower() if 0 < dot < len(name) - 1 else ""
-
-
-def data_files(files: Iterable[Path], own: list[Path]) -> list[Path]:
+def data_files(files: Iterable[str], own: list[str]) -> list[str]:
     """Return which files are neither hidden nor written by ``kdcli predict``; the latter are added to ``own``."""
-    written: dict[Path, frozenset[str]] = {}
+    written: dict[str, frozenset[str]] = {}
+    clean: dict[str, bool] = {}
     kept = []
     for path in files:
-        if path.parent not in written:
-            written[path.parent] = own_outputs(path.parent, frozenset(os.listdir(path.parent)))  # noqa: PTH208
-        if path.name in written[path.parent]:
+        cut = path.rfind(os.sep) + 1
+        folder, name = path[:cut], path[cut:]
+        if folder not in written:
+            written[folder] = own_outputs(Path(folder), frozenset(os.listdir(folder or ".")))  # noqa: PTH208
+            clean[folder] = not any(map(_is_system, Path(folder).parts))
+        if name in written[folder]:
             own.append(path)
-        elif not any(is_hidden(part) and not part.startswith(".") for part in path.parts):
+        elif clean[folder] and not _is_system(name):
             kept.append(path)
     return kept
 
 
-def _walk(root: Path, at: str, recursive: bool) -> Iterator[tuple[str, frozenset[str]]]:
+def _is_system(name: str) -> bool:
+    return name.lower() in _SYSTEM
+
+
+def _walk(root: str, at: str, recursive: bool) -> Iterator[tuple[str, list[str]]]:
     """Yield the names of the files of a folder, then of those below it, each with the way there from the root."""
-    names, below = set(), []
-    with os.scandir(root / at) as entries:
+    names, below = list[str](), []
+    with os.scandir(root + at or ".") as entries:
         for entry in entries:
-            if is_hidden(entry.name):
+            name = entry.name
+            if name[0] == "." or name.lower() in _SYSTEM:
                 continue
-            if not _is_folder(entry):
-                names.add(entry.name)
+            try:
+                folder = entry.is_dir()
+            except OSError:  # a link in a circle, a disk that does not answer
+                folder = False
+            if not folder:
+                names.append(name)
             elif recursive and not entry.is_symlink():
-                below.append(f"{at}{entry.name}/")
-    yield at, frozenset(names)
+                below.append(f"{at}{name}{os.sep}")
+    yield at, names
     for way in sorted(below):
-        if not is_own_folder(root / way):
+        if not is_own_folder(Path(root + way)):
             with suppress(OSError):  # a folder that we may not read holds nothing for us
                 yield from _walk(root, way, recursive)
 
@@ -109,7 +124,7 @@ def own_outputs(folder: Path, names: frozenset[str]) -> frozenset[str]:
     """Return which files of a folder ``kdcli predict`` wrote: ``a.depth.png`` beside its ``a.json`` and the like."""
     found: set[str] = set()
     told: dict[str, bool] = {}
-    if not any(name.endswith((".json", ".colour.png")) for name in names):
+    if not with_endings(names, _OWN):
         return frozenset()
     for name in names:
         if name.endswith(".colour.png") and _beside_photo(name.removesuffix(".colour.png"), names):
@@ -160,3 +175,9 @@ def read_json(path: Path, most: int = _SIDECAR_BYTES) -> dict[str, object]:
     except (OSError, ValueError, RecursionError):  # somebody else's file
         return {}
     return document if isinstance(document, dict) else {}
+
+
+__all__ = [
+    "data_files", "folders_in", "is_hidden", "is_own_folder", "is_sidecar", "list_files", "list_paths",
+    "natural_key", "own_outputs", "read_json",
+]

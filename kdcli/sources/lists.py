@@ -10,12 +10,15 @@ from pathlib import Path
 
 from kdcli.errors import ConfigError, DataError
 from kdcli.files import at_home
-from kdcli.rasters import file_of
+from kdcli.sources.file_names import prefix_of
 from kdcli.sources.listing import is_hidden
-from kdcli.sources.pairs import Pair
-from kdcli.sources.texts.lines import FORM, Line, read_list
+from kdcli.sources.table.pair_table import PairTable, Rows
+from kdcli.sources.texts.lines import FORM, Line
+from kdcli.sources.texts.many_lines import read_list
 from kdcli.types import Finding
 
+_DRIVE = re.compile(r"^[A-Za-z]:(?=/)")
+_AT_ONCE = 4096
 LIST_PATTERN = "*_files_with_gt.txt"
 """Name of the list files that are found without being asked for."""
 
@@ -54,19 +57,17 @@ def find_list(root: Path, given: str | None, split: str | None) -> Path | None:
     return found[0] if found else None
 
 
-def require_some(pairs: Sequence[Pair], root: Path, remedy: str) -> None:
+def require_some(pairs: PairTable, root: Path, remedy: str) -> None:
     """Refuse a list of which nothing is there, which means that the root is wrong.
 
     Raises:
         DataError: none of the images, or none of the depth maps, exists.
     """
-    for what, paths in (
-        ("images", [file_of(pair.image) for pair in pairs]),
-        ("depth maps", [file_of(pair.depth) for pair in pairs if pair.depth is not None]),
-    ):
-        if paths and not any(path.exists() for path in paths):
+    for what, part in (("images", "image"), ("depth maps", "depth")):
+        first = next(pairs.paths(part), None)
+        if first is not None and not any(os.path.exists(path) for path in pairs.paths(part)):  # noqa: PTH110
             raise DataError(
-                f"none of the {what} that the list names is below '{root}', such as '{paths[0]}'; "
+                f"none of the {what} that the list names is below '{root}', such as '{first}'; "
                 f"give the right folder or {remedy}"
             )
 
@@ -79,62 +80,75 @@ class Locator:
 
     def __init__(self, bases: Sequence[Path], *, endings: Iterable[str] = ()) -> None:
         self.bases = tuple(bases)
-        self.moved: list[tuple[str, Path]] = []
+        self.moved: list[tuple[str, str]] = []
         """Absolute paths that are not there, and what was found below a base by their last parts."""
         self._endings = frozenset(endings)
-        self._names: dict[Path, frozenset[str]] = {}
+        self._names: dict[str, frozenset[str]] = {}
         self._holding: dict[str, list[Path]] = {}
-        self._stems: dict[Path, dict[str, list[str]]] = {}
+        self._stems: dict[str, dict[str, list[str]]] = {}
+        self._places: dict[str, list[tuple[str, frozenset[str]]]] = {}
 
-    def __call__(self, relative: str) -> Path:
+    def __call__(self, relative: str) -> str:
         """Return where a path of a list is; below the first base when nowhere, for the message that it is missing."""
-        drive = re.match(r"[A-Za-z]:/", relative)
-        absolute = drive is not None or relative.startswith("/")
-        clean = (relative[2:] if drive else relative).lstrip("/")
-        folder, _, file = clean.rpartition("/")
-        places = self._places(folder)
-        if relative.startswith("/"):  # what a list calls absolute is more often below the root
-            places = [*places, Path(relative).parent]
-        for find in (self._same, self._converted):
-            for place in places:
-                if (found := find(place, file)) is not None:
-                    return found
-        for base in self.bases:  # unpacked by a tool that took the back-slashes of a Windows archive for letters
-            if (found := self._same(base, clean.replace("/", "\\"))) is not None:
-                return found
-        if absolute and (found := self._elsewhere(folder, file)) is not None:
-            self.moved.append((relative, found))
-            return found
-        existing = next((place for place in places if place.is_dir()), self.bases[0] / folder)
-        return existing / file
+        cut = relative.rfind("/") + 1
+        folder, file = relative[:cut], relative[cut:]
+        places = self._places.get(folder)
+        if places is None:
+            places = self._places[folder] = self._places_of(folder)
+        for place, names in places:
+            if file in names:
+                return place + file
+        return self._sought(relative, file, places)
 
-    def _elsewhere(self, folder: str, file: str) -> Path | None:
+    def _places_of(self, folder: str) -> list[tuple[str, frozenset[str]]]:
+        """Return where the files of a folder of the list may be, the likeliest place first, and what is there."""
+        places = self._below(_relative(folder))
+        if folder.startswith("/"):  # what a list calls absolute is more often below the root
+            places = [*places, Path(folder)]
+        return [(prefix_of(place), self._listed(prefix_of(place))) for place in places]
+
+    def _sought(self, relative: str, file: str, places: Sequence[tuple[str, frozenset[str]]]) -> str:
+        """Return where a path is that is in none of its places under its own name."""
+        for place, _ in places:
+            if (found := self._converted(place, file)) is not None:
+                return found
+        clean = _relative(relative)
+        # Some tools take the back-slashes of an archive made on Windows for letters.
+        name = clean.replace("/", "\\")
+        for base in map(prefix_of, self.bases):
+            if name in self._listed(base):
+                return base + name
+        folder = clean.rpartition("/")[0]
+        if clean != relative and (moved := self._elsewhere(folder, file)) is not None:
+            self.moved.append((relative, moved))
+            return moved
+        existing = next((Path(place) for place, _ in places if Path(place).is_dir()), self.bases[0] / folder)
+        return str(existing / file)
+
+    def _elsewhere(self, folder: str, file: str) -> str | None:
         """Look for an absolute path of another machine by its last parts, at least a folder and the file."""
         parts = folder.split("/")
         for start in range(1, len(parts)):
-            for place in self._places("/".join(parts[start:])):
-                if (found := self._same(place, file)) is not None:
-                    return found
+            for place in map(prefix_of, self._below("/".join(parts[start:]))):
+                if file in self._listed(place):
+                    return place + file
         return None
 
-    def _places(self, folder: str) -> list[Path]:
+    def _below(self, folder: str) -> list[Path]:
         """Return the folders of this relative path that exist below the bases."""
         if folder not in self._holding:
             self._holding[folder] = [base / folder for base in self.bases if (base / folder).is_dir()]
         return self._holding[folder]
 
-    def _listed(self, folder: Path) -> frozenset[str]:
+    def _listed(self, folder: str) -> frozenset[str]:
         if folder not in self._names:
             try:
-                self._names[folder] = frozenset(os.listdir(folder))  # noqa: PTH208 - names, not paths
+                self._names[folder] = frozenset(os.listdir(folder or "."))  # noqa: PTH208 - names, not paths
             except OSError:
                 self._names[folder] = frozenset()
         return self._names[folder]
 
-    def _same(self, folder: Path, file: str) -> Path | None:
-        return folder / file if file in self._listed(folder) else None
-
-    def _converted(self, folder: Path, file: str) -> Path | None:
+    def _converted(self, folder: str, file: str) -> str | None:
         if not self._endings:
             return None
         if folder not in self._stems:
@@ -145,21 +159,28 @@ class Locator:
                     stems[stem].append(name)
             self._stems[folder] = stems
         others = self._stems[folder].get(os.path.splitext(file)[0], [])  # noqa: PTH122
-        return folder / others[0] if len(others) == 1 else None
+        return folder + others[0] if len(others) == 1 else None
+
+
+def _relative(path: str) -> str:
+    """Return a path of a list without what makes it absolute."""
+    return _DRIVE.sub("", path).lstrip("/")
 
 
 def listed_pairs(
-    lines: Sequence[Line], image_at: Callable[[str], Path], depth_at: Callable[[str], Path]
-) -> list[Pair]:
+    lines: Sequence[Line], image_at: Callable[[str], str], depth_at: Callable[[str], str]
+) -> PairTable:
     """Return the pairs that lines name, found by two locators."""
-    return [
-        Pair(
-            id=line.image.lstrip("/"), image=image_at(line.image), focal=line.focal,
-            depth=None if line.depth is None else depth_at(line.depth),
-            mask=None if line.depth is None or line.mask is None else depth_at(line.mask),
+    rows = Rows()
+    for at in range(0, len(lines), _AT_ONCE):
+        some = lines[at : at + _AT_ONCE]
+        rows.add(
+            len(some), ids=[line.image.lstrip("/") for line in some], image=[image_at(line.image) for line in some],
+            depth=[None if line.depth is None else depth_at(line.depth) for line in some],
+            mask=[None if line.depth is None or line.mask is None else depth_at(line.mask) for line in some],
+            focal=[line.focal for line in some],
         )
-        for line in lines
-    ]
+    return rows.table()
 
 
 def about_lines(path: Path | None, lines: Sequence[Line], locators: Sequence[Locator]) -> list[Finding]:

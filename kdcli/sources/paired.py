@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
 from kdcli.errors import ConfigError, DataError
-from kdcli.images import SCALES, Picture, Rig, StoredDepth, like, read_picture, read_stored, to_metres, turn
+from kdcli.images import (
+    SCALES,
+    Picture,
+    Rig,
+    StoredDepth,
+    like,
+    read_picture,
+    read_reduced,
+    read_stored,
+    to_metres,
+    turn,
+)
 from kdcli.sources.checks import survey
 from kdcli.sources.cuts import Cut
+from kdcli.sources.encoding import Encoding
 from kdcli.sources.instances import read_instances, resize_instances
 from kdcli.sources.pairs import OfFiles, Pair, Selection, mismatch, sizes_fit
+from kdcli.sources.table.pair_table import PairTable, table_of
+from kdcli.sources.table.view import View
 from kdcli.sources.upright import camera_of, turned_note
 from kdcli.sources.validity import read_mask
 from kdcli.types import DepthKind, Finding, Sample
@@ -38,12 +52,16 @@ class PairSource(OfFiles):
     furthest: float | None = None
     """Metres beyond which depth is no measurement; None = whatever is stored."""
 
+    encoding: Encoding | None = None
+    """What the user says of how depth is stored; None = the layout knows."""
+
     def __init__(
-        self, pairs: Sequence[Pair], *, selection: Selection | None, scale: float | None, where: str,
+        self, pairs: Iterable[Pair], *, selection: Selection | None, scale: float | None, where: str,
         notes: Sequence[Finding] = (),
     ) -> None:
-        """Take what a selection leaves of the pairs, or with None the pairs as they are.
+        """Take what a selection leaves of the pairs, or with None all of them.
 
+        They are kept as a table unless they are a sequence of another kind, which is taken to make pairs when asked.
         notes: what ``data check`` shall say of how they were found.
         """
         if scale is not None and not SCALES[0] <= scale <= SCALES[1]:
@@ -51,8 +69,13 @@ class PairSource(OfFiles):
                 f"scale={scale:g} is no number of {SCALES[0]:g} to {SCALES[1]:g}; it is the stored units per metre, "
                 "such as 1000"
             )
+        if self.encoding is not None:
+            self.codec, self.furthest = self.encoding.codec, self.encoding.furthest
+            scale = self.encoding.scale(scale)
         self._notes = tuple(notes)
-        self.pairs: Sequence[Pair] = pairs if selection is None else selection.apply(pairs, where)
+        whole = table_of(pairs) if isinstance(pairs, list | tuple) or not isinstance(pairs, Sequence) else pairs
+        chosen = range(len(whole)) if selection is None else selection.positions(len(whole), where)
+        self.pairs: Sequence[Pair] = whole.take(chosen) if isinstance(whole, PairTable) else View(whole, chosen)
         self.where = where
         self.scale = scale
         self.depth_kind: DepthKind | None = DepthKind.METRIC if self.has("depth") else None
@@ -68,9 +91,23 @@ class PairSource(OfFiles):
             DataError: a file is missing or broken, or image, depth and object ids do not fit together.
         """
         pair = self.pairs[index]
-        picture = self.picture(pair)
+        sample = self._sample(pair, self.picture(pair))
+        return sample if self.cut is None else self.cut.apply(sample)
+
+    def sized(self, index: int, size: tuple[int, int]) -> Sample:
+        """Read one item for training at (height, width): its image may be decoded at that size, its depth is whole.
+
+        Raises:
+            DataError: as reading it whole.
+        """
+        if self.cut is not None or type(self).picture is not PairSource.picture:  # which take the image as it is
+            return self[index]
+        pair = self.pairs[index]
+        return self._sample(pair, read_reduced(pair.image, size))
+
+    def _sample(self, pair: Pair, picture: Picture) -> Sample:
         image, turned = picture.image, picture.turned
-        height, width = image.shape[-2:]
+        height, width = picture.size
         depth = valid = stored = None
         if pair.depth is not None:
             stored = self.stored(pair, picture.stored_size)
@@ -101,10 +138,12 @@ class PairSource(OfFiles):
             instances = torch.zeros(height, width, dtype=torch.int64)
         camera = camera_of(self, pair, picture, stored)
         intrinsics = None if camera is None else torch.tensor(camera, dtype=torch.float32)
-        sample = Sample(
-            id=pair.id, image=image, depth=depth, valid=valid, instances=instances, intrinsics=intrinsics,
-        )
-        return sample if self.cut is None else self.cut.apply(sample)
+        if picture.whole is not None:
+            small = (int(image.shape[-2]), int(image.shape[-1]))
+            instances = None if instances is None else resize_instances(instances, small)
+            shrunk = (small[1] / width, small[0] / height)
+            intrinsics = None if intrinsics is None else intrinsics * intrinsics.new_tensor(shrunk * 2)
+        return Sample(id=pair.id, image=image, depth=depth, valid=valid, instances=instances, intrinsics=intrinsics)
 
     def picture(self, pair: Pair) -> Picture:
         """Read the photograph of a pair.
@@ -141,10 +180,12 @@ class PairSource(OfFiles):
 
     def rig(self, pair: Pair) -> Rig | None:
         """Return what turns the disparity of a pair into depth, or None where it is none or nothing tells."""
-        return pair.rig
+        return pair.rig if self.encoding is None else self.encoding.rig or pair.rig
 
     def has(self, part: Literal["depth", "instances"]) -> bool:
         """Whether any of the pairs names a file of this part."""
+        if isinstance(self.pairs, PairTable):
+            return self.pairs.has(part)
         return any(getattr(pair, part) is not None for pair in self.pairs)
 
     def instances(self, pair: Pair) -> Tensor | None:
@@ -162,8 +203,10 @@ class PairSource(OfFiles):
 
     def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float] | None:
         """Return fx, fy, cx, cy in pixels of an image of this size, or None where unknown."""
-        if pair.intrinsics is None and pair.focal is not None:
-            return pair.focal, pair.focal, (width - 1) / 2, (height - 1) / 2
+        asked = None if self.encoding is None else self.encoding.focal
+        focal = pair.focal if asked is None else asked
+        if focal is not None and (asked is not None or pair.intrinsics is None):
+            return focal, focal, (width - 1) / 2, (height - 1) / 2
         return pair.intrinsics
 
     def check(self) -> Sequence[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,21 +61,29 @@ class Selection:
         """Return the chosen items.
 
         Raises:
+            ConfigError: as ``positions``.
+        """
+        return [items[i] for i in self.positions(len(items), where)]
+
+    def positions(self, length: int, where: str) -> Sequence[int]:
+        """Return which of so many items are chosen.
+
+        Raises:
             ConfigError: values that make no sense, or that leave nothing.
         """
         if self.every < 1:
             raise ConfigError(f"every={self.every} is not at least 1; every=2 takes each second item of '{where}'")
         if self.count is not None and self.count < 1:
             raise ConfigError(f"count={self.count} is not at least 1; leave count out to use all of '{where}'")
-        chosen = list(items[self.start : self.stop : self.every])
+        chosen = range(length)[self.start : self.stop : self.every]
         if not chosen:
             stop = "" if self.stop is None else f",stop={self.stop}"
-            raise ConfigError(f"start={self.start}{stop} leaves none of the {len(items)} items of '{where}'; widen it")
+            raise ConfigError(f"start={self.start}{stop} leaves none of the {length} items of '{where}'; widen it")
         if self.count is not None and self.count < len(chosen):
             if self.seed is None:
                 return chosen[: self.count]
             kept = sorted(random.Random(self.seed).sample(range(len(chosen)), self.count))
-            return [chosen[i] for i in kept]
+            return array("q", (chosen[i] for i in kept))
         return chosen
 
 

@@ -7,9 +7,11 @@ A role word is a whole part of a name: set off by other signs, by digits (``dept
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from enum import StrEnum
 from functools import lru_cache
+
+from kdcli.sources.file_names import alike, stem_of
 
 
 class Role(StrEnum):
@@ -58,37 +60,76 @@ WEAK_DEPTHS = frozenset({"gt", "groundtruth", "truth"})
 
 _TOKEN = re.compile(r"\d+(?:\.\d+)+|\d+|[^\W\d_]+|[\W_]+")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_STRONG_OR_WEAK = _STRONG | _WEAK
 _SIDES = frozenset("cid")
 """Letters that stand for colour, image, depth in some recorders' names: ``ID_i0_1``, ``ID_c``."""
 _ENDINGS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff", ".npy", ".npz"})
 
 
-@lru_cache(maxsize=1 << 16)  # each name is asked for several times
-def _tokens(part: str) -> tuple[str, ...]:
-    """Split one part of a path into words, numbers and what is between them; nothing is lost."""
-    found: list[str] = []
-    for token in _TOKEN.findall(part):
-        found += _CAMEL.findall(token) if token.isascii() and token.isalpha() else [token]
+Cut = tuple[int, int]
+"""Where a word stands in a name: from, up to."""
+
+
+@lru_cache(maxsize=1 << 14)
+def _tokens(name: str) -> tuple[Cut, ...]:
+    """Split one part of a path into words, numbers and what is between them; nothing is lost. Of all names alike."""
+    found: list[Cut] = []
+    for match in _TOKEN.finditer(name):
+        token, at = match[0], match.start()
+        if token.isascii() and token.isalpha():
+            found += [(at + word.start(), at + word.end()) for word in _CAMEL.finditer(token)]
+        else:
+            found.append(match.span())
     return tuple(found)
+
+
+@lru_cache(maxsize=1 << 14)
+def _words(name: str) -> frozenset[str]:
+    """Return the words of all names that are alike, lower case."""
+    return frozenset(name[begin:end].lower() for begin, end in _tokens(name))
+
+
+@lru_cache(maxsize=1 << 14)
+def _role(name: str) -> Role:
+    words = _words(name)
+    return next((role for known, role in _ROLES if words & known), Role.NONE)
 
 
 def role_of(part: str) -> Role:
     """Return what one part of a path, a folder's or a file's name without ending, says that it holds."""
-    words = {token.lower() for token in _tokens(part)}
-    return next((role for known, role in _ROLES if words & known), Role.NONE)
+    return _role(alike(part))
 
 
 def has_word(part: str, words: frozenset[str]) -> bool:
     """Whether one of these words, lower case, is a whole part of a name."""
-    return any(token.lower() in words for token in _tokens(part))
+    return not words.isdisjoint(_words(alike(part)))
+
+
+_TRACES = {Role.MASK: ("mask", "valid"), Role.DEPTH: ("depth",), Role.DISPARITY: ("disp",)}
+"""What stands in every word of a role."""
+
+
+def called(paths: Sequence[str], roles: Collection[Role]) -> list[str]:
+    """Return which files are called masks, depth or disparity, whichever of these are asked for."""
+    said = "\n".join(paths).lower()  # most sets have no such name: one search for all of them
+    if not any(trace in said for role in roles for trace in _TRACES[role]):
+        return []
+    return [path for path in paths if role_of(stem_of(path)) in roles]
 
 
 def starred(name: str, also: frozenset[str]) -> str:
     """Return a name with each role word replaced by ``*``: ``a.color`` and ``a.depth`` become ``a.*``."""
-    words = _STRONG | also
-    return "/".join(
-        "".join("*" if token.lower() in words else token for token in _tokens(part)) for part in name.split("/")
-    )
+    words = _STRONG | also if also else _STRONG
+    return "/".join([
+        "".join([part[begin:end] if end else "*" for begin, end in _stars(alike(part), words)])
+        for part in name.split("/")
+    ])  # fmt: skip
+
+
+@lru_cache(maxsize=1 << 14)
+def _stars(name: str, words: frozenset[str]) -> tuple[Cut, ...]:
+    """Return what stays of the names that are alike; a role word is (0, 0)."""
+    return tuple((0, 0) if name[begin:end].lower() in words else (begin, end) for begin, end in _tokens(name))
 
 
 def bare(name: str, *, weak: bool = False, numbers: bool = False, also: frozenset[str] = frozenset()) -> str:
@@ -97,34 +138,48 @@ def bare(name: str, *, weak: bool = False, numbers: bool = False, also: frozense
     weak: also without words such as ``frame`` or ``gt``. numbers: with ``0012`` as 12; a time stamp such as
     ``12.034`` stays. also: further words to leave out.
     """
+    dropped = _STRONG_OR_WEAK if weak else _STRONG
+    parts = []
+    for cuts in _kept(alike(name), dropped | also if also else dropped, weak):
+        words = [
+            str(int(name[begin:end])) if number and numbers else name[begin:end].lower() for begin, end, number in cuts
+        ]
+        parts.append("_".join(words))
+    return "/".join(parts)
+
+
+@lru_cache(maxsize=1 << 14)
+def _kept(name: str, dropped: frozenset[str], weak: bool) -> tuple[tuple[tuple[int, int, bool], ...], ...]:
+    """Return which words of each part of the names that are alike stay, and which of them are whole numbers."""
     *folders, last = name.split("/")
     while (dot := last.rfind(".")) > 0 and last[dot:].lower() in _ENDINGS:  # a depth map called 000.jpg.png
         last = last[:dot]
-    dropped = _STRONG | also | (_WEAK if weak else frozenset())
-    parts = [_bare(part, dropped, weak, numbers) for part in (*folders, last)]
-    return "/".join([part for part in parts[:-1] if part] + parts[-1:])
+    parts, at = [], 0
+    for part in (*folders, last):
+        parts.append(_kept_of(part, at, dropped, weak))
+        at += len(part) + 1
+    return (*filter(None, parts[:-1]), parts[-1])
 
 
-@lru_cache(maxsize=4096)  # the folders of many files are the same
-def _bare(part: str, dropped: frozenset[str], weak: bool, numbers: bool) -> str:
-    tokens, kept = _tokens(part), []
-    for i, token in enumerate(tokens):
+def _kept_of(part: str, at: int, dropped: frozenset[str], weak: bool) -> tuple[tuple[int, int, bool], ...]:
+    cuts, kept = _tokens(part), []
+    words = [part[begin:end] for begin, end in cuts]
+    for i, (word, (begin, end)) in enumerate(zip(words, cuts, strict=True)):
         side = (
-            weak and token in _SIDES and i > 0 and not tokens[i - 1][-1].isalnum()
-            and (i + 1 == len(tokens) or tokens[i + 1][0].isdecimal())
+            weak and word in _SIDES and i > 0 and not words[i - 1][-1].isalnum()
+            and (i + 1 == len(words) or words[i + 1][0].isdecimal())
         )  # fmt: skip
-        if token[0].isalnum() and token.lower() not in dropped and not side:
-            kept.append(str(int(token)) if numbers and token.isdecimal() else token.lower())
-    return "_".join(kept)
+        if word[0].isalnum() and word.lower() not in dropped and not side:
+            kept.append((at + begin, at + end, word.isdecimal()))
+    return tuple(kept)
 
 
 Rule = Callable[[str, frozenset[str]], str]
 RULES: tuple[Rule, ...] = (
-    lambda name, _: name,
     starred,
     lambda name, also: bare(name, also=also),
     lambda name, also: bare(name, also=also, numbers=True),
     lambda name, also: bare(name, also=also, weak=True),
     lambda name, also: bare(name, also=also, weak=True, numbers=True),
 )
-"""What two names must have in common to belong together, the strictest rule first; with further role words."""
+"""What two unequal names must have in common to belong together, the strictest first; with further role words."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from kdcli.plugins.blame import own, owner_of
 from kdcli.protocols import Source
+from kdcli.sources.sized import sized
+from kdcli.sources.table.view import View
 from kdcli.types import Finding, Sample
 
 if TYPE_CHECKING:
@@ -39,13 +41,17 @@ class Subset:
     def pairs(self) -> Sequence[Pair]:
         """The files of the images; like the source itself, a subset has them only where it is one of files."""
         known: Any = self.of
-        return [known.pairs[index] for index in self.indices]
+        return View(known.pairs, self.indices)
 
     def __len__(self) -> int:
         return len(self.indices)
 
     def __getitem__(self, index: int, /) -> Sample:
         return self.of[self.indices[index]]
+
+    def sized(self, index: int, size: tuple[int, int]) -> Sample:
+        """Return an item for training at (height, width)."""
+        return sized(self.of, self.indices[index], size)
 
     def places(self, indices: Iterable[int] | Tensor) -> list[int]:
         """Return the positions in the whole source of positions in this one."""

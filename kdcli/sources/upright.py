@@ -19,8 +19,7 @@ def camera_of(source: OfFiles, pair: Pair, picture: Picture, depth: StoredDepth 
     A camera is taken to be that of the pixels of the file, as depth is; where the depth is already upright, the camera
     is too.
     """
-    size = (int(picture.image.shape[-2]), int(picture.image.shape[-1]))
-    turned = picture.turned
+    size, turned = picture.size, picture.turned
     if depth is not None:
         own = (int(depth.values.shape[0]), int(depth.values.shape[1]))
         turned = 1 if depth.turned != 1 or is_upright(turned, size, own) else turned

@@ -32,12 +32,15 @@ class Expected:
     finished run."""
     teacher_images: int | None = None
     """As often as one is shown; of teachers from outside the run."""
+    stages: tuple[dict[str, Any], ...] = ()
+    """Of each stage that trains a student: its name, steps, seconds of a step, and the most memory that the process had
+    held until then."""
 
     def document(self) -> dict[str, Any]:
         """Return the JSON form."""
         seconds = None if self.seconds is None else round(self.seconds, 3)
         return {"cell": self.title, "run": str(self.run), "state": self.state, "seconds": seconds,
-                "teacher_images": self.teacher_images}  # fmt: skip
+                "teacher_images": self.teacher_images, "stages": list(self.stages)}  # fmt: skip
 
 
 def expect(study: Study, out: Path, device: torch.device) -> list[Expected]:
@@ -53,15 +56,20 @@ def expect(study: Study, out: Path, device: torch.device) -> list[Expected]:
     for job in jobs(study, out):
         if not job.wanted:
             continue
-        config, seconds, images = job.cell.config, None, None
+        config, seconds, images, stages = job.cell.config, None, None, []
         if job.state != "finished":
             shape = _shape(config)
             if shape not in measured:
                 measured[shape] = measure(config, device, repeats=3)["stages"]
             seconds = sum(row["seconds"] / row["steps"] * _steps(config, row) for row in measured[shape])
             images = sum(_images(config, row) for row in measured[shape])
+            stages = [
+                {"stage": row["stage"], "steps": _steps(config, row), "seconds_per_step": row["seconds_per_step"],
+                 "memory_mib": row["memory_mib"]}
+                for row in measured[shape]
+            ]
         rows.append(Expected(title=job.title, run=job.folder, state=job.state, seconds=seconds,
-                             teacher_images=images))  # fmt: skip
+                             teacher_images=images, stages=tuple(stages)))  # fmt: skip
     return rows
 
 

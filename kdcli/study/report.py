@@ -47,16 +47,19 @@ def main_rows(table: Table) -> Rows:
     """Return the table: teachers, then one row for each arm and number of images, with its paired differences."""
     counts = any(row.count is not None for row in table.rows)
     differences = [f"{metric} minus {table.reference}, paired" for metric in table.metrics]
-    columns = ["arm", *(["images"] if counts else []), "seeds", *map(_directed, table.metrics)]
+    shown = len({row.teacher_images for row in table.rows}) > 1
+    extra = [*(["images"] if counts else []), *(["images shown to teachers"] if shown else [])]
+    columns = ["arm", *extra, "seeds", *map(_directed, table.metrics)]
     columns += [text for column in differences for text in (column, "share > 0")]
     rows = []
     for teacher in table.teachers:
         numbers = [interval(teacher.metrics[metric]) for metric in table.metrics]
-        rows.append([f"teacher {teacher.spec}", *([""] if counts else []), "", *numbers, *[""] * 2 * len(differences)])
+        rows.append([f"teacher {teacher.spec}", *[""] * len(extra), "", *numbers, *[""] * 2 * len(differences)])
     for row in table.rows:
         numbers = [interval(row.metrics[metric]) for metric in table.metrics]
-        head = [row.arm, *(["" if row.count is None else f"{row.count}"] if counts else []), f"{len(row.seeds)}"]
-        rows.append([*head, *numbers, *_against(row, table)])
+        head = [row.arm, *(["" if row.count is None else f"{row.count}"] if counts else [])]
+        head += ["" if row.teacher_images is None else f"{row.teacher_images:,}"] if shown else []
+        rows.append([*head, f"{len(row.seeds)}", *numbers, *_against(row, table)])
     return columns, rows
 
 

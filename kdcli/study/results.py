@@ -15,7 +15,7 @@ from kdcli.evals.protocol import Aggregation, find
 from kdcli.evals.written import read_per_image
 from kdcli.study.bootstrap import Measured
 from kdcli.study.cells import Job
-from kdcli.training.run.manifest import RESULTS
+from kdcli.training.run.manifest import RESULTS, read_manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +30,8 @@ class Group:
     spec: str
     runs_of: dict[int, str]
     """Seed -> run folder, relative to the study's."""
+    shown: dict[int, int]
+    """Seed -> images that teachers were shown for the student, each as often as it was; of runs that counted them."""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -68,7 +70,7 @@ def groups(jobs: list[Job], out: Path) -> list[Group]:
             group = found.setdefault(
                 (cell.arm, cell.count),
                 Group(arm=cell.arm, count=cell.count, runs={}, protocol=result["protocol"], spec=result["spec"],
-                      runs_of={}),
+                      runs_of={}, shown={}),
             )  # fmt: skip
             if group.protocol["hash"] != result["protocol"]["hash"]:
                 raise DataError(
@@ -76,6 +78,8 @@ def groups(jobs: list[Job], out: Path) -> list[Group]:
                     f"'{cell.arm}' under {group.protocol['name']}; remove the run and run the study again"
                 )
             group.runs[cell.seed], group.runs_of[cell.seed] = rows, str(job.folder)
+            if (shown := _shown(out / job.folder)) is not None:
+                group.shown[cell.seed] = shown
     return list(found.values())
 
 
@@ -90,6 +94,18 @@ def read_run(folder: Path) -> tuple[dict[str, Any], dict[str, list[float]]]:
     if result is None or result["n"] != len(rows):
         raise DataError(f"'{folder / 'eval'}' does not hold the whole result of a student; {_AGAIN}")
     return result, rows
+
+
+def _shown(folder: Path) -> int | None:
+    """Return how many images teachers were shown for a run's student; None where the run did not count them.
+
+    Raises:
+        DataError: the manifest is missing or broken.
+    """
+    counted = read_manifest(folder / "manifest.json").get("teacher_images")
+    if not counted:
+        return None
+    return sum(int(images) for place, images in counted.items() if place.startswith("student."))
 
 
 def read_documents(folder: Path) -> dict[str, dict[str, Any]]:

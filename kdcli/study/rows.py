@@ -51,6 +51,8 @@ class Row:
     per_seed: Mapping[str, tuple[float | None, ...]]
     """By metric, in the order of ``seeds``."""
     runs: tuple[str, ...]
+    teacher_images: int | None
+    """Images that teachers were shown for a student, each as often as it was: the mean over seeds."""
     against: Comparison | None
     """Against the reference at the same number of images; None for the reference itself or where that is missing."""
 

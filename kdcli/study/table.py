@@ -64,6 +64,7 @@ def _row(group: Group, study: Study, against: Comparison | None, seed: int) -> R
         metrics={name: Interval(**_bounds(told, name)) for name in study.metrics},
         per_seed={name: tuple(map(_number, each[:, NAMES.index(name)].tolist())) for name in study.metrics},
         runs=tuple(group.runs_of[s] for s in seeds),
+        teacher_images=round(sum(group.shown.values()) / len(group.shown)) if group.shown else None,
         against=against,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import doc_sets
 import doc_trees
 
 from kdcli.weights import entry
@@ -13,14 +14,41 @@ WEIGHTS = "cache/kdcli/weights"
 """Where weights lie that are asked for by name."""
 
 TREES: list[tuple[str, str, Callable[[Path], None]]] = [
-    (r"nyu:/data/nyu|nyu=/data/nyu", "data/nyu", doc_trees.nyu),
+    (r"nyu:/data/nyu(?!\w)|nyu=/data/nyu", "data/nyu", doc_trees.nyu),
     (r"kitti:/?data/kitti|kitti=/data/kitti", "data/kitti", doc_trees.kitti),
     (r"rgbd:/data/kitchen", "data/kitchen", doc_trees.kitchen),
     (r"rgbd:kitchen", "kitchen", doc_trees.kitchen),
     (r"data/7scenes", "data/7scenes", doc_trees.seven_scenes),
     (r"scenenet:/data/scenenet", "data/scenenet", doc_trees.scenenet),
+    (r"booster:/data/booster", "data/booster", doc_sets.booster),
+    (r"ddad:/data/ddad", "data/ddad", doc_sets.ddad),
+    (r"diml:/data/diml", "data/diml", doc_sets.diml),
+    (r"kitti-object:/data/kitti_object", "data/kitti_object", doc_sets.kitti_object),
+    (r"kitti-selection:/data/depth_selection", "data/depth_selection", doc_sets.depth_selection),
+    (r"kitti-stereo:/data/kitti_stereo", "data/kitti_stereo", doc_sets.kitti_stereo),
+    (r"middlebury:/data/middlebury", "data/middlebury", doc_sets.middlebury),
+    (r"moge:/data/moge", "data/moge", doc_sets.moge),
+    (r"sintel:/data/sintel", "data/sintel", doc_sets.sintel),
+    (r"tartanair:/data/tartanair", "data/tartanair", doc_sets.tartanair),
+    (r"wds:/data/shards", "data/shards", doc_sets.shards),
+    (r"hf:tables/rooms", "tables/rooms", doc_sets.table),
+    (r"diode:/data/diode", "data/diode", doc_trees.diode),
+    (r"eth3d:/data/eth3d", "data/eth3d", doc_trees.eth3d),
+    (r"hypersim:/data/hypersim", "data/hypersim", doc_trees.hypersim),
+    (r"marigold:/data/marigold", "data/marigold", doc_trees.marigold),
+    (r"pairs:/data/rooms", "data/rooms", doc_trees.pairs),
+    (r"pairs:/data/bare", "data/bare", doc_trees.bare_pairs),
+    (r"vkitti2:/data/vkitti2", "data/vkitti2", doc_trees.vkitti2),
     (r"folder:data/kitti_unlabelled", "data/kitti_unlabelled", doc_trees.streets),
     (r"folder:/data/frames", "data/frames", doc_trees.photos),
+    (r"rgbd:/data/sun-flat", "data/sun-flat", doc_trees.sun_flat),
+    (r"folder:/data/stereo", "data/stereo", doc_trees.stereo),
+    (r"folder:/data/rays", "data/rays", doc_trees.rays),
+    (r"scannet:/data/scannet", "data/scannet", doc_trees.scannet),
+    (r"nyu:/data/nyu_labelled", "data/nyu_labelled", doc_trees.nyu_labelled),
+    (r"nyu:/data/nyudepthv2", "data/nyudepthv2", doc_trees.nyu_h5),
+    (r"sunrgbd:/data/SUNRGBD", "data/SUNRGBD", doc_trees.sunrgbd),
+    (r"ibims:/data/ibims1", "data/ibims1", doc_trees.ibims),
     (r"folder:photos|predict .* photos\b", "photos", doc_trees.photos),
     (r"folder:other-photos", "other-photos", doc_trees.photos),
     (r"explain \S+ photo\.png", "photo.png", doc_trees.photo),

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import trees
+import trees_lasers
+import trees_marigold
+import trees_pairs
+import trees_rooms
+import trees_streets
 from PIL import Image
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "sources" / "sets"))
+
+import trees_ibims
+import trees_nyu
+import trees_scannet
+import trees_sunrgbd
 
 VIDEO = 154
 """Frames of a recording of which the documents take 150 for training and the rest for measuring."""
@@ -49,6 +63,36 @@ def scenenet(root: Path) -> None:
             Image.fromarray(ids).save(folder / "instance" / f"{frame}.png")
 
 
+def diode(root: Path) -> None:
+    trees_lasers.diode(root)
+
+
+def eth3d(root: Path) -> None:
+    trees_lasers.eth3d(root)
+
+
+def hypersim(root: Path) -> None:
+    trees_rooms.hypersim(root)
+
+
+def marigold(root: Path) -> None:
+    trees_marigold.marigold(root)
+
+
+def pairs(root: Path) -> None:
+    trees_pairs.pairs(root)
+
+
+def bare_pairs(root: Path) -> None:
+    """Images and depth without a YAML, of one split."""
+    trees.photo(root / "images" / "a.png", 48, 64)
+    trees.depth(root / "depth" / "a.png", 48, 64, 2500)
+
+
+def vkitti2(root: Path) -> None:
+    trees_streets.vkitti2(root)
+
+
 def photos(root: Path) -> None:
     trees.photos(root, 6, 120, 160)
 
@@ -81,3 +125,54 @@ def device_outputs(root: Path) -> None:
     root.mkdir(parents=True)
     for i in range(6):
         (root / f"{i}.raw").write_bytes(np.full((120, 160), 1.5, "<f4").tobytes())
+
+
+def sun_flat(root: Path) -> None:
+    """Two pairs with SUN RGB-D's numbers in a plain layout."""
+    for i in range(2):
+        trees.photo(root / "rgb" / f"{i}.jpg", 48, 64, i)
+        trees.depth(root / "depth" / f"{i}.png", 48, 64, 2500 << 3)
+
+
+def stereo(root: Path) -> None:
+    """Images with disparity in pixels."""
+    for i in range(2):
+        trees.photo(root / "images" / f"{i}.png", 48, 64, i)
+        (root / "disparity").mkdir(exist_ok=True)
+        np.save(root / "disparity" / f"{i}.npy", np.full((48, 64), 40 + i, np.float32))
+
+
+def rays(root: Path) -> None:
+    """Images with lengths of rays in HDF5 files."""
+    h5py = pytest.importorskip("h5py")
+    for i in range(2):
+        trees.photo(root / "images" / f"{i}.png", 48, 64, i)
+        (root / "depth").mkdir(exist_ok=True)
+        with h5py.File(root / "depth" / f"{i}.hdf5", "w") as file:
+            file["dataset"] = np.full((48, 64), 3.5 + i, np.float16)
+
+
+def scannet(root: Path) -> None:
+    """Two scenes of exported frames, and the list that names them."""
+    for scene in ("scene0011_00", "scene0015_00"):
+        trees_scannet.frames(root / "scans" / scene, range(2))
+    (root / "scannetv2_val.txt").write_text("scene0011_00\nscene0015_00\n")
+
+
+def nyu_labelled(root: Path) -> None:
+    trees_nyu.labelled(root / "nyu_depth_v2_labeled.mat")
+    trees_nyu.splits(root / "splits.mat", train=[3, 4], test=[1, 2])
+
+
+def nyu_h5(root: Path) -> None:
+    trees_nyu.fastdepth(root)
+
+
+def sunrgbd(root: Path) -> None:
+    trees_sunrgbd.sunrgbd(root.parent)
+    names = list(trees_sunrgbd.SAMPLES)
+    trees_sunrgbd.lists(root, train=names[3:], test=names[:3])
+
+
+def ibims(root: Path) -> None:
+    trees_ibims.matlab(root / "ibims1_core_mat")

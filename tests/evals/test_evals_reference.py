@@ -11,11 +11,12 @@ import torch
 from evals_doubles import ListSource
 from evals_pydnet import MobilePydnet, PydnetPlusPlus
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
 from kdcli.evals.baseline import Constant
 from kdcli.evals.protocol import Protocol
 from kdcli.evals.runner import evaluate
+from kdcli.sources.sets.kitti_object import KittiObjectSource
 from kdcli.types import Batch, Prediction, Sample
 
 WEIGHTS = "data/weights"
@@ -37,12 +38,13 @@ class Remembering(nn.Module):
 
 def frame(image: Path, depth: Path, scale: float, size: tuple[int, int]) -> Sample:
     """Read a pair; the image is resized in 8 bits, as the reference numbers were made."""
-    picture = Image.open(image).convert("RGB").resize((size[1], size[0]), Image.Resampling.BILINEAR)
     metres = torch.from_numpy(np.asarray(Image.open(depth)).astype(np.float32) / scale)[None]
-    return Sample(
-        id=image.stem, image=torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255, depth=metres,
-        valid=metres > 0,
-    )  # fmt: skip
+    return Sample(id=image.stem, image=resized(image, size), depth=metres, valid=metres > 0)
+
+
+def resized(image: Path, size: tuple[int, int]) -> Tensor:
+    picture = Image.open(image).convert("RGB").resize((size[1], size[0]), Image.Resampling.BILINEAR)
+    return torch.from_numpy(np.array(picture)).permute(2, 0, 1).float() / 255
 
 
 def close(model: nn.Module, source: ListSource, protocol: Protocol | str, align: str | None, want: list[float]) -> None:
@@ -75,6 +77,24 @@ def test_disparity_network_on_kitti(shared: Path, kitti: list[Sample]) -> None:
         (1, "median", [0.084, 5.96, 0.880]), (1, "scale-shift", [0.069, 4.26, 0.936]),
     ):  # fmt: skip
         close(memory, ListSource([kitti[row]]), "plain", align, want)
+
+
+def test_disparity_network_on_projected_sweeps(shared: Path) -> None:
+    model = MobilePydnet(shared / WEIGHTS / "mobile_pydnet_kitti/mobile_pydnet_kitti_pruned35_dequant.pth")
+    source = KittiObjectSource(location=str(shared / "data" / "kitti_object"))
+    rows = {
+        "000000": ([0.139, 3.11, 0.800], [0.121, 2.85, 0.846], [0.289, 4.10, 0.505], 20280),
+        "000002": ([0.146, 5.73, 0.826], [0.153, 6.70, 0.792], [0.345, 12.33, 0.396], 20216),
+    }
+    for i, (median, fitted, constant, pixels) in enumerate(rows.values()):
+        image = source.pairs[i].image
+        assert isinstance(image, Path) and image.stem == list(rows)[i]
+        frames = ListSource([replace(source[i], image=resized(image, (192, 640)))])
+        memory = Remembering(model)
+        close(memory, frames, "plain", "median", median)
+        close(memory, frames, "plain", "scale-shift", fitted)
+        close(Constant(), frames, "plain", None, constant)
+        assert evaluate({"c": Constant()}, frames)["c"].pixels.tolist() == [pixels]
 
 
 def test_constant_on_kitti(kitti: list[Sample]) -> None:

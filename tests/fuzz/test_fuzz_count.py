@@ -6,6 +6,8 @@ import test_fuzz_commands
 import test_fuzz_lists
 import test_fuzz_own_files
 import test_fuzz_pictures
+import test_fuzz_public_sets
+import test_fuzz_published
 import test_fuzz_sets
 import test_fuzz_weights
 from mutations import damaged, inputs, shown
@@ -15,6 +17,8 @@ MODULES = (
     test_fuzz_lists,
     test_fuzz_own_files,
     test_fuzz_pictures,
+    test_fuzz_published,
+    test_fuzz_public_sets,
     test_fuzz_sets,
     test_fuzz_weights,
 )

@@ -12,7 +12,8 @@ import pytest
 from kdcli.errors import DataError
 from kdcli.sources import load_source
 from kdcli.sources.checks import survey
-from kdcli.sources.texts.lines import read_list, split_line
+from kdcli.sources.texts.lines import split_line
+from kdcli.sources.texts.many_lines import read_list
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from kdcli.errors import ConfigError, DataError, TrainingError
 from kdcli.locks import only_one
 from kdcli.study import Study
 from kdcli.study.cells import jobs
-from kdcli.study.report import write_reports
+from kdcli.study.report import main_rows, write_reports
 from kdcli.study.run import run_study
 from kdcli.study.table import tabulate
 from kdcli.training.loop.train import StepLog
@@ -86,6 +87,20 @@ def test_the_table_is_what_the_result_files_say(tiny: Resolve, finished: tuple[P
     assert same is not None and same.difference["delta1"].low == same.difference["delta1"].high == 0
     assert rows["again"].runs == rows["plain"].runs
     assert table.missing == () and len(table.teachers) == 1
+    for row in table.rows:
+        counted = [json.loads((out / run / "manifest.json").read_text())["teacher_images"] for run in row.runs]
+        assert row.teacher_images == round(sum(sum(one.values()) for one in counted) / len(counted)) > 0
+
+
+def test_images_shown_to_teachers_stand_in_the_table_where_arms_differ(
+    tiny: Resolve, finished: tuple[Path, Told]
+) -> None:
+    table = tabulate(tiny(), finished[0])
+    assert "images shown to teachers" not in main_rows(table)[0]
+    rows = tuple(replace(row, teacher_images=1200 + i) for i, row in enumerate(table.rows))
+    columns, told = main_rows(replace(table, rows=rows))
+    at = columns.index("images shown to teachers")
+    assert [row[at] for row in told] == ["", "1,200", "1,201", "1,202"] and {len(row) for row in told} == {len(columns)}
 
 
 class StopAt(Told):

@@ -11,7 +11,8 @@ from kdcli.codecs import Codec
 from kdcli.errors import DataError
 from kdcli.files import at_home
 from kdcli.images import DEPTH_SUFFIXES
-from kdcli.sources.listing import list_files, natural_key, read_json
+from kdcli.sources.file_names import natural_key, prefix_of, with_endings
+from kdcli.sources.listing import list_paths, read_json
 from kdcli.sources.matching import by_name
 from kdcli.types import DepthKind
 
@@ -54,25 +55,26 @@ def find_predictions(location: str, codec: Codec) -> Found:
         return _stack(root)
     if not root.is_dir():
         raise DataError(f"'{location}' does not exist; give a folder of predictions, or an NPY file of N x H x W")
-    own: list[Path] = []
-    files = list_files(root, None, recursive=True, own=own)
-    sidecars = [path for path in own if path.suffix == ".json"]
+    own: list[str] = []
+    files = list_paths(root, None, recursive=True, own=own)
+    sidecars = [path for path in own if path.endswith(".json")]
     if sidecars:
-        return _told(root, sorted(sidecars, key=lambda path: natural_key(path.as_posix())))
+        return _told(root, [Path(path) for path in sorted(sidecars, key=natural_key)])
     wanted = {f".{ending}" for ending in codec.containers}
     wanted |= set(_RAW) if codec.headerless else DEPTH_SUFFIXES
-    fitting = [path for path in files if path.suffix.lower() in wanted]
+    fitting = with_endings(files, tuple(wanted))
     if not fitting:
-        endings = ", ".join(sorted({path.suffix.lower() or path.name for path in files})[:5])
+        endings = ", ".join(sorted({Path(path).suffix.lower() or Path(path).name for path in files})[:5])
         holds = f", it holds {endings}" if endings else ""
         raw = "; floats without a header are read with codec=headerless,size=HxW" if not codec.headerless else ""
         raise DataError(f"'{location}' has no predictions ({', '.join(sorted(wanted))}){holds}{raw}")
-    return Found(files={name: Stored(path=_best(paths)) for name, paths in by_name(fitting, root).items()})
+    named = by_name(fitting, prefix_of(root))
+    return Found(files={name: Stored(path=Path(_best(named.of(name)))) for name in named.first})
 
 
-def _best(paths: Sequence[Path]) -> Path:
+def _best(paths: Sequence[str]) -> str:
     order = {ending: i for i, ending in enumerate(_BEST_FIRST)}
-    return min(paths, key=lambda path: (order.get(path.suffix.lower(), len(order)), path.name))
+    return min(paths, key=lambda path: (order.get(Path(path).suffix.lower(), len(order)), path))
 
 
 def _told(root: Path, sidecars: Sequence[Path]) -> Found:

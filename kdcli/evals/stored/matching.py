@@ -12,7 +12,6 @@ from kdcli.errors import DataError
 from kdcli.evals.stored.files import Stored
 from kdcli.images import IMAGE_SUFFIXES
 from kdcli.rasters import Place, file_of
-from kdcli.sources.listing import ending_of
 from kdcli.sources.matching import match_names
 
 WORDS = frozenset({
@@ -76,8 +75,9 @@ def _paths(names: Sequence[str] | Mapping[str, object]) -> dict[str, Path]:
 
 def without_ending(image_id: str) -> str:
     """Return an image's id without the ending of a picture."""
-    ending = ending_of(image_id.rpartition("/")[2])
-    return image_id[: -len(ending)] if ending in IMAGE_SUFFIXES else image_id
+    last = image_id.rpartition("/")[2]
+    dot = last.rfind(".")
+    return image_id[: dot - len(last)] if dot > 0 and last[dot:].lower() in IMAGE_SUFFIXES else image_id
 
 
 def _by_input(pairs: Sequence[tuple[str, Place]], files: Mapping[str, Stored]) -> dict[str, Stored]:

@@ -15,7 +15,7 @@ from kdcli.sources.texts.numbers import number_of, read_lines
 _ASSOCIATIONS = ("associations.txt", "association.txt", "associate.txt", "assoc.txt")
 _WITHIN = 0.02
 
-Files = list[tuple[Path, Path]]
+Files = list[tuple[str, str]]
 
 
 def associated(folder: Path) -> Files:
@@ -27,7 +27,7 @@ def associated(folder: Path) -> Files:
     path = next((folder / name for name in _ASSOCIATIONS if (folder / name).is_file()), None)
     if path is None:
         return []
-    form, found, at = "'time colour-file time depth-file'", list[tuple[Path, Path]](), Locator([folder])
+    form, found, at = "'time colour-file time depth-file'", list[tuple[str, str]](), Locator([folder])
     image_at = Locator([folder], endings=IMAGE_SUFFIXES)
     for number, words in _rows(path):
         if len(words) != 4:
@@ -44,7 +44,7 @@ def associated(folder: Path) -> Files:
     return found
 
 
-def stamped(folder: Path) -> tuple[Files, list[Path]]:
+def stamped(folder: Path) -> tuple[Files, list[str]]:
     """Return the pairs of ``rgb.txt`` and ``depth.txt`` (``time file``) that are at most 0.02 s apart, other images.
 
     Raises:

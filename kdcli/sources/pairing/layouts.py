@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kdcli.errors import DataError
 from kdcli.images import DEPTH_SUFFIXES, IMAGE_SUFFIXES
-from kdcli.sources.listing import folders_in, list_files
-from kdcli.sources.matching import by_name, match_names, match_times
+from kdcli.sources.file_names import ending_of, name_of, prefix_of, stem_of, with_endings
+from kdcli.sources.listing import folders_in, list_paths
+from kdcli.sources.matching import below, by_name, match_names, match_times, twins
 from kdcli.sources.pairing.associations import associated, stamped
 from kdcli.sources.pairing.beside import by_ending, is_picture, one_of_each, split_masks
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairing.unread import endings_of, may_be_unread, not_read, unread_of
-from kdcli.sources.pairs import Pair
-from kdcli.sources.roles import DEPTH_WORDS, WEAK_DEPTHS, WEAK_IMAGES, Role, has_word, role_of
+from kdcli.sources.roles import DEPTH_WORDS, WEAK_DEPTHS, WEAK_IMAGES, Role, called, has_word, role_of
+from kdcli.sources.table.pair_table import PairTable, Rows
 from kdcli.sources.texts.numbers import read_camera
 
 TUM_SCALE = 5000.0
@@ -26,72 +27,79 @@ _COLOUR_FOLDERS = ("rgb", "color", "colour", "image", "images")
 _DEPTH_FOLDERS = ("depth", "depths", "depth_map", "depth_maps")
 _CAMERAS = ("camera-intrinsics.txt", "camera_intrinsics.txt", "intrinsics.txt")
 _STAMP = re.compile(r"\d+\.\d+")
+_READ = IMAGE_SUFFIXES | DEPTH_SUFFIXES
 _LEVELS = 8
 """How deep scenes may lie: TartanAir has four folders above its images, SUN RGB-D up to six."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """One frame: its files, and the stored units per metre that its layout has (None: by the file's type)."""
+    """Frames of one folder: image and depth of each. masks: of depth maps that have one.
 
-    image: Path
-    depth: Path
-    mask: Path | None = None
+    scale: stored units per metre that the layout has; None: by the files' type.
+    """
+
+    pairs: list[tuple[str, str]]
+    masks: Mapping[str, str] = field(default_factory=dict)
     scale: float | None = None
 
 
-def find_pairs(folder: Path, root: Path, left: LeftOut) -> list[Pair]:
+def find_pairs(folder: Path, root: Path, left: LeftOut) -> PairTable:
     """Return the pairs of a folder by the first layout that it has, else those of its sub-folders."""
-    return _pairs(folder, root, left, _LEVELS, set())
+    rows = Rows()
+    _add(folder, root, left, _LEVELS, set(), rows)
+    return rows.table()
 
 
-def _pairs(folder: Path, root: Path, left: LeftOut, levels: int, seen: set[Path]) -> list[Pair]:
+def _add(folder: Path, root: Path, left: LeftOut, levels: int, seen: set[Path], rows: Rows) -> None:
     if (real := folder.resolve()) in seen:  # links may lead round
-        return []
+        return
     seen.add(real)
-    below = folders_in(folder)
+    within = folders_in(folder)
     for layout in _LAYOUTS:
-        if found := layout(folder, left):
-            left.elsewhere += [path for path in below if role_of(path.name) is Role.NONE and _role_folders(path)]
-            camera = _camera(folder)
-            return [
-                Pair(
-                    id=one.image.relative_to(root).as_posix() if root in one.image.parents else one.image.name,
-                    image=one.image, depth=one.depth, mask=one.mask, scale=one.scale, intrinsics=camera,
-                )
-                for one in found
-            ]
-    return [pair for path in below for pair in _pairs(path, root, left, levels - 1, seen)] if levels else []
+        if (found := layout(folder, left)).pairs:
+            left.elsewhere += [str(path) for path in within if role_of(path.name) is Role.NONE and _role_folders(path)]
+            images, depths = ([pair[side] for pair in found.pairs] for side in (0, 1))
+            base = prefix_of(root)
+            ids = [below(path, base) if path.startswith(base) else name_of(path) for path in images]
+            rows.add(
+                len(images), image=images, depth=depths, mask=[found.masks.get(path) for path in depths], ids=ids,
+                scale=[found.scale] * len(images), intrinsics=[_camera(folder)] * len(images),
+            )
+            return
+    if levels:
+        for path in within:
+            _add(path, root, left, levels - 1, seen, rows)
 
 
-def _associated(folder: Path, left: LeftOut) -> list[Found]:
+def _associated(folder: Path, left: LeftOut) -> Found:
     """Pairs of an association file: ``time file time file``, colour and depth in either order."""
-    return [Found(image=image, depth=depth, scale=TUM_SCALE) for image, depth in associated(folder)]
+    return Found(pairs=associated(folder), scale=TUM_SCALE)
 
 
-def _stamped(folder: Path, left: LeftOut) -> list[Found]:
+def _stamped(folder: Path, left: LeftOut) -> Found:
     """Pairs of ``rgb.txt`` and ``depth.txt`` (``time file``) that are at most 0.02 s apart."""
     pairs, left_over = stamped(folder)
     left.untimed += left_over
-    return [Found(image=image, depth=depth, scale=TUM_SCALE) for image, depth in pairs]
+    return Found(pairs=pairs, scale=TUM_SCALE)
 
 
-def _parallel(folder: Path, left: LeftOut) -> list[Found]:
+def _parallel(folder: Path, left: LeftOut) -> Found:
     """Pairs of two folders, by name, or by time where the names are time stamps in seconds."""
     sides = _role_folders(folder)
     for number, (images, depths) in enumerate(sides, 1):
         gone = LeftOut()
-        if (found := _of_folders(folder, images, depths, gone)) or number == len(sides):
+        if (found := _of_folders(folder, images, depths, gone)).pairs or number == len(sides):
             left.add(gone)
             return found
     for path in folders_in(folder):  # half of a pair
         if (role := role_of(path.name)) is Role.DISPARITY:
-            left.disparities.append(path)
+            left.disparities.append(str(path))
         elif role is Role.IMAGE:
-            left.images += list_files(path, IMAGE_SUFFIXES)
+            left.images += list_paths(path, IMAGE_SUFFIXES)
         elif role is Role.DEPTH:
-            left.depths += list_files(path, DEPTH_SUFFIXES)
-    return []
+            left.depths += list_paths(path, DEPTH_SUFFIXES)
+    return Found(pairs=[])
 
 
 def _role_folders(folder: Path) -> list[tuple[list[Path], list[Path]]]:
@@ -107,13 +115,13 @@ def _role_folders(folder: Path) -> list[tuple[list[Path], list[Path]]]:
     truth = [path for path in below if roles[path] is Role.NONE and has_word(path.name, WEAK_DEPTHS)]
     depths = depths or (truth if len(truth) == 1 else [])
     if not images and depths and len(others := [path for path in below if roles[path] is Role.NONE]) == 1:
-        images = others if list_files(others[0], IMAGE_SUFFIXES) else []
+        images = others if list_paths(others[0], IMAGE_SUFFIXES) else []
     # Some keep the maps in a folder among the images, or the images in one among the maps.
-    if depths and not images and list_files(folder, IMAGE_SUFFIXES):
+    if depths and not images and list_paths(folder, IMAGE_SUFFIXES):
         images = [folder]
-    if images and not depths and (files := list_files(folder, DEPTH_SUFFIXES)):
-        stems = {path.stem for one in images for path in list_files(one, IMAGE_SUFFIXES)}
-        same = [path for path in files if path.stem in stems]
+    if images and not depths and (files := list_paths(folder, DEPTH_SUFFIXES)):
+        stems = {stem_of(path) for one in images for path in list_paths(one, IMAGE_SUFFIXES)}
+        same = [path for path in files if stem_of(path) in stems]
         depths = [folder] if same and not is_picture(same[0]) else []
     if not images or not depths:
         return []
@@ -121,39 +129,41 @@ def _role_folders(folder: Path) -> list[tuple[list[Path], list[Path]]]:
     return [likely] if likely == (images, depths) else [likely, (images, depths)]
 
 
-def _of_folders(folder: Path, image_folders: list[Path], depth_folders: list[Path], left: LeftOut) -> list[Found]:
+def _of_folders(folder: Path, image_folders: list[Path], depth_folders: list[Path], left: LeftOut) -> Found:
     """Pair the files of folders of images and of depth, all that lie below them."""
     single = len(image_folders) == len(depth_folders) == 1
     bases = (image_folders[0], depth_folders[0]) if single else (folder, folder)
-    images, files, others = list[Path](), list[Path](), list[Path]()
+    images, others, own = list[str](), list[str](), list[str]()
     for path in image_folders:
-        images += list_files(path, IMAGE_SUFFIXES, recursive=path != folder, own=left.own)
+        images += list_paths(path, IMAGE_SUFFIXES, recursive=path != folder, own=left.own)
     for path in depth_folders:
-        files += list_files(path, DEPTH_SUFFIXES, recursive=path != folder, own=left.own)
-        others += list_files(path, None, recursive=path != folder)
-    depths, masks = split_masks(files, bases[1], left)
-    unread = unread_of(others, depths)
+        others += list_paths(path, None, recursive=path != folder, own=own)
+    left.own += with_endings(own, DEPTH_SUFFIXES)
+    files = with_endings(others, DEPTH_SUFFIXES)
+    depths, masks = split_masks(files, prefix_of(bases[1]), left)
+    unread = unread_of(others, depths) if len(files) < len(others) else []
     left.unread += unread
-    left.masks += [path for path in folders_in(folder) if role_of(path.name) is Role.MASK]
+    left.masks += [str(path) for path in folders_in(folder) if role_of(path.name) is Role.MASK]
     for at, empty, endings in (
         (image_folders[0], not images, IMAGE_SUFFIXES), (depth_folders[0], not depths and not unread, DEPTH_SUFFIXES),
     ):  # fmt: skip
         if empty:
-            held = endings_of(list_files(at, None, recursive=True)) or "nothing"
-            left.bare.append((at, f"holds {held}, no file ending in {' '.join(sorted(endings))}"))
+            held = endings_of(list_paths(at, None, recursive=True)) or "nothing"
+            left.bare.append((str(at), f"holds {held}, no file ending in {' '.join(sorted(endings))}"))
     return _matched(images, depths, bases, masks, left)
 
 
 def _matched(
-    images: Sequence[Path], depths: Sequence[Path], bases: tuple[Path, Path], masks: dict[Path, Path], left: LeftOut
-) -> list[Found]:
-    groups, maps = by_name(images, bases[0]), one_of_each(by_name(depths, bases[1]), left)
-    matched = match_names({name: paths[0] for name, paths in groups.items()}, maps)
-    pairs = [(image, depth) for name, depth in matched.items() for image in groups[name]]
-    left.twins += [(paths[0], other) for name, paths in groups.items() if name in matched for other in paths[1:]]
+    images: Sequence[str], depths: Sequence[str], bases: tuple[Path, Path], masks: dict[str, str], left: LeftOut
+) -> Found:
+    named, maps = by_name(images, prefix_of(bases[0])), one_of_each(by_name(depths, prefix_of(bases[1])), left)
+    matched = match_names(named.first, maps)
+    pairs = [(image, depth) for name, depth in matched.items() for image in named.of(name)]
+    left.twins += twins([image for image, _ in pairs])
     scale = None
-    if len(matched) < len(groups) and (times := _times(images)) and (other_times := _times(list(maps.values()))):
-        timed = [(images[i], list(maps.values())[j]) for i, j in match_times(times, other_times)]
+    if len(matched) < len(named.first) and (times := _times(images)) and (other_times := _times(list(maps.values()))):
+        timestamped = list(maps.values())
+        timed = [(images[i], timestamped[j]) for i, j in match_times(times, other_times)]
         if len(timed) > len(pairs):
             pairs, scale = timed, TUM_SCALE
     if not pairs and len(images) == len(maps) == 1:  # names of their own, but only one of each
@@ -161,48 +171,50 @@ def _matched(
     used = {path for pair in pairs for path in pair}
     (left.untimed if scale else left.images).extend(path for path in images if path not in used)
     left.depths += [path for path in maps.values() if path not in used]
-    left.masked[:] = [mask for mask in left.masked if mask in {masks.get(path) for path in used}]
-    return [Found(image=image, depth=depth, mask=masks.get(depth), scale=scale) for image, depth in pairs]
+    kept = {masks.get(path) for path in used} if left.masked else set()
+    left.masked[:] = [mask for mask in left.masked if mask in kept]
+    return Found(pairs=pairs, masks=masks, scale=scale)
 
 
-def _times(paths: Sequence[Path]) -> list[float]:
+def _times(paths: Sequence[str]) -> list[float]:
     """Return the time stamps that files are called by, none if one is not."""
     # A whole number counts frames.
-    stems = [path.stem for path in paths if _STAMP.fullmatch(path.stem)]
+    stems = [stem for path in paths if _STAMP.fullmatch(stem := stem_of(path))]
     return [float(stem) for stem in stems] if len(stems) == len(paths) else []
 
 
-def _side_by_side(folder: Path, left: LeftOut) -> list[Found]:
+def _side_by_side(folder: Path, left: LeftOut) -> Found:
     """Pairs of files of one folder whose names differ in role words, as ``N.color.png`` and ``N.depth.png`` do."""
     gone = LeftOut()
-    everything = list_files(folder, None, own=gone.own)
-    gone.own[:] = [path for path in gone.own if path.suffix != ".json"]
-    files = [path for path in everything if path.suffix.lower() in IMAGE_SUFFIXES | DEPTH_SUFFIXES]
-    called = [path for path in files if has_word(path.stem, DEPTH_WORDS) or role_of(path.stem) is Role.MASK]
-    rest, masks = split_masks([path for path in called if path.suffix.lower() in DEPTH_SUFFIXES], folder, gone)
-    depths = [path for path in rest if has_word(path.stem, DEPTH_WORDS)]
-    taken = {*depths, *masks.values(), *gone.masks}
-    images = [
-        path for path in files
-        if path.suffix.lower() in IMAGE_SUFFIXES and path not in taken and not has_word(path.stem, DEPTH_WORDS)
-    ]
+    everything = list_paths(folder, None, own=gone.own)
+    gone.own[:] = [path for path in gone.own if ending_of(path) != ".json"]
+    files = with_endings(everything, _READ)
+    named = {path for path in files if has_word(stem_of(path), DEPTH_WORDS)}
+    maps = named.union(called(files, (Role.MASK,)))
+    rest, masks = split_masks(
+        [path for path in files if path in maps and ending_of(path) in DEPTH_SUFFIXES], prefix_of(folder), gone
+    )
+    depths = [path for path in rest if path in named]
+    taken = {*named, *masks.values(), *gone.masks}
+    images = [path for path in files if path not in taken and ending_of(path) in IMAGE_SUFFIXES]
     if depths:
-        images = [path for path in images if role_of(path.stem) is not Role.DISPARITY]
+        if disparities := set(called(images, (Role.DISPARITY,))):
+            images = [path for path in images if path not in disparities]
     else:
         images, depths = by_ending(files)
-    gone.unread = [path for path in everything if may_be_unread(path) and has_word(path.name, DEPTH_WORDS)]
+    gone.unread = [path for path in everything if may_be_unread(path) and has_word(name_of(path), DEPTH_WORDS)]
     found = _matched(images, depths, (folder, folder), masks, gone)
     if not depths:
-        maps = [path for path in everything if path.suffix.lower() in DEPTH_SUFFIXES or may_be_unread(path)]
-        gone.disparities = [path for path in maps if role_of(path.stem) is Role.DISPARITY]
-        gone.images = [path for path in files if role_of(path.stem) is Role.IMAGE]
+        may_be = [path for path in everything if ending_of(path) in DEPTH_SUFFIXES or may_be_unread(path)]
+        gone.disparities = called(may_be, (Role.DISPARITY,))
+        gone.images = [path for path in files if role_of(stem_of(path)) is Role.IMAGE]
     # Pictures of other kinds (normals, segments) lie beside many a set.
-    gone.images = [path for path in gone.images if role_of(path.stem) in (Role.IMAGE, Role.NONE)]
+    gone.images = [path for path in gone.images if role_of(stem_of(path)) in (Role.IMAGE, Role.NONE)]
     left.add(gone)
     return found
 
 
-_LAYOUTS: tuple[Callable[[Path, LeftOut], list[Found]], ...] = (_associated, _stamped, _parallel, _side_by_side)
+_LAYOUTS: tuple[Callable[[Path, LeftOut], Found], ...] = (_associated, _stamped, _parallel, _side_by_side)
 
 
 def _camera(folder: Path) -> tuple[float, float, float, float] | None:
@@ -233,7 +245,7 @@ def why_none(location: str, left: LeftOut) -> DataError:
     if left.disparities:
         return DataError(
             f"{where} but disparity, '{left.disparities[0]}'; depth in metres is focal length * baseline / disparity: "
-            "convert it, then give that"
+            "give folder:IMAGES,depths=DIR,codec=disparity,focal_baseline=F"
         )
     if left.images or left.depths:
         have, lack = ("images", "depth map") if left.images else ("depth maps", "image")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Literal
 
 from kdcli.sources.pairing.unread import not_read
@@ -18,31 +17,31 @@ _NAMED = 3
 class LeftOut:
     """Files by what became of them."""
 
-    images: list[Path] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
     """Without a depth map of their name."""
-    depths: list[Path] = field(default_factory=list)
+    depths: list[str] = field(default_factory=list)
     """Without an image of their name."""
-    untimed: list[Path] = field(default_factory=list)
+    untimed: list[str] = field(default_factory=list)
     """Images without a depth map of nearly their time."""
-    doubles: list[tuple[Path, Path]] = field(default_factory=list)
+    doubles: list[tuple[str, str]] = field(default_factory=list)
     """Maps of one name: the one that is used, one that is not."""
-    twins: list[tuple[Path, Path]] = field(default_factory=list)
+    twins: list[tuple[str, str]] = field(default_factory=list)
     """Images of one name, both of which are used."""
-    masked: list[Path] = field(default_factory=list)
+    masked: list[str] = field(default_factory=list)
     """Masks of depth maps that are used."""
-    masks: list[Path] = field(default_factory=list)
+    masks: list[str] = field(default_factory=list)
     """Masks, or folders of them, that are not used."""
-    unread: list[Path] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
     """Depth maps in formats that are not read."""
-    own: list[Path] = field(default_factory=list)
+    own: list[str] = field(default_factory=list)
     """What kdcli itself wrote."""
-    disparities: list[Path] = field(default_factory=list)
+    disparities: list[str] = field(default_factory=list)
     """Files or folders of disparity, which is not depth."""
-    as_depth: list[Path] = field(default_factory=list)
+    as_depth: list[str] = field(default_factory=list)
     """Maps that are called disparity and are read as depth all the same, since somebody pointed at them."""
-    elsewhere: list[Path] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
     """Folders that would have pairs of their own, below one that has."""
-    bare: list[tuple[Path, str]] = field(default_factory=list)
+    bare: list[tuple[str, str]] = field(default_factory=list)
     """Folders that by their names should hold something, and what they lack."""
 
     def add(self, more: LeftOut) -> None:
@@ -50,9 +49,12 @@ class LeftOut:
         for one in fields(self):
             getattr(self, one.name).extend(getattr(more, one.name))
 
-    def without(self, used: Collection[Path]) -> LeftOut:
+    def without(self, used: Iterable[str | None]) -> LeftOut:
         """Return the same without files that are used after all and without repeats."""
-        for name in ("images", "depths", "untimed", "unread", "own", "masks", "masked", "disparities", "elsewhere"):
+        sorts = ("images", "depths", "untimed", "unread", "own", "masks", "masked", "disparities", "elsewhere")
+        if any(getattr(self, name) for name in sorts):
+            used = set(used)
+        for name in sorts:
             files = getattr(self, name)
             files[:] = [path for path in dict.fromkeys(files) if path not in used or files is self.masked]
         return self
@@ -61,10 +63,10 @@ class LeftOut:
         """Return a finding for each sort that there is, with how many and the first names."""
         found: list[Finding] = []
 
-        def tell(level: Literal["info", "warning"], paths: Sequence[Path], say: Callable[[str], str]) -> None:
+        def tell(level: Literal["info", "warning"], paths: Sequence[str], say: Callable[[str], str]) -> None:
             if paths:
                 message = f"{len(paths)} {say(names(paths))}"
-                found.append(Finding(level=level, message=message, path=str(paths[0])))
+                found.append(Finding(level=level, message=message, path=paths[0]))
 
         tell("warning", self.images, lambda a: f"images have no depth map of their name and are left out: {a}")
         tell("info", self.untimed, lambda a: f"images have no depth map of nearly their time and are left out: {a}")
@@ -86,18 +88,18 @@ class LeftOut:
         ))
         if self.unread:
             message = f"{len(self.unread)} {not_read(self.unread)}"
-            found.append(Finding(level="warning", message=message, path=str(self.unread[0])))
+            found.append(Finding(level="warning", message=message, path=self.unread[0]))
         tell("warning", self.as_depth, lambda a: (
             f"maps are called disparity and are read as depth: {a}; if they are, convert them: depth in metres is "
             "focal length * baseline / disparity"
         ))
         tell("info", self.own, lambda a: f"files were written by kdcli itself and are left out: {a}")
         tell("info", self.elsewhere, lambda a: f"folders below hold pairs of their own, which are not taken: {a}")
-        found += [Finding(level="warning", message=f"'{at}' {lack}", path=str(at)) for at, lack in self.bare[:_NAMED]]
+        found += [Finding(level="warning", message=f"'{at}' {lack}", path=at) for at, lack in self.bare[:_NAMED]]
         return found
 
 
-def names(paths: Sequence[Path]) -> str:
+def names(paths: Sequence[str]) -> str:
     """Return the first few paths in quotes."""
     more = ", ..." if len(paths) > _NAMED else ""
     return ", ".join(f"'{path}'" for path in paths[:_NAMED]) + more

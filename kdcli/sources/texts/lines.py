@@ -6,11 +6,10 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from kdcli.errors import DataError
 from kdcli.sources.roles import Role, has_word, role_of
-from kdcli.sources.texts.numbers import FOCAL, check_number, number_of, read_lines
+from kdcli.sources.texts.numbers import FOCAL, check_number, number_of
 
 FORM = "'image depth focal'"
 _QUOTED = re.compile(r"\"([^\"]*)\"|'([^']*)'|([^\s,;]+)")
@@ -35,31 +34,6 @@ class Line:
     mask: str | None = None
     others: tuple[str, ...] = ()
     number: int = 0
-
-
-def read_list(path: Path) -> list[Line]:
-    """Read lines of ``image [depth|None] [mask or other file ...] [focal]``; ``#`` comments are skipped.
-
-    Fields are set off by blanks, tabs, commas or semicolons; with the last three, or in quotes, or where every name
-    has an ending, names may hold blanks. Back-slashes count as slashes. A first line without any file may name the
-    columns (``image,depth,mask,focal``); columns of other names are not used.
-
-    Raises:
-        DataError: the file is missing, empty, no text, or a line does not have this form.
-    """
-    lines: list[Line] = []
-    columns: list[str] | None = None
-    for number, text in enumerate(read_lines(path, f"lines of {FORM}"), 1):
-        fields = split_line(text)
-        if not fields:
-            continue
-        if columns is None and not lines and (columns := _header(fields)) is not None:
-            continue
-        where = f"'{path}' line {number}"
-        lines.append(_line(fields, number, where) if columns is None else _row(fields, columns, number, where))
-    if not lines:
-        raise DataError(f"list '{path}' names no image; write lines of {FORM}")
-    return lines
 
 
 def split_line(text: str) -> list[str]:
@@ -112,6 +86,15 @@ def _path(field: str) -> str:
     return field.replace("\\", "/")
 
 
+def line_of(fields: Sequence[str], columns: Sequence[str] | None, number: int, where: str) -> Line:
+    """Return the line that fields make, in the order of ``FORM`` or as columns name them.
+
+    Raises:
+        DataError: they make none.
+    """
+    return _line(fields, number, where) if columns is None else _row(fields, columns, number, where)
+
+
 def _line(fields: Sequence[str], number: int, where: str) -> Line:
     image, *rest = fields
     depth = None
@@ -123,10 +106,15 @@ def _line(fields: Sequence[str], number: int, where: str) -> Line:
         paths.append(rest.pop(0))
     if len(rest) > 1:
         raise DataError(f"{where} has {len(fields)} words; write {FORM}, and names with blanks in quotes")
-    return _made(image, depth, _focal(rest[0], where) if rest else None, paths, number, where)
+    return _made(image, depth, focal_of(rest[0], where) if rest else None, paths, number, where)
 
 
-def _focal(text: str, where: str) -> float:
+def focal_of(text: str, where: str) -> float:
+    """Return a focal length.
+
+    Raises:
+        DataError: it is no number, or cannot be.
+    """
     value = number_of(text)
     if value is None:
         shown = text[:60]
@@ -134,8 +122,8 @@ def _focal(text: str, where: str) -> float:
     return check_number(value, FOCAL, "focal length", where)
 
 
-def _header(fields: Sequence[str]) -> list[str] | None:
-    """Return what each column is if a line names columns, one of them the image's; None if it names files."""
+def header_of(fields: Sequence[str]) -> list[str] | None:
+    """Return what each column of a list is if a line names columns, one of them the image's; None if it names files."""
     if any(_ENDING.search(field) or "/" in field or number_of(field) is not None for field in fields):
         return None
     names = ["focal" if "focal" in field.lower() else _COLUMNS.get(role_of(field), "other") for field in fields]
@@ -155,7 +143,7 @@ def _row(fields: Sequence[str], columns: Sequence[str], number: int, where: str)
             of[column] = field
     if not of.get("image"):
         raise DataError(f"{where} names no image; write lines of {FORM}")
-    focal = _focal(of["focal"], where) if of.get("focal") else None
+    focal = focal_of(of["focal"], where) if of.get("focal") else None
     files = [field for field in others if _ENDING.search(field) and number_of(field) is None]
     made = _made(of["image"], of.get("depth"), focal, files, number, where)
     return Line(

@@ -15,6 +15,7 @@ from kdcli import interrupts
 from kdcli.errors import KdcliError
 from kdcli.plugins.blame import blame, owner_of
 from kdcli.protocols import Source
+from kdcli.sources.sized import sized
 from kdcli.training.batches.joining import as_batch, collate, resize_batch
 from kdcli.training.batches.kept_images import own_memory, packed
 from kdcli.training.batches.trouble import Trouble, delivered, first_trouble
@@ -29,18 +30,18 @@ Reader = Callable[[Sample], Tensor]
 
 def decoded(
     source: Source, chosen: Iterable[Sequence[int]], size: tuple[int, int], *, device: torch.device,
-    workers: int = 0, reader: Reader | None = None,
+    workers: int = 0, reader: Reader | None = None, reduce: bool = False,
 ) -> Iterator[Batch]:
-    """Yield a batch for each list of indices, on the CPU."""
-    return delivered(_loader(_Sized(source, size, reader), chosen, _collate, workers, device), source)
+    """Yield a batch for each list of indices, on the CPU. reduce: images may be decoded smaller than they are."""
+    return delivered(_loader(_Sized(source, size, reader, reduce), chosen, _collate, workers, device), source)
 
 
 def items(
     source: Source, chosen: Iterable[Sequence[int]], size: tuple[int, int], *, device: torch.device,
-    workers: int = 0, reader: Reader | None = None,
+    workers: int = 0, reader: Reader | None = None, reduce: bool = False,
 ) -> Generator[list[Batch]]:
     """Yield packed batches of one image each for each list of indices, in this process's own memory."""
-    for found in delivered(_loader(_Packed(source, size, reader), chosen, _listed, workers, device), source):
+    for found in delivered(_loader(_Packed(source, size, reader, reduce), chosen, _listed, workers, device), source):
         yield [own_memory(item) for item in found]
 
 
@@ -54,12 +55,12 @@ def _loader(
         num_workers=workers,
         prefetch_factor=PREFETCHED if workers else None,
         collate_fn=join,
-        worker_init_fn=_leave_signals,
+        worker_init_fn=leave_signals,
         pin_memory=device.type == "cuda",
     )
 
 
-def _leave_signals(worker: int) -> None:
+def leave_signals(worker: int) -> None:
     """Let the main process answer signals, which may reach the whole group; workers end when it does."""
     for number in interrupts.requests():
         signal.signal(number, signal.SIG_IGN)
@@ -78,8 +79,13 @@ def _listed(samples: Sequence[Batch | Trouble]) -> Sequence[Batch | Trouble] | T
 class _Sized(Dataset[Batch | Trouble]):
     """A source's items as batches of one at the training size, for worker processes."""
 
-    def __init__(self, source: Source, size: tuple[int, int], reader: Callable[[Sample], Tensor] | None = None) -> None:
+    def __init__(
+        self, source: Source, size: tuple[int, int], reader: Callable[[Sample], Tensor] | None = None,
+        reduce: bool = False,
+    ) -> None:
         self._source, self._size, self._reader = source, size, reader
+        # What is known of an image is found by all of its pixels.
+        self._reduce = reduce and reader is None
         self._owner = owner_of(source)  # a process that is not forked has another source, made from this one's parts
 
     def __len__(self) -> int:
@@ -88,7 +94,7 @@ class _Sized(Dataset[Batch | Trouble]):
     def __getitem__(self, index: int) -> Batch | Trouble:
         try:
             with blame(self._owner, f"item {index}"):
-                sample = self._source[index]
+                sample = sized(self._source, index, self._size) if self._reduce else self._source[index]
                 batch = resize_batch(as_batch(sample), self._size)
             return batch if self._reader is None else replace(batch, taught=self._reader(sample)[None])
         except KdcliError as error:

@@ -45,17 +45,19 @@ class Feed:
         taught: Taught | MemoryMaps | None = None,
         kept: KeptImages | None = None,
         order: Order | None = None,
+        reduce: bool = False,
     ) -> None:
         """taught: what teachers are known to say. kept: decoded images that stay; None = each is decoded every time.
 
-        order: of the images; None = each once an epoch, by the seed, and of a mix of sources each in its share.
+        order: of the images; None = each once an epoch, by the seed, and of a mix of sources each in its share. reduce:
+        whether images of files may be decoded smaller than they are.
         """
         if len(source) == 0:
             raise DataError(f"'{source.name}' has no images; check it with: kdcli data check")
         self.source, self.size, self.device, self.cache = source, size, device, cache
         self.batch_size = batch_size
         self.order = order or order_of(source, batch_size, seed)
-        self._workers, self._taught, self._kept = workers, taught, kept
+        self._workers, self._taught, self._kept, self._reduce = workers, taught, kept, reduce
 
     @property
     def steps_per_epoch(self) -> int:
@@ -96,7 +98,8 @@ class Feed:
     def _from_memory(self, chosen: Iterator[Sequence[int]], images: int, memory: KeptImages) -> Iterator[Batch]:
         """Yield batches of which only those images are decoded that were not before."""
         reader = getattr(self._taught, "reader", None)
-        kept = memory.of(self.source, self.size, reader, 0 if reader is None else len(reader.stores))
+        maps = 0 if reader is None else len(reader.stores)
+        kept = memory.of(self.source, self.size, reader, maps, reduce=self._reduce)
         known, coming = set(kept.items), deque[tuple[Sequence[int], list[int]]]()
         left = len(self.source) - len(known)
 
@@ -145,7 +148,7 @@ class Feed:
         workers, most = workers_for(self._workers, images, self.device) if images else 0, self.order.most_workers
         return {
             "device": self.device, "workers": workers if most is None else min(workers, most),
-            "reader": getattr(self._taught, "reader", None),
+            "reader": getattr(self._taught, "reader", None), "reduce": self._reduce,
         }
 
     def rendered(self, indices: Sequence[int]) -> Batch:

@@ -39,14 +39,17 @@ class KeptImages:
     def __init__(self, limit: int | None = None) -> None:
         """limit: bytes; None = a share of what this process may use."""
         self._limit, self._promised = limit, 0
-        self._sets: dict[tuple[int, tuple[int, int], object], KeptSet] = {}
+        self._sets: dict[tuple[int, tuple[int, int], object, bool], KeptSet] = {}
 
-    def of(self, source: Source, size: tuple[int, int], reader: object = None, maps: int = 0) -> KeptSet:
+    def of(
+        self, source: Source, size: tuple[int, int], reader: object = None, maps: int = 0, *, reduce: bool = False
+    ) -> KeptSet:
         """Return the images of a source at H x W.
 
-        reader: what reads as many ``maps`` of teachers along with each image, if anything does.
+        reader: what reads as many ``maps`` of teachers along with each image, if anything does. reduce: whether they
+        are decoded smaller than they are, which gives slightly other ones.
         """
-        key = (id(source), size, None if reader is None else id(reader))
+        key = (id(source), size, None if reader is None else id(reader), reduce)
         if key not in self._sets:
             limit = room() if self._limit is None else self._limit
             wanted = len(source) * bytes_for(source, size, maps)

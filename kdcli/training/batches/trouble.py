@@ -9,6 +9,9 @@ from typing import Any
 from kdcli.errors import KdcliError, PluginError, TrainingError
 from kdcli.plugins.blame import describe, is_worker_gone, owner_of
 
+_PATIENCE = 2.0
+"""Seconds in which a killed process ends, unless the system holds it."""
+
 
 class Trouble:
     """An error in place of an item. It is sent as its class in ``kdcli.errors`` and text: others may not unpickle."""
@@ -46,9 +49,11 @@ def _end(items: Any) -> None:
     """End the workers now: they heed no signal, and Python waits for them at its end while an error keeps them."""
     if (shut_down := getattr(items, "_shutdown_workers", None)) is not None:
         shut_down()
-    for worker in getattr(items, "_workers", ()):
-        if worker.is_alive():
-            worker.kill()
+    killed = [worker for worker in getattr(items, "_workers", ()) if worker.is_alive()]
+    for worker in killed:
+        worker.kill()
+    for worker in killed:  # until it is gone, what it was writing counts as being written
+        worker.join(_PATIENCE)
 
 
 def first_trouble(items: Iterable[Any]) -> Trouble | None:

@@ -15,6 +15,7 @@ from typing import Any
 from kdcli.config import RunConfig, StageConfig
 from kdcli.errors import ConfigError, DataError
 from kdcli.protocols import Source
+from kdcli.rasters import Place, file_of
 from kdcli.sources.splitting import split
 from kdcli.sources.subset import Subset, subset
 from kdcli.training.batches.order import ENDLESS
@@ -154,10 +155,16 @@ def identity(source: Any, index: int) -> object:
     return (source_key(source), index)
 
 
-def _file(path: Path) -> object:
-    """Return what tells a file apart under whatever names it has; the path itself where there is none."""
+def _file(place: Place) -> object:
+    """Return what tells a file apart under whatever names it has; the path itself where there is none.
+
+    What lies in a file with others is told apart by its name in there too.
+    """
+    path = file_of(place)
     try:
         found = path.stat()
     except OSError:
-        return str(path)
-    return (found.st_dev, found.st_ino)
+        return str(place)
+    if place is path:
+        return (found.st_dev, found.st_ino)
+    return (found.st_dev, found.st_ino, str(place).removeprefix(str(path)))

@@ -129,7 +129,7 @@ class Workshop:
         """
         named: tuple[str, ...] = ("teacher_cache", "teacher_flip", "teacher_storage", "teachers", "data", "size")
         if stage.teacher_cache == MEMORY:  # whether and how it is kept depends on more
-            named += ("crop", "rotate", "mixers", "transform", "steps", "epochs", "batch_size", "accumulate")
+            named += ("reduce", "crop", "rotate", "mixers", "transform", "steps", "epochs", "batch_size", "accumulate")
         key = tuple(str(getattr(stage, name)) for name in named)
         if key not in self._taught:
             self._taught[key] = open_cache(stage, self.images(stage), self.teachers(stage), self.device)
@@ -178,6 +178,7 @@ class Workshop:
             taught=taught,
             kept=self.kept if stage.keep_images and not exact else None,
             order=order,
+            reduce=stage.reduce,
         )
 
     def first(self, stage: StageConfig, taught: Taught | MemoryMaps | None = None) -> Batch:

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
@@ -27,8 +26,8 @@ from kdcli.config.sizes import MOST_IMAGES
 from kdcli.documents import Each, read_json
 from kdcli.drafts import clean
 from kdcli.errors import ConfigError, DataError
-from kdcli.files import atomic, require_writable, sha256_of, write_json
-from kdcli.images import write_depth_png, write_image
+from kdcli.files import require_writable, sha256_of, write_json
+from kdcli.images import ids_within_16_bits, write_depth_png, write_image, write_units_png
 from kdcli.locks import NAME as LOCK
 from kdcli.locks import owned
 from kdcli.protocols import Mixer
@@ -172,7 +171,7 @@ def _write(out: Path, number: int, batch: Batch, position: int) -> None:
     """Write the maps first and the image last: an image that is there has all its maps."""
     name = f"{number:06d}.png"
     if batch.instances is not None:
-        _write_ids(out / "instances" / name, batch.instances[position])
+        write_units_png(out / "instances" / name, ids_within_16_bits(batch.instances[position]))
     if batch.depth is not None:
         depth = batch.depth[position]
         valid = depth <= DEEPEST
@@ -180,16 +179,6 @@ def _write(out: Path, number: int, batch: Batch, position: int) -> None:
             valid = valid & batch.valid[position]
         write_depth_png(out / "depth" / name, depth, valid=valid)
     write_image(_image(out, number), batch.image[position])
-
-
-def _write_ids(path: Path, ids: Tensor) -> None:
-    values = ids.cpu().numpy()
-    if values.max(initial=0) > 65535:
-        # Mixing raises ids to keep them apart; number them anew where they no longer fit.
-        known, index = np.unique(values, return_inverse=True)
-        values = index.reshape(values.shape) + (0 if known[0] == 0 else 1)
-    with atomic(path) as temporary:
-        Image.fromarray(values.astype(np.uint16)).save(temporary)
 
 
 def _resume(out: Path, parameters: dict[str, Any]) -> dict[int, Made]:

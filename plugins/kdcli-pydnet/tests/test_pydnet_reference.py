@@ -14,6 +14,7 @@ from PIL import Image
 from torch import nn
 
 from kdcli.plugins import registry
+from kdcli.sources.sets.kitti_object import KittiObjectSource
 from kdcli.types import DepthKind
 
 Array = NDArray[np.float64]
@@ -73,6 +74,16 @@ def test_reference_numbers(
     tolerance = CLOSE if own_resize else EXACT
     assert np.all(np.abs(np.mean(by_median, axis=0) - median) < tolerance), np.mean(by_median, axis=0)
     assert np.all(np.abs(np.mean(by_fit, axis=0) - fitted) < tolerance), np.mean(by_fit, axis=0)
+
+
+@pytest.mark.parametrize("item", ["000000", "000002"])
+def test_the_source_reads_the_depth_of_these_numbers(shared: Path, item: str) -> None:
+    root = shared / "data/kitti_object/training"
+    source = KittiObjectSource(location=str(root))
+    index = [pair.id for pair in source.pairs].index(f"image_2/{item}.png")
+    depth = source[index].depth
+    assert depth is not None
+    assert np.array_equal(depth[0].numpy(), project(root, item, root / f"image_2/{item}.png").astype(np.float32))
 
 
 def predict(model: nn.Module, path: Path, size: tuple[int, ...]) -> tuple[Array, NDArray[np.bool_]]:

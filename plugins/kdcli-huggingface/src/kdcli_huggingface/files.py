@@ -115,29 +115,33 @@ def _cached(repository: str, revision: str | None) -> Found | None:
     return Found(folder=folder, weights=weights, repository=repository, commit=folder.name)
 
 
-def _require_hub(repository: str) -> None:
-    """Refuse at once where the hub must not or cannot be asked; its client would try for minutes.
-
-    Raises:
-        WeightsError: as said.
-    """
+def no_hub() -> tuple[str, str] | None:
+    """Return why the hub must not or cannot be asked, and what to do, or None; its client would try for minutes."""
     for name in ("KDCLI_OFFLINE", "HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
         if os.environ.get(name, "").lower() not in _OFF:
-            raise WeightsError(
-                f"'{repository}' is neither a folder nor whole in the hub's cache, and {name} is set; unset it, or "
-                "give a folder with the model"
-            )
+            return f"{name} is set", "unset it"
     if any(os.environ.get(key) for key in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
-        return  # only the proxy can tell
+        return None  # only the proxy can tell
     address = urlsplit(endpoint())
     port = address.port or (80 if address.scheme == "http" else 443)
     try:
         socket.create_connection((address.hostname or "", port), timeout=_REACH_SECONDS).close()
-    except OSError as error:
+    except OSError:
+        return f"'{address.hostname}' cannot be reached", "connect once so that it is"
+    return None
+
+
+def _require_hub(repository: str) -> None:
+    """Refuse at once where the hub must not or cannot be asked.
+
+    Raises:
+        WeightsError: as said.
+    """
+    if (reason := no_hub()) is not None:
         raise WeightsError(
-            f"'{repository}' is neither a folder nor whole in the hub's cache, and '{address.hostname}' cannot be "
-            "reached; connect once so that it is, or give a folder with the model"
-        ) from error
+            f"'{repository}' is neither a folder nor whole in the hub's cache, and {reason[0]}; {reason[1]}, or give a "
+            "folder with the model"
+        )
 
 
 def _fetch(repository: str, revision: str | None) -> None:
