@@ -14,13 +14,11 @@ from kdcli.errors import ConfigError
 from kdcli.evals.protocol import PROTOCOLS
 from kdcli.evals.results import Result, compare
 from kdcli.evals.stored.model import is_stored
+from kdcli.sources.sets.marigold_table import ZERO_SHOT
 from kdcli.spec import parse
 
 PLACE = "{set}"
 """What stands for a set's name in the folder of predictions."""
-
-ZERO_SHOT = ("nyu", "kitti", "eth3d", "scannet", "diode")
-"""The sets of the table by which general networks are compared, in its order."""
 
 _NAMED = re.compile(r"([A-Za-z0-9][\w .+-]*)=(.+)", re.DOTALL)
 
@@ -121,11 +119,9 @@ def _protocol(spec: str, source: Any, asked: str | None, usual: Callable[[Any], 
     """Return the protocol of a set. Of a family it is the set's own: ``zipdepth`` is ``zipdepth-nyu`` for ``nyu:DIR``
     and for what has ``set=nyu``."""
     known = parse(spec)
-    one = known.options.get("set")
-    if asked is None:
-        asked = "marigold" if known.name == "marigold" and one is not None else usual(source)
+    asked = usual(source) if asked is None else asked
     base, plus, rest = asked.partition("+")
-    own = f"{base}-{one or known.name}"
+    own = f"{base}-{known.options.get('set') or known.name}"
     return own + plus + rest if base not in PROTOCOLS and own in PROTOCOLS else asked
 
 

@@ -57,7 +57,7 @@ def test_a_family_of_protocols_has_one_for_each_set() -> None:
     data = ["marigold:/data,set=all"]
 
     def protocols(*given: str) -> list[str]:
-        return [one.protocol for one in open_sets(data, given, lambda spec: spec, lambda _: "plain")]
+        return [one.protocol for one in open_sets(data, given, lambda spec: spec, lambda _: "marigold")]
 
     five = ("nyu", "kitti", "eth3d", "scannet", "diode")
     assert protocols() == [f"marigold-{name}" for name in five]

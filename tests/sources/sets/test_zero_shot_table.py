@@ -7,14 +7,15 @@ import json
 import re
 from pathlib import Path
 
-import pytest
 import typer
+from trees_marigold import marigold
 from typer.testing import CliRunner, Result
 
+from kdcli.choosing.measuring import usual_protocol
 from kdcli.cli import evaluate
-from kdcli.plugins import registry
+from kdcli.evals.protocol import PROTOCOLS
+from kdcli.sources import load_source
 
-pytest.importorskip("kdcli.sources.sets.marigold", reason="the source of Marigold's lists is not here")
 FIVE = ("nyu", "kitti", "eth3d", "scannet", "diode")
 
 
@@ -26,10 +27,6 @@ def call(*arguments: str) -> Result:
 
 
 def test_five_sets_are_one_command_and_one_table(tmp_path: Path) -> None:
-    from trees_marigold import marigold
-
-    if "marigold" not in registry.names("source"):
-        pytest.skip("the source of Marigold's lists is not registered; install the package again")
     marigold(tmp_path / "data", sets=FIVE)
     data = f"marigold:{tmp_path}/data,set=all"
     arguments = ("constant", "teacher:ground-truth", "--data", data, "--protocol", "plain")
@@ -44,3 +41,10 @@ def test_five_sets_are_one_command_and_one_table(tmp_path: Path) -> None:
     told = json.loads(call(*arguments, "--json").stdout)
     assert [one["set"] for one in told if one["model"] == "constant"] == list(FIVE)
     assert "nyu AbsRel" in (tmp_path / "page.html").read_text()
+
+
+def test_each_set_of_the_lists_names_its_protocol(tmp_path: Path) -> None:
+    marigold(tmp_path / "data", sets=(*FIVE, "hypersim"))
+    told = {name: usual_protocol(load_source(f"marigold:{tmp_path}/data,set={name}")) for name in (*FIVE, "hypersim")}
+    assert told == {**{name: f"marigold-{name}" for name in FIVE}, "hypersim": "plain"}
+    assert set(told.values()) <= set(PROTOCOLS)
