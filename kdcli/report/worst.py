@@ -42,7 +42,7 @@ def worst_section(
     unit = "m" if against is None else against.kind.unit
     blocks: list[Block] = [Text(
         text=f"Errors are |p - g| / g, black at 0 and brightest at {top:.3g} and beyond, in one range for all images "
-        "and models; depth is in one range for each image. Where ground truth is sparse its pixels are drawn larger.",
+        "and models; depth is in one range for each image. Where few pixels are known they are drawn larger.",
     )]
     blocks += [_gallery(example, results, unit, top) for example in shown]
     return Section(title=f"Worst {len(shown)} images of {first.model} by abs_rel", blocks=blocks)
