@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import trees
+import trees_ibims
 import trees_lasers
 import trees_marigold
+import trees_nyu
 import trees_pairs
 import trees_rooms
-import trees_streets
-from PIL import Image
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "sources" / "sets"))
-
-import trees_ibims
-import trees_nyu
 import trees_scannet
+import trees_streets
 import trees_sunrgbd
+from PIL import Image
 
 VIDEO = 154
 """Frames of a recording of which the documents take 150 for training and the rest for measuring."""
