@@ -25,7 +25,7 @@ from typing import Any
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS / "results"
-OTHERS = ("made-for", "protocols", "encodings")
+OTHERS = ("made-for", "encodings", "protocols")
 """Tables that tests hold against the code."""
 METRICS = ("delta1", "abs_rel", "rmse", "silog")
 
