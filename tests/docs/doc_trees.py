@@ -105,6 +105,24 @@ def depth(path: Path) -> None:
     trees.depth(path, 240, 320, 2000)
 
 
+def disparities(root: Path) -> None:
+    """Predictions of the test images of NYU, scene and frame in one name."""
+    root.mkdir(parents=True)
+    for i in range(2):
+        np.save(root / f"kitchen_rgb_{i:05}.npy", np.linspace(0, 9, 480 * 640, dtype=np.float32).reshape(480, 640))
+
+
+def metric_predictions(root: Path) -> None:
+    for i in range(2):
+        trees.depth(root / "kitchen" / f"rgb_{i:05}.png", 480, 640, 600)
+
+
+def device_outputs(root: Path) -> None:
+    root.mkdir(parents=True)
+    for i in range(6):
+        (root / f"{i}.raw").write_bytes(np.full((120, 160), 1.5, "<f4").tobytes())
+
+
 def sun_flat(root: Path) -> None:
     """Two pairs with SUN RGB-D's numbers in a plain layout."""
     for i in range(2):
