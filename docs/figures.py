@@ -11,6 +11,7 @@ python benchmarks/step_overhead.py --out docs/results/NAME.json
 python benchmarks/recorded_statistics.py --out docs/results/NAME.json
 python benchmarks/teacher_cache.py --out docs/results/NAME.json
 python benchmarks/evaluation.py --out docs/results/NAME.json
+python benchmarks/loading.py --out docs/results/NAME.json
 python benchmarks/converting.py --out docs/results/NAME.json
 python docs/figures.py                    write all tables anew from docs/results
 """
@@ -237,6 +238,24 @@ def fidelity(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + f"\n\nAgainst the depth of the teacher, not the measured one, on `{rows[0]['spec']}`."
 
 
+def loading(found: dict[str, Any]) -> str:
+    """Return a Markdown table of what opening many files costs, one way a row, and of decoding photographs."""
+    ages = [age for age in ("before", "now") if age in found["opening"][0]["seconds"]]
+    heads = ("opened", "images", *(f"s, {age}" for age in ages), *(f"bytes an image, {age}" for age in ages))
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in found["opening"]:
+        cells = [f"{row['seconds'][age]:.2f}" for age in ages] + [f"{row['held'][age]:.0f}" for age in ages]
+        lines.append(f"| {row['what']} | {row['images']:,} | {' | '.join(cells)} |")
+    row = found["decoding"]
+    return "\n".join(lines) + (
+        f"\n\nProcessor time, the least of {found['rounds']} rounds, and what stays in memory. A JPEG of 480x640 is "
+        f"decoded and brought to {row['size']} in {row['whole_ms']:.2f} ms, with `reduce` in "
+        f"{row['reduced_ms']:.2f} ms ({row['ratio']:.2f} of it); its pixels then differ by "
+        f"{row['mean_difference']:.2f} of 255 on average and by {row['largest_difference']:.0f} at most. One thread, "
+        f"Python {found['python']}, torch {found['torch']}, Pillow {found['pillow']}."
+    )
+
+
 def interval(value: dict[str, float], sign: str = "") -> str:
     """Return a number with its interval."""
     return f"{value['value']:{sign}.3f} [{value['low']:{sign}.3f}, {value['high']:{sign}.3f}]"
@@ -246,6 +265,7 @@ def rendered(document: dict[str, Any]) -> str:
     """Return the table of a result file, by what it holds."""
     known = {
         "benchmark": costs, "ratios": ratios, "dpm": dpm, "study": study, "overhead": overhead, "fidelity": fidelity,
+        "loading": loading,
     }
     for key, render in known.items():
         if key in document:

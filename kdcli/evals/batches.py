@@ -18,6 +18,8 @@ from kdcli.evals.protocol import Protocol
 from kdcli.plugins.blame import blame
 from kdcli.types import Batch, Sample
 
+Size = tuple[int, int]
+
 ENDLESS = 2**31 - 1
 """A source of at least this length has no end."""
 
@@ -33,7 +35,8 @@ class Prepared:
     is shown. depth, valid: the ground truth that is measured, larger than the region when a protocol pastes.
     pixels: those that count, listed, where that is how they are measured. corner: top and left of the region in it.
     focal: B focal lengths in pixels of the image as the model sees it; None where the source does not know them.
-    camera: focal lengths and centre in pixels of ``depth``, B x 4; None likewise.
+    camera: focal lengths and centre in pixels of ``depth``, B x 4; None likewise. whole: sizes of image and ground
+    truth before the protocol cut them.
     """
 
     batch: Batch
@@ -43,6 +46,7 @@ class Prepared:
     corner: tuple[int, int] = (0, 0)
     focal: Tensor | None = None
     camera: Tensor | None = None
+    whole: tuple[Size, Size] | None = None
 
 
 def positions(source: Any, limit: int | None) -> range:
@@ -98,6 +102,7 @@ def prepare(batch: Batch, protocol: Protocol, size: tuple[int, int] | None = Non
     assert batch.depth is not None and batch.valid is not None
     image, depth, valid = batch.image.float(), batch.depth.float(), batch.valid
     corner, frame = (0, 0), protocol.frame
+    sizes = _size(image), _size(depth)
     magnified = 1.0
     camera = None if batch.intrinsics is None else _scaled(batch.intrinsics.double(), image, depth)
     if protocol.band is not None:
@@ -129,7 +134,8 @@ def prepare(batch: Batch, protocol: Protocol, size: tuple[int, int] | None = Non
     focal = None if batch.intrinsics is None else batch.intrinsics[:, 0] * magnified
     shown = replace(batch, image=image, depth=region_depth, valid=region_valid, instances=None, intrinsics=None)
     made = Prepared(
-        batch=shown, depth=depth, valid=counted, pixels=pixels, corner=corner, focal=focal, camera=camera
+        batch=shown, depth=depth, valid=counted, pixels=pixels, corner=corner, focal=focal, camera=camera,
+        whole=sizes,
     )
     return seen_at(made, size)
 
@@ -171,6 +177,10 @@ def seen_at(prepared: Prepared, size: tuple[int, int] | None) -> Prepared:
         return prepared
     batch = replace(prepared.batch, image=resize_image(prepared.batch.image, size))
     return replace(prepared, batch=batch, focal=None if prepared.focal is None else prepared.focal * (size[1] / width))
+
+
+def _size(map_BCHW: Tensor) -> Size:
+    return int(map_BCHW.shape[-2]), int(map_BCHW.shape[-1])
 
 
 def _ahead(source: Any, order: Sequence[int], depth: int) -> Iterator[tuple[int, Sample]]:

@@ -84,13 +84,19 @@ class Frame:
         The ground truth comes to the same size by nearest pixel.
         """
         height, width = image_B3HW.shape[-2:]
-        if self.stretch:
-            return self._resized(image_B3HW, depth_B1HW, valid_B1HW, (self.height, self.width))
-        if self.short_side is None:
+        size = self.scaled(height, width)
+        if size is None:
             return image_B3HW, depth_B1HW, valid_B1HW
-        short = min(height, width)
-        size = int(self.short_side * height / short), int(self.short_side * width / short)
         return self._resized(image_B3HW, depth_B1HW, valid_B1HW, size)
+
+    def scaled(self, height: int, width: int) -> tuple[int, int] | None:
+        """Return the size that an image of a height and width is brought to before the cut; None = it stays."""
+        if self.stretch:
+            return self.height, self.width
+        if self.short_side is None:
+            return None
+        short = min(height, width)
+        return int(self.short_side * height / short), int(self.short_side * width / short)
 
     def cut(self, map_BCHW: Tensor) -> Tensor:
         """Return the cut of a map."""
@@ -111,9 +117,14 @@ class Frame:
 def middle_rows(map_BCHW: Tensor, share: float) -> Tensor:
     """Return the middle share of a map's rows, rounded to a whole number of them."""
     height = map_BCHW.shape[-2]
-    rows = max(1, round(share * height))
+    rows = rows_of(height, share)
     top = (height - rows) // 2
     return map_BCHW[..., top : top + rows, :]
+
+
+def rows_of(height: int, share: float) -> int:
+    """Return how many rows a share of them is."""
+    return max(1, round(share * height))
 
 
 def resize_image(image_B3HW: Tensor, size: tuple[int, int]) -> Tensor:

@@ -15,6 +15,8 @@ from kdcli.errors import ConfigError, DataError, PluginError
 from kdcli.evals.alignment import UNKNOWNS, resolve
 from kdcli.evals.batches import Prepared, batches, positions, prepare
 from kdcli.evals.cost import Cost, cost_of
+from kdcli.evals.distances import Distances
+from kdcli.evals.distances import per_image as by_distance
 from kdcli.evals.extras.found import Extras, extras_of
 from kdcli.evals.extras.registry import columns
 from kdcli.evals.listed import Listed, by_lists
@@ -27,6 +29,7 @@ from kdcli.evals.reference import Reference, as_known, check_reference, kind_aga
 from kdcli.evals.results import Result, Skipped
 from kdcli.evals.rows import Rows
 from kdcli.evals.sizes import Seen, rendered_at, views
+from kdcli.evals.stored.model import Predictions
 from kdcli.evals.uncertainty import SHARES, Uncertainty
 from kdcli.evals.uncertainty import per_image as uncertainties
 from kdcli.networks.read_out import read_out_of
@@ -44,6 +47,7 @@ class _Tally:
     skipped: dict[int, Skipped] = field(default_factory=dict)
     sure: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     attacked: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    far: dict[int, Tensor] = field(default_factory=dict)
     seen: Seen = field(default_factory=Seen)
 
 
@@ -64,6 +68,7 @@ def evaluate(
     uncertainty: bool = False,
     against: Reference | None = None,
     perturb: float | None = None,
+    distances: bool = False,
 ) -> dict[str, Result]:
     """Measure models on a source under a protocol; one pass over the images for all models.
 
@@ -76,7 +81,8 @@ def evaluate(
     how sure they are know where they are wrong (``Result.uncertainty``). against: a teacher whose depth takes the place
     of ground truth, which the source need not have; the protocol is then ``fidelity``. perturb: also measure the models
     on images that were changed to mislead them, by at most so much a number of a colour in 0..1
-    (``kdcli.evals.perturb``). Models are moved to the device; their training mode is what it was afterwards.
+    (``kdcli.evals.perturb``). distances: also add up errors by distance (``kdcli.evals.distances``). Models are
+    moved to the device; their training mode is what it was afterwards.
 
     Images without ground truth, without a pixel that counts, with no more pixels than the alignment has unknowns, or
     with a prediction that is not finite are in no metric; they are in ``Result.skipped`` with the reason. A model may
@@ -93,6 +99,7 @@ def evaluate(
         check_perturbed(models, perturb)
     rules = rules if against is None else against.rules(rules)
     order = positions(source, limit)
+    match_stored(models if against is None else {**models, "": against.model}, source)
     tallies = {name: _Tally(rows=Rows(more=len(columns(rules.extras)))) for name in models}
     own = {name: rules.for_model(read_out_of(model)) for name, model in models.items()}
     where = device_of(models, device)
@@ -112,7 +119,7 @@ def evaluate(
                 for (name, model), shown in zip(models.items(), views(models, kept, size), strict=True):
                     tallies[name].seen.add(kept.batch.image, shown.batch.image)
                     _measure(name, model, shown, pixels, places, own[name], align, tallies[name], uncertainty, against,
-                             perturb, geometry)
+                             perturb, geometry, distances)
             done += len(indices)
             if progress is not None:
                 progress(done, len(order))
@@ -128,6 +135,17 @@ def evaluate(
                       costs[name], against, perturb)
         for name, tally in tallies.items()
     }
+
+
+def match_stored(models: Mapping[str, nn.Module], source: Any) -> None:
+    """Let models that are predictions on disk find those of a source's images.
+
+    Raises:
+        DataError: one has none of them.
+    """
+    for model in models.values():
+        if isinstance(model, Predictions):
+            model.match(source)
 
 
 def rules_of(protocol: str | Protocol, flip: bool | None) -> Protocol:
@@ -172,6 +190,7 @@ def _measure(
     against: Reference | None,
     perturb: float | None,
     geometry: Sequence[Geometry | None],
+    distances: bool,
 ) -> None:
     raw = raw_prediction(model, prepared, rules, name, SHARES if uncertainty else None)
     if tally.kind not in (None, raw.kind):
@@ -188,6 +207,12 @@ def _measure(
         depth = place(depth_of(raw, prepared, mode, rules), prepared, rules)
         more = extras_of(rules.extras, depth, prepared, valid, geometry)
     sure = _sureness(raw, prepared, mode, rules)
+    far = None
+    if distances:
+        depth, counted = depth_of(raw, prepared, mode, rules), prepared.batch.valid
+        assert prepared.batch.depth is not None and counted is not None
+        counted = counted if raw.opinion is None else counted & raw.opinion
+        far = by_distance(depth, prepared.batch.depth, counted)
     attacked = None
     if perturb is not None:
         known = None if against is None else against.kind
@@ -197,7 +222,10 @@ def _measure(
     for row, (index, image_id) in enumerate(zip(indices, prepared.batch.ids, strict=True)):
         bad = [metric for metric, value in zip(NAMES, values[row].tolist(), strict=True) if not math.isfinite(value)]
         pixels_here, broken, fitted = found.pixels[row], found.broken[row], found.fitted[row]
-        if not pixels_here:
+        lacking = model.lacking(image_id) if isinstance(model, Predictions) else None
+        if lacking is not None:
+            reason = lacking
+        elif not pixels_here:
             reason = "the model has no opinion on any pixel that counts"
         elif broken:
             reason = f"the prediction is not finite at {broken} of {pixels_here} pixels that count"
@@ -210,6 +238,8 @@ def _measure(
             tally.rows.add(index, image_id, [*values[row].tolist(), *more[row]], pixels_here)
             if sure is not None:
                 tally.sure[index] = (sure[0][row].clone(), sure[1][row].clone())
+            if far is not None:
+                tally.far[index] = far[row]
             if attacked is not None:
                 tally.attacked[index] = {attack: metrics[row].clone() for attack, metrics in attacked.items()}
             continue
@@ -299,12 +329,13 @@ def _result(
         size=tally.seen.size(model, asked),
         sizes=tally.seen.several(model, asked),
         asked=asked,
-        notes=tally.seen.notes(model, asked),
+        notes=(*tally.seen.notes(model, asked), *(model.notes if isinstance(model, Predictions) else ())),
         source=source,
         seed=seed,
         against=None if against is None else against.name,
         cost=cost,
         extras=Extras(names=columns(used.extras), values=rows.extras, seed=seed) if used.extras else None,
+        distances=Distances.of([tally.far[index] for index in rows.indices]) if tally.far else None,
         uncertainty=Uncertainty.of(sure, seed) if sure else None,
         perturbed=(
             Perturbed.of(attacked, rows.pixels, perturb, used.aggregation, seed) if perturb and attacked else None
@@ -336,7 +367,12 @@ def check(
         raise DataError(f"source '{name}' has no ground truth to measure against; use one with depth")
     if truth is not DepthKind.METRIC:
         raise ConfigError(f"ground truth of source '{name}' is of kind {truth}; evaluation needs metric depth")
-    for model in models.values():
+    for name, model in models.items():
+        if rules.flip and isinstance(model, Predictions):
+            raise ConfigError(
+                f"protocol '{rules.name}' averages with mirrored images, of which '{name}' holds no predictions; leave "
+                "out +flip: models whose authors average do so all the same"
+            )
         kind = getattr(model, "depth_kind", None)
         resolve(align, DepthKind(kind) if kind is not None else DepthKind.METRIC, rules.alignment)
 

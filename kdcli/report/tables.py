@@ -29,6 +29,19 @@ def metric_rows(results: Sequence[Result]) -> Rows:
     return columns, [*rows, *_cost_rows(results)]
 
 
+def overview_rows(results: Sequence[Result]) -> Rows:
+    """Return one row per model, the best first: what most readers look for, with what it costs."""
+    order = sorted(results, key=lambda r: (not math.isfinite(r.metrics["abs_rel"]), r.metrics["abs_rel"]))
+    names = ("abs_rel", "delta1", "rmse")
+    columns = ["model", *map(_label, names), "parameters", "multiply-adds", "images"]
+    rows = [
+        [r.model, *(_estimate(r.metrics[name], r.ci95[name]) for name in names), amount(r.cost.parameters),
+         multiply_adds(r.cost.document()), str(r.n)]
+        for r in order
+    ]
+    return columns, rows
+
+
 def _cost_rows(results: Sequence[Result]) -> list[list[str]]:
     """Return parameters and multiply-adds, a dash where they cannot be told."""
     parameters = [amount(result.cost.parameters) for result in results]

@@ -13,6 +13,7 @@ from kdcli.files import at_home
 from kdcli.sources.file_names import prefix_of
 from kdcli.sources.listing import is_hidden
 from kdcli.sources.table.pair_table import PairTable, Rows
+from kdcli.sources.texts.headers import about_header
 from kdcli.sources.texts.lines import FORM, Line
 from kdcli.sources.texts.many_lines import read_list
 from kdcli.types import Finding
@@ -187,7 +188,7 @@ def about_lines(path: Path | None, lines: Sequence[Line], locators: Sequence[Loc
     """Say which files of a list are not used, and which were found at another place than it says."""
     if path is None:
         return []
-    findings, where = [], str(path)
+    findings, where = about_header(path), str(path)
     more = [line for line in lines if line.others]
     if more:
         message = (

@@ -61,7 +61,7 @@ def test_extras_are_columns_beside_the_nine(tmp_path: Path) -> None:
     assert found.document()["extras"]["ci95"]["plane_flatness"] == [None, None]
     write_csv(tmp_path / "x.csv", [found])
     header, first, second = csv.reader((tmp_path / "x.csv").open())
-    assert header[5:] == [*NAMES, *found.extras.names, "skipped"]
+    assert header[6:] == [*NAMES, *found.extras.names, "skipped"]
     assert float(first[header.index("irmse")]) == pytest.approx(250)
     assert first[header.index("plane_flatness")] == "nan" != second[header.index("plane_flatness")]
     assert len(read_per_image(tmp_path / "x.csv", "m", "look")) == 2
