@@ -122,6 +122,7 @@ def test_focal_lengths_that_cannot_be(rooms: Path, focal: str) -> None:
         ("my room/a.jpg d.png large", "names with blanks in quotes"),
         ("image,depth\na.jpg,d.png,5", "line 2 has 3 fields, its first line names 2"),
         ("a\0b.jpg d.png", "is not text"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "is a Git LFS pointer, not the file"),
         ("a.jpg d.png\na.jpg " + "d" * 400 + ".png", r"line 2 has a name of 404 letters, 'dddd"),
     ],
 )
