@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 from datasets import Array2D, Dataset, Features, Image, Sequence, Value
-from kdcli.errors import ConfigError, DataError
-from kdcli.images import turn, turn_camera
 from kdcli_huggingface.pictures import like, turned_camera
 from kdcli_huggingface.source import HfSource
 from PIL import Image as Pictures
 from PIL.PngImagePlugin import PngInfo
 from torch import from_numpy
+
+from kdcli.errors import ConfigError, DataError
+from kdcli.images import turn, turn_camera
 
 SIZE = (16, 24)
 CAMERA = (30.0, 31.0, 5.0, 9.0)
@@ -81,7 +82,8 @@ def test_the_unit_that_a_picture_names(tmp_path: Path) -> None:
         sample = HfSource(location=place, **options)[0]
         assert sample.depth is not None and np.allclose(sample.depth[0].numpy(), DEPTH * factor)
     for notes, said in (
-        ({"depth_units_per_metre": "many"}, "says 'many' units per metre"), ({"near": "1", "far": "9"}, "logarithmic map"),
+        ({"depth_units_per_metre": "many"}, "says 'many' units per metre"),
+        ({"near": "1", "far": "9"}, "logarithmic map"),
     ):
         place = saved(tmp_path / said, jpeg(), png(stored, **notes))
         with pytest.raises(DataError, match=said):
@@ -91,7 +93,7 @@ def test_the_unit_that_a_picture_names(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", [Array2D(SIZE, "uint8"), Sequence(Sequence(Value("uint8")))])
 def test_numbers_of_8_bits_are_no_depth_unless_said(tmp_path: Path, kind: Any) -> None:
     place = saved(tmp_path / "a", jpeg(), (DEPTH * 50).astype(np.uint8).tolist(), kind)
-    with pytest.raises(ConfigError, match="column 'depth' .* holds numbers of 8 bits, too few for depth"):
+    with pytest.raises(ConfigError, match=r"column 'depth' .* holds numbers of 8 bits, too few for depth"):
         HfSource(location=place)
     sample = HfSource(location=place, scale=50)[0]
     assert sample.depth is not None and np.allclose(sample.depth[0].numpy(), DEPTH)
@@ -99,5 +101,5 @@ def test_numbers_of_8_bits_are_no_depth_unless_said(tmp_path: Path, kind: Any) -
 
 def test_bytes_that_are_no_picture(tmp_path: Path) -> None:
     place = saved(tmp_path / "a", {"bytes": b"nothing", "path": None}, tiff(DEPTH))
-    with pytest.raises(DataError, match="row 0 .*, column 'image', holds bytes that are no picture"):
+    with pytest.raises(DataError, match=r"row 0 .*, column 'image', holds bytes that are no picture"):
         HfSource(location=place)[0]
