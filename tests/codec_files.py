@@ -108,7 +108,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "metres": lambda p: array(p, np.where(TRUTH > 0, TRUTH, np.nan)),
     "sunrgbd": lambda p: png(p, (whole(CODECS["sunrgbd"], TRUTH) << 3) | (whole(CODECS["sunrgbd"], TRUTH) >> 13)),
     "nyu-kinect": kinect,
-    "nyu-labelled": lambda p: hdf5(p.with_suffix(".mat"), "depths", TRUTH),
+    "nyu-labelled": lambda p: hdf5(p.with_suffix(".mat"), "depths", TRUTH.T),  # as MATLAB writes it
     "fastdepth": lambda p: hdf5(p.with_suffix(".h5"), "depth", TRUTH),
     "megadepth": lambda p: hdf5(p.with_suffix(".h5"), "depth", np.where(TRUTH > 0, TRUTH, -3)),
     "hypersim": lambda p: hdf5(p.with_suffix(".hdf5"), "dataset", np.where(TRUTH > 0, rays(), np.nan)),

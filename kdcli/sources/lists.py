@@ -84,6 +84,7 @@ class Locator:
         self.bases = tuple(bases)
         self.moved: list[tuple[str, str]] = []
         """Absolute paths that are not there, and what was found below a base by their last parts."""
+        self._taken: dict[str, str] = {}
         self._endings = frozenset(endings)
         self._names: dict[str, frozenset[str]] = {} if beside is None else beside._names
         self._holding: dict[str, list[Path]] = {}
@@ -91,7 +92,11 @@ class Locator:
         self._places: dict[str, list[tuple[str, frozenset[str]]]] = {}
 
     def __call__(self, relative: str) -> str:
-        """Return where a path of a list is; below the first base when nowhere, for the message that it is missing."""
+        """Return where a path of a list is; below the first base when nowhere, for the message that it is missing.
+
+        Raises:
+            DataError: it is of another machine, and what is left of it means the same file as another path.
+        """
         cut = relative.rfind("/") + 1
         folder, file = relative[:cut], relative[cut:]
         places = self._places.get(folder)
@@ -122,6 +127,11 @@ class Locator:
                 return base + name
         folder = clean.rpartition("/")[0]
         if clean != relative and (moved := self._elsewhere(folder, file)) is not None:
+            if (other := self._taken.setdefault(moved, clean)) != clean:
+                raise DataError(
+                    f"'{relative}' does not exist, and by its last parts it would be '{moved}', which is '/{other}' "
+                    "already; give the folder that holds both, or correct the list"
+                )
             self.moved.append((relative, moved))
             return moved
         existing = next((Path(place) for place, _ in places if Path(place).is_dir()), self.bases[0] / folder)
