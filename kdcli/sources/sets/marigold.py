@@ -15,13 +15,8 @@ from kdcli.rasters.tars import tar_index
 from kdcli.sources.cameras import resized_camera
 from kdcli.sources.pairs import Pair, Selection
 from kdcli.sources.sets.eth3d import refuse_photograph
-<<<<<<< HEAD
-from kdcli.sources.sets.frames import SetSource, resized_camera
-from kdcli.sources.sets.marigold_table import SETS, ZERO_SHOT, Known, SetName, set_of
-=======
 from kdcli.sources.sets.frames import SetSource
-from kdcli.sources.sets.marigold_table import SETS, Known, SetName, set_of
->>>>>>> breaker
+from kdcli.sources.sets.marigold_table import SETS, ZERO_SHOT, Known, SetName, set_of
 from kdcli.sources.texts.numbers import FOCAL, check_number, number_of, read_lines
 from kdcli.types import Finding
 
