@@ -10,6 +10,7 @@ python benchmarks/dpm_loss.py --out docs/results/NAME.json
 python benchmarks/step_overhead.py --out docs/results/NAME.json
 python benchmarks/recorded_statistics.py --out docs/results/NAME.json
 python benchmarks/teacher_cache.py --out docs/results/NAME.json
+python benchmarks/evaluation.py --out docs/results/NAME.json
 python benchmarks/loading.py --out docs/results/NAME.json
 python benchmarks/converting.py --out docs/results/NAME.json
 python docs/figures.py                    write all tables anew from docs/results
@@ -25,7 +26,7 @@ from typing import Any
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS / "results"
-OTHERS = ("made-for", "encodings")
+OTHERS = ("made-for", "encodings", "protocols")
 """Tables that tests hold against the code."""
 METRICS = ("delta1", "abs_rel", "rmse", "silog")
 
@@ -177,6 +178,22 @@ def dpm(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + f"\n\nMedians over {first['rounds']} rounds, {where}, torch {first['torch']}."
 
 
+def loops(document: dict[str, Any]) -> str:
+    """Return a Markdown table of the evaluation beside the usual loop, one size and part of the work a row."""
+    rows = document["evaluation"]
+    lines = ["| what | size | valid | the loop, ms | ours, ms | ours / theirs |", "|---" * 6 + "|"]
+    lines += [
+        f"| {row['what']} | {row['size']} | {row['valid']} | {row['theirs_ms']:.3g} | {row['ours_ms']:.3g} "
+        f"| {row['ratio']:.2f} |"
+        for row in rows
+    ]
+    first = rows[0]
+    tail = f"Processor time an image on one thread, medians over {first['rounds']} rounds in turn, the ratio that of "
+    tail += f"rounds; numpy {first['numpy']}, torch {first['torch']}."
+    told = [f"{most:.0f} MiB for {int(images):,} images" for images, most in document["memory_mib"].items()]
+    return "\n".join(lines) + f"\n\n{tail} Memory of the process at most: {', '.join(told)}."
+
+
 def study(report: dict[str, Any]) -> str:
     """Return a Markdown table of a study, one arm and count a row, and the pairs that it asks for."""
     metrics, reference = report["metrics"], report["reference"]
@@ -253,6 +270,8 @@ def rendered(document: dict[str, Any]) -> str:
     for key, render in known.items():
         if key in document:
             return render(document[key])
+    if "evaluation" in document:
+        return loops(document)
     return distances(document) if "statistics" in document else table(document)
 
 

@@ -133,10 +133,14 @@ def digest(document: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+LFS_BEGINS = b"version https://git-lfs.github.com/spec/"
+"""What a Git LFS pointer begins with."""
+
+
 def is_lfs_pointer(path: Path) -> bool:
     """Whether a file is a Git LFS pointer: a few lines of text standing in for the real content."""
     try:
         with path.open("rb") as stream:
-            return stream.read(42).startswith(b"version https://git-lfs.github.com/spec/")
+            return stream.read(len(LFS_BEGINS)) == LFS_BEGINS
     except OSError:
         return False

@@ -9,6 +9,8 @@ Meaning = Literal["depth", "disparity", "logarithm", "kinect"]
 """What a number tells: depth; pixels of disparity; depth between ``near`` and ``far`` of a PNG's text chunks on a scale
 of logarithms; or the raw reading of the first Kinect."""
 
+_PICTURES = ("png", "pgm")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Codec:
@@ -48,6 +50,13 @@ class Codec:
     def plain(self) -> bool:
         """Whether numbers are depth along the axis, divided by a scale, and nothing else is to be done."""
         return self.meaning == "depth" and not self.ray and not self.offset
+
+    @property
+    def kind(self) -> Literal["any", "whole", "float"]:
+        """Which numbers its files hold, by the usual one of them: whole ones of 16 bits in pictures, else floats."""
+        if not self.containers or self.packed:
+            return "any"
+        return "whole" if self.containers[0] in _PICTURES else "float"
 
 
 BY_TYPE = Codec(name="by-type", about="what the file says: its own unit, else millimetres (whole) or metres (float)")

@@ -12,10 +12,13 @@ from kdcli.errors import ConfigError, DataError
 from kdcli.images import NO_VALUE, depth_form
 from kdcli.plugins.blame import blame
 from kdcli.rasters import ending_of
+from kdcli.remarks import remark
 from kdcli.sources.parts import has_depth, renders
 
 SCALES = (1000.0, 256.0, 100.0, 10.0, 1.0)
 """Units per metre that other tools know, the finest first: they hold 65, 255, 655, 6553 and 65534 m."""
+_FINE = 100.0
+"""Units per metre below which what is near is not what it was."""
 _TOGETHER = 64
 """Items that are looked at between two reports of progress."""
 _WHOLE = (".png", ".pgm")
@@ -53,6 +56,11 @@ def scale_for(asked: Asked, parts: Sequence[Part], workers: int, hear: Hear) -> 
         furthest = seen if furthest is None else min(seen, furthest)
     for scale in fitting:
         if furthest < furthest_within(scale):
+            if scale < _FINE:
+                remark(
+                    f"depth reaches {furthest:.6g} m, so it is written in steps of {1 / scale:g} m: --max-depth "
+                    f"{int(furthest_within(_FINE))} leaves out what is farther and keeps steps of {1 / _FINE:g} m"
+                )
             return scale
     raise ConfigError(_refusal(asked, furthest, fitting[-1]))
 
@@ -70,7 +78,7 @@ def own_scales(part: Part, hear: Hear = lambda what, number, of: None) -> set[fl
         if pair.depth is None:
             continue
         scale = source.scale_of(pair)
-        if scale is None or ending_of(pair.depth) not in _WHOLE:
+        if scale is None or source.codec.packed or ending_of(pair.depth) not in _WHOLE:
             form = depth_form(pair.depth, source.codec)
             if form.bits not in (8, 16):
                 return set()

@@ -18,7 +18,7 @@ from kdcli.images.depths import (
     read_depth,
     read_stored,
 )
-from kdcli.images.metres import Rig, to_metres
+from kdcli.images.metres import Rig, refuse_other_numbers, to_metres
 from kdcli.images.opening import opened
 from kdcli.images.pictures import (
     IMAGE_SUFFIXES,
@@ -47,6 +47,6 @@ __all__ = [
     "DEPTH_SUFFIXES", "FURTHEST", "IMAGE_SUFFIXES", "NO_VALUE", "SCALES", "UNITS_NOTE", "Form", "Picture",
     "Rig", "StoredDepth", "depth_form", "depth_npy", "depth_units", "ids_within_16_bits", "image_size", "is_upright",
     "like", "opened", "picture_bytes", "read_depth", "read_image", "read_picture", "read_reduced", "read_stored",
-    "to_metres", "turn", "turn_camera", "turned_by", "units_note", "units_png", "write_depth_npy", "write_depth_png",
-    "write_image", "write_units_png",
+    "refuse_other_numbers", "to_metres", "turn", "turn_camera", "turned_by", "units_note", "units_png",
+    "write_depth_npy", "write_depth_png", "write_image", "write_units_png",
 ]

@@ -81,6 +81,20 @@ def to_metres(
     return torch.from_numpy(depth)[None], torch.from_numpy(valid)[None]
 
 
+def refuse_other_numbers(stored: StoredDepth, codec: Codec, place: Place) -> None:
+    """Refuse a file of other numbers than those of the encoding, which its scale would make a thousandth or a thousand.
+
+    Raises:
+        DataError: floats or 8 bits where whole numbers of 16 bits are encoded, or whole numbers where floats are.
+    """
+    fits = {"any": True, "whole": stored.bits > 8, "float": not stored.bits}[codec.kind]
+    if not fits:
+        found = f"whole numbers of {stored.bits} bits" if stored.bits else "floats"
+        wanted = "whole numbers of 16 bits" if codec.kind == "whole" else "floats"
+        raise DataError(f"'{place}' holds {found}, and the encoding '{codec.name}' is one of {wanted}; give the "
+                        "original file, another codec=, or scale= if its numbers are meant so")
+
+
 @lru_cache(maxsize=8)  # the images of a set mostly have one camera
 def axial_share(camera: Camera, size: tuple[int, int]) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     """Return depth along the axis as a share of the ray's length, H x W; pixel centres are whole numbers."""

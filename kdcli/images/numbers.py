@@ -73,7 +73,12 @@ def load_numbers(place: Place, codec: Codec, size: tuple[int, int] | None) -> Nu
     if isinstance(place, Element):
         return Numbers(array=_one_map(place, read_element(place), codec.channel))
     if suffix in _HDF5:
-        return load_numbers(Element(_file(place), codec.key or "depth"), codec, size)
+        # What MATLAB calls rows come last in a file of its newer version, and in either with this.
+        matlab = suffix == ".mat"
+        whole = read_element(Element(_file(place), codec.key or "depth", transposed=matlab))
+        if matlab and codec.channel is not None and whole.ndim == 3:
+            whole = np.moveaxis(whole, 0, -1)
+        return Numbers(array=_one_map(place, whole, codec.channel))
     if suffix in (".npy", ".npz"):
         array, mask = read_array(place, codec.key if suffix == ".npz" else None)
         return Numbers(array=array, mask=mask)
@@ -164,7 +169,7 @@ def _file(place: Place) -> Any:
     return place
 
 
-def _one_map(place: Element, array: NDArray[Any], channel: int | None) -> NDArray[Any]:
+def _one_map(place: Place, array: NDArray[Any], channel: int | None) -> NDArray[Any]:
     if channel is not None and array.ndim == 3 and channel < array.shape[-1]:
         array = array[..., channel]
     flat = array.reshape([n for n in array.shape if n != 1]) if array.ndim > 2 else array

@@ -13,6 +13,7 @@ from kdcli.files import at_home
 from kdcli.sources.file_names import prefix_of
 from kdcli.sources.listing import is_hidden
 from kdcli.sources.table.pair_table import PairTable, Rows
+from kdcli.sources.texts.headers import about_header
 from kdcli.sources.texts.lines import FORM, Line
 from kdcli.sources.texts.many_lines import read_list
 from kdcli.types import Finding
@@ -83,6 +84,7 @@ class Locator:
         self.bases = tuple(bases)
         self.moved: list[tuple[str, str]] = []
         """Absolute paths that are not there, and what was found below a base by their last parts."""
+        self._taken: dict[str, str] = {}
         self._endings = frozenset(endings)
         self._names: dict[str, frozenset[str]] = {} if beside is None else beside._names
         self._holding: dict[str, list[Path]] = {}
@@ -90,7 +92,11 @@ class Locator:
         self._places: dict[str, list[tuple[str, frozenset[str]]]] = {}
 
     def __call__(self, relative: str) -> str:
-        """Return where a path of a list is; below the first base when nowhere, for the message that it is missing."""
+        """Return where a path of a list is; below the first base when nowhere, for the message that it is missing.
+
+        Raises:
+            DataError: it is of another machine, and what is left of it means the same file as another path.
+        """
         cut = relative.rfind("/") + 1
         folder, file = relative[:cut], relative[cut:]
         places = self._places.get(folder)
@@ -121,6 +127,11 @@ class Locator:
                 return base + name
         folder = clean.rpartition("/")[0]
         if clean != relative and (moved := self._elsewhere(folder, file)) is not None:
+            if (other := self._taken.setdefault(moved, clean)) != clean:
+                raise DataError(
+                    f"'{relative}' does not exist, and by its last parts it would be '{moved}', which is '/{other}' "
+                    "already; give the folder that holds both, or correct the list"
+                )
             self.moved.append((relative, moved))
             return moved
         existing = next((Path(place) for place, _ in places if Path(place).is_dir()), self.bases[0] / folder)
@@ -190,7 +201,7 @@ def about_lines(path: Path | None, lines: Sequence[Line], locators: Sequence[Loc
     """Say which files of a list are not used, and which were found at another place than it says."""
     if path is None:
         return []
-    findings, where = [], str(path)
+    findings, where = about_header(path), str(path)
     more = [line for line in lines if line.others]
     if more:
         message = (

@@ -14,13 +14,17 @@ from kdcli.images import (
     Picture,
     Rig,
     StoredDepth,
+    image_size,
     like,
     read_picture,
     read_reduced,
     read_stored,
+    refuse_other_numbers,
     to_metres,
     turn,
+    turned_by,
 )
+from kdcli.sources.cameras import resized_camera
 from kdcli.sources.checks import survey
 from kdcli.sources.cuts import Cut
 from kdcli.sources.encoding import Encoding
@@ -69,6 +73,7 @@ class PairSource(OfFiles):
                 f"scale={scale:g} is no number of {SCALES[0]:g} to {SCALES[1]:g}; it is the stored units per metre, "
                 "such as 1000"
             )
+        self._scale_said = scale is not None
         if self.encoding is not None:
             self.codec, self.furthest = self.encoding.codec, self.encoding.furthest
             scale = self.encoding.scale(scale)
@@ -169,8 +174,10 @@ class PairSource(OfFiles):
     def metres(self, pair: Pair, stored: StoredDepth) -> tuple[Tensor, Tensor]:
         """Return depth along the optical axis in metres and where it is valid, 1 x h x w."""
         assert pair.depth is not None
+        if not self._scale_said:
+            refuse_other_numbers(stored, self.codec, pair.depth)
         height, width = stored.values.shape
-        camera = self.camera(pair, height, width) if self.codec.ray else None
+        camera = self.map_camera(pair, height, width) if self.codec.ray else None
         depth, valid = to_metres(
             stored, self.codec, pair.depth, scale=self.scale_of(pair), camera=camera, rig=self.rig(pair)
         )
@@ -181,6 +188,13 @@ class PairSource(OfFiles):
             valid = valid & (depth <= self.furthest)
             depth = depth * valid
         return depth, valid
+
+    def map_camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float] | None:
+        """Return fx, fy, cx, cy in pixels of a depth map of this size, which may be smaller than its photograph."""
+        size = image_size(pair.image)
+        own = size[::-1] if turned_by(pair.image) >= 5 else size
+        camera = self.camera(pair, *own)
+        return None if camera is None else resized_camera(camera, own, height, width)
 
     def rig(self, pair: Pair) -> Rig | None:
         """Return what turns the disparity of a pair into depth, or None where it is none or nothing tells."""

@@ -16,6 +16,7 @@ from kdcli.convert.parts import parts_of
 from kdcli.convert.scale import furthest_within, scale_for
 from kdcli.errors import ConfigError
 from kdcli.images import depth_units
+from kdcli.remarks import heard
 
 
 def test_the_sources_own_scale_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,6 +40,33 @@ def test_floats_get_the_finest_scale_that_holds_them(far: float, chosen: float, 
     stored = np.array(Image.open(tmp_path / "out" / "depth" / "train" / "kitchen" / "0000.png"))
     assert stored.max() == round(far * chosen)
     assert f"depth_scale: {chosen:g} " in (tmp_path / "out" / "data.yaml").read_text()
+
+
+def test_floats_packed_into_pictures_are_not_taken_for_whole_numbers(tmp_path: Path) -> None:
+    depth = np.random.default_rng(0).uniform(1, 30, (12, 16)).astype("<f4")
+    drive = tmp_path / "World" / "Data_easy" / "P000"
+    for part, picture in (
+        ("image_lcam_front/000000_lcam_front.png", Image.new("RGB", (16, 12))),
+        # OpenCV has blue first.
+        ("depth_lcam_front/000000_lcam_front_depth.png",
+         Image.fromarray(depth.view(np.uint8).reshape(12, 16, 4)[..., [2, 1, 0, 3]].copy(), "RGBA")),
+    ):
+        (drive / part).parent.mkdir(parents=True, exist_ok=True)
+        picture.save(drive / part)
+    report = written(f"tartanair:{tmp_path / 'World'}", tmp_path / "out", "folder")
+    assert report.scale == 1000
+    source = readable(report.spec)
+    assert source is not None and source[0].depth is not None
+    np.testing.assert_allclose(source[0].depth[0].numpy(), depth, atol=0.00051)
+
+
+def test_steps_that_become_coarse_for_something_far_are_told(tmp_path: Path) -> None:
+    said: list[str] = []
+    with heard(said.append):
+        written(scene(tmp_path / "in", 1, units=None, far=300), tmp_path / "fine", "folder")
+        assert said == []
+        written(scene(tmp_path / "in", 1, units=None, far=9000), tmp_path / "coarse", "folder")
+    assert len(said) == 1 and "depth reaches 9000 m, so it is written in steps of 1 m: --max-depth 655" in said[0]
 
 
 def test_units_that_readers_take_for_granted_are_kept_or_refused_with_the_number(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_options_of_the_depth(tmp_path: Path, photo: Any) -> None:
             FolderSource(**place, **asked)
         assert words in str(error.value)
     with pytest.raises(DataError, match="holds lengths of rays, and nothing tells the camera; give focal="):
-        FolderSource(**place, codec="scenenet")[0]
+        FolderSource(**place, codec="hypersim")[0]
 
 
 def test_a_picture_in_an_npy_file(tmp_path: Path) -> None:

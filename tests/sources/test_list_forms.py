@@ -85,6 +85,18 @@ def test_files_of_one_folder_may_lie_below_several_roots(tmp_path: Path, photo: 
     assert [round(source[i].depth.mean().item(), 3) for i in range(2)] == [1, 1.001]
 
 
+def test_paths_of_another_machine_must_not_mean_one_file(tmp_path: Path, photo: Any, depth16: Any) -> None:
+    for scene in ("bed", "den"):
+        photo(tmp_path / scene / "rgb" / "0.png")
+        depth16(tmp_path / scene / "depth" / "0.png", 1.5)
+    rows = "".join(f"/mnt/rooms/{scene}/rgb/0.png /mnt/rooms/{scene}/depth/0.png\n" for scene in ("bed", "den", "den"))
+    (tmp_path / "l.txt").write_text(rows)
+    found = [str(pair.image) for pair in load_source(f"nyu:{tmp_path},list=l.txt").pairs]  # type: ignore[attr-defined]
+    assert found == [str(tmp_path / scene / "rgb" / "0.png") for scene in ("bed", "den", "den")]
+    with pytest.raises(DataError, match=r"by its last parts it would be '.*bed/rgb/0\.png', which is '/mnt/rooms/bed/"):
+        load_source(f"nyu:{tmp_path / 'bed'},list={tmp_path / 'l.txt'}")
+
+
 def test_a_mask_in_the_third_column(rooms: Path) -> None:
     (rooms / "l.txt").write_text("bed/rgb_0.jpg bed/sync_depth_0.png bed/sync_depth_0_mask.npy 500\n")
     report = survey(load_source(f"nyu:{rooms},list=l.txt"))
@@ -123,6 +135,7 @@ def test_focal_lengths_that_cannot_be(rooms: Path, focal: str) -> None:
         ("my room/a.jpg d.png large", "names with blanks in quotes"),
         ("image,depth\na.jpg,d.png,5", "line 2 has 3 fields, its first line names 2"),
         ("a\0b.jpg d.png", "is not text"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "is a Git LFS pointer, not the file"),
         ("a.jpg d.png\na.jpg " + "d" * 400 + ".png", r"line 2 has a name of 404 letters, 'dddd"),
     ],
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdcli.errors import DataError
-from kdcli.sources.sets.frames import resized_camera
+from kdcli.sources.cameras import resized_camera
 from kdcli.sources.texts.numbers import check_camera, check_number, number_of, read_lines
 
 _SINGLE = frozenset({
@@ -42,7 +42,7 @@ def read_colmap(folder: Path) -> Colmap | None:
     """Return the cameras of a folder, or None where it has no ``cameras.txt``.
 
     Raises:
-        DataError: a line is not of the form ``ID MODEL WIDTH HEIGHT PARAMETERS``.
+        DataError: it names none, or a line is not of the form ``ID MODEL WIDTH HEIGHT PARAMETERS``.
     """
     path = folder / "cameras.txt"
     if not path.is_file():
@@ -64,6 +64,8 @@ def read_colmap(folder: Path) -> Colmap | None:
             check_number(side, _SIDES, "the size", where)
         fx, fy, cx, cy = (lens[0], lens[0], *lens[1:3]) if single else lens[:4]
         cameras[int(key)] = ((int(height), int(width)), check_camera((fx, fy, cx - 0.5, cy - 0.5), where))
+    if not cameras:
+        raise DataError(f"'{path}' names no camera; unpack it again or remove it")
     of: dict[str, int] = {}
     if len(cameras) > 1 and (folder / "images.txt").is_file():
         for line in read_lines(folder / "images.txt", "images in COLMAP's form"):

@@ -8,10 +8,11 @@ from typing import ClassVar, Literal
 from kdcli.codecs import CODECS
 from kdcli.errors import ConfigError, DataError
 from kdcli.protocols import API_VERSION
+from kdcli.sources.cameras import resized_camera
 from kdcli.sources.listing import folders_in, natural_key
 from kdcli.sources.lists import existing_root
 from kdcli.sources.pairs import Pair, Selection
-from kdcli.sources.sets.frames import SetSource, names_in, resized_camera, told
+from kdcli.sources.sets.frames import SetSource, names_in, told
 from kdcli.types import Finding
 
 CAMERA = (886.81, 927.06, 512.0, 384.0)

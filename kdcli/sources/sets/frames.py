@@ -98,15 +98,6 @@ def names_in(folder: str | Path) -> frozenset[str]:
         return frozenset()
 
 
-def resized_camera(
-    camera: tuple[float, float, float, float], own: tuple[int, int], height: int, width: int
-) -> tuple[float, float, float, float]:
-    """Return fx, fy, cx, cy of an image of one size as they are at another; pixel centres are whole numbers."""
-    fx, fy, cx, cy = camera
-    down, across = height / own[0], width / own[1]
-    return fx * across, fy * down, (cx + 0.5) * across - 0.5, (cy + 0.5) * down - 0.5
-
-
 def told(
     level: Literal["info", "warning", "error"], paths: Iterable[str | Path], says: str, remedy: str
 ) -> list[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -9,7 +10,6 @@ from kdcli.codecs import CODECS
 from kdcli.errors import DataError
 from kdcli.protocols import API_VERSION
 from kdcli.rasters import file_of
-from kdcli.sources.listing import read_json
 from kdcli.sources.lists import existing_root
 from kdcli.sources.pairs import Pair, Selection
 from kdcli.sources.sets.by_rule import names_below
@@ -60,15 +60,31 @@ class MogeSource(SixteenBitSource):
             DataError: its numbers are no camera.
         """
         path = file_of(pair.image).parent / "meta.json"
-        if "intrinsics" not in (known := read_json(path)):
+        known = _read_meta(path) if path.is_file() else {}
+        if "intrinsics" not in known:
             return None
         rows: Any = known["intrinsics"]
         try:
             (fx, _, cx), (_, fy, cy) = ([float(value) for value in row] for row in rows[:2])
         except (TypeError, ValueError, KeyError):
             raise DataError(f"'{path}' has intrinsics that are no 3 x 3 numbers; correct it or remove it") from None
-        # Its centre counts from the corner of the first pixel (utils3d, ``normalize_intrinsics``), ours from its middle.
+        # Its centre counts from the corner of the first pixel (utils3d.normalize_intrinsics), ours from its middle.
         return check_camera((fx * width, fy * height, cx * width - 0.5, cy * height - 0.5), f"'{path}'")
+
+
+def _read_meta(path: Path) -> dict[str, Any]:
+    """Return what ``meta.json`` holds.
+
+    Raises:
+        DataError: it is no JSON object.
+    """
+    try:
+        known: Any = json.loads("\n".join(read_lines(path, "JSON")))
+    except (ValueError, RecursionError):
+        known = None
+    if not isinstance(known, dict):
+        raise DataError(f"'{path}' is no JSON object, so nothing tells the camera; download it again or remove it")
+    return known
 
 
 def _find(root: Path, split: str | None) -> Path | None:

@@ -15,7 +15,7 @@ from kdcli.errors import ConfigError, DataError
 from kdcli.files import at_home
 from kdcli.images import IMAGE_SUFFIXES, StoredDepth, depth_form
 from kdcli.protocols import API_VERSION
-from kdcli.rasters import ending_of
+from kdcli.rasters import Place, ending_of
 from kdcli.remarks import remark
 from kdcli.sources.listing import list_files
 from kdcli.sources.pairs import Pair, Selection
@@ -69,6 +69,7 @@ class PairsSource(SetSource):
         says = "images have the name of another but for the ending, and all are used"
         notes += told("warning", _twins(images), says, "remove those that are not meant")
         notes += told("info", beside.rest(), "depth maps have no image of their name", "they are not used")
+        self._data, self._given = data, scale is not None
         scale, more = self._unit(data, names, scale, dialect)
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
         super().__init__(
@@ -92,11 +93,17 @@ class PairsSource(SetSource):
             remark(message)
             return tool.scale, [Finding(level="info", message=message, path=data.named)]
         first = self.pair(next((name for name in names if ".png\t" in name), names[0])).depth
-        if first is None or not depth_form(first).bits:
+        form = None if first is None else depth_form(first)
+        if form is None or not form.bits or form.scale is not None:
             return None, []
-        raise ConfigError(
-            f"'{data.named}' has no depth_scale, and 1000 in '{first}' is 1 m for ultralytics and 3.9 m for libreyolo; "
-            "add depth_scale: to the YAML, or write scale=UNITS_PER_METRE, dialect=ultralytics or dialect=libreyolo"
+        raise ConfigError(self._guess(first))
+
+    def _guess(self, depth: Place | None) -> str:
+        """Say that nothing tells the unit of a map of whole numbers."""
+        return (
+            f"'{self._data.named}' has no depth_scale, and 1000 in '{depth}' is 1 m for ultralytics and 3.9 m for "
+            "libreyolo; add depth_scale: to the YAML, or write scale=UNITS_PER_METRE, dialect=ultralytics or "
+            "dialect=libreyolo"
         )
 
     def pair(self, name: str) -> Pair:
@@ -117,9 +124,14 @@ class PairsSource(SetSource):
         """Read the depth of an image as it is stored, brought to the height and width of the image if it is smaller.
 
         Raises:
-            DataError: as of ``SetSource``.
+            DataError: as of ``SetSource``, or its unit is unknown, or other than the YAML says.
         """
         stored = super().stored(pair, size)
+        if stored.bits and self.scale is None and stored.scale is None:
+            raise DataError(self._guess(pair.depth))
+        if not self._given and None not in (self.scale, stored.scale) and self.scale != stored.scale:
+            raise DataError(f"'{pair.depth}' says {stored.scale:g} units per metre, and '{self._data.named}' "
+                            f"{self.scale:g}; correct depth_scale: or write scale=UNITS_PER_METRE")
         height, width = stored.values.shape
         smaller = height < size[0] and width < size[1]
         if not smaller or pair.mask is not None or abs(np.log(width / height * size[0] / size[1])) > _ASPECT:

@@ -10,10 +10,11 @@ from kdcli.codecs import CODECS
 from kdcli.errors import ConfigError, DataError
 from kdcli.files import at_home
 from kdcli.protocols import API_VERSION
+from kdcli.sources.cameras import resized_camera
 from kdcli.sources.listing import natural_key
 from kdcli.sources.lists import existing_root
 from kdcli.sources.pairs import Pair, Selection
-from kdcli.sources.sets.frames import SetSource, names_in, resized_camera, told
+from kdcli.sources.sets.frames import SetSource, names_in, told
 from kdcli.sources.texts.numbers import check_camera, check_number, number_of, read_lines
 from kdcli.types import Finding
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kdcli.errors import DataError
+from kdcli.files import LFS_BEGINS
 
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x19\x1b-\x1f]")
 FOCAL = (1.0, 1e6)
@@ -58,12 +59,14 @@ def read_lines(path: Path, wanted: str) -> list[str]:
     wanted: what the file should hold, for the message.
 
     Raises:
-        DataError: it cannot be read, or is no text.
+        DataError: it cannot be read, is no text, or a Git LFS pointer.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"'{path}' cannot be read ({error.strerror}); check the path") from None
+    if content.startswith(LFS_BEGINS):
+        raise DataError(f"'{path}' is a Git LFS pointer, not the file itself; run 'git lfs pull' in its repository")
     wide = content.startswith((b"\xff\xfe", b"\xfe\xff"))
     try:
         text = content.decode("utf-16" if wide else "utf-8-sig")

@@ -39,6 +39,9 @@ def test_the_camera_is_the_scenes(tmp_path: Path) -> None:
     (tmp_path / "pipes/dslr_calibration_jpg/cameras.txt").write_text("0 PINHOLE 42 28 2000\n")
     with pytest.raises(DataError, match=r"cameras\.txt' line 1 is not 'ID MODEL WIDTH HEIGHT PARAMETERS'"):
         Eth3dSource(location=str(tmp_path), scenes="pipes")[0]
+    (tmp_path / "pipes/dslr_calibration_jpg/cameras.txt").write_text("")
+    with pytest.raises(DataError, match=r"cameras\.txt' names no camera"):
+        Eth3dSource(location=str(tmp_path), scenes="pipes")[0]
 
 
 def test_a_photograph_is_not_depth(tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from trees_lasers import photograph
 from trees_pairs import COUNT, SIZE, pairs, stored
 
 from kdcli.errors import ConfigError, DataError
+from kdcli.images import write_depth_png
 from kdcli.remarks import heard
 from kdcli.sources.sets.pairs import PairsSource
 from kdcli.testing import check_source
@@ -57,6 +59,37 @@ def test_a_scale_is_not_guessed(tmp_path: Path) -> None:
         pairs(tmp_path, yaml=f"depth_scale: {value}\n")
         with pytest.raises(DataError, match=r"has depth_scale: .*; write a number above 0"):
             PairsSource(location=str(path), split="val")
+
+
+@pytest.mark.parametrize("ending", [".tif", ".npy"])
+def test_a_scale_is_not_guessed_for_a_later_map_either(tmp_path: Path, ending: str) -> None:
+    path = pairs(tmp_path, yaml="")
+    np.save(tmp_path / "depth/val/a.0.npy", (stored(0) / 1000).astype(np.float32))
+    for i in range(COUNT["val"]):
+        (tmp_path / f"depth/val/a.{i}.png").unlink()
+    later = tmp_path / f"depth/val/a.1{ending}"
+    if ending == ".npy":
+        np.save(later, stored(1))
+    else:
+        Image.fromarray(stored(1)).save(later)
+    source = PairsSource(location=str(path), split="val")
+    np.testing.assert_allclose(metres(source), stored(0) / 1000, rtol=1e-6)
+    with pytest.raises(DataError, match=rf"has no depth_scale, and 1000 in '.*a\.1\{ending}' is 1 m for ultralytics"):
+        _ = source[1]
+    np.testing.assert_allclose(metres(PairsSource(location=str(path), split="val", scale=500), 1), stored(1) / 500)
+
+
+def test_a_unit_that_maps_name_themselves(tmp_path: Path) -> None:
+    path = pairs(tmp_path, yaml="")
+    for i in range(COUNT["val"]):
+        depth = torch.from_numpy(stored(i).astype(np.float32) / 500)
+        write_depth_png(tmp_path / f"depth/val/a.{i}.png", depth, scale=500)
+    np.testing.assert_allclose(metres(PairsSource(location=str(path), split="val")), stored(0) / 500, rtol=1e-6)
+    path.write_text(path.read_text() + "depth_scale: 1000\n")
+    with pytest.raises(DataError, match=r"a\.0\.png' says 500 units per metre, and '.*data\.yaml' 1000; correct"):
+        _ = PairsSource(location=str(path), split="val")[0]
+    forced = PairsSource(location=str(path), split="val", scale=1000)
+    np.testing.assert_allclose(metres(forced), stored(0) / 1000, rtol=1e-6)
 
 
 def test_the_other_dialect(tmp_path: Path) -> None:

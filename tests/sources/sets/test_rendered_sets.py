@@ -168,5 +168,8 @@ def test_a_camera_that_is_none(tmp_path: Path, said: str) -> None:
     (tmp_path / "scene_b" / "0001" / "meta.json").write_text(said)
     with pytest.raises(DataError, match=r"meta\.json' has intrinsics that are no 3 x 3 numbers"):
         _ = MogeSource(location=str(tmp_path))[0]
+    (tmp_path / "scene_b" / "0001" / "meta.json").write_text(said[:-1])
+    with pytest.raises(DataError, match=r"meta\.json' is no JSON object, so nothing tells the camera"):
+        _ = MogeSource(location=str(tmp_path))[0]
     (tmp_path / "scene_b" / "0001" / "meta.json").unlink()
     assert MogeSource(location=str(tmp_path))[0].intrinsics is None

@@ -11,14 +11,14 @@ import torch
 from kdcli.errors import ConfigError, DataError
 from kdcli.protocols import API_VERSION
 from kdcli.types import DepthKind, Finding, Sample
-from kdcli_huggingface.cells import camera, metres, object_ids, photograph
+from kdcli_huggingface.cells import SCALES, camera, metres, object_ids, photograph
 from kdcli_huggingface.tables import open_table
 
 _IMAGES = ("image", "rgb", "color", "img")
 _DEPTHS = ("depth_map", "depth", "depth_image", "depths")
 _UNITS = {"m": 1.0, "cm": 100.0, "mm": 1000.0}
-_SCALES = (1e-6, 1e12)
 _LOOKED = 16
+_BYTES = ("uint8", "int8", "bool")
 _USUAL = (0.1, 200.0)
 
 
@@ -27,8 +27,9 @@ class HfSource:
 
     split, config, revision: which part, by the names that the data set has. image, depth: names of columns, by default
     the first of ``image``, ``rgb``, ... and of ``depth_map``, ``depth``, ... that there is; ``depth=none`` uses none.
-    Depth is a picture of mode I;16, I or F, or an array; whole numbers are millimetres and floats metres unless scale
-    (stored units per metre) or unit says otherwise. instances: column of object ids. camera: column of 3 x 3 or 4
+    Depth is a picture of mode I;16, I or F, or an array; whole numbers are millimetres and floats metres unless the PNG
+    itself, scale (stored units per metre) or unit says otherwise. What belongs to a photograph that its metadata turns
+    is turned with it. instances: column of object ids. camera: column of 3 x 3 or 4
     numbers. max_depth: metres beyond which depth is left out. ``start:stop:every``, then at most count, drawn with
     seed.
     """
@@ -56,11 +57,18 @@ class HfSource:
         self._instances = _column("instances", instances, (), names, location)
         self._camera = _column("camera", camera, (), names, location)
         self._rows = _positions(len(table), start, stop, every, count, seed, location)
-        used = [name for name in (self._image, self._depth, self._instances, self._camera) if name is not None]
+        said = (self._image, self._depth, self._instances, self._camera)
+        used = list(dict.fromkeys(name for name in said if name is not None))
         self._unused = [name for name in names if name not in used]
         # As lists, which they come as otherwise, arrays of the size of an image take long.
         arrays = [name for name in used[1:] if type(table.features[name]).__name__ != "Image"]
         self._pictures = table.select_columns([name for name in used if name not in arrays])
+        for name in self._pictures.column_names:
+            if type(kind := table.features[name]).__name__ == "Image":
+                self._pictures = self._pictures.cast_column(name, type(kind)(decode=False))
+        if self._depth is not None and self._scale is None and _type_of(table.features[self._depth]) in _BYTES:
+            raise ConfigError(f"column '{self._depth}' of '{location}' holds numbers of 8 bits, too few for depth; "
+                              "name the column that holds it with depth=, or say what is stored with scale=")
         self._arrays = table.select_columns(arrays).with_format("numpy") if arrays else None
         self.depth_kind: DepthKind | None = DepthKind.METRIC if self._depth is not None else None
         self.has_instances = self._instances is not None
@@ -80,22 +88,22 @@ class HfSource:
         def at(column: str) -> str:
             return f"row {row} of '{self.where}', column '{column}',"
 
-        image = photograph(cells[self._image], at(self._image))  # type: ignore[index, arg-type]
+        image, turned = photograph(cells[self._image], at(self._image))  # type: ignore[index, arg-type]
         size = (int(image.shape[-2]), int(image.shape[-1]))
         depth = valid = ids = told = None
         if self._depth is not None and cells[self._depth] is not None:
-            depth, valid = metres(cells[self._depth], self._scale, at(self._depth))
+            depth, valid = metres(cells[self._depth], self._scale, at(self._depth), turned, size)
             if self._furthest is not None:
                 valid = valid & (depth <= self._furthest)
                 depth = depth * valid
             _check_size(size, (int(depth.shape[-2]), int(depth.shape[-1])), at(self._depth))
         if self._instances is not None:
             cell, where = cells[self._instances], at(self._instances)
-            ids = torch.zeros(size, dtype=torch.int64) if cell is None else object_ids(cell, where)
+            ids = torch.zeros(size, dtype=torch.int64) if cell is None else object_ids(cell, where, turned, size)
             if tuple(ids.shape) != size:
                 raise DataError(f"{where} has {_sized(ids.shape)} ids for an image of {_sized(size)}")
         if self._camera is not None and cells[self._camera] is not None:
-            told = camera(cells[self._camera], at(self._camera))
+            told = camera(cells[self._camera], at(self._camera), turned, size)
         return Sample(id=f"row{row}", image=image, depth=depth, valid=valid, instances=ids, intrinsics=told)
 
     def _cells(self, row: int) -> dict[str, Any]:
@@ -131,10 +139,17 @@ class HfSource:
         return found
 
 
+def _type_of(kind: Any) -> str:
+    """Return the type of the numbers of a column, also where they are lists of lists."""
+    while (inner := getattr(kind, "feature", None)) is not None:
+        kind = inner
+    return str(getattr(kind, "dtype", ""))
+
+
 def _units(scale: float | None, unit: str | None) -> float | None:
     if scale is not None and unit is not None:
         raise ConfigError(f"scale={scale:g} and unit={unit} both say what is stored; give one of them")
-    if scale is not None and not _SCALES[0] <= scale <= _SCALES[1]:
+    if scale is not None and not SCALES[0] <= scale <= SCALES[1]:
         raise ConfigError(f"scale={scale:g} is no number of stored units per metre; 1000 is millimetres")
     return scale if unit is None else _UNITS[unit]
 
