@@ -84,7 +84,7 @@ def test_files_of_one_folder_may_lie_below_several_roots(tmp_path: Path, photo: 
     assert [round(source[i].depth.mean().item(), 3) for i in range(2)] == [1, 1.001]
 
 
-def test_what_is_left_of_another_machines_paths_must_not_mean_one_file(tmp_path: Path, photo: Any, depth16: Any) -> None:
+def test_paths_of_another_machine_must_not_mean_one_file(tmp_path: Path, photo: Any, depth16: Any) -> None:
     for scene in ("bed", "den"):
         photo(tmp_path / scene / "rgb" / "0.png")
         depth16(tmp_path / scene / "depth" / "0.png", 1.5)
