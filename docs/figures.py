@@ -10,6 +10,8 @@ python benchmarks/dpm_loss.py --out docs/results/NAME.json
 python benchmarks/step_overhead.py --out docs/results/NAME.json
 python benchmarks/recorded_statistics.py --out docs/results/NAME.json
 python benchmarks/teacher_cache.py --out docs/results/NAME.json
+python benchmarks/evaluation.py --out docs/results/NAME.json
+python benchmarks/loading.py --out docs/results/NAME.json
 python benchmarks/converting.py --out docs/results/NAME.json
 python docs/figures.py                    write all tables anew from docs/results
 """
@@ -24,7 +26,7 @@ from typing import Any
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS / "results"
-OTHERS = ("made-for", "encodings")
+OTHERS = ("made-for", "encodings", "protocols")
 """Tables that tests hold against the code."""
 METRICS = ("delta1", "abs_rel", "rmse", "silog")
 
@@ -176,6 +178,22 @@ def dpm(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + f"\n\nMedians over {first['rounds']} rounds, {where}, torch {first['torch']}."
 
 
+def loops(document: dict[str, Any]) -> str:
+    """Return a Markdown table of the evaluation beside the usual loop, one size and part of the work a row."""
+    rows = document["evaluation"]
+    lines = ["| what | size | valid | the loop, ms | ours, ms | ours / theirs |", "|---" * 6 + "|"]
+    lines += [
+        f"| {row['what']} | {row['size']} | {row['valid']} | {row['theirs_ms']:.3g} | {row['ours_ms']:.3g} "
+        f"| {row['ratio']:.2f} |"
+        for row in rows
+    ]
+    first = rows[0]
+    tail = f"Processor time an image on one thread, medians over {first['rounds']} rounds in turn, the ratio that of "
+    tail += f"rounds; numpy {first['numpy']}, torch {first['torch']}."
+    told = [f"{most:.0f} MiB for {int(images):,} images" for images, most in document["memory_mib"].items()]
+    return "\n".join(lines) + f"\n\n{tail} Memory of the process at most: {', '.join(told)}."
+
+
 def study(report: dict[str, Any]) -> str:
     """Return a Markdown table of a study, one arm and count a row, and the pairs that it asks for."""
     metrics, reference = report["metrics"], report["reference"]
@@ -220,6 +238,24 @@ def fidelity(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + f"\n\nAgainst the depth of the teacher, not the measured one, on `{rows[0]['spec']}`."
 
 
+def loading(found: dict[str, Any]) -> str:
+    """Return a Markdown table of what opening many files costs, one way a row, and of decoding photographs."""
+    ages = [age for age in ("before", "now") if age in found["opening"][0]["seconds"]]
+    heads = ("opened", "images", *(f"s, {age}" for age in ages), *(f"bytes an image, {age}" for age in ages))
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in found["opening"]:
+        cells = [f"{row['seconds'][age]:.2f}" for age in ages] + [f"{row['held'][age]:.0f}" for age in ages]
+        lines.append(f"| {row['what']} | {row['images']:,} | {' | '.join(cells)} |")
+    row = found["decoding"]
+    return "\n".join(lines) + (
+        f"\n\nProcessor time, the least of {found['rounds']} rounds, and what stays in memory. A JPEG of 480x640 is "
+        f"decoded and brought to {row['size']} in {row['whole_ms']:.2f} ms, with `reduce` in "
+        f"{row['reduced_ms']:.2f} ms ({row['ratio']:.2f} of it); its pixels then differ by "
+        f"{row['mean_difference']:.2f} of 255 on average and by {row['largest_difference']:.0f} at most. One thread, "
+        f"Python {found['python']}, torch {found['torch']}, Pillow {found['pillow']}."
+    )
+
+
 def interval(value: dict[str, float], sign: str = "") -> str:
     """Return a number with its interval."""
     return f"{value['value']:{sign}.3f} [{value['low']:{sign}.3f}, {value['high']:{sign}.3f}]"
@@ -229,10 +265,13 @@ def rendered(document: dict[str, Any]) -> str:
     """Return the table of a result file, by what it holds."""
     known = {
         "benchmark": costs, "ratios": ratios, "dpm": dpm, "study": study, "overhead": overhead, "fidelity": fidelity,
+        "loading": loading,
     }
     for key, render in known.items():
         if key in document:
             return render(document[key])
+    if "evaluation" in document:
+        return loops(document)
     return distances(document) if "statistics" in document else table(document)
 
 

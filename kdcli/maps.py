@@ -28,6 +28,9 @@ def masked_median(map_B1HW: Tensor, valid_B1HW: Tensor) -> Tensor:
 
     NaN where nothing is counted.
     """
+    if map_B1HW.device.type == "cpu":
+        rows = zip(map_B1HW.flatten(1), valid_B1HW.flatten(1), strict=True)
+        return torch.stack([_middle(values[valid]) for values, valid in rows]).view(-1, 1, 1, 1)
     valid = valid_B1HW.flatten(1)
     ordered = torch.where(valid, map_B1HW.flatten(1), torch.inf).sort(1).values
     count = valid.sum(1, keepdim=True)
@@ -41,11 +44,30 @@ def masked_quantile(map_B1HW: Tensor, valid_B1HW: Tensor, share: float) -> Tenso
 
     NaN where nothing is counted.
     """
+    if map_B1HW.device.type == "cpu":
+        rows = zip(map_B1HW.flatten(1), valid_B1HW.flatten(1), strict=True)
+        return torch.stack([_ranked(values[valid], share) for values, valid in rows]).view(-1, 1, 1, 1)
     valid = valid_B1HW.flatten(1)
     ordered = torch.where(valid, map_B1HW.flatten(1), torch.inf).sort(1).values
     count = valid.sum(1, keepdim=True)
     rank = ((count - 1) * share).round().long().clamp(min=0)
     return torch.where(count > 0, ordered.gather(1, rank), torch.nan).view(-1, 1, 1, 1)
+
+
+def _middle(values: Tensor) -> Tensor:
+    """Return the median of N numbers by selection, which a CPU does several times faster than it sorts."""
+    count = len(values)
+    if not count:
+        return values.new_tensor(torch.nan)
+    low = values.kthvalue((count + 1) // 2).values
+    return low if count % 2 else (low + values.kthvalue(count // 2 + 1).values) / 2
+
+
+def _ranked(values: Tensor, share: float) -> Tensor:
+    if not len(values):
+        return values.new_tensor(torch.nan)
+    rank = round((len(values) - 1) * share)
+    return values.kthvalue(rank + 1).values
 
 
 def widen(values: Tensor) -> Tensor:

@@ -27,6 +27,8 @@ def load_model(model: str | Path, device: torch.device | str = "cpu") -> nn.Modu
     text = str(model)
     if not text:
         raise ConfigError("MODEL is empty; give a run folder, a .safetensors student, an exported file or teacher:SPEC")
+    if text.startswith("predictions:"):
+        raise ConfigError(f"'{text}' lies on disk and can be measured, not run; use kdcli eval {text} --data SPEC")
     if text.startswith("teacher:"):
         loaded = load_teacher(text.removeprefix("teacher:"))
     elif Path(text).suffix in (".onnx", ".pt2"):

@@ -115,6 +115,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "ibims-mat": lambda p: matlab(p.with_suffix(".mat"), data=STRUCT),
     "make3d": lambda p: matlab(p.with_suffix(".mat"), Position3DGrid=np.stack([TRUTH * 0] * 3 + [TRUTH], -1)),
     "eth3d": plain_floats,
+    "headerless": plain_floats,
     "sintel": dpt,
     "tartanair": lambda p: array(p, TRUTH),
     "tartanair2": packed,

@@ -9,6 +9,7 @@ from kdcli.choosing.depths import some_depths
 from kdcli.choosing.held_out import held_out
 from kdcli.choosing.scale import Size
 from kdcli.choosing.worlds import world_for
+from kdcli.protocols import Source
 from kdcli.sources.parts import has_depth, has_instances, renders
 from kdcli.spec import parse
 from kdcli.types import MadeFor
@@ -87,6 +88,15 @@ def protocol_for(eval_data: str | None, made_for: MadeFor, built: Built) -> tupl
         if len(depth) and not bool((depth < made_for.far).any()):
             return "plain", "the images' depth lies beyond the teacher's range"
     return name, "the teacher's range" if name != "plain" else "no range is known"
+
+
+def usual_protocol(source: Source) -> str:
+    """Return the protocol by which a set is usually measured: the source's, the benchmark's, else ``plain``."""
+    named = getattr(source, "protocol", None)
+    if isinstance(named, str):
+        return named
+    known = KNOWN.get(str(source.name))
+    return "plain" if known is None else known.protocol
 
 
 def cut_for(data: str, made_for: MadeFor, built: Built) -> str:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Literal
 
 import typer
 
 from kdcli.cli import complete, data_convert
-from kdcli.cli.ui import Session, command, say
-from kdcli.text import line
-
-if TYPE_CHECKING:
-    from kdcli.protocols import Source
-    from kdcli.sources.checks import Survey
+from kdcli.cli.ui import Session, command
 
 _Spec = Annotated[str, typer.Argument(metavar="SPEC", help="A source, for example nyu:/data/nyu or folder:photos.")]
 
@@ -23,28 +19,54 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(no_args_is_help=True)
     command(group, "check")(check)
     command(group, "show")(show)
+    command(group, "split")(split)
     data_convert.register(group)
-    app.add_typer(group, name="data", help="Check a data set for traps, look at it, or convert it.")
+    app.add_typer(group, name="data", help="Check a data set for traps, look at it, divide it, or convert it.")
 
 
 def check(
     session: Session,
     spec: _Spec,
     all_: Annotated[bool, typer.Option("--all", help="Decode every item instead of an even sample.")] = False,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against", metavar="SPEC", autocompletion=complete.source,
+            help="Another source, such as the test set: name images that are in both, or nearly.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=0, metavar="N", help="Processes that read; default: what this machine has."),
+    ] = None,
 ) -> None:
     """Say what is missing, broken or suspicious in a data set. Exits with 4 when something cannot be used."""
+    from kdcli.cli import data_checked
     from kdcli.errors import DataError
     from kdcli.sources import load_source
-    from kdcli.sources.checks import SAMPLED, survey
+    from kdcli.sources.checks import SAMPLED, default_workers, survey
+    from kdcli.sources.checks.twins import shared
 
-    source = load_source(spec)
+    source, other = load_source(spec), None if against is None else load_source(against)
+    limit, twins = None if all_ else SAMPLED, None
     with session.progress() as progress:
-        task = progress.add_task("reading", total=None, note="")
+        def ticks(name: str) -> Callable[[int, int], None]:
+            task = progress.add_task(name, total=None, note="")
+            return lambda done, total: progress.update(task, completed=done, total=total)
+
+        few = min(len(source), SAMPLED) if limit else len(source)
         report = survey(
-            source, limit=None if all_ else SAMPLED,
-            tick=lambda done, total: progress.update(task, completed=done, total=total),
+            source, limit=limit, tick=ticks("reading"), workers=default_workers(few) if workers is None else workers,
         )
-    session.result(_document(spec, source, report), lambda: _print(session, spec, source, report))
+        if other is not None and against is not None:
+            many = default_workers(len(source) + len(other))
+            twins = shared(
+                source, other, against, tick=ticks("comparing"), workers=many if workers is None else workers,
+            )
+    session.result(
+        data_checked.document(spec, source, report, twins),
+        lambda: data_checked.show(session, spec, source, report, twins),
+    )
     if report.errors:
         raise DataError(f"'{spec}' has {report.errors} finding(s) that make it unusable; correct them and check again")
 
@@ -55,6 +77,10 @@ def show(
     out: Annotated[Path, typer.Option("--out", help="Picture to write.", metavar="FILE.png")],
     count: Annotated[int, typer.Option("--count", help="Most items to draw, spread evenly.", min=1, max=64)] = 4,
     over: Annotated[bool, typer.Option("--over", help="Lay depth over the image instead of beside it.")] = False,
+    edges: Annotated[
+        bool, typer.Option("--edges", help="Draw lines where depth jumps, over the image: whether the two fit.")
+    ] = False,
+    height: Annotated[int, typer.Option("--height", help="Of a row in pixels.", min=32, max=2160)] = 240,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -66,15 +92,16 @@ def show(
         list[str] | None, typer.Option("--set", help="KEY=VALUE of the recipe (of 'plain', if none is given); repeat.")
     ] = None,
 ) -> None:
-    """Write a contact sheet: image, depth (near is warm), and objects where the data has them."""
+    """Write a contact sheet: image with its camera, depth (near is warm), and objects where the data has them."""
     from kdcli.images import write_image
     from kdcli.sources import load_source
-    from kdcli.sources.sheet import contact_sheet, sheet_of
+    from kdcli.sources.sheet import Overlay, contact_sheet, sheet_of
 
+    overlay: Overlay = "edges" if edges else "over" if over else "beside"
     source = load_source(spec)
     if recipe is None and not set_:
         rows = min(count, len(source))
-        sheet = contact_sheet(source, count=rows, over=over)
+        sheet = contact_sheet(source, count=rows, height=height, overlay=overlay)
     else:
         from kdcli.choosing import choose
         from kdcli.training.single.look import augmented
@@ -82,43 +109,45 @@ def show(
         flags = {"data": spec, "seed": session.seed_given, "eval_data": "none", "pretrained": False}
         config = choose(recipe or "plain", flags, set_ or ()).config
         rows = count  # a small source comes round again, augmented otherwise
-        sheet = sheet_of(augmented(config, rows, device=session.device), over=over)
+        sheet = sheet_of(augmented(config, rows, device=session.device), height=height, overlay=overlay)
     write_image(out, sheet)
     document = {"spec": spec, "out": str(out), "items": rows, "height": sheet.shape[1], "width": sheet.shape[2]}
     session.result(document, f"{out}: {rows} of {len(source)} items of {spec}")
 
 
-def _document(spec: str, source: Source, report: Survey) -> dict[str, Any]:
-    return {
-        "spec": spec,
-        "n": report.n,
-        "read": report.read,
-        "depth_kind": None if source.depth_kind is None else str(source.depth_kind),
-        "sizes": report.sizes,
-        "depth": report.depth,
-        "objects": report.objects,
-        "findings": [
-            {"level": finding.level, "message": finding.message, "path": finding.path} for finding in report.findings
-        ],
+def split(
+    session: Session,
+    spec: _Spec,
+    out: Annotated[
+        tuple[Path, Path],
+        typer.Option("--out", help="Lists to write: of what to train on and what to measure on.",
+                     metavar="TRAIN.txt TEST.txt"),
+    ],
+    by: Annotated[
+        Literal["scene", "folder", "index", "random"],
+        typer.Option("--by", help="What stays together: a scene of the layout, a folder, a stretch, or nothing."),
+    ] = "scene",
+    share: Annotated[float, typer.Option("--share", help="Of the images, to measure on.")] = 0.1,
+    level: Annotated[
+        int | None, typer.Option("--level", help="With --by scene: so many folders are a scene.", metavar="N")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over lists that are there.")] = False,
+) -> None:
+    """Write two lists of a data set's images, with a hash of each; sources read them back with list=FILE.
+
+    The same data, rule, share and --seed give the same lists on any machine.
+    """
+    from kdcli.sources import load_source
+    from kdcli.sources.dividing import LISTS, divide, write_lists
+
+    source = load_source(spec)
+    division = divide(source, spec, share, by, seed=session.seed, level=level)
+    rule = f"by {by}, share {share:g}, seed {session.seed}" + (f", level {level}" if level else "")
+    hashes = write_lists(division, out, str(getattr(source, "where", "")), [f"source: {spec}", rule], force=force)
+    parts = {
+        part: {"path": str(path), "images": len(pairs), "sha256": hashes[part]}
+        for part, path, pairs in zip(LISTS, out, (division.train, division.test), strict=True)
     }
-
-
-def _print(session: Session, spec: str, source: Source, report: Survey) -> None:
-    sizes = ", ".join(f"{size} ({count})" for size, count in report.sizes.items()) or "none"
-    rows: list[tuple[str, str]] = [
-        ("items", f"{report.n}, of which {report.read} were read"),
-        ("sizes", f"{sizes} height x width"),
-        ("depth", "none" if source.depth_kind is None else str(source.depth_kind)),
-    ]
-    if report.depth is not None:
-        low, middle, high = (report.depth[key] for key in ("min", "median", "max"))
-        rows.append(("metres", f"{low:.3g} to {high:.3g}, median {middle:.3g}"))
-        rows.append(("holes", f"{report.depth['holes']:.1%} of the pixels"))
-    if report.objects is not None:
-        mean, most, without = (report.objects[key] for key in ("mean", "most", "without"))
-        rows.append(("objects", f"{mean:.3g} an image, at most {most:.0f}; {without:.1%} of the images have none"))
-    session.table(("", spec), rows)
-    for finding in report.findings:  # not in the table: paths are long and must not be folded
-        say(line(f"{finding.level}: {finding.message}"))
-    if not report.findings:
-        say("nothing is wrong with it")
+    document = {"spec": spec, "by": by, "share": share, "seed": session.seed, "level": level, "rule": division.rule}
+    said = "\n".join(f"{one['path']}: {one['images']} images, {part}" for part, one in parts.items())
+    session.result({**document, **parts}, f"{said}\n{division.rule}")

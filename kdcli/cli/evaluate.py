@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,27 +13,50 @@ from kdcli.cli.complete import source as source_name
 from kdcli.cli.ui import Session, command, say
 
 if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
     from torch import nn
 
     from kdcli.evals import Result
     from kdcli.evals.reference import Reference
+    from kdcli.evals.sets import SetResults
 
 Models = Annotated[list[str], typer.Argument(
     metavar="MODEL", help="Run folders, .safetensors students, exported files, teacher:SPEC, or constant: the "
-    "median depth of each image, which a network must beat.",
+    "median depth of each image, which a network must beat; or predictions:DIR, what any tool wrote, with "
+    "kind=metric|scale_invariant|affine_depth|affine_disparity and codec= or scale= unless kdcli predict wrote it.",
 )]
-Data = Annotated[str, typer.Option("--data", help="Source with depth, NAME[:LOCATION][,key=value...].",
-                                   autocompletion=source_name)]
+Data = Annotated[list[str], typer.Option(
+    "--data", help="Source with depth, NAME[:LOCATION][,key=value...]; several make one table, and TITLE= may stand in "
+    "front of each.", autocompletion=source_name,
+)]
 Against = Annotated[str | None, typer.Option(
     "--against", metavar="MODEL", help="A model, such as teacher:SPEC, whose depth takes the place of ground truth: "
     "fidelity, not accuracy; any images will do.",
 )]
-ProtocolName = Annotated[str | None, typer.Option(
-    "--protocol", help="plain (default), nyu-eigen, nyu-hu-crop, kitti-garg, kitti-eigen, kitti-garg-full or "
-    "kitti-eigen-full; fidelity with --against; +flip, +pixel (pooled RMSE) and alignments may follow.",
+
+
+def _list_protocols(names: list[str] | None) -> list[str] | None:
+    """Print a line for each protocol and end, where ``list`` is asked for."""
+    if not names or "list" not in names:
+        return names
+    from kdcli.evals.protocol import PROTOCOLS
+
+    wide = max(map(len, PROTOCOLS))
+    for protocol in PROTOCOLS.values():
+        say(f"{protocol.name:{wide}}  {protocol.measures} [{protocol.used_by}]")
+    raise typer.Exit
+
+
+ProtocolNames = Annotated[list[str] | None, typer.Option(
+    "--protocol", callback=_list_protocols, is_eager=True, help="list names all: plain (default), nyu-eigen, "
+    "kitti-garg, marigold-eth3d ...; or a TOML file of your own; fidelity with --against. +flip, +pixel (pooled RMSE), "
+    "+max50 and alignments may follow. Once, or once for each of several --data, which have their usual ones else.",
 )]
-Align = Annotated[str, typer.Option("--align", help="auto (what the depth kind needs), none, median or scale-shift.")]
-Csv = Annotated[Path | None, typer.Option("--csv", help="Write one row for each image and model.", dir_okay=False)]
+Align = Annotated[str, typer.Option(
+    "--align", help="auto (what the depth kind needs), none, median, scale-shift, scale-shift-disparity or "
+    "scale-shift-log.",
+)]
+Csv = Annotated[Path | None, typer.Option("--csv", help="Write one row for each set, image and model.", dir_okay=False)]
 Html = Annotated[Path | None, typer.Option("--report", help="Write a one-file HTML report.", dir_okay=False)]
 Size = Annotated[str | None, typer.Option(
     "--size", help="HxW that images are resized to before the models, or native; else what each was made for.",
@@ -54,18 +78,22 @@ def register(app: typer.Typer) -> None:
 
 
 def evaluate(
-    session: Session, models: Models, data: Data, protocol: ProtocolName = None, align: Align = "auto",
+    session: Session, models: Models, data: Data, protocol: ProtocolNames = None, align: Align = "auto",
     against: Against = None, csv: Csv = None, report: Html = None, size: Size = None, limit: Limit = None,
     batch_size: BatchSize = 8, uncertainty: Uncertain = False, perturb: Perturb = None,
 ) -> None:  # fmt: skip
     """Measure models on the same images under a named protocol; every number comes with its interval.
 
-    With --against no depth is needed: models are held against what that one says of the images.
+    With --against no depth is needed: models are held against what that one says of the images. Several --data make one
+    table, each set by its own protocol.
     """
+    from kdcli.choosing.measuring import usual_protocol
     from kdcli.config.sizes import check_batch
     from kdcli.evals import evaluate as measure
     from kdcli.evals.perturb import parse_epsilon
-    from kdcli.evals.results import documents, require_measured, write_csv
+    from kdcli.evals.results import require_measured, write_csv
+    from kdcli.evals.runner import check
+    from kdcli.evals.sets import SetResults, models_for, open_sets
     from kdcli.files import require_writable
     from kdcli.networks.shown_size import parse_shown
     from kdcli.sources import load_source
@@ -78,56 +106,85 @@ def evaluate(
             require_writable(path)  # before the work whose result it is to hold
     networks = _load(models, session)
     reference = None if against is None else _reference(against, networks, session)
-    protocol = protocol or ("plain" if reference is None else "fidelity")
-    source = load_source(data)
+    if reference is None:
+        sets = open_sets(data, protocol or [], load_source, usual_protocol)
+    else:
+        sets = open_sets(data, protocol or ["fidelity"], load_source, usual_protocol)
+    several = len(sets) > 1
+    shown_to = {one.name: models_for(networks, one.name, lambda text: _one(text, session)) for one in sets}
+    for one in sets:  # all of them before the first is measured
+        check(shown_to[one.name], one.source, one.protocol, align, reference)
+    found = []
     with session.progress() as bar:
-        task = bar.add_task("evaluating", total=None, note="")
-        found = measure(
-            networks, source, protocol, align=align, device=session.device, size=shown, batch_size=batch_size,
-            seed=session.seed, limit=limit, spec=data, uncertainty=uncertainty, against=reference,
-            perturb=epsilon,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )  # fmt: skip
-    results = list(found.values())
+        for one in sets:
+            task = bar.add_task("evaluating" + (f" {one.name}" if several else ""), total=None, note="")
+            results = measure(
+                shown_to[one.name], one.source, one.protocol, align=align, device=session.device, size=shown,
+                batch_size=batch_size, seed=session.seed, limit=limit, spec=one.spec, uncertainty=uncertainty,
+                against=reference, perturb=epsilon, distances=report is not None or session.json,
+                progress=partial(_count, bar, task),
+            )  # fmt: skip
+            found.append(SetResults(set=one, results=list(results.values())))
+    rows = [result for one in found for result in one.results]
     if uncertainty:
-        _require_one(results)
+        _require_one(rows)
     if csv is not None:
-        write_csv(csv, results)
+        write_csv(csv, rows)
     if report is not None:
-        _write_report(report, results, networks, source, reference)
-    told = documents(results)
-    session.result(told if reference is None else {"fidelity": told}, lambda: _show(session, results))
+        from kdcli.report.evaluation import write_sets
+
+        write_sets(report, found, shown_to, against=reference)
+    _tell(session, found, several)
     for written in (csv, report):
         if written is not None:
             session.note(f"wrote {written}")
-    for note in dict.fromkeys(note for result in results for note in result.notes):
-        named = ", ".join(f"'{result.model}'" for result in results if note in result.notes)
-        session.note(note.format(named))
-    require_measured(results)
+    for note in dict.fromkeys(note for result in rows for note in result.notes):
+        models_named = ", ".join(dict.fromkeys(f"'{result.model}'" for result in rows if note in result.notes))
+        session.note(note.format(models_named))
+    require_measured(rows)
 
 
-def _load(models: Sequence[str], session: Session) -> dict[str, nn.Module]:
-    """Load each model once."""
+def _count(bar: Progress, task: TaskID, done: int, total: int) -> None:
+    bar.update(task, completed=done, total=total)
+
+
+def _tell(session: Session, found: list[SetResults], several: bool) -> None:
+    """Give the result: as ever for one set; of several, one list and one table."""
+    from kdcli.evals.results import documents
+
+    faithful = found[0].results[0].against is not None
+    told: Any = documents(found[0].results)
+    if several:
+        told = [document for one in found for document in one.documents()]
+    session.result({"fidelity": told} if faithful else told, lambda: _show(session, found, several))
+
+
+def _load(models: Sequence[str], session: Session) -> dict[str, nn.Module | None]:
+    """Load each model once; predictions of each set are loaded with it, and None until then."""
     from kdcli.errors import ConfigError
-    from kdcli.evals.baseline import load
+    from kdcli.evals.sets import of_each_set
 
     twice = next((name for i, name in enumerate(models) if name in models[:i]), None)
     if twice is not None:
         raise ConfigError(f"model '{twice}' is named twice; name each once")
-    return {name: load(name, session.device) for name in models}
+    return {name: None if of_each_set(name) else _one(name, session) for name in models}
 
 
-def _reference(text: str, networks: dict[str, nn.Module], session: Session) -> Reference:
+def _one(text: str, session: Session) -> nn.Module:
+    from kdcli.evals.baseline import load
+
+    return load(text, session.device)
+
+
+def _reference(text: str, networks: dict[str, nn.Module | None], session: Session) -> Reference:
     """Load the model that others are held against, unless it is one of them."""
     from kdcli.errors import ConfigError
     from kdcli.evals.baseline import NAME
     from kdcli.evals.reference import Reference
-    from kdcli.models import load_model
 
     if text == NAME:
         raise ConfigError(f"--against {NAME} is no teacher: it needs ground truth; give teacher:SPEC")
-    model = networks[text] if text in networks else load_model(text, session.device)
-    return Reference(model=model, name=text)
+    return Reference(model=networks.get(text) or _one(text, session), name=text)
 
 
 def _require_one(results: Sequence[Result]) -> None:
@@ -144,17 +201,24 @@ def _require_one(results: Sequence[Result]) -> None:
         raise ConfigError(f"{named} gives no distribution over depth; {WHO}, or leave out --uncertainty")
 
 
-def _write_report(
-    path: Path, results: list[Result], networks: dict[str, nn.Module], source: object, reference: Reference | None
-) -> None:
-    from kdcli.report.evaluation import write_evaluation
+def _show(session: Session, found: list[SetResults], several: bool) -> None:
+    from kdcli.report.sets import rank_note, set_rows
 
-    write_evaluation(path, results, networks, source, against=reference)
+    if not several:
+        _show_one(session, list(found[0].results), skipped=10)
+        return
+    columns, rows = set_rows([(one.set.name, one.results) for one in found])
+    session.table(columns, rows)
+    session.note(rank_note(found[0].results))
+    for one in found:
+        say(f"\n{one.set.name}: {one.set.spec}")
+        _show_one(session, list(one.results), skipped=3)
 
 
-def _show(session: Session, results: list[Result]) -> None:
+def _show_one(session: Session, results: list[Result], skipped: int) -> None:
     from kdcli.report.tables import (
         condition_rows,
+        extra_rows,
         metric_rows,
         paired_rows,
         perturbed_rows,
@@ -162,10 +226,10 @@ def _show(session: Session, results: list[Result]) -> None:
         uncertainty_rows,
     )
 
-    parts = [condition_rows(results), metric_rows(results), uncertainty_rows(results), perturbed_rows(results),
-             skipped_rows(results, most=10)]
+    parts = [condition_rows(results), metric_rows(results), extra_rows(results), uncertainty_rows(results),
+             perturbed_rows(results), skipped_rows(results, most=skipped)]
     if len(results) > 1:
-        parts.insert(2, paired_rows(results))
+        parts.insert(3, paired_rows(results))
     shown = [(columns, rows) for columns, rows in parts if rows]
     against = results[0].against
     title = None if against is None else f"fidelity to {against} (not accuracy)"

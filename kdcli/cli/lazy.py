@@ -43,7 +43,7 @@ COMMANDS = {
         "Examine this machine: versions, devices, memory, disk, cache, plugins. Fails only where nothing would run.",
     ),
     "plugins": ("plugins", "Plugins: list, describe, check, begin."),
-    "data": ("data", "Check a data set for traps, look at it, or convert it."),
+    "data": ("data", "Check a data set for traps, look at it, divide it, or convert it."),
     "weights": ("weights", "Weights of others: list, locate, pull, convert."),
     "recipes": ("recipes", "Recipes: list, show, copy to edit."),
     "runs": ("runs", "Runs: list, show, compare."),

@@ -40,6 +40,8 @@ CODECS: dict[str, Codec] = {
               ray=True),
         Codec(name="eth3d", about="ETH3D high resolution: floats without header, infinite = none",
               containers=("jpg", "bin", "raw"), scale=1, headerless=True),
+        Codec(name="headerless", about="outputs of devices and runtimes: floats of one map and nothing else",
+              containers=("raw", "bin"), scale=1, headerless=True),
         Codec(name="sintel", about="Sintel: tag 202021.25, width, height, floats", containers=("dpt",), scale=1),
         Codec(name="tartanair", about="TartanAir 1: metres, sky about 10000", containers=("npy",), scale=1),
         Codec(name="tartanair2", about="TartanAir 2: four 8-bit channels, blue first, are the bytes of one float",

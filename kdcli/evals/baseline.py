@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError
+from kdcli.evals.stored.model import is_stored, load_predictions
 from kdcli.maps import masked_median
 from kdcli.types import Batch, DepthKind, Prediction, Tap
 
@@ -43,9 +44,12 @@ class Constant(nn.Module):
 
 
 def load(text: str, device: torch.device | str) -> nn.Module:
-    """Return the model of a MODEL argument: ``constant``, or whatever ``kdcli.models.load_model`` reads."""
+    """Return the model of a MODEL argument: ``constant``, ``predictions:DIR``, or whatever ``kdcli.models.load_model``
+    reads."""
     if text == NAME:
         return Constant()
+    if is_stored(text):
+        return load_predictions(text)
     from kdcli.models import load_model
 
     return load_model(text, device)

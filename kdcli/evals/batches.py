@@ -12,10 +12,13 @@ import torch
 from torch import Tensor
 
 from kdcli.errors import ConfigError
-from kdcli.evals.crops import resize_image
+from kdcli.evals.crops import middle_rows, resize_image
+from kdcli.evals.listed import Listed, by_lists, counting
 from kdcli.evals.protocol import Protocol
 from kdcli.plugins.blame import blame
 from kdcli.types import Batch, Sample
+
+Size = tuple[int, int]
 
 ENDLESS = 2**31 - 1
 """A source of at least this length has no end."""
@@ -30,15 +33,20 @@ class Prepared:
 
     batch: image at the size the model sees; depth and ``valid`` (only pixels that count) of the region that the model
     is shown. depth, valid: the ground truth that is measured, larger than the region when a protocol pastes.
-    corner: top and left of the region in it. focal: B focal lengths in pixels of the image as the model sees it; None
-    where the source does not know them.
+    pixels: those that count, listed, where that is how they are measured. corner: top and left of the region in it.
+    focal: B focal lengths in pixels of the image as the model sees it; None where the source does not know them.
+    camera: focal lengths and centre in pixels of ``depth``, B x 4; None likewise. whole: sizes of image and ground
+    truth before the protocol cut them.
     """
 
     batch: Batch
     depth: Tensor
     valid: Tensor
+    pixels: tuple[Listed, ...] | None = None
     corner: tuple[int, int] = (0, 0)
     focal: Tensor | None = None
+    camera: Tensor | None = None
+    whole: tuple[Size, Size] | None = None
 
 
 def positions(source: Any, limit: int | None) -> range:
@@ -94,27 +102,72 @@ def prepare(batch: Batch, protocol: Protocol, size: tuple[int, int] | None = Non
     assert batch.depth is not None and batch.valid is not None
     image, depth, valid = batch.image.float(), batch.depth.float(), batch.valid
     corner, frame = (0, 0), protocol.frame
+    sizes = _size(image), _size(depth)
     magnified = 1.0
+    camera = None if batch.intrinsics is None else _scaled(batch.intrinsics.double(), image, depth)
+    if protocol.band is not None:
+        whole = depth
+        image, depth, valid = (middle_rows(one, protocol.band) for one in (image, depth, valid))
+        camera = _moved(camera, (whole.shape[-2] - depth.shape[-2]) // 2, 0)
     if frame is not None:
         magnified = image.shape[-1]
+        whole = depth
         image, depth, valid = frame.resize(image, depth, valid)
+        camera = _scaled(camera, whole, depth)
         magnified = image.shape[-1] / magnified
         if frame.paste:
             corner = frame.corner(*image.shape[-2:])
         else:
+            camera = _moved(camera, *frame.corner(*depth.shape[-2:]))
             depth, valid = frame.cut(depth), frame.cut(valid)
         image = frame.cut(image)
-    counted = valid & torch.isfinite(depth) & (depth > protocol.min_depth)
-    if protocol.max_depth is not None:
-        counted &= depth < protocol.max_depth
-    if protocol.crop is not None:
-        counted = protocol.crop.mask(counted)
+        if frame.then is not None and not frame.paste:
+            across = image.shape[-1]
+            whole = depth
+            image, depth, valid = frame.finish(image, depth, valid)
+            camera = _scaled(camera, whole, depth)
+            magnified *= image.shape[-1] / across
+    counted, pixels = _counted(depth, valid, protocol)
     region_depth, region_valid = depth, counted
     if frame is not None and frame.paste:
-        region_depth, region_valid = frame.cut(depth), frame.cut(counted)
+        region_depth, region_valid, pixels = frame.cut(depth), frame.cut(counted), None
     focal = None if batch.intrinsics is None else batch.intrinsics[:, 0] * magnified
     shown = replace(batch, image=image, depth=region_depth, valid=region_valid, instances=None, intrinsics=None)
-    return seen_at(Prepared(batch=shown, depth=depth, valid=counted, corner=corner, focal=focal), size)
+    made = Prepared(
+        batch=shown, depth=depth, valid=counted, pixels=pixels, corner=corner, focal=focal, camera=camera,
+        whole=sizes,
+    )
+    return seen_at(made, size)
+
+
+def _counted(depth: Tensor, valid: Tensor, protocol: Protocol) -> tuple[Tensor, tuple[Listed, ...] | None]:
+    """Return the pixels that count: valid, finite, strictly within the range, inside the crop; listed on a CPU."""
+    inside = slice(None), slice(None)
+    if protocol.crop is not None:
+        top, bottom, left, right = protocol.crop.bounds(int(depth.shape[-2]), int(depth.shape[-1]))
+        inside = slice(top, bottom), slice(left, right)
+    low, high = protocol.min_depth, torch.inf if protocol.max_depth is None else protocol.max_depth
+    if by_lists(depth.device):
+        made = [counting(*one, inside, low, high) for one in zip(depth, valid, strict=True)]
+        return _together([mask for mask, _ in made]), tuple(pixels for _, pixels in made)
+    counted = torch.zeros_like(valid)
+    within = depth[:, :, *inside]
+    # A comparison with what is no number is false, and so is one of infinity with itself.
+    counted[:, :, *inside] = (within > low) & (within < high) & valid[:, :, *inside]
+    return counted, None
+
+
+def _scaled(camera: Tensor | None, before: Tensor, after: Tensor) -> Tensor | None:
+    """Return cameras in pixels of a map that was resized; the same ones if it was not."""
+    down, across = (new / old for new, old in zip(after.shape[-2:], before.shape[-2:], strict=True))
+    if camera is None or (down, across) == (1, 1):
+        return camera
+    return camera * camera.new_tensor([across, down, across, down])
+
+
+def _moved(camera: Tensor | None, top: int, left: int) -> Tensor | None:
+    """Return cameras in pixels of a cut of a map."""
+    return None if camera is None else camera - camera.new_tensor([0, 0, left, top])
 
 
 def seen_at(prepared: Prepared, size: tuple[int, int] | None) -> Prepared:
@@ -124,6 +177,10 @@ def seen_at(prepared: Prepared, size: tuple[int, int] | None) -> Prepared:
         return prepared
     batch = replace(prepared.batch, image=resize_image(prepared.batch.image, size))
     return replace(prepared, batch=batch, focal=None if prepared.focal is None else prepared.focal * (size[1] / width))
+
+
+def _size(map_BCHW: Tensor) -> Size:
+    return int(map_BCHW.shape[-2]), int(map_BCHW.shape[-1])
 
 
 def _ahead(source: Any, order: Sequence[int], depth: int) -> Iterator[tuple[int, Sample]]:
@@ -158,18 +215,30 @@ def _stack(group: list[tuple[int, Sample]], device: torch.device) -> tuple[list[
     samples = [sample for _, sample in group]
     depths = [sample.depth for sample in samples if sample.depth is not None]
     valids = [
-        sample.depth > 0 if sample.valid is None else sample.valid for sample in samples if sample.depth is not None
+        _above_zero(sample.depth) if sample.valid is None else sample.valid
+        for sample in samples
+        if sample.depth is not None
     ]
     cameras = [sample.intrinsics for sample in samples if sample.intrinsics is not None]
     batch = Batch(
         ids=tuple(sample.id for sample in samples),
-        image=torch.stack([sample.image for sample in samples]),
+        image=_together([sample.image for sample in samples]),
         # One group holds samples with depth (with a camera) or samples without, never both: that is in its key.
-        intrinsics=torch.stack(cameras) if cameras else None,
-        depth=torch.stack(depths) if depths else None,
-        valid=torch.stack(valids) if depths else None,
+        intrinsics=_together(cameras) if cameras else None,
+        depth=_together(depths) if depths else None,
+        valid=_together(valids) if depths else None,
     )
     return [index for index, _ in group], _complete(batch.to(device))
+
+
+def _above_zero(depth: Tensor) -> Tensor:
+    """Return where depth is above zero; numpy compares several times faster than torch does on a CPU."""
+    return torch.from_numpy(depth.numpy() > 0) if depth.device.type == "cpu" else depth > 0
+
+
+def _together(maps: list[Tensor]) -> Tensor:
+    """Return maps as one batch; one alone needs no copy."""
+    return maps[0][None] if len(maps) == 1 else torch.stack(maps)
 
 
 def _complete(batch: Batch) -> Batch:
@@ -179,5 +248,7 @@ def _complete(batch: Batch) -> Batch:
         depth = batch.image.new_zeros(count, 1, height, width)
         return replace(batch, depth=depth, valid=depth > 0, labelled=depth.new_zeros(count, dtype=torch.bool))
     labelled = batch.depth.new_ones(count, dtype=torch.bool) if batch.labelled is None else batch.labelled
-    valid = batch.depth > 0 if batch.valid is None else batch.valid
-    return replace(batch, valid=valid & labelled.view(-1, 1, 1, 1), labelled=labelled)
+    valid = _above_zero(batch.depth) if batch.valid is None else batch.valid
+    if batch.labelled is not None:
+        valid = valid & labelled.view(-1, 1, 1, 1)
+    return replace(batch, valid=valid, labelled=labelled)

@@ -8,7 +8,7 @@ protocol's hash covers them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from kdcli.errors import DataError
 
@@ -24,6 +24,8 @@ class Box:
     columns: tuple[float, float]
     of: tuple[int, int] | None = None
     """Height and width of the depth map that the numbers are pixels of; None: shares of any height and width."""
+    unit: Literal["share", "pixel"] = "share"
+    """What numbers are of a map of any size; a box in pixels then ends where the map does."""
 
     def bounds(self, height: int, width: int) -> tuple[int, int, int, int]:
         """Return top, bottom, left, right in pixels of a map; shares are cut, not rounded, as their authors do.
@@ -33,6 +35,8 @@ class Box:
         """
         if self.of is None:
             (top, bottom), (left, right) = self.rows, self.columns
+            if self.unit == "pixel":
+                return int(top), min(int(bottom), height), int(left), min(int(right), width)
             return int(top * height), int(bottom * height), int(left * width), int(right * width)
         if self.of != (height, width):
             raise DataError(
@@ -41,17 +45,10 @@ class Box:
             )
         return int(self.rows[0]), int(self.rows[1]), int(self.columns[0]), int(self.columns[1])
 
-    def mask(self, valid_B1HW: Tensor) -> Tensor:
-        """Return a mask with everything outside the box switched off."""
-        top, bottom, left, right = self.bounds(*valid_B1HW.shape[-2:])
-        inside = valid_B1HW.new_zeros(valid_B1HW.shape[-2:])
-        inside[top:bottom, left:right] = True
-        return valid_B1HW & inside
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """A cut of image and ground truth before the model sees anything, optionally after shrinking."""
+    """A cut of image and ground truth before the model sees anything, optionally after and before resizing."""
 
     height: int
     width: int
@@ -61,6 +58,12 @@ class Frame:
     """Cut at the lower edge instead of the vertical centre."""
     paste: bool = False
     """Ground truth keeps its full frame; the prediction is put back into it, everything around it is nearest."""
+    stretch: bool = False
+    """Nothing is cut: image and ground truth are resized to height and width, whatever their aspect ratio."""
+    then: tuple[int, int] | None = None
+    """Height and width that the cut is resized to, the ground truth by nearest pixel."""
+    sampling: Literal["smooth", "nearest"] = "smooth"
+    """How images are resized: as image libraries do, or by nearest pixel, as the ground truth always is."""
 
     def corner(self, height: int, width: int) -> tuple[int, int]:
         """Return top and left of the cut in a picture of the given size.
@@ -76,18 +79,52 @@ class Frame:
         return (height - self.height) if self.bottom else (height - self.height) // 2, (width - self.width) // 2
 
     def resize(self, image_B3HW: Tensor, depth_B1HW: Tensor, valid_B1HW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Bring the shorter side of the image to ``short_side``, the ground truth to the same size by nearest pixel."""
-        if self.short_side is None:
-            return image_B3HW, depth_B1HW, valid_B1HW
+        """Bring the shorter side of the image to ``short_side``, or all of it to the frame if that stretches.
+
+        The ground truth comes to the same size by nearest pixel.
+        """
         height, width = image_B3HW.shape[-2:]
+        size = self.scaled(height, width)
+        if size is None:
+            return image_B3HW, depth_B1HW, valid_B1HW
+        return self._resized(image_B3HW, depth_B1HW, valid_B1HW, size)
+
+    def scaled(self, height: int, width: int) -> tuple[int, int] | None:
+        """Return the size that an image of a height and width is brought to before the cut; None = it stays."""
+        if self.stretch:
+            return self.height, self.width
+        if self.short_side is None:
+            return None
         short = min(height, width)
-        size = int(self.short_side * height / short), int(self.short_side * width / short)
-        return resize_image(image_B3HW, size), nearest(depth_B1HW, size), nearest(valid_B1HW, size)
+        return int(self.short_side * height / short), int(self.short_side * width / short)
 
     def cut(self, map_BCHW: Tensor) -> Tensor:
         """Return the cut of a map."""
         top, left = self.corner(*map_BCHW.shape[-2:])
         return map_BCHW[..., top : top + self.height, left : left + self.width]
+
+    def finish(self, image_B3HW: Tensor, depth_B1HW: Tensor, valid_B1HW: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Bring what was cut to the size that the protocol wants it to have ``then``."""
+        return self._resized(image_B3HW, depth_B1HW, valid_B1HW, self.then or (self.height, self.width))
+
+    def _resized(
+        self, image: Tensor, depth: Tensor, valid: Tensor, size: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        made = resize_image(image, size) if self.sampling == "smooth" else nearest(image, size)
+        return made, nearest(depth, size), nearest(valid, size)
+
+
+def middle_rows(map_BCHW: Tensor, share: float) -> Tensor:
+    """Return the middle share of a map's rows, rounded to a whole number of them."""
+    height = map_BCHW.shape[-2]
+    rows = rows_of(height, share)
+    top = (height - rows) // 2
+    return map_BCHW[..., top : top + rows, :]
+
+
+def rows_of(height: int, share: float) -> int:
+    """Return how many rows a share of them is."""
+    return max(1, round(share * height))
 
 
 def resize_image(image_B3HW: Tensor, size: tuple[int, int]) -> Tensor:

@@ -14,7 +14,7 @@ from kdcli.evals.batches import batches, prepare, seen_at
 from kdcli.evals.predict import depth_of, place, raw_prediction
 from kdcli.evals.protocol import Protocol
 from kdcli.evals.reference import Reference, as_known
-from kdcli.evals.runner import device_of, evaluating, rules_of
+from kdcli.evals.runner import device_of, evaluating, match_stored, rules_of
 from kdcli.evals.sizes import rendered_at, views
 from kdcli.networks.read_out import read_out_of
 from kdcli.networks.shown_size import Asked
@@ -57,6 +57,7 @@ def examine(
     where = device_of(models, device)
     shown = []
     everyone = models if against is None else {**models, "": against.model}
+    match_stored(everyone, source)
     with evaluating(everyone, where):
         for _, batch in batches(source, indices, batch_size=1, size=rendered_at(everyone, size), device=where):
             prepared = prepare(batch if against is None else against.label(batch, size), rules)

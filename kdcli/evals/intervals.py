@@ -15,7 +15,8 @@ from kdcli.evals.metrics import NAMES
 from kdcli.evals.protocol import Aggregation
 
 RESAMPLES = 2000
-_CHUNK = 4_000_000
+_CHUNK = 100_000
+"""Draws that are held together: resampling many images takes no more memory than resampling few."""
 _RMSE = NAMES.index("rmse")
 
 
@@ -58,6 +59,23 @@ def interval(
     if len(values_NM) < 2:
         return torch.full((2, values_NM.shape[1]), torch.nan, dtype=torch.float64)
     return _bounds(resamples(values_NM, pixels_N, aggregation, seed=seed, number=number))
+
+
+def over_known(values_NM: Tensor, *, seed: int = 0, number: int = RESAMPLES) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the mean of each column over the images that have a number, and the ends of its 95 % interval, M each.
+
+    NaN where no image has one; ends are NaN where fewer than two have.
+    """
+    known = torch.isfinite(values_NM).double()
+    filled = torch.where(known > 0, values_NM, 0.0)
+    means = filled.sum(0) / known.sum(0)
+    if len(values_NM) < 2:
+        nothing = torch.full_like(means, torch.nan)
+        return means, nothing, nothing
+    drawn = torch.cat([(c @ filled) / (c @ known) for c in _counts(len(values_NM), number, seed)])
+    low, high = torch.nanquantile(drawn, drawn.new_tensor([0.025, 0.975]), dim=0)
+    told = known.sum(0) > 1
+    return means, torch.where(told, low, torch.nan), torch.where(told, high, torch.nan)
 
 
 def paired(

@@ -1,4 +1,4 @@
-"""The nine depth metrics, per image, as batched tensor operations on the device.
+"""The nine depth metrics, per image: over lists of the pixels that count on a CPU, as batched maps elsewhere.
 
 With prediction p, ground truth g, d = ln p - ln g, and means over the counted pixels of one image:
 
@@ -16,8 +16,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from kdcli.evals.blocks import nine
+from kdcli.evals.listed import by_lists, numbers, positions
 
 NAMES = ("abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog", "delta1", "delta2", "delta3")
 """Order of the columns everywhere."""
@@ -35,6 +39,15 @@ def per_image(
     at a ratio of exactly 1.25 fall on the same side; sums are float64. An image without a counted pixel gets NaN: it
     is the caller's to name it, nothing is repaired here.
     """
+    if by_lists(prediction_B1HW.device):
+        return _of_lists(prediction_B1HW, target_B1HW, valid_B1HW, delta_inclusive)
+    return of_maps(prediction_B1HW, target_B1HW, valid_B1HW, delta_inclusive=delta_inclusive)
+
+
+def of_maps(
+    prediction_B1HW: Tensor, target_B1HW: Tensor, valid_B1HW: Tensor, *, delta_inclusive: bool = False
+) -> tuple[Tensor, Tensor]:
+    """Return what ``per_image`` does, by operations on whole maps: nothing here waits for a GPU."""
     valid = valid_B1HW.flatten(1)
     # A neutral value where nothing is counted keeps logarithms and ratios finite there.
     p = torch.where(valid, prediction_B1HW.flatten(1), 1.0)
@@ -65,3 +78,14 @@ def per_image(
         *(within(1.25**power) for power in (1, 2, 3)),
     )
     return torch.stack(columns, dim=1), pixels
+
+
+def _of_lists(prediction: Tensor, target: Tensor, valid: Tensor, inclusive: bool) -> tuple[Tensor, Tensor]:
+    rows, counts = [], []
+    for p, g, v in zip(prediction, target, valid, strict=True):
+        mask = v.reshape(-1).numpy()
+        at = slice(None) if mask.all() else positions(mask)
+        mine, true = (numbers(one)[at] for one in (p, g))
+        rows.append(nine(mine, true, delta_inclusive=inclusive))
+        counts.append(len(true))
+    return torch.from_numpy(np.array(rows).reshape(-1, len(NAMES))), torch.tensor(counts, dtype=torch.int64)

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import PluginError
-from kdcli.evals.alignment import FLOOR, align, depth_fit
+from kdcli.evals.alignment import FLOOR, align, depth_fit, in_depth
 from kdcli.evals.batches import Prepared
-from kdcli.evals.crops import nearest
 from kdcli.evals.protocol import Alignment, Protocol
+from kdcli.evals.regions import refuse_doubt, region_of
+from kdcli.evals.stored.model import Predictions
 from kdcli.networks.read_out import own_map, own_spread, read_out_of, resize_map, resize_spread
 from kdcli.types import Batch, DepthKind, Prediction
 from kdcli.uncertainty import Spread, both_views
@@ -70,18 +71,22 @@ def depth_of(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) -> 
     batch = prepared.batch
     assert batch.depth is not None and batch.valid is not None
     counted = batch.valid if raw.opinion is None else batch.valid & raw.opinion
-    depth = align(raw.values, raw.kind, batch.depth, counted, mode)
+    columns = rules.fit.columns(int(counted.shape[-2]), int(counted.shape[-1]))
+    if columns is not None:
+        counted = counted & columns.to(counted.device)
+    depth = align(raw.values, raw.kind, batch.depth, counted, mode, rules.fit)
     return clip(depth, rules) if rules.clamp else depth
 
 
 def spread_of(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) -> Spread | None:
-    """Return how sure the model is of the region's depth in metres; None where it does not tell, or bins disparity.
+    """Return how sure the model is of the region's depth in metres; None where it does not tell, or bins disparity, or
+    where the alignment is no line in depth.
 
     The deviation is multiplied by the alignment's factor, intervals are fitted and clipped as depth is. An alignment of
     depth is one factor and one offset per image, so it changes no order of uncertainty within an image.
     """
     spread, batch = raw.spread, prepared.batch
-    if spread is None or raw.kind.is_disparity:
+    if spread is None or not in_depth(mode, raw.kind):
         return None
     assert batch.depth is not None and batch.valid is not None
     counted = batch.valid if raw.opinion is None else batch.valid & raw.opinion
@@ -103,21 +108,57 @@ def place(region_B1HW: Tensor, prepared: Prepared, rules: Protocol, *, fill: boo
     if rules.frame is None or not rules.frame.paste:
         return region_B1HW
     (top, left), (height, width) = prepared.corner, region_B1HW.shape[-2:]
-    around: float | bool = True if fill else max(rules.min_depth, FLOOR)
-    full = torch.full_like(prepared.depth, around, dtype=region_B1HW.dtype)
+    full = torch.full_like(prepared.depth, True if fill else around(rules), dtype=region_B1HW.dtype)
     full[..., top : top + height, left : left + width] = region_B1HW
     return full
 
 
-def clip(depth_B1HW: Tensor, rules: Protocol) -> Tensor:
-    """Return depth clipped to the protocol's range; NaN stays NaN."""
-    return depth_B1HW.clamp(max(rules.min_depth, FLOOR), rules.max_depth)
+def around(rules: Protocol) -> float:
+    """Return the depth that a protocol knows where its frame ends: the nearest."""
+    return max(rules.min_depth, FLOOR)
+
+
+def clip(depth: Tensor, rules: Protocol) -> Tensor:
+    """Return depth clipped to the protocol's ``limits``; NaN stays NaN."""
+    return depth.clamp(*limits(rules))
+
+
+def limits(rules: Protocol) -> tuple[float, float | None]:
+    """Return the range that a protocol clips to, which is the one that counts where it names no other."""
+    low, high = rules.clip_to or (rules.min_depth, rules.max_depth)
+    return max(low, FLOOR), high
 
 
 def _once(
     model: nn.Module, batch: Batch, prepared: Prepared, rules: Protocol, name: str, shares: Sequence[float] | None
 ) -> Raw:
+    if isinstance(model, Predictions):
+        return _stored(model, batch, prepared, rules, name)
     said = model.from_batch(batch) if hasattr(model, "from_batch") else model(batch.image)  # type: ignore[operator]
+    return _read_out(said, model, batch, prepared, rules, name, shares)
+
+
+def _stored(model: Predictions, batch: Batch, prepared: Prepared, rules: Protocol, name: str) -> Raw:
+    """Return what files hold, image by image: each has its own size."""
+    rows = []
+    for i, image_id in enumerate(batch.ids):
+        one = replace(batch.map_tensors(lambda tensor, i=i: tensor[i : i + 1]), ids=(image_id,))  # type: ignore[misc]
+        said = model.from_batch(one)
+        if model.of is None:
+            refuse_doubt((int(said.depth.shape[-2]), int(said.depth.shape[-1])), prepared, rules, name)
+        rows.append(_read_out(said, model, one, prepared, rules, name, None))
+    holes = any(row.opinion is not None for row in rows)
+    opinions = [row.values.isfinite() if row.opinion is None else row.opinion for row in rows]
+    return Raw(
+        values=torch.cat([row.values for row in rows]), kind=rows[0].kind,
+        opinion=torch.cat(opinions) if holes else None,
+    )
+
+
+def _read_out(
+    said: object, model: nn.Module, batch: Batch, prepared: Prepared, rules: Protocol, name: str,
+    shares: Sequence[float] | None,
+) -> Raw:
     if not isinstance(said, Prediction):
         raise PluginError(f"model '{name}' returns {type(said).__name__} instead of a Prediction; update that plugin")
     if said.depth.ndim != 4 or said.depth.shape[:2] != (len(batch), 1):
@@ -125,21 +166,27 @@ def _once(
         raise PluginError(f"model '{name}' returns depth of shape {shape} instead of {len(batch)}x1xHxW")
     assert batch.depth is not None
     size = (int(batch.depth.shape[-2]), int(batch.depth.shape[-1]))
+    whole = isinstance(model, Predictions) and model.of != "cut"
+
+    def bring(one: Tensor, how: str) -> Tensor:
+        return region_of(one, prepared, rules, how) if whole else resize_map(one, size, how)
+
     read = read_out_of(model)
     values = own_map(said, read, prepared.focal)
     spread = None if shares is None else own_spread(said, read, prepared.focal, shares)
     if said.valid is None:
         if spread is not None:
             spread = resize_spread(spread, size, rules.resize)
-        return Raw(values=resize_map(values, size, rules.resize), kind=said.kind, opinion=None, spread=spread)
+        return Raw(values=bring(values, rules.resize), kind=said.kind, opinion=None, spread=spread)
     opinion = said.valid.to(torch.bool)
     # Numbers where the model has no opinion must not leak into their neighbours: weigh, resize, divide.
-    known = resize_map(opinion.float(), size, rules.resize)
+    weight = opinion.float()
+    known = bring(weight, rules.resize)
 
     def resized(one: Tensor) -> Tensor:
-        return resize_map(torch.where(opinion, one, 0), size, rules.resize) / known.clamp(min=FLOOR)
+        return bring(torch.where(opinion, one, 0), rules.resize) / known.clamp(min=FLOOR)
 
-    values, where = resized(values), nearest(opinion, size) & (known > 0)
+    values, where = resized(values), (bring(weight, "nearest") > 0.5) & (known > 0)
     if spread is not None:
         spread = spread.map(lambda one: torch.where(where, resized(one), 0))
     return Raw(values=torch.where(where, values, 1), kind=said.kind, opinion=where, spread=spread)

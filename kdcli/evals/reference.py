@@ -30,6 +30,7 @@ from kdcli.evals.batches import Prepared, seen_at
 from kdcli.evals.crops import resize_image
 from kdcli.evals.predict import Raw, raw_prediction
 from kdcli.evals.protocol import PROTOCOLS, Protocol
+from kdcli.evals.stored.model import Predictions
 from kdcli.maps import masked_median, masked_quantile
 from kdcli.networks.read_out import read_out_of
 from kdcli.networks.shown_size import Asked, shown_size
@@ -86,7 +87,9 @@ class Reference:
         )
         seen = seen_at(seen, shown_size(self.model, size, (int(image.shape[-2]), int(image.shape[-1]))))
         rules = PROTOCOLS[NAME].for_model(read_out_of(self.model))
-        raw = raw_prediction(_ImagesAlone(self.model), seen, rules, self.name)
+        # Predictions on disk are found by the image's id; all others are not shown what else a batch has.
+        asked = self.model if isinstance(self.model, Predictions) else _ImagesAlone(self.model)
+        raw = raw_prediction(asked, seen, rules, self.name)
         known = torch.isfinite(raw.values)
         if raw.opinion is not None:
             known &= raw.opinion
@@ -147,7 +150,7 @@ def as_known(raw: Raw, teacher: DepthKind) -> Raw:
 
 def answers_from_data(model: nn.Module) -> bool:
     """Whether a model knows nothing of an image alone, as the teacher ``ground-truth``."""
-    if not hasattr(model, "from_batch"):
+    if not hasattr(model, "from_batch") or isinstance(model, Predictions):
         return False
     place = next((parameter.device for parameter in model.parameters()), torch.device("cpu"))
     try:

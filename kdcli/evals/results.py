@@ -16,6 +16,8 @@ from torch import Tensor
 from kdcli.errors import DataError
 from kdcli.evals import intervals
 from kdcli.evals.cost import Cost
+from kdcli.evals.distances import Distances
+from kdcli.evals.extras.found import Extras
 from kdcli.evals.metrics import NAMES
 from kdcli.evals.perturb import Perturbed
 from kdcli.evals.protocol import Protocol
@@ -66,6 +68,10 @@ class Result:
     """Parameters and multiply-adds of the model, where they can be told."""
     uncertainty: Uncertainty | None = None
     """How well the model knows where it is wrong; None where that was not measured, or the model does not tell."""
+    distances: Distances | None = None
+    """Errors by distance; None where they were not asked for."""
+    extras: Extras | None = None
+    """Metrics beside the nine, where the protocol asks for some."""
     perturbed: Perturbed | None = None
     """The same on images that were changed to mislead the model; None where that was not measured."""
     metrics: Mapping[str, float] = field(init=False)
@@ -108,6 +114,8 @@ class Result:
             "skipped": [{"id": s.id, "reason": s.reason} for s in self.skipped],
             "metrics": {name: _number(value) for name, value in self.metrics.items()},
             "ci95": {name: [_number(low), _number(high)] for name, (low, high) in self.ci95.items()},
+            **({} if self.extras is None else {"extras": self.extras.document()}),
+            **({} if self.distances is None else {"by_distance": self.distances.document()}),
             **({} if self.uncertainty is None else {"uncertainty": self.uncertainty.document()}),
             **({} if self.perturbed is None else {"perturbed": self.perturbed.document()}),
         }
@@ -199,7 +207,7 @@ FIDELITY = "fidelity_"
 
 
 def write_csv(path: Path, results: Sequence[Result] | Mapping[str, Result]) -> None:
-    """Write one row for each model and image; skipped ones have a reason instead of numbers.
+    """Write one row for each set, model and image; skipped ones have a reason instead of numbers.
 
     Results against a teacher have a first column that names it, and metrics that begin with ``fidelity_``.
     """
@@ -208,17 +216,24 @@ def write_csv(path: Path, results: Sequence[Result] | Mapping[str, Result]) -> N
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     faithful = any(result.against is not None for result in results)
-    columns = ["model", "protocol", "hash", "image", "pixels", *NAMES, "skipped"]
+    # Sets have protocols of their own, which may ask for different extra metrics.
+    more = tuple(dict.fromkeys(name for one in results if one.extras is not None for name in one.extras.names))
+    columns = ["model", "data", "protocol", "hash", "image", "pixels", *NAMES, *more, "skipped"]
     writer.writerow(
         ["against", *(f"{FIDELITY}{name}" if name in NAMES else name for name in columns)] if faithful else columns
     )
     for result in results:
-        head = [result.model, result.protocol.name, result.protocol.hash]
+        head = [result.model, result.source, result.protocol.name, result.protocol.hash]
         head = [result.against or "", *head] if faithful else head
-        for name, pixels, values in zip(result.ids, result.pixels.tolist(), result.values.tolist(), strict=True):
-            writer.writerow([*head, name, pixels, *(repr(value) for value in values), ""])
+        own = () if result.extras is None else result.extras.names
+        beside = [[]] * result.n if result.extras is None else result.extras.values.tolist()
+        for name, pixels, values, others in zip(
+            result.ids, result.pixels.tolist(), result.values.tolist(), beside, strict=True
+        ):
+            known = dict(zip(own, map(repr, others), strict=True))
+            writer.writerow([*head, name, pixels, *map(repr, values), *(known.get(one, "") for one in more), ""])
         for skipped in result.skipped:
-            writer.writerow([*head, skipped.id, "", *("" for _ in NAMES), skipped.reason])
+            writer.writerow([*head, skipped.id, "", *("" for _ in (*NAMES, *more)), skipped.reason])
     write_text(path, text.getvalue())
 
 

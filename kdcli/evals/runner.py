@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -15,18 +15,26 @@ from kdcli.errors import ConfigError, DataError, PluginError
 from kdcli.evals.alignment import UNKNOWNS, resolve
 from kdcli.evals.batches import Prepared, batches, positions, prepare
 from kdcli.evals.cost import Cost, cost_of
-from kdcli.evals.metrics import NAMES, per_image
+from kdcli.evals.distances import Distances
+from kdcli.evals.distances import per_image as by_distance
+from kdcli.evals.extras.found import Extras, extras_of
+from kdcli.evals.extras.registry import columns
+from kdcli.evals.listed import Listed, by_lists
+from kdcli.evals.measure import listed, measured
+from kdcli.evals.metrics import NAMES
 from kdcli.evals.perturb import Perturbed, attacked_metrics, check_perturbed
 from kdcli.evals.predict import Raw, depth_of, place, raw_prediction, spread_of
 from kdcli.evals.protocol import Alignment, Protocol, find
 from kdcli.evals.reference import Reference, as_known, check_reference, kind_against
 from kdcli.evals.results import Result, Skipped
+from kdcli.evals.rows import Rows
 from kdcli.evals.sizes import Seen, rendered_at, views
+from kdcli.evals.stored.model import Predictions
 from kdcli.evals.uncertainty import SHARES, Uncertainty
 from kdcli.evals.uncertainty import per_image as uncertainties
 from kdcli.networks.read_out import read_out_of
 from kdcli.networks.shown_size import Asked
-from kdcli.types import DepthKind
+from kdcli.types import DepthKind, Geometry
 
 Report = Callable[[int, int], None]
 """Called with images done and images in all."""
@@ -35,10 +43,11 @@ Report = Callable[[int, int], None]
 @dataclass(slots=True)
 class _Tally:
     kind: DepthKind | None = None
-    rows: dict[int, tuple[str, Tensor, int]] = field(default_factory=dict)
+    rows: Rows = field(default_factory=Rows)
     skipped: dict[int, Skipped] = field(default_factory=dict)
     sure: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     attacked: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+    far: dict[int, Tensor] = field(default_factory=dict)
     seen: Seen = field(default_factory=Seen)
 
 
@@ -59,6 +68,7 @@ def evaluate(
     uncertainty: bool = False,
     against: Reference | None = None,
     perturb: float | None = None,
+    distances: bool = False,
 ) -> dict[str, Result]:
     """Measure models on a source under a protocol; one pass over the images for all models.
 
@@ -71,7 +81,8 @@ def evaluate(
     how sure they are know where they are wrong (``Result.uncertainty``). against: a teacher whose depth takes the place
     of ground truth, which the source need not have; the protocol is then ``fidelity``. perturb: also measure the models
     on images that were changed to mislead them, by at most so much a number of a colour in 0..1
-    (``kdcli.evals.perturb``). Models are moved to the device; their training mode is what it was afterwards.
+    (``kdcli.evals.perturb``). distances: also add up errors by distance (``kdcli.evals.distances``). Models are
+    moved to the device; their training mode is what it was afterwards.
 
     Images without ground truth, without a pixel that counts, with no more pixels than the alignment has unknowns, or
     with a prediction that is not finite are in no metric; they are in ``Result.skipped`` with the reason. A model may
@@ -88,7 +99,9 @@ def evaluate(
         check_perturbed(models, perturb)
     rules = rules if against is None else against.rules(rules)
     order = positions(source, limit)
-    tallies = {name: _Tally() for name in models}
+    match_stored(models if against is None else {**models, "": against.model}, source)
+    tallies = {name: _Tally(rows=Rows(more=len(columns(rules.extras)))) for name in models}
+    own = {name: rules.for_model(read_out_of(model)) for name, model in models.items()}
     where = device_of(models, device)
     done, first = 0, None
     everyone = models if against is None else {**models, "": against.model}
@@ -96,14 +109,17 @@ def evaluate(
         rendered = rendered_at(everyone, size)
         for indices, batch in batches(source, order, batch_size=batch_size, size=rendered, device=where):
             prepared = prepare(batch if against is None else against.label(batch, size), rules)
-            open_rows = _usable(indices, prepared, tallies)
-            if len(open_rows):
+            open_rows = _usable(indices, prepared, tallies, rules.least)
+            if open_rows:
                 kept = _select(prepared, open_rows)
-                first = first or _select(kept, torch.tensor([0]))
+                pixels = listed(kept) if by_lists(kept.depth.device) else None
+                first = first or _select(kept, [0])
+                places = [indices[i] for i in open_rows]
+                geometry = _geometry(source, places, rules)
                 for (name, model), shown in zip(models.items(), views(models, kept, size), strict=True):
                     tallies[name].seen.add(kept.batch.image, shown.batch.image)
-                    _measure(name, model, shown, [indices[i] for i in open_rows.tolist()], rules, align, tallies[name],
-                             uncertainty, against, perturb)
+                    _measure(name, model, shown, pixels, places, own[name], align, tallies[name], uncertainty, against,
+                             perturb, geometry, distances)
             done += len(indices)
             if progress is not None:
                 progress(done, len(order))
@@ -115,10 +131,21 @@ def evaluate(
         _refuse_empty(source, next(iter(tallies.values())), len(order))
     named = spec or str(getattr(source, "name", ""))
     return {
-        name: _result(name, tally, named, rules.for_model(read_out_of(models[name])), align, seed, size, models[name],
+        name: _result(name, tally, named, own[name], align, seed, size, models[name],
                       costs[name], against, perturb)
         for name, tally in tallies.items()
     }
+
+
+def match_stored(models: Mapping[str, nn.Module], source: Any) -> None:
+    """Let models that are predictions on disk find those of a source's images.
+
+    Raises:
+        DataError: one has none of them.
+    """
+    for model in models.values():
+        if isinstance(model, Predictions):
+            model.match(source)
 
 
 def rules_of(protocol: str | Protocol, flip: bool | None) -> Protocol:
@@ -154,6 +181,7 @@ def _measure(
     name: str,
     model: nn.Module,
     prepared: Prepared,
+    pixels: Sequence[Listed] | None,
     indices: list[int],
     rules: Protocol,
     align: str | None,
@@ -161,55 +189,70 @@ def _measure(
     uncertainty: bool,
     against: Reference | None,
     perturb: float | None,
+    geometry: Sequence[Geometry | None],
+    distances: bool,
 ) -> None:
-    rules = rules.for_model(read_out_of(model))
     raw = raw_prediction(model, prepared, rules, name, SHARES if uncertainty else None)
     if tally.kind not in (None, raw.kind):
         raise PluginError(f"model '{name}' gives depth kind {raw.kind} after {tally.kind}; a model has one kind")
     tally.kind = raw.kind
     raw = raw if against is None else as_known(raw, against.kind)
     mode = resolve(align, raw.kind, rules.alignment)
-    counted = prepared.valid
-    if raw.opinion is not None:
-        counted = counted & place(raw.opinion, prepared, rules, fill=True)
-    # Looked at before alignment and clipping, which could hide an infinity.
-    broken = (~torch.isfinite(raw.values) & prepared.batch.valid).flatten(1).sum(1)  # type: ignore[operator]
-    depth = place(depth_of(raw, prepared, mode, rules), prepared, rules)
-    values, pixels = per_image(depth, prepared.depth, counted, delta_inclusive=rules.delta_inclusive)
+    found = measured(raw, prepared, pixels, rules, mode)
+    more: list[list[float]] = [[]] * len(indices)
+    if rules.extras:
+        valid = prepared.valid
+        if raw.opinion is not None:
+            valid = valid & place(raw.opinion, prepared, rules, fill=True)
+        depth = place(depth_of(raw, prepared, mode, rules), prepared, rules)
+        more = extras_of(rules.extras, depth, prepared, valid, geometry)
     sure = _sureness(raw, prepared, mode, rules)
+    far = None
+    if distances:
+        depth, counted = depth_of(raw, prepared, mode, rules), prepared.batch.valid
+        assert prepared.batch.depth is not None and counted is not None
+        counted = counted if raw.opinion is None else counted & raw.opinion
+        far = by_distance(depth, prepared.batch.depth, counted)
     attacked = None
     if perturb is not None:
         known = None if against is None else against.kind
         attacked = attacked_metrics(model, prepared, rules, mode, name, perturb, known)
-    fitted = _fitted(raw, prepared).cpu()
     unknowns = UNKNOWNS[mode] + int(getattr(model, "unknowns", 0))
-    values, pixels, broken = values.cpu(), pixels.cpu(), broken.cpu()
+    values = found.values.numpy()
     for row, (index, image_id) in enumerate(zip(indices, prepared.batch.ids, strict=True)):
         bad = [metric for metric, value in zip(NAMES, values[row].tolist(), strict=True) if not math.isfinite(value)]
-        if not pixels[row]:
+        pixels_here, broken, fitted = found.pixels[row], found.broken[row], found.fitted[row]
+        lacking = model.lacking(image_id) if isinstance(model, Predictions) else None
+        if lacking is not None:
+            reason = lacking
+        elif not pixels_here:
             reason = "the model has no opinion on any pixel that counts"
-        elif broken[row]:
-            reason = f"the prediction is not finite at {int(broken[row])} of {int(pixels[row])} pixels that count"
-        elif int(fitted[row]) <= unknowns and unknowns:
+        elif broken:
+            reason = f"the prediction is not finite at {broken} of {pixels_here} pixels that count"
+        elif fitted <= unknowns and unknowns:
             how = f"alignment '{mode}'" if UNKNOWNS[mode] else f"model '{name}'"
-            reason = f"{how} fits {unknowns} numbers to {int(fitted[row])} pixels, which leaves nothing to measure"
+            reason = f"{how} fits {unknowns} numbers to {fitted} pixels, which leaves nothing to measure"
         elif bad:
             reason = f"{', '.join(bad)} is not finite"
         else:
-            tally.rows[index] = (image_id, values[row], int(pixels[row]))
+            tally.rows.add(index, image_id, [*values[row].tolist(), *more[row]], pixels_here)
             if sure is not None:
-                tally.sure[index] = (sure[0][row], sure[1][row])
+                tally.sure[index] = (sure[0][row].clone(), sure[1][row].clone())
+            if far is not None:
+                tally.far[index] = far[row]
             if attacked is not None:
-                tally.attacked[index] = {attack: metrics[row] for attack, metrics in attacked.items()}
+                tally.attacked[index] = {attack: metrics[row].clone() for attack, metrics in attacked.items()}
             continue
         tally.skipped[index] = Skipped(id=image_id, reason=reason)
 
 
-def _fitted(raw: Raw, prepared: Prepared) -> Tensor:
-    """Return how many pixels of each image an alignment is fitted to, B."""
-    valid = prepared.batch.valid
-    assert valid is not None
-    return (valid if raw.opinion is None else valid & raw.opinion).flatten(1).sum(1)
+def _geometry(source: Any, indices: Sequence[int], rules: Protocol) -> list[Geometry | None]:
+    """Return what a source knows of images beside depth, where metrics of it are asked for and maps are not cut."""
+    told = getattr(source, "geometry", None)
+    cut = rules.band is not None or (rules.frame is not None and not rules.frame.paste)
+    if not rules.extras or told is None or cut:
+        return [None] * len(indices)
+    return [told(index) for index in indices]
 
 
 def _sureness(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) -> tuple[Tensor, Tensor] | None:
@@ -224,25 +267,36 @@ def _sureness(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) ->
     return numbers.cpu(), curves.cpu()
 
 
-def _usable(indices: list[int], prepared: Prepared, tallies: Mapping[str, _Tally]) -> Tensor:
+def _usable(indices: list[int], prepared: Prepared, tallies: Mapping[str, _Tally], least: int) -> list[int]:
     """Return the rows with ground truth that counts; write the others down for every model."""
     labelled = prepared.batch.labelled
     assert labelled is not None
-    counted = prepared.valid.flatten(1).any(1).cpu()
-    for row in torch.nonzero(~counted).flatten().tolist():
-        reason = "no valid pixel under the protocol" if bool(labelled[row]) else "no ground truth"
+    if prepared.pixels is not None:
+        pixels = [len(one) for one in prepared.pixels]
+    else:
+        pixels = prepared.valid.flatten(1).sum(1).tolist()
+    for row, count in enumerate(pixels):
+        if count >= least:
+            continue
+        reason = "no ground truth"
+        if labelled[row]:
+            few = f"{count} valid pixels under the protocol, which wants {least}"
+            reason = few if count else "no valid pixel under the protocol"
         for tally in tallies.values():
             tally.skipped[indices[row]] = Skipped(id=prepared.batch.ids[row], reason=reason)
-    return torch.nonzero(counted).flatten()
+    return [row for row, count in enumerate(pixels) if count >= least]
 
 
-def _select(prepared: Prepared, rows: Tensor) -> Prepared:
+def _select(prepared: Prepared, rows: list[int]) -> Prepared:
     if len(rows) == len(prepared.batch):
         return prepared
-    at = rows.to(prepared.depth.device)
+    at = torch.tensor(rows, device=prepared.depth.device)
     batch = prepared.batch.select(at)
     focal = None if prepared.focal is None else prepared.focal[at]
-    return replace(prepared, batch=batch, depth=prepared.depth[at], valid=prepared.valid[at], focal=focal)
+    camera = None if prepared.camera is None else prepared.camera[at]
+    pixels = None if prepared.pixels is None else tuple(prepared.pixels[row] for row in rows)
+    depth, valid = prepared.depth[at], prepared.valid[at]
+    return replace(prepared, batch=batch, depth=depth, valid=valid, pixels=pixels, focal=focal, camera=camera)
 
 
 def _cost(name: str, model: nn.Module, one: Prepared | None, rules: Protocol) -> Cost:
@@ -260,30 +314,32 @@ def _result(
 ) -> Result:
     kind = tally.kind if against is None or tally.kind is None else kind_against(tally.kind, against.kind)
     used = rules if kind is None else rules.modified(resolve(align, kind, rules.alignment))
-    order = sorted(tally.rows)
-    rows = [tally.rows[index] for index in order]
-    sure = [tally.sure[index] for index in order if index in tally.sure]
-    pixels = torch.tensor([pixels for _, _, pixels in rows], dtype=torch.int64)
-    attacked = [tally.attacked[index] for index in order if index in tally.attacked]
+    rows = tally.rows.sorted()
+    sure = [tally.sure[index] for index in rows.indices if index in tally.sure]
+    attacked = [tally.attacked[index] for index in rows.indices if index in tally.attacked]
     return Result(
         model=name,
         depth_kind=tally.kind,
         protocol=used,
-        indices=tuple(order),
-        ids=tuple(image_id for image_id, _, _ in rows),
-        values=torch.stack([v for _, v, _ in rows]) if rows else torch.empty(0, len(NAMES), dtype=torch.float64),
-        pixels=pixels,
+        indices=tuple(rows.indices),
+        ids=tuple(rows.ids),
+        values=rows.values,
+        pixels=rows.pixels,
         skipped=tuple(tally.skipped[index] for index in sorted(tally.skipped)),
         size=tally.seen.size(model, asked),
         sizes=tally.seen.several(model, asked),
         asked=asked,
-        notes=tally.seen.notes(model, asked),
+        notes=(*tally.seen.notes(model, asked), *(model.notes if isinstance(model, Predictions) else ())),
         source=source,
         seed=seed,
         against=None if against is None else against.name,
         cost=cost,
+        extras=Extras(names=columns(used.extras), values=rows.extras, seed=seed) if used.extras else None,
+        distances=Distances.of([tally.far[index] for index in rows.indices]) if tally.far else None,
         uncertainty=Uncertainty.of(sure, seed) if sure else None,
-        perturbed=Perturbed.of(attacked, pixels, perturb, used.aggregation, seed) if perturb and attacked else None,
+        perturbed=(
+            Perturbed.of(attacked, rows.pixels, perturb, used.aggregation, seed) if perturb and attacked else None
+        ),
     )
 
 
@@ -311,7 +367,12 @@ def check(
         raise DataError(f"source '{name}' has no ground truth to measure against; use one with depth")
     if truth is not DepthKind.METRIC:
         raise ConfigError(f"ground truth of source '{name}' is of kind {truth}; evaluation needs metric depth")
-    for model in models.values():
+    for name, model in models.items():
+        if rules.flip and isinstance(model, Predictions):
+            raise ConfigError(
+                f"protocol '{rules.name}' averages with mirrored images, of which '{name}' holds no predictions; leave "
+                "out +flip: models whose authors average do so all the same"
+            )
         kind = getattr(model, "depth_kind", None)
         resolve(align, DepthKind(kind) if kind is not None else DepthKind.METRIC, rules.alignment)
 

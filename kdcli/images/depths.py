@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -26,6 +26,9 @@ DEPTH_SUFFIXES = frozenset({".png", ".pgm", ".npy", ".npz", ".tif", ".tiff", ".p
 
 FURTHEST = 1e5
 """Metres from which on a number is no measurement but a mark for none, such as 1e10 or the largest of its type."""
+
+Keep = Literal["measured", "floats", "all"]
+"""Which numbers of a file are taken: what can be a measurement, or whatever is finite in floats, or in all files."""
 
 _LARGEST_HALF = 65504.0
 
@@ -75,14 +78,17 @@ class StoredDepth(Form):
         return torch.from_numpy(depth)[None], torch.from_numpy(valid)[None]
 
 
-def read_stored(path: Place, codec: Codec = BY_TYPE, *, size: tuple[int, int] | None = None) -> StoredDepth:
+def read_stored(
+    path: Place, codec: Codec = BY_TYPE, *, size: tuple[int, int] | None = None, keep: Keep = "measured"
+) -> StoredDepth:
     """Read a depth map without applying a scale: whole numbers or floats of any width, in a file of
     ``DEPTH_SUFFIXES``, HDF5 or MATLAB.
 
     Not valid are 0, negative numbers, infinities and not-a-number, the largest number of a type of 16 bits or more,
     65535 in any of them, and what the encoding says besides. An NPZ holds its map as ``depth`` or as its only array,
     and may hold a mask as ``valid``, ``mask`` or another of ``kdcli.rasters.arrays.MASKS``. A map is turned as its own
-    metadata says. size: height and width of its image, for files without a header.
+    metadata says. size: height and width of its image, for files without a header. keep: ``all``: 0, negative and the
+    largest numbers are valid like any other, as in depth and disparity of unknown offset; ``floats``: in floats.
 
     Raises:
         DataError: missing, broken, a Git LFS pointer, too large, or not one number per pixel.
@@ -92,7 +98,8 @@ def read_stored(path: Place, codec: Codec = BY_TYPE, *, size: tuple[int, int] | 
     array = _restored(path, found, codec)
     with np.errstate(over="ignore"):  # a number beyond float32 becomes infinite and so not valid
         values = np.array(array, dtype=np.float32, order="C")
-    valid = _measured(array, values, codec)
+    loose = keep == "all" or (keep == "floats" and array.dtype.kind == "f")
+    valid = np.isfinite(values) if loose else _measured(array, values, codec)
     sky = None if codec.sky is None else array == codec.sky
     if sky is not None:
         valid &= ~sky

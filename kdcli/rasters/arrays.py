@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdcli.errors import DataError, KdcliError
-from kdcli.rasters.guards import within_limit
+from kdcli.rasters.guards import must_exist, within_limit
 from kdcli.rasters.places import Place, open_place
 
 Array = NDArray[np.generic]
@@ -89,6 +89,32 @@ def array_type(path: Place, key: str | None = None) -> np.dtype[np.generic]:
             names = _names(path, archive)
             with archive.open(names[_chosen(path, names, key)]) as stream:
                 return _header(stream)[1]
+
+
+def array_shape(path: Path) -> tuple[int, ...]:
+    """Return the shape of an NPY file from its header.
+
+    Raises:
+        DataError: not readable.
+    """
+    must_exist(path)
+    with _readable(path), path.open("rb") as stream:
+        return _header(stream)[0]
+
+
+def read_row(path: Path, index: int) -> Array:
+    """Return one of the maps that an NPY file stacks on its first axis, H x W; the others are not read.
+
+    Raises:
+        DataError: not readable, too large, no such map, or none of numbers.
+    """
+    with _readable(path):
+        with path.open("rb") as stream:
+            shape, kind = _header(stream)
+        if not 0 <= index < (shape[0] if shape else 0):
+            raise DataError(f"'{path}' has {shape[0] if shape else 0} maps and no number {index}; check the file")
+        _check(path, shape[1:], kind)
+        return _flat(np.array(np.load(path, mmap_mode="r", allow_pickle=False)[index]))
 
 
 @contextmanager

@@ -43,11 +43,11 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """An array inside an HDF5 or MATLAB file, or one of the arrays that are stacked in it.
+    """An array inside an HDF5 or MATLAB file, or one of the arrays that are stacked in it or in an NPY file.
 
-    key: its name; the parts of a path inside HDF5 are set off by ``/``, the fields of a MATLAB struct by ``.``.
-    index: position on its first axis; None = all of it. transposed: whether the array has columns before rows, as those
-    of MATLAB 7.3 have.
+    key: its name, empty for NPY; the parts of a path inside HDF5 are set off by ``/``, the fields of a MATLAB struct by
+    ``.``. index: position on its first axis; None = all of it. transposed: whether the array has columns before rows,
+    as those of MATLAB 7.3 have.
     """
 
     file: Path

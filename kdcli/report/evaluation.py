@@ -11,29 +11,41 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from kdcli.colour import colourise, legend, limits_of, with_legend
 from kdcli.evals import uncertainty
-from kdcli.evals.examples import Example, examine
 from kdcli.evals.reference import Reference
 from kdcli.evals.results import Result
+from kdcli.evals.sets import SetResults
 from kdcli.evals.sparsification import REMOVED
-from kdcli.report.html import Block, Curves, Facts, Gallery, Picture, Section, Table, Text, write_report
+from kdcli.report.curves import cost_plots, distance_plots, forest_plots, image_plots
+from kdcli.report.html import Block, Curves, Facts, Lead, Section, Table, Text, write_report
+from kdcli.report.naming import keyed, renamed, short_names
+from kdcli.report.sets import rank_note, set_rows
 from kdcli.report.tables import (
     Rows,
     condition_rows,
+    extra_rows,
     metric_rows,
+    overview_rows,
     paired_rows,
     perturbed_rows,
     skipped_rows,
     uncertainty_rows,
 )
+from kdcli.report.verdict import verdict, verdict_of_sets
+from kdcli.report.worst import worst_section
 from kdcli.version import __version__
+
+_MOST_SKIPPED = 200
 
 _READING = (
     "Values are means over images with a 95 % bootstrap interval over images in brackets. silog is 100 times the root "
     "of the variance of the logarithmic error."
+)
+_BESIDE = (
+    "Extra metrics that the protocol asks for: means over the images that have them, with 95 % intervals; n says how "
+    "many that are where not all do."
 )
 _PAIRED = (
     "The same images are resampled for both models. The share says in how many resamples the difference is above zero."
@@ -67,35 +79,82 @@ def write_evaluation(
 
     against: the teacher that took the place of ground truth.
     """
-    told = None if against is None else f"Fidelity to {against.name} (not accuracy)"
-    sections = [
-        Section(title=told or "Metrics", blocks=[_table(metric_rows(results)), Text(text=_READING)]),
-        Section(title="Conditions", blocks=_conditions(results)),
-    ]
+    told = None if against is None else _fidelity(against)
+    names = short_names([result.model for result in results])
+    results, models = renamed(results, names), keyed(models, names)
+    first = Section(title="Verdict", blocks=[Lead(sentences=verdict(results)), _table(overview_rows(results))])
+    sections = _sections(results, models, source, worst, against)
+    write_report(path, title or told or "Evaluation", [first, *sections, _provenance(results, names)])
+
+
+def write_sets(
+    path: Path, found: Sequence[SetResults], models: Mapping[str, Mapping[str, nn.Module]], *,
+    worst: int = 4, against: Reference | None = None,
+) -> None:
+    """Write an evaluation on one set or several as one HTML file. models: by the name of the set, then their own."""
+    if len(found) == 1:
+        one = found[0]
+        write_evaluation(path, one.results, models[one.set.name], one.set.source, worst=worst, against=against)
+        return
+    names = short_names([result.model for result in found[0].results])
+    groups = [(one.set.name, renamed(one.results, names)) for one in found]
+    sections = [Section(title="Verdict", blocks=[
+        Lead(sentences=verdict_of_sets(groups)), _table(set_rows(groups)), Text(text=rank_note(found[0].results) + "."),
+    ])]  # fmt: skip
+    for one, (name, results) in zip(found, groups, strict=True):
+        blocks: list[Block] = [Lead(sentences=verdict(results)), _table(overview_rows(results))]
+        sections.append(Section(title=f"{name}: {one.set.spec}", blocks=blocks))
+        inner = _sections(results, keyed(models[name], names), one.set.source, worst, against)
+        sections += [
+            Section(title=f"{name}: {section.title}", blocks=section.blocks, linked=False) for section in inner
+        ]
+    title = "Evaluation" if against is None else _fidelity(against)
+    write_report(path, title, [*sections, _provenance([result for _, results in groups for result in results], names)])
+
+
+def _fidelity(against: Reference) -> str:
+    return f"Fidelity to {against.name} (not accuracy)"
+
+
+def _sections(
+    results: Sequence[Result], models: Mapping[str, nn.Module], source: Any, worst: int, against: Reference | None
+) -> list[Section]:
+    """Return all that there is to show of one set, what most readers want first."""
+    sections = []
     if len(results) > 1:
-        notes: list[Block] = [_table(paired_rows(results)), Text(text=_PAIRED)]
-        if len({result.protocol.hash for result in results}) > 1:
-            notes.append(Text(text=_UNLIKE))
-        sections.insert(1, Section(title="Paired differences", blocks=notes))
+        sections.append(Section(title="Paired differences", blocks=_differences(results)))
+        if plots := cost_plots(results):
+            sections.append(Section(title="Accuracy and cost", blocks=plots))
+    sections.append(Section(title="Metrics", blocks=[_table(metric_rows(results)), Text(text=_READING)]))
+    if any(result.extras is not None for result in results):
+        sections.append(Section(title="Beside the nine", blocks=[_table(extra_rows(results)), Text(text=_BESIDE)]))
+    sections += [
+        Section(title=title, blocks=blocks)
+        for title, blocks in (
+            ("Error against distance", distance_plots(results)),
+            ("From the best image to the worst", image_plots(results)),
+        )
+        if blocks
+    ]
+    if results[0].n and worst > 0:
+        sections.append(worst_section(results, models, source, worst, against))
     if any(result.uncertainty is not None for result in results):
-        sections.insert(-1, Section(title="Uncertainty", blocks=_uncertainty(results)))
+        sections.append(Section(title="Uncertainty", blocks=_uncertainty(results)))
     if any(result.perturbed is not None for result in results):
         misled: list[Block] = [_table(perturbed_rows(results)), Text(text=_MISLED)]
-        sections.insert(-1, Section(title="Perturbed images", blocks=misled))
-    if results[0].n and worst > 0:
-        first = results[0]
-        chosen = first.worst(worst)
-        modes = {result.model: result.protocol.alignment for result in results}
-        asked = first.asked or first.size
-        shown = examine(models, source, chosen, first.protocol, align=modes, size=asked, against=against)
-        unit = "m" if against is None else against.kind.unit
-        blocks: list[Block] = [_gallery(example, first, unit) for example in shown]
-        sections.append(Section(title=f"Worst {len(shown)} images of {first.model} by abs_rel", blocks=blocks))
-    write_report(path, title or told or "Evaluation", [*sections, _provenance(results)])
+        sections.append(Section(title="Perturbed images", blocks=misled))
+    return [*sections, Section(title="Conditions", blocks=_conditions(results))]
+
+
+def _differences(results: Sequence[Result]) -> list[Block]:
+    blocks: list[Block] = [*forest_plots(results), _table(paired_rows(results)), Text(text=_PAIRED)]
+    if len({result.protocol.hash for result in results}) > 1:
+        blocks.append(Text(text=_UNLIKE))
+    return blocks
 
 
 def _conditions(results: Sequence[Result]) -> list[Block]:
-    skipped = skipped_rows(results)
+    skipped = skipped_rows(results, most=_MOST_SKIPPED)
     blocks: list[Block] = [_table(condition_rows(results))]
     return [*blocks, _table(skipped)] if skipped[1] else [*blocks, Text(text="No image was skipped.")]
 
@@ -118,39 +177,10 @@ def _uncertainty(results: Sequence[Result]) -> list[Block]:
     return blocks
 
 
-def _gallery(example: Example, first: Result, unit: str) -> Gallery:
-    """Return image, ground truth, and each model's depth and error, in ranges that the models of a row share."""
-    limits = limits_of(example.depth, example.valid)
-    errors = {
-        name: (depth - example.depth).abs() / example.depth.clamp(min=1e-6)
-        for name, depth in example.predictions.items()
-    }
-    stacked = torch.cat(list(errors.values()))
-    _, top = limits_of(stacked, example.valid.repeat(len(errors), 1), disparity=True)
-    pictures = [
-        Picture(image=example.image, caption="image"),
-        Picture(
-            image=_painted(example.depth, example.valid, limits, unit),
-            caption=f"{first.against or 'ground truth'} that counts",
-        ),
-    ]
-    for name, depth in example.predictions.items():
-        pictures.append(Picture(image=_painted(depth, None, limits, unit), caption=f"{name}: aligned depth"))
-        picture = colourise(errors[name], example.valid, disparity=True, limits=(0.0, top), name="magma")
-        strip = legend(picture.shape[-1], (0.0, top), disparity=True, unit="rel", name="magma")
-        pictures.append(Picture(image=with_legend(picture, strip), caption=f"{name}: |p - g| / g, 0 to {top:.3g}"))
-    values = dict(zip(first.ids, first.values[:, 0].tolist(), strict=True))
-    return Gallery(pictures=pictures, caption=f"{example.id} (abs_rel {values[example.id]:.4f})")
-
-
-def _painted(depth: Tensor, valid: Tensor | None, limits: tuple[float, float], unit: str) -> Tensor:
-    picture = colourise(depth, valid, limits=limits)
-    return with_legend(picture, legend(picture.shape[-1], limits, unit=unit))
-
-
-def _provenance(results: Sequence[Result]) -> Section:
+def _provenance(results: Sequence[Result], names: Mapping[str, str]) -> Section:
     facts: dict[str, object] = {
-        "source": results[0].source,
+        **{f"model {short}": name for name, short in names.items() if short != name},
+        "source": ", ".join(dict.fromkeys(result.source for result in results)),
         "image size for the models": _sizes(results),
         "bootstrap seed": results[0].seed,
         "kdcli": __version__,

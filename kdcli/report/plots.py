@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 
 from kdcli.text import block as plain
 
-_COLOURS = ("#3b7dd8", "#e07b39", "#3a9d5d", "#b5489a", "#8a8a2c", "#c0392b")
-_WIDTH, _HEIGHT = 720, 300
+COLOURS = ("#3b7dd8", "#e07b39", "#3a9d5d", "#b5489a", "#8a8a2c", "#c0392b")
+_WIDTH, _HEIGHT = 640, 300
 _ROW = 16
-_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 12, 24, 44
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 24, 44
 
 
 def svg(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str = "step", y_label: str = "") -> str:
@@ -32,7 +32,7 @@ def svg(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str = "ste
 
     legend = _legend(list(lines))
     top = _ROW * (max((row for row, _ in legend.values()), default=0))
-    parts = [f'<svg viewBox="0 {-top} {_WIDTH} {_HEIGHT + top}" width="{_WIDTH}" role="img" font-size="12">']
+    parts = [f'<svg viewBox="0 {-top} {_WIDTH} {_HEIGHT + top}" width="{_WIDTH}" role="img" font-size="13">']
     for value in ticks(y_low, y_high):
         _, y = at(x_low, value)
         parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#8884"/>')
@@ -43,7 +43,7 @@ def svg(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str = "ste
     parts.append(_text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, x_label, "middle"))
     parts.append(_text(8, 14, y_label, "start"))
     for i, (name, points) in enumerate(lines.items()):
-        colour = _COLOURS[i % len(_COLOURS)]
+        colour = COLOURS[i % len(COLOURS)]
         path = " ".join("{:.1f},{:.1f}".format(*at(x, y)) for x, y in points)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
         row, across = legend[name]

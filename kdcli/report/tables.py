@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kdcli.evals import uncertainty
+from kdcli.evals.extras.registry import told as describe
 from kdcli.evals.metrics import HIGHER_IS_BETTER, NAMES
 from kdcli.evals.perturb import ATTACKS
 from kdcli.evals.results import Result, compare
@@ -26,6 +27,19 @@ def metric_rows(results: Sequence[Result]) -> Rows:
         [_label(name), _direction(name), *(_estimate(r.metrics[name], r.ci95[name]) for r in results)] for name in NAMES
     ]
     return columns, [*rows, *_cost_rows(results)]
+
+
+def overview_rows(results: Sequence[Result]) -> Rows:
+    """Return one row per model, the best first: what most readers look for, with what it costs."""
+    order = sorted(results, key=lambda r: (not math.isfinite(r.metrics["abs_rel"]), r.metrics["abs_rel"]))
+    names = ("abs_rel", "delta1", "rmse")
+    columns = ["model", *map(_label, names), "parameters", "multiply-adds", "images"]
+    rows = [
+        [r.model, *(_estimate(r.metrics[name], r.ci95[name]) for name in names), amount(r.cost.parameters),
+         multiply_adds(r.cost.document()), str(r.n)]
+        for r in order
+    ]
+    return columns, rows
 
 
 def _cost_rows(results: Sequence[Result]) -> list[list[str]]:
@@ -65,6 +79,21 @@ def paired_rows(results: Sequence[Result]) -> Rows:
             row.append(_estimate(found.difference[name], found.ci95[name], sign=True))
             row.append(number(found.share_above_zero[name]))
     return columns, rows
+
+
+def extra_rows(results: Sequence[Result]) -> Rows:
+    """Return the metrics beside the nine, one row each, with how many images have it; none where none was asked for."""
+    told = [(result, result.extras) for result in results if result.extras is not None]
+    table, rows = ["extra metric", "better", *(result.model for result, _ in told)], []
+    for name in told[0][1].names if told else ():
+        better, unit = describe(name)
+        found = [
+            _estimate(extras.metrics[name], extras.ci95[name])
+            + ("" if extras.n[name] == result.n else f" (n={extras.n[name]})")
+            for result, extras in told
+        ]
+        rows.append([f"{name} ({unit})" if unit else name, better, *found])
+    return table, rows
 
 
 def uncertainty_rows(results: Sequence[Result]) -> Rows:

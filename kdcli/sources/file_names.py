@@ -76,6 +76,6 @@ def _counted(run: re.Match[str]) -> str:
 def natural_order(names: Iterable[str]) -> list[str]:
     """Return names in natural order; numbers of one width need no keys."""
     found = list(names)
-    if len({name.translate(_DIGITS) for name in found}) < 2:
+    if len(set(alike("\n".join(found)).split("\n"))) < 2:
         return sorted(found)
     return sorted(found, key=natural_key)

@@ -15,6 +15,7 @@ from kdcli.protocols import API_VERSION
 from kdcli.sources.coco import CocoFile
 from kdcli.sources.encoding import said_encoding
 from kdcli.sources.file_names import ending_of, name_of, natural_order, prefix_of
+from kdcli.sources.listed import about_listed, only_listed
 from kdcli.sources.listing import data_files, list_files, list_paths
 from kdcli.sources.matching import below, twins
 from kdcli.sources.paired import PairSource
@@ -41,7 +42,8 @@ class FolderSource(PairSource):
     max_depth: metres beyond which depth is no measurement. instances: folder of object ids of the same names:
     numbers of 8 or 16 bits, a palette, or one colour an object (black: none). void: a stored id that means no object
     beside 0, such as 255 in Pascal VOC. coco: an instance file in COCO's format instead, by the images' names.
-    recursive: also look into sub-folders. start, stop, every, count, seed: as in ``Selection``.
+    list: a list file, as written or below the folder, of the images to use. recursive: also look into sub-folders.
+    start, stop, every, count, seed: as in ``Selection``.
 
     A folder without images of its own that has them in ``images`` beside ``instances`` or ``depth``, as ``kdcli mix``
     writes them, is taken as a whole.
@@ -54,8 +56,8 @@ class FolderSource(PairSource):
         self, *, location: str, depths: str | None = None, scale: float | None = None, codec: str | None = None,
         focal: float | None = None, focal_baseline: float | None = None, doffs: float = 0.0,
         max_depth: float | None = None, instances: str | None = None, void: int | None = None,
-        coco: str | None = None, recursive: bool = False, start: int = 0, stop: int | None = None, every: int = 1,
-        count: int | None = None, seed: int | None = None,
+        coco: str | None = None, list: str | None = None, recursive: bool = False, start: int = 0,
+        stop: int | None = None, every: int = 1, count: int | None = None, seed: int | None = None,
     ) -> None:
         self.encoding = encoding = said_encoding(
             codec, focal=focal, focal_baseline=focal_baseline, doffs=doffs, max_depth=max_depth
@@ -91,7 +93,8 @@ class FolderSource(PairSource):
         self._coco: CocoFile | None = None
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
         super().__init__(
-            rows.table(), selection=selection, scale=scale, where=location, notes=[*notes, *_called_maps(images, base)]
+            only_listed(rows.table(), list, base), selection=selection, scale=scale, where=location,
+            notes=[*notes, *_called_maps(images, base), *about_listed(list, base)],
         )
         if coco is not None:
             self._open(coco, base)

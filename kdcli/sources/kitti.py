@@ -64,7 +64,8 @@ class KittiSource(PairSource):
         left = LeftOut()
         lines = _scan(raw, annotated, root, left) if path is None else read_list(path)
         # Many keep the raw images converted to save space.
-        image_at, depth_at = Locator(raw, endings=IMAGE_SUFFIXES), Locator(annotated)
+        image_at = Locator(raw, endings=IMAGE_SUFFIXES)
+        depth_at = Locator(annotated, beside=image_at)
         wanted = [line for line in lines if gt == "all" or line.depth is not None]
         pairs = listed_pairs(wanted, image_at, depth_at)
         if not pairs:

@@ -13,6 +13,7 @@ from kdcli.files import at_home
 from kdcli.sources.file_names import prefix_of
 from kdcli.sources.listing import is_hidden
 from kdcli.sources.table.pair_table import PairTable, Rows
+from kdcli.sources.texts.headers import about_header
 from kdcli.sources.texts.lines import FORM, Line
 from kdcli.sources.texts.many_lines import read_list
 from kdcli.types import Finding
@@ -76,15 +77,16 @@ class Locator:
     """Turns relative paths of a list into real ones by trying several bases for each; folders are read once.
 
     endings: other endings that a file may have instead, lower case: many keep raw images converted to save space.
+    beside: another one, whose folders need not be read again.
     """
 
-    def __init__(self, bases: Sequence[Path], *, endings: Iterable[str] = ()) -> None:
+    def __init__(self, bases: Sequence[Path], *, endings: Iterable[str] = (), beside: Locator | None = None) -> None:
         self.bases = tuple(bases)
         self.moved: list[tuple[str, str]] = []
         """Absolute paths that are not there, and what was found below a base by their last parts."""
         self._taken: dict[str, str] = {}
         self._endings = frozenset(endings)
-        self._names: dict[str, frozenset[str]] = {}
+        self._names: dict[str, frozenset[str]] = {} if beside is None else beside._names
         self._holding: dict[str, list[Path]] = {}
         self._stems: dict[str, dict[str, list[str]]] = {}
         self._places: dict[str, list[tuple[str, frozenset[str]]]] = {}
@@ -184,10 +186,12 @@ def listed_pairs(
     rows = Rows()
     for at in range(0, len(lines), _AT_ONCE):
         some = lines[at : at + _AT_ONCE]
+        masks: list[str | None] | None = None
+        if any(line.mask for line in some):
+            masks = [depth_at(line.mask) if line.mask and line.depth else None for line in some]
         rows.add(
             len(some), ids=[line.image.lstrip("/") for line in some], image=[image_at(line.image) for line in some],
-            depth=[None if line.depth is None else depth_at(line.depth) for line in some],
-            mask=[None if line.depth is None or line.mask is None else depth_at(line.mask) for line in some],
+            depth=[depth_at(line.depth) if line.depth else None for line in some], mask=masks,
             focal=[line.focal for line in some],
         )
     return rows.table()
@@ -197,7 +201,7 @@ def about_lines(path: Path | None, lines: Sequence[Line], locators: Sequence[Loc
     """Say which files of a list are not used, and which were found at another place than it says."""
     if path is None:
         return []
-    findings, where = [], str(path)
+    findings, where = about_header(path), str(path)
     more = [line for line in lines if line.others]
     if more:
         message = (

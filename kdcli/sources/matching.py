@@ -79,7 +79,7 @@ def match_names(
         name for name in images if name not in found and role_of(_file(name)) not in (Role.DEPTH, Role.DISPARITY)
     ]
     open_depths = [name for name in depths if name not in found]
-    kinds = {name: alike(name) for name in (*open_images, *open_depths)}
+    kinds = {name: alike(name) for name in (*open_images, *open_depths)} if open_depths else {}
     for rule in RULES:
         if not open_images or not open_depths:
             break

@@ -79,8 +79,10 @@ class PairSource(OfFiles):
             scale = self.encoding.scale(scale)
         self._notes = tuple(notes)
         whole = table_of(pairs) if isinstance(pairs, list | tuple) or not isinstance(pairs, Sequence) else pairs
-        chosen = range(len(whole)) if selection is None else selection.positions(len(whole), where)
-        self.pairs: Sequence[Pair] = whole.take(chosen) if isinstance(whole, PairTable) else View(whole, chosen)
+        if selection is not None:
+            chosen = selection.positions(len(whole), where)
+            whole = whole.take(chosen) if isinstance(whole, PairTable) else View(whole, chosen)
+        self.pairs: Sequence[Pair] = whole
         self.where = where
         self.scale = scale
         self.depth_kind: DepthKind | None = DepthKind.METRIC if self.has("depth") else None
@@ -105,7 +107,9 @@ class PairSource(OfFiles):
         Raises:
             DataError: as reading it whole.
         """
-        if self.cut is not None or type(self).picture is not PairSource.picture:  # which take the image as it is
+        own, usual = type(self), PairSource
+        # Who reads images in another way, or cuts them, needs all of them.
+        if self.cut is not None or own.picture is not usual.picture or own.__getitem__ is not usual.__getitem__:
             return self[index]
         pair = self.pairs[index]
         return self._sample(pair, read_reduced(pair.image, size))

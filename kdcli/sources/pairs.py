@@ -125,7 +125,9 @@ def sizes_fit(image: tuple[int, int], depth: tuple[int, int]) -> bool:
 
 def mismatch(pair: Pair, image: tuple[int, int], depth: tuple[int, int]) -> str:
     """Return the message for an image and a depth map (height, width each) that are not of one frame."""
+    turned = image == depth[::-1]
+    remedy = "one of them is turned by a quarter; turn it back" if turned else "pair each image with its own depth map"
     return (
         f"'{pair.image}' is {image[1]}x{image[0]} but its depth '{pair.depth}' is {depth[1]}x{depth[0]} "
-        "(width x height); pair each image with its own depth map"
+        f"(width x height); {remedy}"
     )

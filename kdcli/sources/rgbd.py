@@ -8,6 +8,7 @@ from kdcli.errors import ConfigError
 from kdcli.images import DEPTH_SUFFIXES
 from kdcli.protocols import API_VERSION
 from kdcli.sources.encoding import said_encoding
+from kdcli.sources.listed import about_listed, only_listed
 from kdcli.sources.lists import existing_root
 from kdcli.sources.paired import PairSource
 from kdcli.sources.pairing.layouts import TUM_SCALE, find_pairs, why_none
@@ -24,7 +25,8 @@ class RgbdSource(PairSource):
     a number is written. If DIR itself has none of these, its sub-folders are taken as scenes. A mask called
     ``N_depth_mask`` or ``N_valid`` beside a depth map counts. scale: stored units per metre, by default 5000 in the TUM
     layout, else 1000 for whole numbers and 1 for floats. ``camera-intrinsics.txt`` (3 x 3) is read where it is. codec,
-    focal, focal_baseline, doffs, max_depth: as of ``folder:``. start, stop, every, count, seed: as in ``Selection``.
+    focal, focal_baseline, doffs, max_depth: as of ``folder:``. list: a list file, as written or below DIR, of the
+    frames to use. start, stop, every, count, seed: as in ``Selection``.
     """
 
     api_version: ClassVar[int] = API_VERSION
@@ -32,8 +34,9 @@ class RgbdSource(PairSource):
     usual_median = (0.1, 10.0)
 
     def __init__(
-        self, *, location: str, scale: float | None = None, codec: str | None = None, focal: float | None = None,
-        focal_baseline: float | None = None, doffs: float = 0.0, max_depth: float | None = None, start: int = 0,
+        self, *, location: str, list: str | None = None, scale: float | None = None, codec: str | None = None,
+        focal: float | None = None, focal_baseline: float | None = None, doffs: float = 0.0,
+        max_depth: float | None = None, start: int = 0,
         stop: int | None = None, every: int = 1, count: int | None = None, seed: int | None = None,
     ) -> None:
         encoding = said_encoding(
@@ -51,4 +54,7 @@ class RgbdSource(PairSource):
         if not pairs:
             raise why_none(location, left)
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
-        super().__init__(pairs, selection=selection, scale=scale, where=location, notes=left.findings())
+        super().__init__(
+            only_listed(pairs, list, root), selection=selection, scale=scale, where=location,
+            notes=[*left.findings(), *about_listed(list, root)],
+        )

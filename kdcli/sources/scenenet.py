@@ -14,11 +14,11 @@ from torch import Tensor
 from kdcli.codecs import CODECS
 from kdcli.errors import DataError
 from kdcli.protocols import API_VERSION
+from kdcli.sources.checks.paths import LISTED
 from kdcli.sources.instances import read_instances
 from kdcli.sources.lists import existing_root
 from kdcli.sources.paired import PairSource
 from kdcli.sources.pairs import Pair, Selection
-from kdcli.sources.path_checks import LISTED
 from kdcli.sources.scenenet_proto import InstanceType, read_types
 from kdcli.sources.scenenet_tree import Frames, Trajectory, find_protobufs, find_trajectories, numbers
 from kdcli.types import Finding

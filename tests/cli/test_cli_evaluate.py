@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import subprocess
@@ -101,7 +102,7 @@ def test_limit_makes_an_endless_source_finite() -> None:
 @pytest.mark.parametrize(
     ("arguments", "kind", "part"),
     [
-        (("constant", "--data", ROOMS, "--protocol", "nyu"), ConfigError, "Did you mean 'nyu-eigen'"),
+        (("constant", "--data", ROOMS, "--protocol", "nyu-eign"), ConfigError, "Did you mean 'nyu-eigen'"),
         (("constant", "--data", ROOMS, "--protocol", "nyu-eigen"), DataError, "480x640"),
         (("constant", "--data", ROOMS, "--align", "medain"), ConfigError, "Did you mean 'median'"),
         (("constant", "--data", ROOMS, "--size", "small"), ConfigError, "small"),
@@ -148,9 +149,11 @@ def test_what_is_no_teacher_is_refused() -> None:
     assert isinstance(told, ConfigError) and "--against teacher:SPEC" in str(told)
 
 
-def test_the_help_names_every_protocol() -> None:
-    text = "".join(call("--help").stdout.replace("|", " ").split())
-    assert all(name in text for name in PROTOCOLS)
+def test_every_protocol_is_listed_in_a_line_with_who_uses_it() -> None:
+    lines = call("--protocol", "list").stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(PROTOCOLS)
+    assert all(f"[{PROTOCOLS[line.split()[0]].used_by}]" in line for line in lines)
+    assert "--protocol" in call("--help").stdout and "list" in call("--help").stdout
 
 
 def test_nothing_heavy_is_imported_for_help() -> None:
@@ -213,3 +216,51 @@ def test_attacked_images_are_measured_of_networks_and_refused_of_others(tmp_path
         error = failure(paths[0], model, "--data", ROOMS, "--perturb", "2/255")
         assert isinstance(error, ConfigError) and f"model '{model}' gives no gradient" in str(error)
     assert "is no number above 0" in str(failure(paths[0], "--data", ROOMS, "--perturb", "2/"))
+
+
+def test_several_sets_make_one_table_one_list_and_one_page(tmp_path: Path) -> None:
+    rows, page = tmp_path / "rows.csv", tmp_path / "page.html"
+    sets = ("--data", f"First={ROOMS}", "--data", "sim:blocks,count=2,seed=1,size=24x32")
+    arguments = ("constant", "teacher:ground-truth", *sets)
+    result = call(*arguments, "--json", "--csv", str(rows), "--report", str(page), "--protocol", "plain+max5")
+    assert result.exit_code == 0, result.exception
+    told = json.loads(result.stdout)
+    assert [(one["set"], one["model"], one["n"]) for one in told] == [
+        ("First", "constant", 3), ("First", "teacher:ground-truth", 3), ("sim", "constant", 2),
+        ("sim", "teacher:ground-truth", 2),
+    ]  # fmt: skip
+    assert {one["protocol"]["name"] for one in told} == {"plain+max5"} and told[0]["spec"] == ROOMS
+    assert set(told[0]["paired"]) == {"teacher:ground-truth"} and told[0]["by_distance"]
+    with rows.open(newline="") as stream:
+        table = list(csv.DictReader(stream))
+    assert list(table[0])[:6] == ["model", "data", "protocol", "hash", "image", "pixels"] and len(table) == 10
+    assert {row["data"] for row in table} == {ROOMS, "sim:blocks,count=2,seed=1,size=24x32"}
+    assert "First AbsRel" in page.read_text()
+    shown = call(*arguments).stdout.splitlines()
+    assert re.split(r"\s{2,}", shown[0]) == ["model", "First AbsRel", "First d1", "sim AbsRel", "sim d1", "mean rank"]
+    assert re.split(r"\s{2,}", shown[2]) == ["teacher:ground-truth", "0.000*", "1.000*", "0.000*", "1.000*", "1.0"]
+    error = failure("constant", *sets, *("--protocol", "plain") * 3)
+    assert isinstance(error, ConfigError) and "3 protocols for 2 sets" in str(error)
+    error = failure("constant", "--data", ROOMS, "--data", "folder:/no/such/folder")
+    assert isinstance(error, DataError) and "/no/such/folder" in str(error)
+
+
+def test_predictions_of_each_set_lie_in_folders_of_their_names(tmp_path: Path) -> None:
+    for name in ("A", "B"):
+        for i in range(2):
+            batch = toy_batch(batch=1, size=(24, 32), seed=i)
+            assert batch.depth is not None
+            for folder in ("rgb", "depth", "out"):
+                (tmp_path / name / folder).mkdir(parents=True, exist_ok=True)
+            write_image(tmp_path / name / "rgb" / f"{i}.png", batch.image[0])
+            write_depth_png(tmp_path / name / "depth" / f"{i}.png", batch.depth[0, 0])
+            write_depth_png(tmp_path / name / "out" / f"{i}.png", batch.depth[0, 0] * (2 if name == "B" else 1))
+    data = [part for name in ("A", "B")
+            for part in ("--data", f"{name}=folder:{tmp_path}/{name}/rgb,depths={tmp_path}/{name}/depth")]
+    model = f"predictions:{tmp_path}/{{set}}/out,kind=metric"
+    result = call(model, "constant", *data, "--json")
+    assert result.exit_code == 0, result.exception
+    told = {(one["set"], one["model"]): one for one in json.loads(result.stdout)}
+    assert told["A", model]["metrics"]["abs_rel"] < 1e-6
+    assert told["B", model]["metrics"]["abs_rel"] == pytest.approx(1, abs=1e-3)
+    assert told["A", model]["parameters"] is None

@@ -43,7 +43,8 @@ def test_check_as_json(pairs: Path) -> None:
     assert document == {
         "spec": f"rgbd:{pairs}", "n": 3, "read": 3, "depth_kind": "metric", "sizes": {"12x16": 3},
         "depth": {"min": 1.0, "median": pytest.approx(1.001), "max": pytest.approx(1.002), "holes": 0.0},
-        "objects": None, "findings": [],
+        "depth_histogram": [{"from": 1.0, "to": 1.259, "share": 1.0}], "depth_sizes": {"12x16": 3},
+        "registration": None, "nyu": None, "objects": None, "findings": [],
     }
 
 
@@ -53,6 +54,32 @@ def test_check_for_people(pairs: Path) -> None:
     assert "3, of which 3 were read" in result.stdout and "12x16 (3)" in result.stdout
     assert "warning: median depth 1001 m at scale=1" in result.stdout and "scale=1000" in result.stdout
     assert "nothing is wrong" in call("check", f"rgbd:{pairs}").stdout
+
+
+def test_histograms_for_people(pairs: Path) -> None:
+    for i, size in enumerate(((20, 30), (30, 20), (21, 30)), 3):
+        Image.fromarray(np.zeros((*size, 3), np.uint8)).save(pairs / "rgb" / f"{i}.png")
+        Image.fromarray(np.full(size, 5000, np.uint16)).save(pairs / "depth" / f"{i}.png")
+    said = call("check", f"rgbd:{pairs}").stdout.splitlines()
+    assert any("4, height x width" in line for line in said)
+    assert any(line.split() == ["12x16", 32 * "#", "3"] for line in said)
+    assert sum("1-1.26" in line and "#" in line for line in said) == 1
+    assert sum("3.98-5.01" in line and "#" in line for line in said) == 1
+
+
+def test_check_against_another(pairs: Path, tmp_path: Path) -> None:
+    spec, other = f"folder:{pairs}/rgb", f"folder:{tmp_path}/held"
+    (tmp_path / "held").mkdir()
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
+    Image.fromarray(pixels).save(pairs / "rgb" / "x.png")
+    Image.fromarray(pixels).save(tmp_path / "held" / "y.png")
+    for workers in (0, 2):
+        result = call("check", spec, "--against", other, "--workers", workers, "--json")
+        document = json.loads(result.stdout)
+        assert result.exit_code == 0 and document["against"]["exact"] == 1 and document["against"]["compared"] == [4, 1]
+        assert document["against"]["pairs"][0]["other"] == f"{tmp_path}/held/y.png"
+        assert document["findings"][-1]["path"] == f"{pairs}/rgb/x.png"
+    assert f"1 images, and 0 nearly, with {other}" in call("check", spec, "--against", other).stdout
 
 
 def test_check_reports_first_and_then_fails(pairs: Path) -> None:
@@ -90,6 +117,7 @@ def test_show_draws_image_beside_depth(pairs: Path, tmp_path: Path) -> None:
     for row, grey in enumerate((0, 40, 80)):
         assert torch_close(sheet[:, 244 * row + 120, 160], grey / 255)
     assert sheet[:, 242].min() == 1.0  # the gap
+    assert sheet[:, 236, 2].max() == 0.0  # the ground of the words
     depth = sheet[:, 120, 500]
     assert depth.max() - depth.min() > 0.1  # painted, not grey
 

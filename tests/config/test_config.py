@@ -171,6 +171,13 @@ def test_augmentation_and_schedule_have_ranges(setting: str, message: str) -> No
     assert "\n" not in str(caught.value)
 
 
+def test_reduced_images_are_none_that_a_folder_of_depth_knows() -> None:
+    with pytest.raises(ConfigError, match=r"^reduce=true of stage 'fit': .* teacher_cache=memory, or leave reduce"):
+        resolve(settings=("reduce=true", "teacher_cache=auto"))
+    assert resolve(settings=("reduce=true", "teacher_cache=memory")).main.reduce
+    assert not resolve().main.reduce
+
+
 @pytest.mark.parametrize("setting", ["lr", "distil.lr=1", "distill.lrr=1", "run.sudent=x", "distill.steps=many"])
 def test_a_wrong_setting_is_refused(setting: str) -> None:
     with pytest.raises(ConfigError):

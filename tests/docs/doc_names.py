@@ -53,6 +53,9 @@ TREES: list[tuple[str, str, Callable[[Path], None]]] = [
     (r"folder:other-photos", "other-photos", doc_trees.photos),
     (r"explain \S+ photo\.png", "photo.png", doc_trees.photo),
     (r"explain \S+ photo\.jpg", "photo.jpg", doc_trees.photo),
+    (r"predictions:depth-anything", "depth-anything", doc_trees.disparities),
+    (r"predictions:zoe", "zoe", doc_trees.metric_predictions),
+    (r"predictions:device", "device", doc_trees.device_outputs),
     (r"--truth depth\.png", "depth.png", doc_trees.depth),
 ]
 """Words, name, who makes it."""

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import trees
+import trees_ibims
 import trees_lasers
 import trees_marigold
+import trees_nyu
 import trees_pairs
 import trees_rooms
-import trees_streets
-from PIL import Image
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "sources" / "sets"))
-
-import trees_ibims
-import trees_nyu
 import trees_scannet
+import trees_streets
 import trees_sunrgbd
+from PIL import Image
 
 VIDEO = 154
 """Frames of a recording of which the documents take 150 for training and the rest for measuring."""
@@ -107,6 +103,24 @@ def photo(path: Path) -> None:
 
 def depth(path: Path) -> None:
     trees.depth(path, 240, 320, 2000)
+
+
+def disparities(root: Path) -> None:
+    """Predictions of the test images of NYU, scene and frame in one name."""
+    root.mkdir(parents=True)
+    for i in range(2):
+        np.save(root / f"kitchen_rgb_{i:05}.npy", np.linspace(0, 9, 480 * 640, dtype=np.float32).reshape(480, 640))
+
+
+def metric_predictions(root: Path) -> None:
+    for i in range(2):
+        trees.depth(root / "kitchen" / f"rgb_{i:05}.png", 480, 640, 600)
+
+
+def device_outputs(root: Path) -> None:
+    root.mkdir(parents=True)
+    for i in range(6):
+        (root / f"{i}.raw").write_bytes(np.full((120, 160), 1.5, "<f4").tobytes())
 
 
 def sun_flat(root: Path) -> None:

@@ -38,7 +38,7 @@ def agree(got: dict[str, float], want: dict[str, float]) -> None:
     for key, value in want.items():
         name = SAME.get(key, key)
         if name in NAMES:
-            assert got[name] == pytest.approx(value, rel=1e-5), key
+            assert got[name] == pytest.approx(value, rel=1e-6), key
             checked += 1
     assert checked >= 5
 

@@ -59,7 +59,8 @@ def test_the_hash_of_a_model_that_declares_nothing_is_the_protocols_own() -> Non
     for protocol in PROTOCOLS.values():
         plain = protocol.for_model(ReadOut())
         assert (plain.name, plain.hash) == (protocol.name, protocol.hash)
-        assert plain.resize == "bilinear" and plain.flip is False
+        assert plain.resize == ("bilinear" if protocol.resize == "model" else protocol.resize)
+        assert plain.flip is (protocol.flip or False)
 
 
 def test_what_the_model_declares_is_in_name_and_hash() -> None:

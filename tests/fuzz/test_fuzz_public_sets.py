@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from containers import damaged_head
-from mutations import damaged, damaged_document, inputs, shown
-
-sys.path.append(str(Path(__file__).resolve().parents[1] / "sources" / "sets"))
-
 import trees_ibims
 import trees_nyu
 import trees_scannet
 import trees_sunrgbd
+from containers import damaged_head
+from mutations import damaged, damaged_document, inputs, shown
 
 Judge = Callable[..., int]
 _LABELLED = "nyu_depth_v2_labeled.mat"

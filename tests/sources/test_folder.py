@@ -196,7 +196,7 @@ def test_a_link_to_nowhere_is_missing(tmp_path: Path, photo: Any) -> None:
 
 
 def test_many_copies_are_hashed_within_reason(tmp_path: Path, photo: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kdcli.sources.path_checks._HASHED", 3)
+    monkeypatch.setattr("kdcli.sources.checks.paths._HASHED", 3)
     for i in range(6):
         photo(tmp_path / f"{i}.bmp")
     (finding,) = load_source(f"folder:{tmp_path}").check()

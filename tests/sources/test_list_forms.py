@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -219,3 +220,34 @@ def test_coco_corners_beyond_any_image_are_broken(tmp_path: Path, photo: Any) ->
     source = load_source(f"folder:{tmp_path},coco=c.json")
     assert any("2 annotations are not of COCO's form" in f.message for f in source.check())
     assert source[0].instances is not None and source[0].instances.max() == 1
+
+
+KINDS = (
+    "bed/rgb_{0}.jpg bed/sync_depth_{0}.png {1}", "my room/rgb {0}.jpg\tmy room/depth {0}.png\t{1}", "{0} {0}",
+    "bed\\sync_depth_{0}.png bed\\rgb_{0}.jpg", "'a  b_{0}.jpg' d.png m_{0}_mask.npy x_{0}.txt {1}",
+    "a_{0}.jpg None {1}", "a  b_{0}.jpg c_{0}.png", "a_{0}.jpg,,{1}", "a_{0}.jpg {1} # {0} of many", "# {0}", "",
+    "a_{0}.jpg;b_{0}.npy;",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("header", ["", "image,depth,mask,focal\n"])
+def test_each_line_is_what_it_is_by_itself(tmp_path: Path, header: str) -> None:
+    kinds = ("a_{0}.jpg,b_{0}.png,,{1}", "a_{0}.jpg,b_{0}.png,m_{0}.png", "a {0}.jpg,-") if header else KINDS
+    rows = [kind.format(f"{i:03d}", 500 + i / 4) for i in range(60) for kind in kinds]
+    path, alone = tmp_path / "many.txt", tmp_path / "one.txt"
+    path.write_text(header + "\n".join(rows))
+    told = {line.number: line for line in read_list(path)}
+    for number, row in enumerate(rows, 2 if header else 1):
+        if split_line(row):
+            alone.write_text(header + row)
+            (line,) = read_list(alone)
+            assert told.pop(number) == replace(line, number=number), row
+    assert not told
+
+
+def test_a_focal_length_that_cannot_be_is_found_among_many_lines(tmp_path: Path) -> None:
+    path = tmp_path / "list.txt"
+    for wrong in ("000.0", "0.5"):
+        path.write_text("\n".join(f"a_{i}.jpg b_{i}.png {wrong if i == 7 else f'5{i}{wrong[1:]}'}" for i in range(9)))
+        with pytest.raises(DataError, match=f"line 8 has focal length {float(wrong):g}; write a finite number"):
+            read_list(path)

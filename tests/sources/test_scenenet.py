@@ -250,7 +250,7 @@ def test_a_large_set_is_looked_over_by_sample(root: Path, monkeypatch: pytest.Mo
     (root / "val/0/5/depth/25.png").unlink()
     source = SceneNetSource(location=str(root))
     assert survey(source).errors == 1
-    monkeypatch.setattr("kdcli.sources.checks._LOOKED", 3)
+    monkeypatch.setattr("kdcli.sources.checks.surveying._LOOKED", 3)
     assert survey(source, limit=1).errors == 0 and survey(source, limit=None).errors == 1
 
 

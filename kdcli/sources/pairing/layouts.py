@@ -61,9 +61,12 @@ def _add(folder: Path, root: Path, left: LeftOut, levels: int, seen: set[Path], 
             left.elsewhere += [str(path) for path in within if role_of(path.name) is Role.NONE and _role_folders(path)]
             images, depths = ([pair[side] for pair in found.pairs] for side in (0, 1))
             base = prefix_of(root)
-            ids = [below(path, base) if path.startswith(base) else name_of(path) for path in images]
+            ids: list[str] | int = len(base)
+            if not all(path.startswith(base) for path in images):
+                ids = [below(path, base) if path.startswith(base) else name_of(path) for path in images]
             rows.add(
-                len(images), image=images, depth=depths, mask=[found.masks.get(path) for path in depths], ids=ids,
+                len(images), image=images, depth=depths, ids=ids,
+                mask=[found.masks.get(path) for path in depths] if found.masks else None,
                 scale=[found.scale] * len(images), intrinsics=[_camera(folder)] * len(images),
             )
             return

@@ -16,7 +16,7 @@ from kdcli.sources.cameras import resized_camera
 from kdcli.sources.pairs import Pair, Selection
 from kdcli.sources.sets.eth3d import refuse_photograph
 from kdcli.sources.sets.frames import SetSource
-from kdcli.sources.sets.marigold_table import SETS, Known, SetName, set_of
+from kdcli.sources.sets.marigold_table import SETS, ZERO_SHOT, Known, SetName, set_of
 from kdcli.sources.texts.numbers import FOCAL, check_number, number_of, read_lines
 from kdcli.types import Finding
 
@@ -48,6 +48,7 @@ class MarigoldSource(SetSource):
         path = _list_file(place, list, set)
         kind = set or set_of(path, place)
         self._known = known = SETS[kind]
+        self.protocol = f"marigold-{kind}" if kind in ZERO_SHOT else "plain"
         if filled and known.third != "filled":
             raise ConfigError(f"filled=true: the lists of {kind} have no filled depth, only those of nyu; leave it out")
         self._filled = filled

@@ -68,7 +68,7 @@ class MogeSource(SixteenBitSource):
             (fx, _, cx), (_, fy, cy) = ([float(value) for value in row] for row in rows[:2])
         except (TypeError, ValueError, KeyError):
             raise DataError(f"'{path}' has intrinsics that are no 3 x 3 numbers; correct it or remove it") from None
-        # Its centre counts from the first pixel's corner (utils3d, ``normalize_intrinsics``), ours from its middle.
+        # Its centre counts from the corner of the first pixel (utils3d.normalize_intrinsics), ours from its middle.
         return check_camera((fx * width, fy * height, cx * width - 0.5, cy * height - 0.5), f"'{path}'")
 
 

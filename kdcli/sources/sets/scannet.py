@@ -11,12 +11,12 @@ from kdcli.errors import DataError
 from kdcli.images import StoredDepth
 from kdcli.protocols import API_VERSION
 from kdcli.rasters import Member, Place
+from kdcli.sources.checks.paths import LISTED
 from kdcli.sources.listing import folders_in
 from kdcli.sources.lists import existing_root
 from kdcli.sources.paired import PairSource
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairs import Pair, Selection
-from kdcli.sources.path_checks import LISTED
 from kdcli.sources.sets.numbered import chosen, scenes_of
 from kdcli.sources.sets.scannet_scans import Exported, Recorded, Scans, recorded_by_path
 from kdcli.sources.sets.sixteen import distance, sixteen_bits

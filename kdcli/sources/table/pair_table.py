@@ -133,7 +133,7 @@ class Rows:
 
 def _cut(name: str, image: Any) -> int | None:
     """Return where on an image's path its id begins; None where it is not the end of it."""
-    path = str(image) if isinstance(image, str | Path) else ""
+    path = image if type(image) is str else str(image) if isinstance(image, Path) else ""
     return len(path) - len(name) if path and path.endswith(name) else None
 
 

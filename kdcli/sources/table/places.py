@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from array import array
 from collections.abc import Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,11 @@ class Places:
 
     def extend(self, places: Sequence[Any]) -> None:
         """Add rows: paths, as text or not, other places, or None."""
-        folders, known, codes, names = self._folders, self._folders._known, self._codes, []
+        folders, known, codes = self._folders, self._folders._known, self._codes
+        if (names := _of_one_folder(places)) is not None:
+            codes.extend(repeat(folders.number(places[0][: len(places[0]) - len(names[0])]), len(names)))
+            places = ()
+        names = names or []
         for place in places:
             path = place if type(place) is str else self._text(place)
             if path is None:
@@ -132,3 +137,15 @@ class Places:
         self._codes = self._codes[:]
         self._within = None if self._within is None else self._within[:]
         self._names.close()
+
+
+def _of_one_folder(places: Sequence[Any]) -> list[str] | None:
+    """Return the names of paths that are texts and in one folder, as those of most sets are; None of others."""
+    if not places or set(map(type, places)) != {str}:
+        return None
+    cut = places[0].rfind(os.sep) + 1
+    folder = places[0][:cut]
+    if not all(map(str.startswith, places, repeat(folder))):
+        return None
+    names = [path[cut:] for path in places]
+    return None if os.sep in "\n".join(names) else names

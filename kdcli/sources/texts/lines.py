@@ -21,7 +21,7 @@ _ABSENT = frozenset({"none", "null", "-", ""})
 _COLUMNS = {Role.IMAGE: "image", Role.DEPTH: "depth", Role.MASK: "mask"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen, which takes thrice the time to make: lists have many
 class Line:
     """One line of a list: relative paths of image and ground truth (None = there is none), focal length in pixels.
 

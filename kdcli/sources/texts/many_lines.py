@@ -32,8 +32,10 @@ def read_list(path: Path) -> list[Line]:
     lines: list[Line] = []
     columns: list[str] | None = None
     plans = Plans()
-    for number, text in enumerate(read_lines(path, f"lines of {FORM}"), 1):
-        if (line := plans.line(text, number, path)) is not None:
+    texts = read_lines(path, f"lines of {FORM}")
+    kinds = "\n".join(texts).translate(_ALIKE).split("\n")
+    for number, (text, kind) in enumerate(zip(texts, kinds, strict=True), 1):
+        if (line := plans.line(text, kind, number, path)) is not None:
             lines.append(line)
             continue
         fields = split_line(text)
@@ -43,7 +45,7 @@ def read_list(path: Path) -> list[Line]:
             continue
         where = f"'{path}' line {number}"
         lines.append(line_of(fields, columns, number, where))
-        plans.learn(text, columns)
+        plans.learn(kind, columns)
     if not lines:
         raise DataError(f"list '{path}' names no image; write lines of {FORM}")
     return lines
@@ -65,28 +67,33 @@ class Plans:
 
     def __init__(self) -> None:
         self._known: dict[str, Plan | None] = {}
+        self._focal: dict[str, float] = {}
 
-    def line(self, text: str, number: int, path: Path) -> Line | None:
-        """Return the line that a text is, or None where its kind has no plan.
+    def line(self, text: str, kind: str, number: int, path: Path) -> Line | None:
+        """Return the line that a text is, or None where its kind has no plan. kind: the text with its digits alike.
 
         Raises:
             DataError: its focal length cannot be.
         """
-        plan = self._known.get(text.translate(_ALIKE))
+        plan = self._known.get(kind)
         if plan is None:
             return None
-        text = text.replace("\\", "/")
-        depth, mask, focal = plan.depth, plan.mask, plan.focal
+        if "\\" in text:
+            text = text.replace("\\", "/")
+        depth, mask, focal = plan.depth, plan.mask, None
+        if plan.focal is not None:  # most lists have few of them
+            word = text[plan.focal[0] : plan.focal[1]]
+            focal = self._focal.get(word)
+            if focal is None:
+                focal = self._focal[word] = focal_of(word, f"'{path}' line {number}")
         return Line(
-            image=text[plan.image[0] : plan.image[1]], depth=None if depth is None else text[depth[0] : depth[1]],
-            focal=None if focal is None else focal_of(text[focal[0] : focal[1]], f"'{path}' line {number}"),
-            mask=None if mask is None else text[mask[0] : mask[1]],
+            image=text[plan.image[0] : plan.image[1]], depth=text[depth[0] : depth[1]] if depth else None, focal=focal,
+            mask=text[mask[0] : mask[1]] if mask else None,
             others=tuple([text[begin:end] for begin, end in plan.others]) if plan.others else (), number=number,
         )
 
-    def learn(self, text: str, columns: Sequence[str] | None) -> None:
-        """Find the plan of a line's kind, if it is a new one; it may have none."""
-        kind = text.translate(_ALIKE)
+    def learn(self, kind: str, columns: Sequence[str] | None) -> None:
+        """Find the plan of a kind of lines, if it is a new one; it may have none."""
         if kind not in self._known and len(self._known) < _KINDS:
             self._known[kind] = _plan(kind, columns)
 

@@ -1,0 +1,72 @@
+"""Extra metrics of an evaluation: per image, and their means over the images that have them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from kdcli.evals import intervals
+from kdcli.evals.batches import Prepared
+from kdcli.evals.extras.registry import chosen
+from kdcli.evals.extras.scene import Scene
+from kdcli.types import Geometry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Extras:
+    """The extra metrics of one model, beside the nine.
+
+    names: columns. values: per image, N x K float64, NaN where an image has none; images are those of the result.
+    """
+
+    names: tuple[str, ...]
+    values: Tensor
+    seed: int = 0
+    metrics: Mapping[str, float] = field(init=False)
+    ci95: Mapping[str, tuple[float, float]] = field(init=False)
+    n: Mapping[str, int] = field(init=False)
+    """How many images have each."""
+
+    def __post_init__(self) -> None:
+        means, low, high = (part.tolist() for part in intervals.over_known(self.values, seed=self.seed))
+        known = torch.isfinite(self.values).sum(0).tolist()
+        object.__setattr__(self, "metrics", dict(zip(self.names, means, strict=True)))
+        object.__setattr__(self, "ci95", dict(zip(self.names, zip(low, high, strict=True), strict=True)))
+        object.__setattr__(self, "n", dict(zip(self.names, known, strict=True)))
+
+    def document(self) -> dict[str, Any]:
+        """Return all for JSON; what does not exist is null."""
+        return {
+            "metrics": {name: _number(value) for name, value in self.metrics.items()},
+            "ci95": {name: [_number(end) for end in ends] for name, ends in self.ci95.items()},
+            "n": dict(self.n),
+        }
+
+
+def extras_of(
+    names: Sequence[str], depth_B1HW: Tensor, prepared: Prepared, valid_B1HW: Tensor,
+    geometry: Sequence[Geometry | None],
+) -> list[list[float]]:
+    """Return the extra metrics of each image of a batch, in the order of their columns.
+
+    depth: aligned, in the full frame of the ground truth. valid: where truth and prediction count. geometry: what the
+    source knows of each image.
+    """
+    wanted, rows = chosen(names), []
+    for i, known in enumerate(geometry):
+        camera = None if prepared.camera is None else prepared.camera[i]
+        scene = Scene(
+            prediction=depth_B1HW[i, 0], truth=prepared.depth[i, 0], valid=valid_B1HW[i, 0], camera=camera,
+            geometry=known,
+        )
+        rows.append([number for extra in wanted for number in extra.measure(scene)])
+    return rows
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

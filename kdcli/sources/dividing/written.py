@@ -1,0 +1,94 @@
+"""Lists on disk, in the form that sources read with ``list=``, each with a header that says how it came about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from kdcli.errors import ConfigError
+from kdcli.files import at_home, require_writable, write_text
+from kdcli.rasters import Place
+from kdcli.sources.dividing.rules import Division
+from kdcli.sources.pairs import Pair
+from kdcli.sources.texts.headers import with_header
+from kdcli.sources.texts.lines import split_line
+
+LISTS = ("train", "test")
+_PLAIN = re.compile(r"[^\s,;\"'#]+")
+
+
+def write_lists(
+    division: Division, paths: tuple[Path, Path], root: str, facts: Sequence[str], *, force: bool = False
+) -> dict[str, str]:
+    """Write both lists and return their sha256, by name of the part.
+
+    root: what names are relative to, the location of the source. facts: further lines of the header. force: write over
+    files that are there.
+
+    Raises:
+        ConfigError: a file is there, both paths are one, or a name cannot be written in a list.
+    """
+    if paths[0].resolve() == paths[1].resolve():
+        raise ConfigError(f"--out names '{paths[0]}' twice; give one file for training and one for measuring")
+    for path in paths:
+        if path.exists() and not force:
+            raise ConfigError(f"'{path}' exists; give another name, or --force to write over it")
+    texts = []
+    for part, pairs in zip(LISTS, (division.train, division.test), strict=True):
+        texts.append(_text(pairs, at_home(root), [f"{part}: {len(pairs)} images", f"rule: {division.rule}", *facts]))
+    for path, (text, _) in zip(paths, texts, strict=True):
+        require_writable(path)
+        write_text(path, text, names=True)
+    return {part: digest for part, (_, digest) in zip(LISTS, texts, strict=True)}
+
+
+def _text(pairs: Sequence[Pair], root: Path, facts: Sequence[str]) -> tuple[str, str]:
+    masked = any(pair.mask is not None for pair in pairs)
+    columns = ["image", "depth", "mask", "focal"] if masked else []
+    rows = [*([",".join(columns)] if masked else []), *(_line(pair, root, masked) for pair in pairs)]
+    body = "".join(f"{row}\n" for row in rows)
+    return with_header(body, facts)
+
+
+def _line(pair: Pair, root: Path, masked: bool) -> str:
+    image, depth, mask = _names(pair, root)
+    focal = None if pair.focal is None else f"{pair.focal:.9g}"
+    if masked:
+        fields = [image, depth or "None", mask or "None", focal or "None"]
+    else:
+        fields = [image, *([depth or "None"] if depth or focal else []), *([focal] if focal else [])]
+    text = ("," if masked else " ").join(_quoted(field) for field in fields)
+    if split_line(text) != fields:
+        raise ConfigError(f"'{pair.image}' has a name that no list can hold; rename it, or what belongs to it")
+    return text
+
+
+def _names(pair: Pair, root: Path) -> tuple[str, str | None, str | None]:
+    """Return image, depth and mask as a list names them: below the folder that the image's name begins at, below the
+    root, or as they are."""
+    whole = _path(pair.image).as_posix()
+    base = Path(whole[: -len(pair.id)]) if whole.endswith("/" + pair.id) else root
+
+    def named(place: Place | None) -> str | None:
+        if place is None:
+            return None
+        path = _path(place)
+        for folder in (base, root):
+            if path.is_relative_to(folder):
+                return path.relative_to(folder).as_posix()
+        return path.absolute().as_posix()
+
+    image = named(pair.image)
+    assert image is not None
+    return image, named(pair.depth), named(pair.mask)
+
+
+def _path(place: Place) -> Path:
+    if not isinstance(place, Path):
+        raise ConfigError(f"'{place}' lies inside another file, and lists name files; unpack it")
+    return place
+
+
+def _quoted(field: str) -> str:
+    return field if _PLAIN.fullmatch(field) else f"'{field}'" if '"' in field else f'"{field}"'
