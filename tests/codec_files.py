@@ -90,9 +90,9 @@ def dpt(path: Path) -> Path:
     return path.with_suffix(".dpt")
 
 
-def plain_floats(path: Path) -> Path:
-    path.with_suffix(".JPG").write_bytes(np.where(TRUTH > 0, TRUTH, np.inf).astype("<f4").tobytes())
-    return path.with_suffix(".JPG")
+def plain_floats(path: Path, ending: str = ".JPG") -> Path:
+    path.with_suffix(ending).write_bytes(np.where(TRUTH > 0, TRUTH, np.inf).astype("<f4").tobytes())
+    return path.with_suffix(ending)
 
 
 def array(path: Path, numbers: np.ndarray[Any, Any]) -> Path:
@@ -115,7 +115,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
     "ibims-mat": lambda p: matlab(p.with_suffix(".mat"), data=STRUCT),
     "make3d": lambda p: matlab(p.with_suffix(".mat"), Position3DGrid=np.stack([TRUTH * 0] * 3 + [TRUTH], -1)),
     "eth3d": plain_floats,
-    "headerless": plain_floats,
+    "headerless": lambda p: plain_floats(p, ".raw"),
     "sintel": dpt,
     "tartanair": lambda p: array(p, TRUTH),
     "tartanair2": packed,

@@ -81,12 +81,18 @@ def to_metres(
     return torch.from_numpy(depth)[None], torch.from_numpy(valid)[None]
 
 
-def refuse_other_numbers(stored: StoredDepth, codec: Codec, place: Place) -> None:
+def refuse_other_numbers(stored: StoredDepth, codec: Codec, place: Place, scale: float | None) -> None:
     """Refuse a file of other numbers than those of the encoding, which its scale would make a thousandth or a thousand.
 
+    scale: stored units per metre that nobody gave, but the encoding or the layout supposes.
+
     Raises:
-        DataError: floats or 8 bits where whole numbers of 16 bits are encoded, or whole numbers where floats are.
+        DataError: floats or 8 bits where whole numbers of 16 bits are encoded, or whole numbers where floats are; or
+            a file that names another unit.
     """
+    if stored.scale is not None and scale is not None and stored.scale != scale:
+        raise DataError(f"'{place}' says {stored.scale:g} units per metre itself, and {scale:g} would be taken; give "
+                        f"scale={stored.scale:g}, or the source whose layout it is")
     fits = {"any": True, "whole": stored.bits > 8, "float": not stored.bits}[codec.kind]
     if not fits:
         found = f"whole numbers of {stored.bits} bits" if stored.bits else "floats"

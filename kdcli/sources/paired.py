@@ -172,10 +172,14 @@ class PairSource(OfFiles):
         return read_stored(pair.depth, self.codec, size=size)
 
     def metres(self, pair: Pair, stored: StoredDepth) -> tuple[Tensor, Tensor]:
-        """Return depth along the optical axis in metres and where it is valid, 1 x h x w."""
+        """Return depth along the optical axis in metres and where it is valid, 1 x h x w.
+
+        Raises:
+            DataError: the file holds other numbers than its encoding is of, or names another unit.
+        """
         assert pair.depth is not None
         if not self._scale_said:
-            refuse_other_numbers(stored, self.codec, pair.depth)
+            refuse_other_numbers(stored, self.codec, pair.depth, self.scale_of(pair))
         height, width = stored.values.shape
         camera = self.map_camera(pair, height, width) if self.codec.ray else None
         depth, valid = to_metres(

@@ -112,6 +112,10 @@ class SceneNetSource(PairSource):
         )
         return fx, fy, (width - 1) / 2, (height - 1) / 2
 
+    def map_camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float]:
+        """Return the same of a depth map: it is known for any size."""
+        return self.camera(pair, height, width)
+
     def remarks(self) -> Sequence[Finding]:
         """Say what is wrong with the tree of folders, and between it and the protobuf files."""
         return [*self._about_protobufs(), *self._about_folders()]

@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from kdcli.codecs import CODECS
 from kdcli.errors import DataError
+from kdcli.images import write_depth_png
 from kdcli.sources.folder import FolderSource
+from kdcli.sources.rgbd import RgbdSource
 
 TRUTH = np.random.default_rng(0).uniform(1, 9, (12, 16)).astype(np.float32)
 
@@ -54,6 +57,21 @@ def test_other_numbers_than_those_of_the_encoding(
         source[0]
     assert words in str(error.value)
     assert any(words in finding.message for finding in source.check() if finding.level == "error")
+
+
+def test_another_unit_than_the_file_itself_names(tmp_path: Path, photo: Any) -> None:
+    for part in ("rgb", "depth"):
+        (tmp_path / f"{part}.txt").write_text(f"1.5 {part}/a.png\n")  # TUM's layout, of 5000 units per metre
+    photo(tmp_path / "rgb" / "a.png", height=12, width=16)
+    (tmp_path / "depth").mkdir()
+    write_depth_png(tmp_path / "depth" / "a.png", torch.from_numpy(TRUTH), scale=1000)
+    for source in (RgbdSource(location=str(tmp_path)), RgbdSource(location=str(tmp_path), codec="kitti")):
+        with pytest.raises(DataError, match=r"says 1000 units per metre itself, and (5000|256) would be taken"):
+            source[0]
+    for options, units in (({"scale": 1000}, 1000), ({"codec": "millimetres"}, 1000), ({"scale": 500}, 500)):
+        sample = RgbdSource(location=str(tmp_path), **options)[0]
+        assert sample.depth is not None
+        np.testing.assert_allclose(sample.depth[0].numpy(), np.round(TRUTH * 1000) / units, rtol=1e-6)
 
 
 def test_a_scale_that_is_said_holds_for_any_numbers(tmp_path: Path, photo: Any) -> None:

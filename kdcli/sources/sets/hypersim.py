@@ -149,6 +149,10 @@ class HypersimSource(SetSource):
         focal = FOCAL * width / WIDTH
         return focal, focal, (width - 1) / 2, (height - 1) / 2
 
+    def map_camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float]:
+        """Return the same of a depth map: it is known for any size, and the size of linear colours costs reading."""
+        return self.camera(pair, height, width)
+
 
 def _of_split(names: list[str], split: str, table: Path | None, where: str) -> tuple[list[str], list[Finding]]:
     """Return the frames of a split, and how many of it are not on disk.

@@ -47,9 +47,11 @@ class MiddleburySource(PairSource):
         root, left = existing_root(location), LeftOut()
         names = names_below(root, {".png", ".jpg", ".ppm", *_ENDINGS})
         truth: dict[str, list[str]] = {}
+        scenes = {match[1].rstrip("/") for match in map(_VIEW.fullmatch, names) if match}
         for name in names:
             folder, _, file = name.rpartition("/")
-            if file in _MAPS:
+            # Beside a view it is of that view: the same scene at another size has another disparity.
+            if file in _MAPS and folder not in scenes:
                 truth.setdefault(folder.rpartition("/")[2], []).append(name)
 
         def disparity(name: str) -> list[str] | None:

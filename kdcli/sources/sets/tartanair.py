@@ -89,7 +89,9 @@ class TartanAirSource(PairSource):
         self.sky = sky
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
         super().__init__(pairs, selection=selection, scale=None, where=location, notes=left.findings())
-        self.furthest = distance(max_depth) or (SKY if sky == "none" else None)
+        self.furthest = distance(max_depth)
+        if sky == "none":  # also where the limit is beyond it
+            self.furthest = SKY if max_depth is None else min(max_depth, SKY)
 
     def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float]:
         """Return the camera of all worlds: 90 degrees from side to side, its centre where the set says."""

@@ -92,6 +92,18 @@ def test_disparity_with_an_offset_stored_from_the_bottom_up(tmp_path: Path, apar
     assert not [finding for finding in survey(source).findings if finding.level != "info"]
 
 
+def test_the_map_of_a_scene_is_not_that_of_the_same_scene_at_another_size(tmp_path: Path) -> None:
+    disparity = np.linspace(20, 60, 12 * 40).reshape(12, 40)
+    renders.middlebury(tmp_path / "trainingQ", disparity)
+    renders.middlebury(tmp_path / "trainingH", disparity.repeat(2, 0).repeat(2, 1) * 2)
+    for path in (tmp_path / "trainingH").rglob("disp0.pfm"):
+        path.unlink()  # its ground truth was not downloaded
+    source = MiddleburySource(location=str(tmp_path))
+    assert {pair.id.partition("/")[0]: pair.depth is not None for pair in source.pairs} == {
+        "trainingH": False, "trainingQ": True
+    }  # fmt: skip
+
+
 def test_a_scene_without_calibration(tmp_path: Path) -> None:
     trees.photo(tmp_path / "bike_left.png", *SIZE)
     trees.photo(tmp_path / "bike_right.png", *SIZE, 1)

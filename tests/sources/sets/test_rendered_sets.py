@@ -90,6 +90,7 @@ def test_tartanair(tmp_path: Path, doubled: bool) -> None:
     assert count(far) == METRES.size and float(metres(far)[0, 0]) == 9999.5
     near = TartanAirSource(location=str(tmp_path), max_depth=10)[0]
     assert count(near) == int((METRES[1:] <= 10).sum())
+    assert count(TartanAirSource(location=str(tmp_path), max_depth=10000)[0]) == METRES.size - SIZE[1]
     right = TartanAirSource(location=str(tmp_path), camera="right")[1]
     assert np.array_equal(metres(right)[1:], METRES[1:] + 1)
     assert not survey(source).findings
