@@ -284,3 +284,13 @@ def test_real_predictions_have_their_known_errors(tmp_path: Path, shared: Path) 
     assert found["pro", "metric"]["abs_rel"] == pytest.approx(0.887, abs=2e-3)
     scaled = found["pro", "scale_invariant"]
     assert scaled["abs_rel"] == pytest.approx(0.2919, abs=2e-3) and scaled["delta1"] == pytest.approx(0.5612, abs=2e-3)
+
+
+def test_numbers_of_another_encoding_are_not_measured(tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    for name in IDS:
+        path = tmp_path / "out" / f"{Path(name).stem}.npy"
+        np.save(path, np.full((48, 64), 4.8, np.float32))  # metres, which KITTI's 256 units would make two centimetres
+    with pytest.raises(DataError, match="holds floats, and the encoding 'kitti' is one of whole numbers"):
+        load(f"predictions:{tmp_path / 'out'},codec=kitti", "cpu")
+    assert load(f"predictions:{tmp_path / 'out'},codec=kitti,scale=1", "cpu").depth_kind is DepthKind.METRIC

@@ -10,7 +10,7 @@ from torch import Tensor
 from kdcli.codecs import BY_TYPE, Codec, find_codec
 from kdcli.errors import ConfigError, DataError
 from kdcli.evals.stored.files import Stored
-from kdcli.images import SCALES, Rig, StoredDepth, read_stored, to_metres
+from kdcli.images import SCALES, Rig, StoredDepth, read_stored, refuse_other_numbers, to_metres
 from kdcli.rasters import Element, Place
 from kdcli.types import DepthKind
 
@@ -94,6 +94,8 @@ def read(stored: Stored, how: Encoding) -> tuple[Tensor, Tensor]:
     if how.kind is DepthKind.METRIC and found.bits and unknown:
         raise DataError(f"'{place}' has whole numbers and nothing says their unit; add scale= (1000 for millimetres, "
                         "256 for KITTI) or codec=")
+    if how.scale is None:
+        refuse_other_numbers(found, how.codec, place, how.codec.scale)
     rig = Rig(focal_baseline=how.focal_baseline or 1.0) if how.codec.meaning == "disparity" else None
     return to_metres(found, how.codec, place, scale=how.scale, rig=rig)
 
