@@ -90,7 +90,7 @@ def test_the_study_compares_every_recipe_at_equal_steps_and_calls_with_what_ther
     assert configs.keys() == {*RECIPES, *others} and study.reference == "plain"
     for arm, config in configs.items():
         moving = [stage for stage in config.stages if trains_student(config.stages, stage)]
-        assert sum(stage.steps or 0 for stage in moving) == 400, arm
+        assert sum(stage.steps or 0 for stage in moving) == 200, arm
         assert {(stage.batch_size, stage.size) for stage in config.stages} == {(16, (64, 96))}
         assert all(stage.teacher_cache == "none" for stage in config.stages)
         assert config.main.lr == 1e-2 and config.eval_data == "sim:rooms,count=384,seed=1000"
@@ -117,7 +117,7 @@ def test_the_study_is_also_one_of_photographs(tmp_path: Path, monkeypatch: pytes
         assert {(stage.batch_size, stage.size) for stage in config.stages} == {(8, (96, 128))}
         assert config.eval_data == "rgbd:kitchen,start=150"
         moving = [stage for stage in config.stages if trains_student(config.stages, stage)]
-        assert sum(stage.steps or 0 for stage in moving) == 400, cell.arm
+        assert sum(stage.steps or 0 for stage in moving) == 200, cell.arm
         seen = {stage.data for stage in config.stages}
         assert seen <= {"rgbd:kitchen,stop=150", "sim:interiors,count=1000", mixed.partition("=")[2]}, cell.arm
         asked = {spec for stage in config.stages for spec in outside_teachers(stage)}
