@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import overload
 
 from kdcli.errors import DataError
 from kdcli.files import at_home
 from kdcli.sources.listing import natural_key
 from kdcli.sources.pairs import Pair
+from kdcli.sources.table.lazy import LazyPairs
 
 PARTS = {"photo": ".jpg", "depth": ".png", "instance": ".png"}
 """The folders of a trajectory and the endings of their files."""
@@ -70,7 +70,7 @@ def _folders(folder: Path) -> list[str]:
         return []
 
 
-class Frames(Sequence[Pair]):
+class Frames(LazyPairs):
     """Pairs of all photos of trajectories, made when asked for: the training set has five million."""
 
     def __init__(self, trajectories: Sequence[Trajectory], *, instances: bool) -> None:
@@ -79,21 +79,7 @@ class Frames(Sequence[Pair]):
         self._instances = instances
         self._chosen: Sequence[int] = range(self._ends[-1] if self._ends else 0)
 
-    def choose(self, positions: Sequence[int]) -> None:
-        """Keep only these of the pairs."""
-        self._chosen = array("q", positions)
-
-    def __len__(self) -> int:
-        return len(self._chosen)
-
-    @overload
-    def __getitem__(self, index: int) -> Pair: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Pair]: ...
-    def __getitem__(self, index: int | slice) -> Pair | Sequence[Pair]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        position = self._chosen[index]
+    def _pair(self, position: int) -> Pair:
         which = bisect_right(self._ends, position)
         trajectory = self._trajectories[which]
         frame = trajectory.frames[position - self._ends[which]]  # counted from the end of its trajectory

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import Protocol, overload
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from kdcli.rasters.sensor_streams import SensFile, read_sens_depth
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairs import Pair
 from kdcli.sources.sets.numbered import Names, numbered
+from kdcli.sources.table.lazy import LazyPairs
 
 _IDS = ("instance-filt", "instance")
 """Folders of object ids, of the whole set and of the subset of 25,000 frames."""
@@ -99,7 +100,7 @@ class Recorded:
         )
 
 
-class Scans(Sequence[Pair]):
+class Scans(LazyPairs):
     """Pairs of all frames of scans, in their order."""
 
     def __init__(self, scans: Sequence[Scan]) -> None:
@@ -107,21 +108,7 @@ class Scans(Sequence[Pair]):
         self._ends = list(accumulate(len(scan) for scan in scans))
         self._chosen: Sequence[int] = range(self._ends[-1] if self._ends else 0)
 
-    def choose(self, positions: Sequence[int]) -> None:
-        """Keep only these of the pairs."""
-        self._chosen = positions if isinstance(positions, range) else array("Q", positions)
-
-    def __len__(self) -> int:
-        return len(self._chosen)
-
-    @overload
-    def __getitem__(self, index: int) -> Pair: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Pair]: ...
-    def __getitem__(self, index: int | slice) -> Pair | Sequence[Pair]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        position = self._chosen[index]
+    def _pair(self, position: int) -> Pair:
         which = bisect_right(self._ends, position)
         return self._scans[which].pair(position - (self._ends[which - 1] if which else 0))
 

@@ -7,13 +7,13 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
 
 from kdcli.rasters import Member
 from kdcli.sources.pairs import Pair
 from kdcli.sources.shards.headers import Headers
 from kdcli.sources.shards.keys import Group
 from kdcli.sources.shards.suffixes import Wanted
+from kdcli.sources.table.lazy import LazyPairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class _Part:
         return Member(archive, f"{key}.{self.suffixes[self._which[row]]}", self._offsets[row], self._sizes[row])
 
 
-class ShardSamples(Sequence[Pair]):
+class ShardSamples(LazyPairs):
     """Pairs of all samples that have an image, shard after shard."""
 
     def __init__(self, archives: Sequence[Path], names: Sequence[str], parts: Mapping[str, Wanted]) -> None:
@@ -73,25 +73,12 @@ class ShardSamples(Sequence[Pair]):
         self._ends.append(len(self._key_ends))
         self._chosen = range(len(self._key_ends))
 
-    def choose(self, positions: Sequence[int]) -> None:
-        """Keep only these of the samples."""
-        self._chosen = array("Q", positions)
-
     def has(self, part: str) -> bool:
         """Whether any sample has this part."""
         return part in self._parts and self._parts[part].any()
 
-    def __len__(self) -> int:
-        return len(self._chosen)
-
-    @overload
-    def __getitem__(self, index: int) -> Pair: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Pair]: ...
-    def __getitem__(self, index: int | slice) -> Pair | Sequence[Pair]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        row = self._chosen[index]
+    def _pair(self, position: int) -> Pair:
+        row = position
         shard = bisect_right(self._ends, row)
         begin = self._key_ends[row - 1] if row else 0
         key = self._keys[begin : self._key_ends[row]].decode("utf-8", "surrogateescape")
