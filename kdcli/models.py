@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from kdcli.errors import ConfigError, PluginError
+from kdcli.exporters.endings import is_exported
 from kdcli.plugins import registry
 from kdcli.protocols import DepthModel
 from kdcli.students.files import load_student
@@ -17,8 +18,8 @@ from kdcli.teachers.run import find_student
 def load_model(model: str | Path, device: torch.device | str = "cpu") -> nn.Module:
     """Load a model in eval mode: images B x 3 x H x W in 0..1 in, ``Prediction`` out.
 
-    ``model``: a run folder (``RUN`` or, as teachers are named, ``run:RUN``), ``.safetensors`` student, ``.onnx`` or
-    ``.pt2`` file, or ``teacher:SPEC``.
+    ``model``: a run folder (``RUN`` or, as teachers are named, ``run:RUN``), ``.safetensors`` student, an
+    exported file (``.onnx``, ``.pt2``, ``.xml``, ...), or ``teacher:SPEC``.
 
     Raises:
         ConfigError: an empty name. WeightsError: no such file, or one that is broken. PluginError, SpecError: a
@@ -31,7 +32,7 @@ def load_model(model: str | Path, device: torch.device | str = "cpu") -> nn.Modu
         raise ConfigError(f"'{text}' lies on disk and can be measured, not run; use kdcli eval {text} --data SPEC")
     if text.startswith("teacher:"):
         loaded = load_teacher(text.removeprefix("teacher:"))
-    elif Path(text).suffix in (".onnx", ".pt2"):
+    elif is_exported(text):
         from kdcli.exporters.loaded import load_exported
 
         loaded = load_exported(Path(text))

@@ -17,6 +17,7 @@ from kdcli.errors import ConfigError, DataError
 from kdcli.evals.batches import positions
 from kdcli.evals.protocol import Protocol, find
 from kdcli.evals.runner import check, evaluating
+from kdcli.exporters.endings import is_exported
 from kdcli.files import require_writable, sha256_of
 from kdcli.networks.shown_size import Asked
 from kdcli.students import calibrated
@@ -104,7 +105,7 @@ def calibrate(
 
 
 def _file(run: Path) -> Path:
-    if str(run).startswith("teacher:") or run.suffix in (".onnx", ".pt2"):
+    if str(run).startswith("teacher:") or is_exported(run):
         raise ConfigError(
             f"'{run}' is no student's own file; calibrate that and export it again (metres of a teacher: "
             "'scaled:[STRUCTURE|METRIC]')"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,10 +14,29 @@ if TYPE_CHECKING:
     from kdcli.exporters import ExportReport
 
 Model = Annotated[str, typer.Argument(help="Run folder, .safetensors student, or teacher:SPEC.")]
-Format = Annotated[str, typer.Option("--format", help="Exporter plugin: onnx, pt2, ...")]
+
+
+class Precision(StrEnum):
+    """How many bits the numbers of a file have."""
+
+    FP32 = "fp32"
+    FP16 = "fp16"
+    INT8 = "int8"
+
+
+class Given(StrEnum):
+    """What a file is given."""
+
+    FLOAT = "float"
+    UINT8 = "uint8"
+
+
+Format = Annotated[str | None, typer.Option("--format", help="Exporter plugin; otherwise the ending of --out tells.")]
+Bits = Annotated[Precision, typer.Option("--precision", help="fp16 and int8 are judged by depth.")]
+Input = Annotated[Given, typer.Option("--input", help="uint8: the file takes B x H x W x 3 bytes, as cameras give.")]
 Out = Annotated[Path, typer.Option("--out", help="File to write.")]
 Size = Annotated[str | None, typer.Option("--size", help="HxW fixes it, 'dynamic' insists on any size.")]
-Int8 = Annotated[bool, typer.Option("--int8", help="Quantise weights and activations (onnx only).")]
+Int8 = Annotated[bool, typer.Option("--int8", help="Short for --precision int8.")]
 Images = Annotated[Path | None, typer.Option("--images", help="Folder of images to calibrate and verify on.")]
 NoVerify = Annotated[bool, typer.Option("--no-verify", help="Skip the parity gate.")]
 
@@ -31,12 +51,13 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    session: Session, model: Model, out: Out, format: Format = "onnx", size: Size = None, int8: Int8 = False,
-    images: Images = None, no_verify: NoVerify = False, uncertainty: Uncertain = False,
+    session: Session, model: Model, out: Out, format: Format = None, size: Size = None, precision: Bits = Precision.FP32,
+    int8: Int8 = False, input: Input = Given.FLOAT, images: Images = None, no_verify: NoVerify = False, uncertainty: Uncertain = False,
 ) -> None:
     """Export a model, run the file, and keep it only if it gives the model's numbers."""
     from kdcli.errors import ConfigError
     from kdcli.exporters.card import card_of
+    from kdcli.exporters.endings import chosen
     from kdcli.exporters.writing import export as write
     from kdcli.models import load_model
     from kdcli.plugins import registry
@@ -45,12 +66,13 @@ def export(
 
     if out.exists() and Path(model).exists() and out.samefile(model):
         raise ConfigError(f"--out '{out}' is the model itself; give another file")
+    format = chosen(format, out)
     registry.load(registry.find("exporter", format))  # a wrong format is answered before anything is loaded
-    chosen = parse_size(size) if size not in (None, "dynamic") else size
+    shape = parse_size(size) if size not in (None, "dynamic") else size
     pictures = read_some(images, 16) if images else None
     report = write(
-        load_model(model), format, out, size=chosen, verify=not no_verify, images=pictures, int8=int8,  # type: ignore[arg-type]
-        card=card_of(model), uncertainty=uncertainty,
+        load_model(model), format, out, size=shape, verify=not no_verify, images=pictures, int8=int8,  # type: ignore[arg-type]
+        precision=precision.value, input=input.value, card=card_of(model), uncertainty=uncertainty,
     )
     session.result(_document(model, report), lambda: _show(report))
 
@@ -63,7 +85,8 @@ def _document(model: str, report: ExportReport) -> dict[str, object]:
 
 def _show(report: ExportReport) -> None:
     taken = "images of any size" if report.size is None else f"images of {report.size[0]}x{report.size[1]}"
-    say(f"{report.path}: {report.bytes / 1e6:.1f} MB, {taken}, {report.seconds:.1f} s")
+    beside = "" if len(report.files) == 1 else f" with {', '.join(n for n in report.files if n != report.path.name)}"
+    say(f"{report.path}{beside}: {report.bytes / 1e6:.1f} MB, {taken}, {report.seconds:.1f} s")
     for note in report.notes:
         say(f"note: {note}")
     if not report.drift:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kdcli.exporters.loaded import ExportedModel, load_exported
-from kdcli.exporters.parity import Drift
+from kdcli.exporters.gate.compare import Drift
 from kdcli.exporters.writing import ExportReport, export
 
 __all__ = ["Drift", "ExportReport", "ExportedModel", "export", "load_exported"]

@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from kdcli.errors import WeightsError
+from kdcli.exporters.endings import is_exported
 from kdcli.made_for import told
 from kdcli.students.files import read_card
 from kdcli.teachers.run import find_student
@@ -53,7 +54,7 @@ def describe(model: nn.Module, card: Mapping[str, Any] | None = None) -> dict[st
 
 def card_of(text: str) -> dict[str, Any]:
     """Return the card of a student named on the command line; empty for models that have none."""
-    if text.startswith("teacher:") or Path(text).suffix in (".onnx", ".pt2"):
+    if text.startswith("teacher:") or is_exported(text):
         return {}
     try:
         return read_card(find_student(Path(text)))

@@ -11,7 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdcli.errors import WeightsError
+from kdcli.exporters.endings import ENDINGS, format_of
 from kdcli.guard.metadata import count_of, made_for_of, range_of, value_of
+from kdcli.plugins import registry
+from kdcli.plugins.blame import blame
+from kdcli.protocols import Exporter
 from kdcli.types import DepthKind, Prediction, Provenance, Tap
 
 
@@ -64,21 +68,18 @@ class ExportedModel(nn.Module):
 
 
 def load_exported(path: Path) -> ExportedModel:
-    """Open an ``.onnx`` or ``.pt2`` file that kdcli wrote.
+    """Open a file that ``kdcli export`` wrote, in the format that its ending stands for.
 
     Raises:
-        WeightsError: missing, broken, foreign, or of another ending.
+        WeightsError: missing, broken, foreign, or of another ending. ConfigError: its format's package is missing.
     """
-    if not path.is_file():
+    if not path.exists():
         raise WeightsError(f"there is no exported file at '{path}'; check the path")
-    if path.suffix == ".onnx":
-        from kdcli.exporters.onnx import OnnxFile
-
-        onnx = OnnxFile(path)
-        return ExportedModel(onnx, path=path, metadata=onnx.metadata)
-    if path.suffix == ".pt2":
-        from kdcli.exporters.pt2 import Pt2File
-
-        pt2 = Pt2File(path)
-        return ExportedModel(pt2, path=path, metadata=pt2.metadata)
-    raise WeightsError(f"'{path}' is neither .onnx nor .pt2; give a file written by `kdcli export`")
+    name = format_of(path)
+    if name is None:
+        raise WeightsError(f"'{path}' has no ending of an exported file ({', '.join(ENDINGS)}); "
+                           "give a file written by `kdcli export`")
+    exporter: Exporter = registry.build("exporter", name)
+    with blame(exporter, "load"):
+        call = exporter.load(path)
+    return ExportedModel(call, path=path, metadata=getattr(call, "metadata", {}))

@@ -9,11 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from kdcli.errors import ConfigError
-from kdcli.exporters.parity import images_for
+from kdcli.exporters.gate.pictures import images_for
 from kdcli.exporters.trace import silence
-
-AGREEMENT = 0.95
-"""Share of pixels within a factor of 1.25 of the model (delta1 against it) that an int8 file must reach."""
 
 _QUANTISED = ("Conv", "Add", "Clip", "Relu", "Resize", "MatMul", "Gemm")
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError
+from kdcli.exporters.inputs import TakesBytes, example, input_of
 from kdcli.types import Prediction
 from kdcli.uncertainty import WHO, spread_of
 
@@ -62,19 +63,20 @@ class WithSpread(nn.Module):
 class _Several(nn.Module):
     """A model as exported with more than depth: its outputs in order, float32."""
 
-    def __init__(self, model: WithSpread) -> None:
+    def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Return the outputs."""
         said = self.model(image)
-        return tuple(getattr(said, name).float() for name in self.model.outputs)
+        return tuple(getattr(said, name).float() for name in outputs_of(self.model))
 
 
 def outputs_of(model: nn.Module) -> tuple[str, ...]:
     """Return the names of what is to be exported of a model, depth first."""
-    return model.outputs if isinstance(model, WithSpread) else ("depth",)
+    inner = model.model if isinstance(model, TakesBytes) else model
+    return inner.outputs if isinstance(inner, WithSpread) else ("depth",)
 
 
 class _Clamp6(nn.Module):
@@ -83,6 +85,18 @@ class _Clamp6(nn.Module):
     def forward(self, feature: Tensor) -> Tensor:
         """Clamp to 0..6."""
         return torch.clamp(feature, 0.0, 6.0)
+
+
+def network_of(model: nn.Module) -> nn.Module:
+    """Return a copy of a model as it is exported: a tensor, or several, instead of a ``Prediction``; on the CPU."""
+    copied = copy.deepcopy(model).cpu().float()
+    inner: nn.Module = DepthOnly(copied) if outputs_of(model) == ("depth",) else _Several(copied)
+    network = inner.eval().requires_grad_(False)
+    for parent in list(network.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child) is nn.ReLU6:
+                setattr(parent, name, _Clamp6())
+    return network
 
 
 def trace(model: nn.Module, size: tuple[int, int], *, dynamic: bool) -> torch.export.ExportedProgram:
@@ -98,21 +112,16 @@ def trace(model: nn.Module, size: tuple[int, int], *, dynamic: bool) -> torch.ex
     Raises:
         ConfigError: the network cannot be traced like that.
     """
-    copied = copy.deepcopy(model).cpu().float()
-    inner: nn.Module = _Several(copied) if isinstance(copied, WithSpread) else DepthOnly(copied)
-    network = inner.eval().requires_grad_(False)
-    for parent in list(network.modules()):
-        for name, child in list(parent.named_children()):
-            if type(child) is nn.ReLU6:
-                setattr(parent, name, _Clamp6())
+    network, taken = network_of(model), input_of(model)
     auto: Any = torch.export.Dim.DYNAMIC  # raises where the network would fix the dimension
-    height_width = {2: auto, 3: auto} if dynamic else {}
+    sides = (2, 3) if taken == "float" else (1, 2)
+    height_width = dict.fromkeys(sides, auto) if dynamic else {}
     failure: Exception | None = None
     for batch, open_batch in ((2, {0: auto}), (1, {})):
         try:
             with torch.no_grad(), silence():
                 return torch.export.export(
-                    network, (torch.rand(batch, 3, *size),), dynamic_shapes={"image": {**open_batch, **height_width}}
+                    network, (example(taken, batch, size),), dynamic_shapes={"image": {**open_batch, **height_width}}
                 )
         except Exception as error:  # a network can fail here in any way its own code can
             failure = failure or error

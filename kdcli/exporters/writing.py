@@ -1,11 +1,11 @@
-"""Export a model: choose what stays open, write the file, prove it."""
+"""Export a model: choose what stays open, write the file, let it through the gate."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,15 +14,21 @@ from torch import Tensor, nn
 
 from kdcli.errors import ConfigError
 from kdcli.exporters.card import describe
-from kdcli.exporters.parity import TOLERANCE, Drift, compare, images_for
-from kdcli.exporters.quantise import AGREEMENT, quantise
+from kdcli.exporters.endings import chosen
+from kdcli.exporters.gate.compare import Drift
+from kdcli.exporters.gate.judge import TOLERANCE, Precision
+from kdcli.exporters.gate.prove import prove
+from kdcli.exporters.inputs import DESCRIBED, Input, TakesBytes
+from kdcli.exporters.quantise import quantise
+from kdcli.exporters.report import ExportReport
 from kdcli.exporters.trace import WithSpread
-from kdcli.files import atomic, sha256_of
+from kdcli.files import sha256_of
 from kdcli.networks.deployed import deployed
 from kdcli.networks.shown_size import difference
 from kdcli.plugins import registry
 from kdcli.plugins.blame import blame
 from kdcli.protocols import Exporter
+from kdcli.together import together
 from kdcli.types import MadeFor
 
 DEFAULT_SIZE = (192, 256)
@@ -30,38 +36,18 @@ DEFAULT_SIZE = (192, 256)
 what it was made for."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportReport:
-    """What was written and how far it is from the model."""
-
-    path: Path
-    format: str
-    bytes: int
-    sha256: str
-    size: tuple[int, int] | None
-    """Height and width that the file takes; None = any."""
-    int8: bool
-    seconds: float
-    drift: tuple[Drift, ...]
-    """One per batch that was compared; empty when not verified."""
-    notes: tuple[str, ...]
-
-    @property
-    def worst(self) -> Drift | None:
-        """The comparison with the largest relative difference."""
-        return max(self.drift, key=lambda drift: drift.relative, default=None)
-
-
 def export(
     model: nn.Module,
-    format: str,
+    format: str | None,
     path: Path | str,
     *,
     size: tuple[int, int] | Literal["dynamic"] | None = None,
     verify: bool = True,
     images: Tensor | None = None,
     int8: bool = False,
-    tolerance: float = TOLERANCE,
+    precision: Precision = "fp32",
+    input: Input = "float",
+    tolerance: float | None = None,
     card: Mapping[str, Any] | None = None,
     uncertainty: bool = False,
 ) -> ExportReport:
@@ -72,14 +58,16 @@ def export(
 
     Args:
         model: a depth model in eval mode.
-        format: name of an exporter plugin.
+        format: name of an exporter plugin; None: the one that the ending of ``path`` stands for.
         path: of the file.
         size: (height, width) fixes them; ``dynamic`` insists on leaving them open; None leaves them open where the
-            network allows it, and where not fixes what the model was made for, with a note.
-        verify: run the parity gate: the export's size, a batch of two, another size when open.
+            network and the format allow it, and where not fixes what the model was made for, with a note.
+        verify: run the parity gate: the export's size, a batch of two, another size, right or refused.
         images: B x 3 x H x W in 0..1 for the gate and for calibration; synthetic ones when None.
-        int8: quantise weights and activations (ONNX only). Judged by agreement instead of ``tolerance``.
-        tolerance: largest difference relative to the largest depth.
+        int8: short for ``precision="int8"``.
+        precision: ``fp16`` or ``int8`` write fewer bits, where the format's exporter can; judged by depth then.
+        input: ``uint8``: the file takes B x H x W x 3 bytes, as cameras give them.
+        tolerance: largest difference relative to the largest depth of a file in float32; the format's own when None.
         card: what is known of the student, written into the file's metadata.
         uncertainty: two further outputs, ``std`` and ``entropy`` (as a share of ln K), of a model with depth bins; each
             has to pass the gate.
@@ -88,17 +76,11 @@ def export(
         ConfigError: the network cannot be exported like that, or the file drifts from it. PluginError: no such format.
     """
     begin, target = time.perf_counter(), Path(path)
+    precision = "int8" if int8 else precision
+    format = chosen(format, target)
     exporter: Exporter = registry.build("exporter", format)
-    if int8 and exporter.suffix != ".onnx":
-        raise ConfigError(f"--int8 works with --format onnx only, not with {format}")
-    if target.is_dir():
-        raise ConfigError(f"'{target}' is a folder; give a file, for example {target / 'student'}{exporter.suffix}")
-    if target.suffix in (".onnx", ".pt2") and target.suffix != exporter.suffix:
-        raise ConfigError(f"'{target}' is not named as {format}; write '{target.with_suffix(exporter.suffix)}'")
-    if int8 and uncertainty:
-        raise ConfigError("--int8 and --uncertainty do not go together: eight bits leave no digits of a deviation; "
-                          "export two files")
-    metadata = describe(model, card)
+    _require_sense(exporter, format, target, precision, uncertainty)
+    metadata = describe(model, card) | {"image": DESCRIBED[input]}
     given, was_training, notes = model, model.training, []
     if isinstance(size, tuple) and (told := difference(model, size)):
         notes.append(f"the file {told}")
@@ -110,41 +92,70 @@ def export(
         if uncertainty:
             model, form = _with_spread(model), WithSpread(form).eval()
             metadata["outputs"] = json.dumps(WithSpread.outputs)
-        with atomic(target) as temporary:
-            shape = size if isinstance(size, tuple) else _made_for(model)
+        if input == "uint8":
+            model, form = TakesBytes(model), TakesBytes(form).eval()
+        with together(target) as temporary:
+            shape = size if isinstance(size, tuple) else _made_for(given)
             fixed = isinstance(size, tuple)
             if not fixed:
                 try:
-                    _write(exporter, form, temporary, shape, metadata, dynamic=True)
+                    _write(exporter, form, temporary, shape, metadata, precision, dynamic=True)
                 except ConfigError as error:
                     if size == "dynamic":
                         raise
                     fixed = True
                     notes.append(f"height and width are fixed to {shape[0]}x{shape[1]}: {error}")
             if fixed:
-                _write(exporter, form, temporary, shape, metadata, dynamic=False)
+                _write(exporter, form, temporary, shape, metadata, precision, dynamic=False)
             if not fixed and shape != DEFAULT_SIZE:
                 notes.append(f"it takes images of any size, and was made for {shape[0]}x{shape[1]}")
-            if int8:
+            if precision == "int8":
                 quantise(temporary, images, shape)
                 if images is None:
                     notes.append("int8 was calibrated on synthetic images; --images DIR with the target's is better")
             drift: tuple[Drift, ...] = ()
             if verify:
-                with blame(exporter, "load"):
-                    call = exporter.load(temporary)
-                batch: int | None = getattr(call, "batch", None)
-                if batch is not None:
-                    notes.append(f"the batch is fixed to {batch}: the network does not leave it open")
-                batches = images_for(images, shape, other_size=not fixed, two=batch is None)
-                drift = tuple(one for image in batches for one in compare(model, call, image))
-                _judge(drift, int8=int8, tolerance=tolerance)
+                limit = getattr(exporter, "tolerance", TOLERANCE) if tolerance is None else tolerance
+                drift, told_of = prove(exporter, temporary, model, images=images, size=shape, fixed=fixed,
+                                       precision=precision, tolerance=limit)
+                notes += told_of
+            names = tuple(sorted(one.name for one in temporary.parent.iterdir()))
     finally:
         given.train(was_training)
     return ExportReport(
-        path=target, format=format, bytes=target.stat().st_size, sha256=sha256_of(target),
-        size=shape if fixed else None, int8=int8, seconds=time.perf_counter() - begin, drift=drift, notes=tuple(notes),
+        path=target, format=format, files=names, bytes=sum(_bytes(target.parent / name) for name in names),
+        sha256=_sha256(target), size=shape if fixed else None, int8=precision == "int8",
+        seconds=time.perf_counter() - begin, drift=drift, notes=tuple(notes),
     )
+
+
+def _require_sense(exporter: Exporter, format: str, target: Path, precision: Precision, uncertainty: bool) -> None:
+    """Refuse what does not go together before anything is traced.
+
+    Raises:
+        ConfigError: the format has no such numbers, or the file cannot be.
+    """
+    known = getattr(exporter, "precisions", ("fp32",))
+    if precision not in known:
+        told = "--int8" if precision == "int8" else f"--precision {precision}"
+        raise ConfigError(f"{told} does not go with --format {format}, which writes {', '.join(known)}")
+    if target.is_dir() and target.suffix != exporter.suffix:
+        raise ConfigError(f"'{target}' is a folder; give a file, for example {target / 'student'}{exporter.suffix}")
+    if precision == "int8" and uncertainty:
+        raise ConfigError("--int8 and --uncertainty do not go together: eight bits leave no digits of a deviation; "
+                          "export two files")
+
+
+def _bytes(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else sum(_bytes(one) for one in path.iterdir())
+
+
+def _sha256(path: Path) -> str:
+    if path.is_file():
+        return sha256_of(path)
+    files = sorted(one for one in path.rglob("*") if one.is_file())
+    listed = "".join(f"{sha256_of(one)}  {one.relative_to(path).as_posix()}\n" for one in files)
+    return hashlib.sha256(listed.encode()).hexdigest()
 
 
 def _made_for(model: nn.Module) -> tuple[int, int]:
@@ -168,27 +179,10 @@ def _with_spread(model: nn.Module) -> nn.Module:
 
 
 def _write(
-    exporter: Exporter, model: nn.Module, path: Path, size: tuple[int, int], metadata: dict[str, str], *, dynamic: bool
+    exporter: Exporter, model: nn.Module, path: Path, size: tuple[int, int], metadata: dict[str, str],
+    precision: Precision, *, dynamic: bool,
 ) -> None:
     said = "dynamic" if dynamic else f"{size[0]}x{size[1]}"
+    more: dict[str, Any] = {"half": True} if precision == "fp16" else {}
     with blame(exporter, "export"):
-        exporter.export(model, path, size=size, dynamic=dynamic, metadata={**metadata, "size": said})
-
-
-def _judge(drifts: tuple[Drift, ...], *, int8: bool, tolerance: float) -> None:
-    """Let a file pass or not.
-
-    Raises:
-        ConfigError: it drifts from the model.
-    """
-    for drift in drifts:
-        if int8 and drift.agreement < AGREEMENT:
-            raise ConfigError(
-                f"the int8 file agrees with the model on {drift.agreement:.1%} of the pixels (delta1), "
-                f"{AGREEMENT:.0%} are needed; give --images of the target, or export without --int8"
-            )
-        if not int8 and not drift.relative <= tolerance:
-            raise ConfigError(
-                f"the exported file drifts from the model: {drift}, {tolerance:g} is allowed; nothing was written, "
-                "try another --format or a fixed --size"
-            )
+        exporter.export(model, path, size=size, dynamic=dynamic, metadata={**metadata, "size": said}, **more)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from kdcli.errors import WeightsError
 from kdcli.exporters import load_exported
-from kdcli.exporters.pt2 import Pt2Exporter
+from kdcli.exporters.formats.pt2 import Pt2Exporter
 from kdcli.guard.archive import read_archive
 from kdcli.types import DepthKind, Prediction
 

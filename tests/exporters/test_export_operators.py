@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kdcli.exporters.pt2 import Pt2Exporter, Pt2File
+from kdcli.exporters.formats.pt2 import Pt2Exporter, Pt2File
 from kdcli.exporters.trace import WithSpread
 from kdcli.guard.operators import PURE
 from kdcli.plugins import registry

@@ -16,8 +16,8 @@ from torch.nn import functional
 
 from kdcli.errors import ConfigError, PluginError, WeightsError
 from kdcli.exporters import export, load_exported
-from kdcli.exporters.onnx import OnnxExporter
-from kdcli.exporters.parity import synthetic
+from kdcli.exporters.formats.onnx import OnnxExporter
+from kdcli.exporters.gate.pictures import synthetic
 from kdcli.plugins import registry
 from kdcli.types import DepthKind, MadeFor, Prediction, Provenance
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from kdcli.errors import ConfigError, WeightsError
-from kdcli.exporters.running import fixed_sides, maps_of
+from kdcli.exporters.formats.running import fixed_sides, maps_of
 
 PATH, IMAGE = Path("net.onnx"), torch.zeros(2, 3, 4, 6)
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 from kdcli.errors import ConfigError
 from kdcli.evals import evaluate
 from kdcli.exporters import export, load_exported, writing
-from kdcli.exporters.parity import synthetic
+from kdcli.exporters.gate.pictures import synthetic
 from kdcli.exporters.trace import WithSpread
 from kdcli.images import write_image
 from kdcli.predict import predict

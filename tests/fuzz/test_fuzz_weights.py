@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from kdcli.exporters.pt2 import Pt2Exporter
+from kdcli.exporters.formats.pt2 import Pt2Exporter
 from kdcli.students.files import save_student
 from kdcli.students.mobilenet import MobileNet
 from kdcli.transform import TransformNetwork

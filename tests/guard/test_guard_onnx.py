@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from kdcli.errors import WeightsError
 from kdcli.exporters import load_exported
-from kdcli.exporters.onnx import OnnxFile
+from kdcli.exporters.formats.onnx import OnnxFile
 from kdcli.guard import onnx_file
 from kdcli.guard.onnx_open import open_onnx
 from kdcli.models import load_teacher

@@ -24,7 +24,7 @@ def check_exports(student: str, folder: Path, *, dynamic: bool = True) -> None:
     """
     torch.manual_seed(0)
     model = registry.build("student", student).eval()
-    with patch("kdcli.exporters.onnx.trace", _traced):
+    with patch("kdcli.exporters.formats.onnx.trace", _traced):
         report = export(model, "onnx", folder / "student.onnx", size="dynamic" if dynamic else (96, 128))
     assert report.worst is not None and report.worst.relative < 1e-3, str(report.worst)
     assert onnxruntime.InferenceSession(str(report.path)).get_outputs()[0].name == "depth"

@@ -10,18 +10,21 @@ import torch
 from torch import Tensor
 
 from kdcli.errors import ConfigError, WeightsError
+from kdcli.exporters.inputs import Input
 from kdcli.plugins.blame import is_no_memory
 
 
-def fixed_sides(shape: Sequence[Any], path: Path) -> tuple[int | None, tuple[int, int] | None]:
+def fixed_sides(shape: Sequence[Any], path: Path, kind: Input = "float") -> tuple[int | None, tuple[int, int] | None]:
     """Return the batch and the height and width that a file fixes, None where it leaves them open.
+
+    shape: of its input as the file declares it. kind: what it takes.
 
     Raises:
         WeightsError: what it takes is no batch of images with three colours.
     """
     sides = [side if isinstance(side, int) else None for side in shape]
     if len(sides) == 4:
-        batch, colours, height, width = sides
+        batch, colours, height, width = sides if kind == "float" else (sides[0], sides[3], sides[1], sides[2])
         sound = all(side is None or side > 0 for side in sides) and colours in (None, 3)
         if sound and (height is None) == (width is None):
             return batch, None if height is None or width is None else (height, width)

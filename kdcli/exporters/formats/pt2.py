@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, WeightsError
-from kdcli.exporters.running import fixed_sides, maps_of
+from kdcli.exporters.formats.running import fixed_sides, maps_of
+from kdcli.exporters.inputs import as_given, input_in
 from kdcli.exporters.trace import silence, trace
 from kdcli.files import is_lfs_pointer
 from kdcli.guard.archive import NOTES, read_archive
@@ -75,7 +76,8 @@ class Pt2File:
         except Exception as error:  # a damaged archive surfaces in many ways
             reason = " ".join(str(error).split())[:160] or type(error).__name__
             raise WeightsError(f"'{path}' is no exported program to be run ({reason}); export it again") from error
-        self.batch, self.size = fixed_sides(shape, path)
+        self._kind = input_in(self.metadata, path)
+        self.batch, self.size = fixed_sides(shape, path, self._kind)
         self.outputs: tuple[str, ...] = _outputs(self.metadata, count, path)
 
     def __call__(self, image: Tensor) -> Tensor:
@@ -96,7 +98,7 @@ class Pt2File:
 
     def _run(self, image: Tensor) -> Sequence[Tensor]:
         with torch.no_grad():
-            given = self._module(image.detach().float().cpu())
+            given = self._module(as_given(image, self._kind))
         return given if isinstance(given, tuple | list) else (given,)
 
 

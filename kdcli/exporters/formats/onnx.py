@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, WeightsError
-from kdcli.exporters.running import fixed_sides, maps_of
+from kdcli.exporters.formats.running import fixed_sides, maps_of
+from kdcli.exporters.inputs import Input, as_given, input_in, input_of
 from kdcli.exporters.trace import outputs_of, silence, trace
 from kdcli.guard.onnx_open import open_onnx
 from kdcli.protocols import API_VERSION
@@ -28,6 +29,7 @@ class OnnxExporter:
 
     api_version: ClassVar[int] = API_VERSION
     suffix = ".onnx"
+    precisions = ("fp32", "int8")
 
     def export(
         self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str]
@@ -53,7 +55,7 @@ class OnnxExporter:
             reason = " ".join(str(error).split())[:160] or type(error).__name__
             name = type(model).__name__
             raise ConfigError(f"{name} cannot be written as ONNX ({reason}); try --format pt2") from error
-        _tidy(proto)
+        _tidy(proto, input_of(model))
         for key, value in metadata.items():
             proto.metadata_props.add(key=key, value=value)
         path.write_bytes(proto.SerializeToString())
@@ -80,9 +82,10 @@ class OnnxFile:
         self.outputs: tuple[str, ...] = tuple(names[1])
         if names[0] != ["image"] or self.outputs[:1] != ("depth",):
             raise WeightsError(f"'{path}' takes {names[0]} and gives {names[1]}, not image and depth; export it again")
-        self.batch, self.size = fixed_sides(self._session.get_inputs()[0].shape, path)
-        self._path = path
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        self._kind = input_in(self.metadata, path)
+        self.batch, self.size = fixed_sides(self._session.get_inputs()[0].shape, path, self._kind)
+        self._path = path
 
     def __call__(self, image: Tensor) -> Tensor:
         """Return depth B x 1 x h x w on the image's device.
@@ -101,11 +104,11 @@ class OnnxFile:
         return self._run(image, self.outputs)
 
     def _run(self, image: Tensor, names: tuple[str, ...]) -> Mapping[str, Tensor]:
-        feed = {"image": image.detach().float().cpu().contiguous().numpy()}
+        feed = {"image": as_given(image, self._kind).numpy()}
         return maps_of(self._path, image, names, lambda: self._session.run(list(names), feed))
 
 
-def _tidy(proto: Any) -> None:
+def _tidy(proto: Any, taken: Input) -> None:
     """Drop what the exporter notes about this machine (paths, traces), and give open dimensions their names."""
     graph = proto.graph
     for item in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
@@ -114,7 +117,8 @@ def _tidy(proto: Any) -> None:
         node.doc_string = ""
     del proto.metadata_props[:]
     shown = [d.dim_param for d in graph.input[0].type.tensor_type.shape.dim]
-    names = {old: new for old, new in zip(shown, ("batch", "", "height", "width"), strict=True) if old}
+    called = ("batch", "", "height", "width") if taken == "float" else ("batch", "height", "width", "")
+    names = {old: new for old, new in zip(shown, called, strict=True) if old}
     if not names:
         return
     pattern = re.compile(r"\b(" + "|".join(map(re.escape, names)) + r")\b")

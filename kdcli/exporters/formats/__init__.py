@@ -1,0 +1,1 @@
+"""The formats: how each is written, and how its file is run by its own runtime."""

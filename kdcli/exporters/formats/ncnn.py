@@ -1,0 +1,153 @@
+"""ncnn (``.ncnn.param`` with ``.ncnn.bin``): for phones and boards, with Vulkan where there is any.
+
+pnnx traces the network and writes eight files, of which ncnn reads two; it works in a folder of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from kdcli.errors import ConfigError, WeightsError
+from kdcli.exporters.formats.packages import needed
+from kdcli.exporters.formats.running import maps_of
+from kdcli.exporters.inputs import as_given, example, input_in, input_of
+from kdcli.exporters.sidecar import read_sidecar, write_sidecar
+from kdcli.exporters.trace import network_of, outputs_of, silence
+from kdcli.protocols import API_VERSION
+
+
+class NcnnExporter:
+    """``--format ncnn``: ``small.ncnn.param``, ``small.ncnn.bin`` and, since the format has no place for metadata,
+    ``small.ncnn.param.json``. Input ``in0``, output ``out0``, one image at a time, float32, RGB in 0..1.
+    """
+
+    api_version: ClassVar[int] = API_VERSION
+    suffix = ".param"
+    precisions = ("fp32", "fp16")
+
+    def export(
+        self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str],
+        half: bool = False,
+    ) -> None:
+        """Write the files. half: weights in half precision.
+
+        Raises:
+            ConfigError: the network cannot be expressed, or a package is missing.
+        """
+        pnnx = needed("pnnx", "ncnn")
+        if outputs_of(model) != ("depth",) or input_of(model) != "float":
+            raise ConfigError("ncnn files take float images and give depth alone; its own Mat::from_pixels takes bytes")
+        if not path.name.endswith(".ncnn.param"):
+            raise ConfigError(f"'{path.name}' is not named as ncnn's files are; write '{path.stem}.ncnn.param'")
+        network = network_of(model)
+        second: dict[str, Any] = {}
+        if dynamic:  # pnnx takes for open what differs between two inputs
+            second["inputs2"] = example("float", 1, (size[0] + 64, size[1] + 32))
+        with tempfile.TemporaryDirectory() as folder:
+            made = Path(folder, "m.ncnn.param")
+            try:
+                with silence(), _quiet():
+                    pnnx.export(network, os.fspath(Path(folder, "m.pt")), example("float", 1, size), fp16=half, **second)
+            except Exception as error:  # it traces, which fails in any way that the network's own code can
+                reason = " ".join(str(error).split())[:160] or type(error).__name__
+                raise ConfigError(f"{type(model).__name__} cannot be written for ncnn ({reason}); use --format onnx"
+                                  ) from error
+            if not made.is_file():
+                raise ConfigError(f"pnnx wrote nothing for {type(model).__name__}; use --format onnx")
+            unknown = _unknown(made)
+            if unknown:
+                raise ConfigError(f"ncnn has no {', '.join(unknown)}, which {type(model).__name__} needs; "
+                                  "use --format onnx")
+            path.write_bytes(made.read_bytes())
+            path.with_suffix(".bin").write_bytes(made.with_suffix(".bin").read_bytes())
+        write_sidecar(path, metadata, batch=1, size=None if dynamic else size)
+
+    def load(self, path: Path) -> NcnnFile:
+        """Return the file as a callable from image to depth, run by ncnn on the CPU."""
+        return NcnnFile(path)
+
+
+class NcnnFile:
+    """A pair of ``.param`` and ``.bin``, run by ncnn on the CPU in float32, one image at a time.
+
+    ``size`` is what the sidecar says: ncnn itself takes any image, and gives wrong maps for what the file was not
+    made for; ``refuses`` says so.
+    """
+
+    batch = 1
+    refuses = False
+    outputs = ("depth",)
+
+    def __init__(self, path: Path) -> None:
+        """Open the files.
+
+        Raises:
+            WeightsError: one is missing, or they hold no network. ConfigError: the package is missing.
+        """
+        self._ncnn = needed("ncnn", "ncnn")
+        self.metadata, _, self.size = read_sidecar(path)
+        if input_in(self.metadata, path) != "float":
+            raise WeightsError(f"'{path}' says that it takes bytes, which no ncnn file does; export it again")
+        weights = path.with_suffix(".bin")
+        if not weights.is_file():
+            raise WeightsError(f"'{weights}' is missing, which holds the weights of '{path.name}'; bring all files along")
+        self._path, net = path, self._ncnn.Net()
+        for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
+            setattr(net.opt, option, False)
+        net.opt.num_threads = torch.get_num_threads()
+        with _quiet():
+            failed = net.load_param(os.fspath(path)) or net.load_model(os.fspath(weights))
+        if failed:
+            raise WeightsError(f"'{path}' is no network that ncnn can run; export it again")
+        self._net = net
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Return depth 1 x 1 x h x w on the image's device.
+
+        Raises:
+            ConfigError: another size than the file was made for. WeightsError: it gives no map.
+        """
+        if len(image) != 1 or (self.size is not None and tuple(image.shape[-2:]) != self.size):
+            taken = "any size" if self.size is None else f"{self.size[0]}x{self.size[1]}"
+            raise ConfigError(f"'{self._path}' takes one image of {taken}, not {len(image)} of "
+                              f"{image.shape[-2]}x{image.shape[-1]}")
+        return maps_of(self._path, image, ("depth",), lambda: [self._run(image)])["depth"]
+
+    def _run(self, image: Tensor) -> Tensor:
+        fed = as_given(image, "float")[0].numpy()
+        with self._net.create_extractor() as running:
+            running.input("in0", self._ncnn.Mat(fed).clone())
+            failed, out = running.extract("out0")
+            if failed:
+                raise RuntimeError(f"ncnn answers {failed}")
+            return torch.tensor(out.numpy().copy())[None]
+
+
+def _unknown(param: Path) -> list[str]:
+    """Return the operators that pnnx left as they were, which ncnn does not have."""
+    found = {line.split()[0] for line in param.read_text(encoding="utf-8").splitlines()[2:] if line.strip()}
+    return sorted(name for name in found if name.partition(".")[0] in ("aten", "pnnx", "torch", "nn", "F", "prim"))
+
+
+@contextlib.contextmanager
+def _quiet() -> Any:
+    """Keep what native code prints off the streams: it writes past Python's own."""
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device
+        kept = os.dup(1), os.dup(2)
+        try:
+            os.dup2(nowhere.fileno(), 1)
+            os.dup2(nowhere.fileno(), 2)
+            yield
+        finally:
+            os.dup2(kept[0], 1)
+            os.dup2(kept[1], 2)
+            os.close(kept[0])
+            os.close(kept[1])

@@ -1,0 +1,127 @@
+"""OpenVINO's intermediate form (``.xml`` with ``.bin``): for Intel's CPUs, GPUs and NPUs.
+
+It is made of the ONNX file: an exported program of a fixed size loses that size on the way into OpenVINO (2026.4.1), and
+the file then gives the old map for images of other sizes without a word.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from kdcli.errors import ConfigError, WeightsError
+from kdcli.exporters.formats.onnx import OnnxExporter
+from kdcli.exporters.formats.packages import needed
+from kdcli.exporters.formats.running import fixed_sides, maps_of
+from kdcli.exporters.inputs import as_given, input_in
+from kdcli.protocols import API_VERSION
+
+_NOTES = "kdcli"
+"""Where in the file the metadata lies: ``rt_info/kdcli``."""
+
+
+class OpenvinoExporter:
+    """``--format openvino``: two files, ``small.xml`` and ``small.bin``. Input ``image``, output ``depth``."""
+
+    api_version: ClassVar[int] = API_VERSION
+    suffix = ".xml"
+    precisions = ("fp32", "fp16")
+
+    def export(
+        self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str],
+        half: bool = False,
+    ) -> None:
+        """Write the files. half: weights in half precision, which is OpenVINO's own choice where nothing is said.
+
+        Raises:
+            ConfigError: the network cannot be expressed, or the package is missing.
+        """
+        openvino = needed("openvino", "openvino")
+        between = path.with_suffix(".onnx")
+        OnnxExporter().export(model, between, size=size, dynamic=dynamic, metadata={})
+        try:
+            graph = openvino.convert_model(os.fspath(between))
+            for key, value in metadata.items():
+                graph.set_rt_info(value, [_NOTES, key])
+            openvino.save_model(graph, os.fspath(path), compress_to_fp16=half)
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())[-160:]
+            raise ConfigError(f"{type(model).__name__} cannot be written for OpenVINO ({reason}); use --format onnx"
+                              ) from error
+        finally:
+            between.unlink(missing_ok=True)
+
+    def load(self, path: Path) -> OpenvinoFile:
+        """Return the file as a callable from image to depth, run by OpenVINO on the CPU."""
+        return OpenvinoFile(path)
+
+
+class OpenvinoFile:
+    """A pair of ``.xml`` and ``.bin``, run by OpenVINO on the CPU in float32.
+
+    ``batch`` and ``size`` are what the file fixes; None where it leaves them open. ``outputs``: names, depth first.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the files.
+
+        Raises:
+            WeightsError: one is missing, or they hold no network of image in and depth out. ConfigError: the package
+                is missing.
+        """
+        openvino = needed("openvino", "openvino")
+        if not path.with_suffix(".bin").is_file():
+            raise WeightsError(f"'{path.with_suffix('.bin')}' is missing, which holds the weights of '{path.name}'; "
+                               "bring both files along")
+        # On newer processors OpenVINO computes in bfloat16 unless told.
+        told = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        try:
+            core = openvino.Core()
+            graph = core.read_model(os.fspath(path))
+            self.metadata = _notes(graph)
+            self._run_it = core.compile_model(graph, "CPU", told)
+            names = [_name(one) for one in graph.inputs], [_name(one) for one in graph.outputs]
+            shape = [None if side.is_dynamic else side.get_length() for side in graph.inputs[0].partial_shape]
+        except (RuntimeError, IndexError) as error:
+            reason = " ".join(str(error).split())[-160:]
+            raise WeightsError(f"'{path}' is no network that OpenVINO can run ({reason}); export it again") from error
+        self.outputs: tuple[str, ...] = tuple(names[1])
+        if names[0] != ["image"] or self.outputs[:1] != ("depth",):
+            raise WeightsError(f"'{path}' takes {names[0]} and gives {names[1]}, not image and depth; export it again")
+        self._kind, self._path = input_in(self.metadata, path), path
+        self.batch, self.size = fixed_sides(shape, path, self._kind)
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Return depth B x 1 x h x w on the image's device.
+
+        Raises:
+            ConfigError, WeightsError: as ``maps_of``.
+        """
+        return self.all(image)["depth"]
+
+    def all(self, image: Tensor) -> Mapping[str, Tensor]:
+        """Return every output by name, on the image's device.
+
+        Raises:
+            ConfigError, WeightsError: as ``maps_of``.
+        """
+        def run() -> list[Any]:
+            given = self._run_it({"image": as_given(image, self._kind).numpy()})
+            return [torch.from_numpy(given[name].copy()) for name in self.outputs]
+
+        return maps_of(self._path, image, self.outputs, run)
+
+
+def _name(port: Any) -> str:
+    return str(port.any_name)
+
+
+def _notes(graph: Any) -> dict[str, str]:
+    if not graph.has_rt_info([_NOTES]):
+        return {}
+    return {str(key): str(value) for key, value in graph.get_rt_info([_NOTES]).value.items()}

@@ -1,0 +1,81 @@
+"""How far a file is from the network that it was made of, on the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from kdcli.errors import ConfigError
+from kdcli.exporters.inputs import TakesBytes, in_steps, input_of
+from kdcli.exporters.trace import outputs_of
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drift:
+    """How far an exported file is from its model on one batch of images."""
+
+    shape: tuple[int, ...]
+    """B, 3, H, W of the images."""
+    absolute: float
+    """Largest difference, in the unit of the output."""
+    relative: float
+    """The same over the output's largest value."""
+    mean: float
+    """The mean difference over the output's largest value."""
+    abs_rel: float
+    """Mean of the differences, each over the model's own value there; only telling for positive depth, as what follows."""
+    largest_abs_rel: float
+    """The largest of them."""
+    agreement: float
+    """Share of pixels whose ratio is below 1.25."""
+    output: str = "depth"
+    """Which output of the file was compared."""
+
+    def __str__(self) -> str:
+        batch, _, height, width = self.shape
+        named = "" if self.output == "depth" else f" of {self.output}"
+        return f"{batch} x {height}x{width}{named}: {self.absolute:.3g} ({self.relative:.2g} relative)"
+
+
+def compare(model: nn.Module, call: Callable[[Tensor], Tensor], image: Tensor) -> list[Drift]:
+    """Run both on the same images, B x 3 x H x W on the CPU; one comparison for each output, depth first.
+
+    Raises:
+        ConfigError: the file lacks an output of the model.
+    """
+    reference = next(iter(model.state_dict().values()), image).device
+    names = outputs_of(model)
+    image = in_steps(image, input_of(model))
+    given_model = model.model if isinstance(model, TakesBytes) else model
+    with torch.no_grad():
+        said = given_model(image.to(reference))
+    if names == ("depth",):
+        given = {"depth": call(image)}
+    elif getattr(call, "outputs", ("depth",)) == names:
+        given = call.all(image)  # type: ignore[attr-defined]
+    else:
+        raise ConfigError(f"this format writes depth alone, not {' and '.join(names[1:])}; use --format onnx or pt2")
+    return [_drift(getattr(said, name).float().cpu(), given[name].float().cpu(), tuple(image.shape), name)
+            for name in names]
+
+
+def _drift(wanted: Tensor, given: Tensor, shape: tuple[int, ...], output: str) -> Drift:
+    if not bool(torch.isfinite(wanted).all()):
+        raise ConfigError(f"the model itself gives numbers for {output} that are not finite, on images of "
+                          f"{shape[2]}x{shape[3]}; nothing can be proved of its file: train it, or mend its weights")
+    if given.shape != wanted.shape or not bool(torch.isfinite(given).all()):
+        far = float("inf")
+        return Drift(shape=shape, absolute=far, relative=far, mean=far, abs_rel=far, largest_abs_rel=far, agreement=0.0,
+                     output=output)
+    wanted, given = wanted.double(), given.double()
+    apart = (given - wanted).abs()
+    scale = max(float(wanted.abs().max()), 1e-12)
+    share = apart / wanted.abs().clamp(min=1e-12)
+    ratio = torch.maximum(given / wanted, wanted / given)
+    return Drift(
+        shape=shape, absolute=float(apart.max()), relative=float(apart.max()) / scale, mean=float(apart.mean()) / scale,
+        abs_rel=float(share.mean()), largest_abs_rel=float(share.max()),
+        agreement=float((ratio < 1.25).double().mean()), output=output,
+    )

@@ -1,0 +1,61 @@
+"""The gate itself: a file runs in its own runtime, at its size and at another one, beside the network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from kdcli.errors import ConfigError
+from kdcli.exporters.gate.compare import Drift, compare
+from kdcli.exporters.gate.judge import Precision, judge
+from kdcli.exporters.gate.pictures import another, images_for
+from kdcli.plugins.blame import blame
+from kdcli.protocols import Exporter
+
+
+def prove(
+    exporter: Exporter, path: Path, model: nn.Module, *, images: Tensor | None, size: tuple[int, int], fixed: bool,
+    precision: Precision, tolerance: float,
+) -> tuple[tuple[Drift, ...], list[str]]:
+    """Hold a file against its model and return how far it is, and notes.
+
+    Images: one of ``size``, two where the batch is open, one of another size. A file that fixes its size has to refuse
+    that one, or to give the right map.
+
+    Raises:
+        ConfigError: the file falls short.
+    """
+    notes: list[str] = []
+    with blame(exporter, "load"):
+        call = exporter.load(path)
+    batch: int | None = getattr(call, "batch", None)
+    if batch is not None:
+        notes.append(f"the batch is fixed to {batch}: the network or the format does not leave it open")
+    batches = images_for(images, size, other_size=not fixed, two=batch is None)
+    drift = [one for image in batches for one in compare(model, call, image)]
+    judge(drift, precision=precision, tolerance=tolerance)
+    if fixed:
+        if not getattr(call, "refuses", True):
+            notes.append(f"its runtime does not refuse images of another size than {size[0]}x{size[1]}, and gives wrong "
+                         "maps for them without a word")
+        drift += _other(model, call, images, size, precision=precision, tolerance=tolerance)
+    return tuple(drift), notes
+
+
+def _other(model: nn.Module, call: Callable[[Tensor], Tensor], images: Tensor | None, size: tuple[int, int], *,
+           precision: Precision, tolerance: float) -> list[Drift]:
+    """Give a file of one size an image of another: a refusal says nothing, an answer has to be right."""
+    image = another(images, size)
+    try:
+        call(image)
+    except ConfigError:
+        return []
+    drift = compare(model, call, image)
+    try:
+        judge(drift, precision=precision, tolerance=tolerance)
+    except ConfigError as error:
+        raise ConfigError(f"the file says that it takes {size[0]}x{size[1]} alone, and answers other sizes wrongly: "
+                          f"{error}") from error
+    return drift

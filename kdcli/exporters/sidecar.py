@@ -1,0 +1,41 @@
+"""What a file says of itself, beside it, for formats that have no place for that inside."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from kdcli.documents import Each, read_json
+from kdcli.errors import WeightsError
+
+_SHAPE = {"takes": {"batch": (int, None), "size": ([int, int], None), "outputs": [str]}, "metadata": Each(str)}
+
+
+def sidecar_of(path: Path) -> Path:
+    """Return where the metadata of a file lies: ``small.tflite.json`` beside ``small.tflite``."""
+    return path.with_name(f"{path.name}.json")
+
+
+def write_sidecar(path: Path, metadata: Mapping[str, str], *, batch: int | None, size: tuple[int, int] | None,
+                  outputs: tuple[str, ...] = ("depth",)) -> None:
+    """Write the metadata of a file, and what the file takes and gives, beside it."""
+    taken = {"batch": batch, "size": None if size is None else list(size), "outputs": list(outputs)}
+    text = json.dumps({"takes": taken, "metadata": dict(metadata)}, indent=1)
+    sidecar_of(path).write_text(text + "\n", encoding="utf-8")
+
+
+def read_sidecar(path: Path) -> tuple[dict[str, str], int | None, tuple[int, int] | None]:
+    """Return metadata, fixed batch and fixed height and width of a file; None where they are open.
+
+    Raises:
+        WeightsError: there is no such file beside it, or it is damaged.
+    """
+    beside = sidecar_of(path)
+    if not beside.is_file():
+        raise WeightsError(f"'{beside}' is missing, which says what '{path.name}' takes; bring it along, or export again")
+    known = read_json(beside, _SHAPE, "export it again", error=WeightsError)
+    batch, size = known["takes"]["batch"], known["takes"]["size"]
+    if min([1 if batch is None else batch, *(size or ())]) < 1:
+        raise WeightsError(f"'{beside}' is damaged: it takes {batch} images of {size}; export it again")
+    return dict(known["metadata"]), batch, None if size is None else (size[0], size[1])
