@@ -43,8 +43,7 @@ def chosen(asked: str | None, path: Path) -> str:
             return told
         near = nearest(path.suffix, ENDINGS)
         raise ConfigError(f"'{path}' does not say its format; end it in {', '.join(ENDINGS)}, or give --format{near}")
-    registry.find("exporter", asked)
-    if told is not None and told != asked:
-        exporter: Exporter = registry.build("exporter", asked)
+    exporter: Exporter = registry.build("exporter", asked)
+    if told is not None and path.suffix != exporter.suffix:
         raise ConfigError(f"'{path}' is not named as {asked}; write '{path.with_suffix(exporter.suffix)}'")
     return asked

@@ -9,7 +9,7 @@ from pathlib import Path
 from kdcli.documents import Each, read_json
 from kdcli.errors import WeightsError
 
-_SHAPE = {"takes": {"batch": (int, None), "size": ([int, int], None), "outputs": [str]}, "metadata": Each(str)}
+_SHAPE = {"takes": {"batch": (int, None), "size": ([int, int], None)}, "metadata": Each(str)}
 
 
 def sidecar_of(path: Path) -> Path:
@@ -17,10 +17,9 @@ def sidecar_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
-def write_sidecar(path: Path, metadata: Mapping[str, str], *, batch: int | None, size: tuple[int, int] | None,
-                  outputs: tuple[str, ...] = ("depth",)) -> None:
-    """Write the metadata of a file, and what the file takes and gives, beside it."""
-    taken = {"batch": batch, "size": None if size is None else list(size), "outputs": list(outputs)}
+def write_sidecar(path: Path, metadata: Mapping[str, str], *, batch: int | None, size: tuple[int, int] | None) -> None:
+    """Write the metadata of a file, and what the file takes, beside it. None: of any number, of any size."""
+    taken = {"batch": batch, "size": None if size is None else list(size)}
     text = json.dumps({"takes": taken, "metadata": dict(metadata)}, indent=1)
     sidecar_of(path).write_text(text + "\n", encoding="utf-8")
 
@@ -39,3 +38,8 @@ def read_sidecar(path: Path) -> tuple[dict[str, str], int | None, tuple[int, int
     if min([1 if batch is None else batch, *(size or ())]) < 1:
         raise WeightsError(f"'{beside}' is damaged: it takes {batch} images of {size}; export it again")
     return dict(known["metadata"]), batch, None if size is None else (size[0], size[1])
+
+
+def outputs_in(metadata: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the names of what a file gives, as its metadata says, depth first."""
+    return ("depth", "std", "entropy") if "std" in metadata.get("outputs", "") else ("depth",)

@@ -5,7 +5,6 @@ pnnx traces the network and writes eight files, of which ncnn reads two; it work
 
 from __future__ import annotations
 
-import contextlib
 import os
 import tempfile
 from collections.abc import Mapping
@@ -16,11 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, WeightsError
+from kdcli.exporters.formats.native import quiet
 from kdcli.exporters.formats.packages import needed
 from kdcli.exporters.formats.running import maps_of
 from kdcli.exporters.inputs import as_given, example, input_in, input_of
 from kdcli.exporters.sidecar import read_sidecar, write_sidecar
-from kdcli.exporters.trace import network_of, outputs_of, silence
+from kdcli.exporters.trace import network_of, outputs_of
 from kdcli.protocols import API_VERSION
 
 
@@ -54,7 +54,7 @@ class NcnnExporter:
         with tempfile.TemporaryDirectory() as folder:
             made = Path(folder, "m.ncnn.param")
             try:
-                with silence(), _quiet():
+                with quiet():
                     pnnx.export(network, os.fspath(Path(folder, "m.pt")), example("float", 1, size), fp16=half, **second)
             except Exception as error:  # it traces, which fails in any way that the network's own code can
                 reason = " ".join(str(error).split())[:160] or type(error).__name__
@@ -103,7 +103,7 @@ class NcnnFile:
         for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
             setattr(net.opt, option, False)
         net.opt.num_threads = torch.get_num_threads()
-        with _quiet():
+        with quiet():
             failed = net.load_param(os.fspath(path)) or net.load_model(os.fspath(weights))
         if failed:
             raise WeightsError(f"'{path}' is no network that ncnn can run; export it again")
@@ -135,19 +135,3 @@ def _unknown(param: Path) -> list[str]:
     """Return the operators that pnnx left as they were, which ncnn does not have."""
     found = {line.split()[0] for line in param.read_text(encoding="utf-8").splitlines()[2:] if line.strip()}
     return sorted(name for name in found if name.partition(".")[0] in ("aten", "pnnx", "torch", "nn", "F", "prim"))
-
-
-@contextlib.contextmanager
-def _quiet() -> Any:
-    """Keep what native code prints off the streams: it writes past Python's own."""
-    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device
-        kept = os.dup(1), os.dup(2)
-        try:
-            os.dup2(nowhere.fileno(), 1)
-            os.dup2(nowhere.fileno(), 2)
-            yield
-        finally:
-            os.dup2(kept[0], 1)
-            os.dup2(kept[1], 2)
-            os.close(kept[0])
-            os.close(kept[1])

@@ -32,7 +32,7 @@ def prove(
         call = exporter.load(path)
     batch: int | None = getattr(call, "batch", None)
     if batch is not None:
-        notes.append(f"the batch is fixed to {batch}: the network or the format does not leave it open")
+        notes.append(f"the batch is fixed to {batch}")
     batches = images_for(images, size, other_size=not fixed, two=batch is None)
     drift = [one for image in batches for one in compare(model, call, image)]
     judge(drift, precision=precision, tolerance=tolerance)

@@ -1,0 +1,109 @@
+"""LiteRT (``.tflite``): Google's runtime for phones, formerly TensorFlow Lite.
+
+Height, width and batch are fixed: its converter does not take them open (0.10). The layout stays as it is in PyTorch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from kdcli.errors import ConfigError, WeightsError
+from kdcli.exporters.formats.native import quiet
+from kdcli.exporters.formats.packages import needed
+from kdcli.exporters.formats.running import fixed_sides, maps_of
+from kdcli.exporters.inputs import as_given, example, input_in, input_of
+from kdcli.exporters.sidecar import outputs_in, read_sidecar, write_sidecar
+from kdcli.exporters.trace import network_of
+from kdcli.protocols import API_VERSION
+
+_EXTRA = "litert"
+
+
+class LitertExporter:
+    """``--format litert``: ``small.tflite`` with ``small.tflite.json``; one image of one size."""
+
+    api_version: ClassVar[int] = API_VERSION
+    suffix = ".tflite"
+
+    def export(
+        self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str]
+    ) -> None:
+        """Write the files.
+
+        Raises:
+            ConfigError: open sizes are asked for, the network cannot be expressed, or a package is missing.
+        """
+        if dynamic:
+            raise ConfigError("LiteRT files take one size")
+        converter = needed("litert_torch", _EXTRA)
+        network = network_of(model)
+        try:
+            with torch.no_grad(), quiet():
+                converter.convert(network, (example(input_of(model), 1, size),)).export(os.fspath(path))
+        except Exception as error:  # an operator without translation surfaces in many ways
+            reason = " ".join(str(error).split())[:160] or type(error).__name__
+            raise ConfigError(f"{type(model).__name__} cannot be written for LiteRT ({reason}); use --format onnx"
+                              ) from error
+        write_sidecar(path, metadata, batch=1, size=size)
+
+    def load(self, path: Path) -> LitertFile:
+        """Return the file as a callable from image to depth, run by LiteRT on the CPU."""
+        return LitertFile(path)
+
+
+class LitertFile:
+    """A ``.tflite`` file, run by LiteRT on the CPU, one image of its ``size`` at a time."""
+
+    batch = 1
+
+    def __init__(self, path: Path) -> None:
+        """Open the file.
+
+        Raises:
+            WeightsError: it, or what belongs to it, is missing, or holds no network of image in and depth out.
+                ConfigError: the package is missing.
+        """
+        interpreter = needed("ai_edge_litert.interpreter", _EXTRA)
+        self.metadata, _, _ = read_sidecar(path)
+        self._kind, self._path = input_in(self.metadata, path), path
+        self.outputs = outputs_in(self.metadata)
+        try:
+            with quiet():
+                self._runs = interpreter.Interpreter(os.fspath(path), num_threads=torch.get_num_threads())
+                self._runs.allocate_tensors()
+        except Exception as error:  # a damaged file surfaces in many ways
+            reason = " ".join(str(error).split())[-160:] or type(error).__name__
+            raise WeightsError(f"'{path}' is no network that LiteRT can run ({reason}); export it again") from error
+        taken, given = self._runs.get_input_details(), self._runs.get_output_details()
+        if len(taken) != 1 or len(given) != len(self.outputs):
+            raise WeightsError(f"'{path}' takes {len(taken)} tensors and gives {len(given)}, not an image and "
+                               f"{', '.join(self.outputs)}; export it again")
+        self._in, self._out = int(taken[0]["index"]), [int(one["index"]) for one in given]
+        _, self.size = fixed_sides([int(side) for side in taken[0]["shape"]], path, self._kind)
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Return depth 1 x 1 x h x w on the image's device.
+
+        Raises:
+            ConfigError, WeightsError: as ``maps_of``.
+        """
+        return self.all(image)["depth"]
+
+    def all(self, image: Tensor) -> Mapping[str, Tensor]:
+        """Return every output by name, on the image's device.
+
+        Raises:
+            ConfigError, WeightsError: as ``maps_of``.
+        """
+        def run() -> list[Any]:
+            self._runs.set_tensor(self._in, as_given(image, self._kind).numpy())
+            self._runs.invoke()
+            return [torch.from_numpy(self._runs.get_tensor(index).copy()) for index in self._out]
+
+        return maps_of(self._path, image, self.outputs, run)
