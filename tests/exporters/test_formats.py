@@ -105,7 +105,7 @@ def test_what_lies_beside_is_missed_and_looked_at(form: str, net: Net, tmp_path:
     path = written(net, form, tmp_path, size=SIZE).path
     beside = sidecar_of(path)
     text = beside.read_text()
-    for wrong in ("[]", '{"takes": {"batch": 0, "size": [64, 96]}, "metadata": {}}', text.replace("64", "-64")):
+    for wrong in ("[]", text.replace('"batch": 1', '"batch": 0'), text.replace("64,", "-64,")):
         beside.write_text(wrong)
         with pytest.raises(WeightsError, match="export it again"):
             load_exported(path)
@@ -117,7 +117,7 @@ def test_what_lies_beside_is_missed_and_looked_at(form: str, net: Net, tmp_path:
 @pytest.mark.parametrize("form", cells("openvino", "ncnn", "executorch", "litert"))
 def test_damaged_files_are_refused_in_a_line(form: str, net: Net, tmp_path: Path) -> None:
     path = written(net, form, tmp_path, size=SIZE).path
-    path.write_bytes(b"\xff" * 300)
+    path.write_bytes(path.read_bytes()[:-40] if form != "openvino" else b"<?xml version='1.0'?><net")
     with pytest.raises(WeightsError) as caught:
         load_exported(path)
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
