@@ -45,8 +45,6 @@ class NcnnExporter:
         pnnx = needed("pnnx", "ncnn")
         if outputs_of(model) != ("depth",) or input_of(model) != "float":
             raise ConfigError("ncnn files take float images and give depth alone; its own Mat::from_pixels takes bytes")
-        if not path.name.endswith(".ncnn.param"):
-            raise ConfigError(f"'{path.name}' is not named as ncnn's files are; write '{path.stem}.ncnn.param'")
         network = network_of(model)
         second: dict[str, Any] = {}
         if dynamic:  # pnnx takes for open what differs between two inputs
