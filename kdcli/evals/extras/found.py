@@ -78,8 +78,8 @@ def _fitting(known: Any, depth: Tensor, where: str) -> Geometry:
         if one is not None and tuple(one.shape) != (height, width):
             own = "x".join(map(str, tuple(one.shape)[::-1]))
             raise DataError(
-                f"{where} has edges or planes of {own} pixels and depth of {width}x{height} (width x height); give both "
-                "of the same frame"
+                f"{where} has edges or planes of {own} pixels and depth of {width}x{height} (width x height); "
+                "give both of the same frame"
             )
     edges = None if known.edges is None else known.edges.to(depth.device)
     return Geometry(edges=edges, planes=tuple((mask.to(depth.device), normal) for mask, normal in known.planes))
