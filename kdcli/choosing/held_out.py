@@ -32,7 +32,7 @@ def with_split(data: str, built: Built) -> str:
     if spec.options.keys() & {"split", "list"}:
         return data
     train = str(_with(spec, split="train"))
-    apart = any(_disjoint(train, str(_with(_bare(spec), split=name)), built) for name in _tests(spec))
+    apart = any(_disjoint(train, str(_with(_bare(spec), split=name)), built) for name in splits_to_measure(spec))
     return train if apart else data
 
 
@@ -48,7 +48,7 @@ def held_out(data: str, built: Built) -> tuple[str, str, str] | None:
     if renders(source):
         return _other_scenes(spec)
     train = with_split(data, built)
-    for name in _tests(spec) if "list" not in spec.options else ():
+    for name in splits_to_measure(spec) if "list" not in spec.options else ():
         test = str(_with(_bare(spec), split=name))
         if _disjoint(train, test, built) and has_depth(built.source(test)):
             return train, test, f"the source's split={name}"
@@ -87,7 +87,7 @@ def _keys(spec: Spec) -> set[str]:
     return set(keys(registry.load(registry.resolve("source", spec)[0])))
 
 
-def _tests(spec: Spec) -> list[str]:
+def splits_to_measure(spec: Spec) -> list[str]:
     """Return the splits to measure on that a kind of source knows beside one for training, by what ``split`` takes."""
     factory = registry.load(registry.resolve("source", spec)[0])
     kind = hints(factory).get("split") if "split" in keys(factory) else None
