@@ -196,6 +196,10 @@ def _measure(
     if tally.kind not in (None, raw.kind):
         raise PluginError(f"model '{name}' gives depth kind {raw.kind} after {tally.kind}; a model has one kind")
     tally.kind = raw.kind
+    if isinstance(model, Predictions):
+        assert prepared.batch.depth is not None and prepared.batch.valid is not None
+        told = prepared.batch.valid if raw.opinion is None else prepared.batch.valid & raw.opinion
+        model.doubts.look(raw.values, raw.kind, prepared.batch.depth, told)
     raw = raw if against is None else as_known(raw, against.kind)
     mode = resolve(align, raw.kind, rules.alignment)
     found = measured(raw, prepared, pixels, rules, mode)
