@@ -205,11 +205,10 @@ def _measure(
     found = measured(raw, prepared, pixels, rules, mode)
     more: list[list[float]] = [[]] * len(indices)
     if rules.extras:
-        valid = prepared.valid
-        if raw.opinion is not None:
-            valid = valid & place(raw.opinion, prepared, rules, fill=True)
+        said = None if raw.opinion is None else place(raw.opinion, prepared, rules, fill=True)
+        valid = prepared.valid if said is None else prepared.valid & said
         depth = place(depth_of(raw, prepared, mode, rules), prepared, rules)
-        more = extras_of(rules.extras, depth, prepared, valid, geometry)
+        more = extras_of(rules.extras, depth, prepared, valid, geometry, said)
     sure = _sureness(raw, prepared, mode, rules)
     far = None
     if distances:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from kdcli.evals.metrics import NAMES
 from kdcli.evals.results import Result, compare
+from kdcli.report.common import on_common
 from kdcli.report.drawings import Interval, Point, forest, scatter
 from kdcli.report.html import Block, Curves, Drawing
 
@@ -35,14 +36,14 @@ def forest_plots(results: Sequence[Result]) -> list[Block]:
 
 def cost_plots(results: Sequence[Result]) -> list[Block]:
     """Return error over parameters and over multiply-adds where two models or more tell them."""
-    blocks = list[Block]()
+    blocks, results = list[Block](), on_common(results)
     for what, of in (
         ("parameters", {r.model: r.cost.parameters for r in results}),
         ("multiply-adds an image", {r.model: r.cost.multiply_adds for r in results}),
     ):
         points = [
             Point(name=result.model, cost=float(cost), error=result.metrics["abs_rel"])
-            for result in results if (cost := of[result.model])
+            for result in results if result.n and (cost := of[result.model])
         ]  # fmt: skip
         if len(points) > 1:
             blocks.append(Drawing(svg=scatter(points, what, "abs_rel"),

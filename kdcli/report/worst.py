@@ -49,7 +49,7 @@ def worst_section(
 
 
 def _top(shown: Sequence[Example]) -> float:
-    found = [_error(one, name)[one.valid] for one in shown for name in one.predictions]
+    found = [_error(one, name)[one.measured(name)] for one in shown for name in one.predictions]
     return max(limits_of(torch.cat(found)[None], None, disparity=True)[1], _LEAST)
 
 
@@ -71,10 +71,13 @@ def _gallery(example: Example, results: Sequence[Result], unit: str, top: float)
         name = result.model
         values = dict(zip(result.ids, result.values[:, 0].tolist(), strict=True))
         told = f"abs_rel {values[example.id]:.4f}" if example.id in values else "skipped"
-        depth = _small(example.predictions[name], size)
-        pictures.append(Picture(image=_painted(depth, None, limits, unit), caption=f"{name}: aligned depth"))
-        error = _small(_thick(_error(example, name), example.valid, dots), size)
-        picture = colourise(error, known, disparity=True, limits=(0.0, top), name="magma")
+        depth, said = _small(example.predictions[name], size), example.said(name)
+        spoken = None if said is None else _small(said, size)
+        pictures.append(Picture(image=_painted(depth, spoken, limits, unit), caption=f"{name}: aligned depth"))
+        counted = example.measured(name)
+        error = _small(_thick(_error(example, name), counted, dots), size)
+        shown = _small(_dots(counted, dots), size)
+        picture = colourise(error, shown, disparity=True, limits=(0.0, top), name="magma")
         strip = legend(picture.shape[-1], (0.0, top), disparity=True, unit="rel", name="magma")
         pictures.append(Picture(image=with_legend(picture, strip), caption=f"{name}: error, {told}"))
     first_error = dict(zip(first.ids, first.values[:, 0].tolist(), strict=True))[example.id]

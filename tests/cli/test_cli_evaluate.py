@@ -264,3 +264,37 @@ def test_predictions_of_each_set_lie_in_folders_of_their_names(tmp_path: Path) -
     assert told["A", model]["metrics"]["abs_rel"] < 1e-6
     assert told["B", model]["metrics"]["abs_rel"] == pytest.approx(1, abs=1e-3)
     assert told["A", model]["parameters"] is None
+
+
+def test_a_set_that_cannot_be_measured_costs_no_other_set(tmp_path: Path) -> None:
+    write_image(tmp_path / "rgb" / "a.png", torch.rand(3, 24, 32))
+    write_depth_png(tmp_path / "depth" / "a.png", torch.zeros(24, 32))
+    empty, rows, page = f"folder:{tmp_path}/rgb,depths={tmp_path}/depth", tmp_path / "r.csv", tmp_path / "r.html"
+    files = ("--csv", str(rows), "--report", str(page))
+    result = call("constant", "--data", ROOMS, "--data", f"None={empty}", "--json", *files)
+    assert isinstance(result.exception, DataError), result.output
+    assert str(result.exception).startswith("set 'None' could not be measured: none of the 1 images of source")
+    assert [one["set"] for one in json.loads(result.stdout)] == ["sim"] and "sim:rooms" in page.read_text()
+    assert len(rows.read_text().splitlines()) == 4
+    assert "None" not in call("constant", "--data", ROOMS, "--data", f"None={empty}").stdout
+    twice = failure("constant", "--data", f"A={empty}", "--data", f"B={empty},max_depth=5")
+    assert "set 'A' could not be measured (nor could B): " in str(twice)
+
+
+def test_table_and_page_are_two_files(tmp_path: Path) -> None:
+    one = str(tmp_path / "out")
+    error = failure("constant", "--data", ROOMS, "--csv", one, "--report", f"{tmp_path}/../{tmp_path.name}/out")
+    assert isinstance(error, ConfigError) and "both name" in str(error) and not (tmp_path / "out").exists()
+
+
+def test_models_with_other_images_are_said_to_have_them(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        write_image(tmp_path / "rgb" / f"{name}.png", torch.rand(3, 24, 32))
+        write_depth_png(tmp_path / "depth" / f"{name}.png", 1 + torch.rand(24, 32))
+        if name != "c":
+            write_depth_png(tmp_path / "out" / f"{name}.png", 1 + torch.rand(24, 32))
+    models = f"predictions:{tmp_path}/out,scale=1000", "constant"
+    data = f"folder:{tmp_path}/rgb,depths={tmp_path}/depth"
+    told = call(*models, "--data", data).stderr
+    assert f"note: Models were measured on different images ({models[0]} 2, constant 3): means are each" in told
+    assert "1 images have no prediction" in json.loads(call(*models, "--data", data, "--json").stdout)[0]["warnings"][0]
