@@ -113,6 +113,8 @@ def evaluate(
     shown_to = {one.name: models_for(networks, one.name, lambda text: _one(text, session)) for one in sets}
     for one in sets:  # all of them before the first is measured
         check(shown_to[one.name], one.source, one.protocol, align, reference)
+        if uncertainty:
+            _require_line(one.protocol, align)
     found, failed = list[SetResults](), dict[str, KdcliError]()
     with session.progress() as bar:
         for one in sets:
@@ -211,6 +213,23 @@ def _reference(text: str, networks: dict[str, nn.Module | None], session: Sessio
     if text == NAME:
         raise ConfigError(f"--against {NAME} is no teacher: it needs ground truth; give teacher:SPEC")
     return Reference(model=networks.get(text) or _one(text, session), name=text)
+
+
+def _require_line(protocol: str, align: str) -> None:
+    """Refuse uncertainty under an alignment that is no line in depth: deviations and intervals do not follow it.
+
+    Raises:
+        ConfigError: it is a fit in another space.
+    """
+    from kdcli.errors import ConfigError
+    from kdcli.evals.alignment import in_depth, resolve
+    from kdcli.evals.protocol import find
+    from kdcli.types import DepthKind
+
+    mode = resolve(align, DepthKind.METRIC, find(protocol).alignment)
+    if not in_depth(mode, DepthKind.METRIC):
+        raise ConfigError(f"alignment '{mode}' is no factor and offset of depth, which --uncertainty needs; add "
+                          "--align none, median or scale-shift, or leave out --uncertainty")
 
 
 def _require_one(results: Sequence[Result]) -> None:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, DataError, PluginError
 from kdcli.evals.alignment import UNKNOWNS, resolve
+from kdcli.evals.baseline import Constant
 from kdcli.evals.batches import Prepared, batches, positions, prepare
 from kdcli.evals.cost import Cost, cost_of
 from kdcli.evals.distances import Distances
@@ -329,7 +330,7 @@ def _result(
         values=rows.values,
         pixels=rows.pixels,
         skipped=tuple(tally.skipped[index] for index in sorted(tally.skipped)),
-        size=tally.seen.size(model, asked),
+        size=None if isinstance(model, Predictions | Constant) else tally.seen.size(model, asked),
         sizes=tally.seen.several(model, asked),
         asked=asked,
         notes=(*tally.seen.notes(model, asked), *(model.notes if isinstance(model, Predictions) else ())),
@@ -372,9 +373,10 @@ def check(
         raise ConfigError(f"ground truth of source '{name}' is of kind {truth}; evaluation needs metric depth")
     for name, model in models.items():
         if rules.flip and isinstance(model, Predictions):
+            instead = "leave out +flip" if "flip" in rules.name.split("+") else f"use {rules.name}+no-flip"
             raise ConfigError(
-                f"protocol '{rules.name}' averages with mirrored images, of which '{name}' holds no predictions; leave "
-                "out +flip: models whose authors average do so all the same"
+                f"protocol '{rules.name}' averages with mirrored images, of which '{name}' holds no predictions; "
+                f"{instead}"
             )
         kind = getattr(model, "depth_kind", None)
         resolve(align, DepthKind(kind) if kind is not None else DepthKind.METRIC, rules.alignment)

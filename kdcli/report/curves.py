@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kdcli.evals.baseline import NAME as CONSTANT
 from kdcli.evals.metrics import NAMES
 from kdcli.evals.results import Result, compare
 from kdcli.report.common import on_common
@@ -52,7 +53,11 @@ def cost_plots(results: Sequence[Result]) -> list[Block]:
 
 
 def distance_plots(results: Sequence[Result]) -> list[Block]:
-    """Return error and signed error over true depth; nothing where they were not added up."""
+    """Return error and signed error over true depth; nothing where they were not added up.
+
+    One number for a whole image is many times off nearby, which would leave no room for the networks beside it.
+    """
+    results = [one for one in results if one.model != CONSTANT] or results
     told = {result.model: list(result.distances.bins()) for result in results if result.distances is not None}
     if not any(told.values()):
         return []
@@ -75,7 +80,7 @@ def image_plots(results: Sequence[Result]) -> list[Block]:
     """Return the error of each model's images in order: what an image typically has, and how bad the worst are."""
     column = NAMES.index("abs_rel")
     series = {}
-    for result in results:
+    for result in sorted(results, key=lambda one: one.model == CONSTANT):  # networks keep their colours in all plots
         values = sorted(result.values[:, column].tolist())
         if len(values) > 1:
             last = len(values) - 1

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdcli.colour import colourise, legend, limits_of, with_legend
+from kdcli.evals.baseline import NAME as CONSTANT
 from kdcli.evals.examples import Example, examine
 from kdcli.evals.reference import Reference
 from kdcli.evals.results import Result
@@ -49,7 +50,11 @@ def worst_section(
 
 
 def _top(shown: Sequence[Example]) -> float:
-    found = [_error(one, name)[one.measured(name)] for one in shown for name in one.predictions]
+    """Return the end of the range of errors: that of the networks, where one number a whole image is not alone."""
+    found = [
+        _error(one, name)[one.measured(name)] for one in shown
+        for name in ([name for name in one.predictions if name != CONSTANT] or one.predictions)
+    ]  # fmt: skip
     return max(limits_of(torch.cat(found)[None], None, disparity=True)[1], _LEAST)
 
 

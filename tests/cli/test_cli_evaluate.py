@@ -49,6 +49,8 @@ def test_one_model_gives_one_document_and_nothing_else() -> None:
     assert set(told) >= {"model", "depth_kind", "protocol", "n", "skipped", "metrics", "ci95"}
     assert set(told["metrics"]) == set(told["ci95"]) == NAMES
     assert (told["model"], told["depth_kind"], told["n"], told["skipped"]) == ("constant", "metric", 3, [])
+    sized = call("constant", "--data", ROOMS, "--size", "24x32", "--json")
+    assert json.loads(sized.stdout)["size"] is None  # it is shown no image
     assert told["protocol"] == PROTOCOLS["plain"].document()
     assert told["spec"] == ROOMS
 
@@ -170,6 +172,12 @@ def test_uncertainty_is_measured_where_a_model_tells_and_refused_where_none_does
     assert "ause_abs_rel_std" in call(str(tmp_path / "s.safetensors"), "--data", ROOMS, "--uncertainty").stdout
     error = failure("constant", "--data", ROOMS, "--uncertainty")
     assert isinstance(error, ConfigError) and str(error).startswith("'constant' gives no distribution over depth")
+
+
+@pytest.mark.parametrize("how", [("--align", "scale-shift-log"), ("--protocol", "slowtv-tum")])
+def test_uncertainty_wants_an_alignment_that_intervals_follow(how: tuple[str, str]) -> None:
+    error = failure("teacher:demo", "--data", ROOMS, "--uncertainty", *how)
+    assert isinstance(error, ConfigError) and "is no factor and offset of depth" in str(error)
 
 
 def test_a_student_is_seen_at_the_size_of_its_training_and_that_is_said(tmp_path: Path) -> None:
