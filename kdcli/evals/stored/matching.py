@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,16 +41,29 @@ def match(source: Any, files: Mapping[str, Stored], by: By, where: str) -> dict[
         name = getattr(source, "name", type(source).__name__)
         raise DataError(
             f"none of the {len(files)} predictions in '{where}' is called like an image of source '{name}': "
-            f"'{next(iter(files))}' and '{pairs[0][0]}', for example; give them the images' names, or add by=order"
+            f"'{next(iter(files))}' and '{pairs[0][0]}', for example; {_advice(files, pairs)}"
         )
     return found
+
+
+def _advice(names: Iterable[str], pairs: Sequence[tuple[str, Place]]) -> str:
+    """Return what to do with predictions that are called like no image."""
+    given = list(names)
+    if len(given) <= len(pairs):
+        return "give them the images' names, or add by=order"
+    folders, known = ({name.partition("/")[0]: None for name in of if "/" in name}
+                      for of in (given, [image_id for image_id, _ in pairs]))
+    if len(folders) > 1 and not set(folders) & set(known):
+        return f"there are more than images: give the one of its folders that is meant ({', '.join(folders)[:120]})"
+    return "there are more than images: keep those that are meant, under the images' names"
 
 
 def by_names(ids: Sequence[str], files: Mapping[str, Stored]) -> dict[str, Stored]:
     """Return the predictions of images by their ids.
 
     First by the rules of ``kdcli.sources.matching``, with words that tools add; then without the ending that all names
-    share; then by names that join a folder and a file, such as ``scene_rgb_1`` for ``scene/rgb_1``.
+    share; then by names that join a folder and a file, such as ``scene_rgb_1`` for ``scene/rgb_1``, with that ending
+    and without it.
     """
     images: dict[str, list[str]] = defaultdict(list)
     for image_id in ids:
@@ -58,7 +71,9 @@ def by_names(ids: Sequence[str], files: Mapping[str, Stored]) -> dict[str, Store
     paths = {name: Path(name) for name in files}
     back = {Path(name): name for name in files}
     found = {name: back[path] for name, path in match_names(_paths(images), paths, also=WORDS).items()}
-    for renamed in (_without_common(list(files)), _joined(list(images), list(files))):
+    common = _without_common(list(files))
+    joined = {image: common[name] for image, name in _joined(list(images), list(common)).items()}
+    for renamed in (common, _joined(list(images), list(files)), joined):
         left = [name for name in images if name not in found]
         used = set(found.values())
         spare = {new: old for new, old in renamed.items() if old not in used}
@@ -118,7 +133,8 @@ def _without_common(names: Sequence[str]) -> dict[str, str]:
 
 def _joined(images: Sequence[str], names: Sequence[str]) -> dict[str, str]:
     """Return image name -> prediction name where only one prediction is called like that image's joined parts."""
-    by_last = {name.rpartition("/")[2]: name for name in names}
+    lasts = Counter(name.rpartition("/")[2] for name in names)
+    by_last = {last: name for name in names if lasts[last := name.rpartition("/")[2]] == 1}
     claims: dict[str, set[str]] = defaultdict(set)
     for image in images:
         for joined in _joinings(image):

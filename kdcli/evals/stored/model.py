@@ -60,6 +60,7 @@ class Predictions(nn.Module):
         self.depth_kind = self._how.kind
         self.depth_range = (0.0, float("inf"))
         self._of: dict[str, Stored] | None = None
+        self._missing = 0
         self._wrong: dict[str, str] = {}
         self._holes = self._pixels = 0
         self.doubts = Doubts()
@@ -78,8 +79,12 @@ class Predictions(nn.Module):
             read(first, made)
         except DataError as error:
             several = made.codec.key is None and ending_of(first.path) in _OF_ARRAYS
-            raise DataError(f"the first prediction cannot be used: {error}"
-                            + ("; key= says which array is meant" if several else "")) from None
+            advice = "; key= says which array is meant" if several else ""
+            endings = sorted({ending_of(one.path) for one in self._found.files.values()})
+            if len(endings) > 1:
+                advice = (f"; the folder has {', '.join(endings)}: codec= takes only those of its own, such as "
+                          "codec=metres or disparity floats")
+            raise DataError(f"the first prediction cannot be used: {error}{advice}") from None
         return made
 
     def match(self, source: Any) -> None:
@@ -89,6 +94,7 @@ class Predictions(nn.Module):
             DataError: not one does, or by order their numbers differ.
         """
         self._of = match(source, self._found.files, self._by, self.where) if hasattr(source, "pairs") else None
+        self._missing = 0 if self._of is None else len(source) - len(self._of)
         if self._of is None and self._by == "order":
             raise DataError(f"by=order needs a source of files, which '{getattr(source, 'name', source)}' is not")
         self._wrong.clear()
@@ -143,7 +149,10 @@ class Predictions(nn.Module):
                         "others are measured on more")
         unused = 0 if self._of is None else len(self._found.files) - len({id(one) for one in self._of.values()})
         if unused and self._wrong:
-            said.append(f"{{}}: {unused} of {len(self._found.files)} files belong to no image")
+            as_many = self._of is not None and len(self._found.files) == len(self._of) + self._missing
+            order = "; they are as many as the images: where they are only counted otherwise, add by=order"
+            said.append(f"warning: {{}}: {unused} of {len(self._found.files)} files belong to no image"
+                        f"{order if as_many else ''}")
         return (*said, *self.doubts.notes(self.depth_kind, self._units))
 
     @property
