@@ -40,6 +40,8 @@ def files(*names: str) -> dict[str, Stored]:
         (KITTI, ("2011_09_26_drive_0002_sync_0000000069", "2011_09_26_drive_0009_sync_0000000069")),
         (KITTI, tuple(name.removesuffix(".png").replace("/", "_") for name in KITTI)),
         (("a.png", "b.png"), ("a.depth", "b.depth")),
+        (("train-000000/x/1", "train-000000/y/1", "train-000001/y/2"), ("x/1", "y/1", "y/2")),
+        (("x/1.png", "y/1.png"), ("run3/out/x/1", "run3/out/y/1")),
     ],
 )
 def test_names_of_tools(ids: tuple[str, ...], names: tuple[str, ...]) -> None:
@@ -52,6 +54,8 @@ def test_what_may_belong_to_two_images_belongs_to_none() -> None:
     # Two folders of one tool, the numbers and their picture: neither is more meant than the other.
     twice = files("npy/bathroom_rgb_00045", "bw/bathroom_rgb_00045", "npy/kitchen_rgb_00045", "bw/kitchen_rgb_00045")
     assert by_names(NYU, twice) == {}
+    assert by_names(("x/1.png", "y/1.png"), files("run3/x/1", "run4/x/1", "run3/y/1", "run4/y/1")) == {}
+    assert by_names(("s/x/1", "t/x/1"), files("x/1")) == {}
     assert by_names(("a.png", "a.jpg"), stored := files("a")) == dict.fromkeys(("a.png", "a.jpg"), stored["a"])
 
 

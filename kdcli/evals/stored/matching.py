@@ -63,7 +63,7 @@ def by_names(ids: Sequence[str], files: Mapping[str, Stored]) -> dict[str, Store
 
     First by the rules of ``kdcli.sources.matching``, with words that tools add; then without the ending that all names
     share; then by names that join a folder and a file, such as ``scene_rgb_1`` for ``scene/rgb_1``, with that ending
-    and without it.
+    and without it; last by folder and file alone, where one side has more folders above them.
     """
     images: dict[str, list[str]] = defaultdict(list)
     for image_id in ids:
@@ -71,9 +71,7 @@ def by_names(ids: Sequence[str], files: Mapping[str, Stored]) -> dict[str, Store
     paths = {name: Path(name) for name in files}
     back = {Path(name): name for name in files}
     found = {name: back[path] for name, path in match_names(_paths(images), paths, also=WORDS).items()}
-    common = _without_common(list(files))
-    joined = {image: common[name] for image, name in _joined(list(images), list(common)).items()}
-    for renamed in (common, _joined(list(images), list(files)), joined):
+    for renamed in _renamed(list(images), list(files)) if len(found) < len(images) else ():
         left = [name for name in images if name not in found]
         used = set(found.values())
         spare = {new: old for new, old in renamed.items() if old not in used}
@@ -82,6 +80,15 @@ def by_names(ids: Sequence[str], files: Mapping[str, Stored]) -> dict[str, Store
         again = match_names(_paths(left), {new: Path(new) for new in spare}, also=WORDS)
         found |= {name: spare[path.as_posix()] for name, path in again.items()}
     return {image_id: files[name] for image, name in found.items() for image_id in images[image]}
+
+
+def _renamed(images: Sequence[str], names: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Yield other names of predictions -> their names, the surest first."""
+    common = _without_common(names)
+    yield common
+    yield _joined(images, names)
+    yield {image: common[name] for image, name in _joined(images, list(common)).items()}
+    yield _ends(images, names)
 
 
 def _paths(names: Sequence[str] | Mapping[str, object]) -> dict[str, Path]:
@@ -142,6 +149,21 @@ def _joined(images: Sequence[str], names: Sequence[str]) -> dict[str, str]:
                 claims[by_last[joined]].add(image)
     only = {name: next(iter(claimed)) for name, claimed in claims.items() if len(claimed) == 1}
     return {image: name for name, image in only.items()}
+
+
+def _ends(images: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """Return image name -> prediction name where folder and file of one are where the other ends, and of no third."""
+    known = set(images), set(names)
+    pairs = [(image, end) for image in images for end in _tails(image) if end in known[1]]
+    pairs += [(end, name) for name in names for end in _tails(name) if end in known[0]]
+    times = Counter(image for image, _ in pairs), Counter(name for _, name in pairs)
+    return {image: name for image, name in pairs if times[0][image] == times[1][name] == 1}
+
+
+def _tails(name: str) -> Iterator[str]:
+    """Yield what is left of a name without its first folders, as long as it has one."""
+    while "/" in (name := name.partition("/")[2]):
+        yield name
 
 
 def _joinings(image: str) -> Iterator[str]:
