@@ -110,7 +110,7 @@ def evaluate(
         rendered = rendered_at(everyone, size)
         for indices, batch in batches(source, order, batch_size=batch_size, size=rendered, device=where):
             prepared = prepare(batch if against is None else against.label(batch, size), rules)
-            open_rows = _usable(indices, prepared, tallies, rules.least)
+            open_rows = _usable(indices, prepared, tallies, rules.least, against)
             if open_rows:
                 kept = _select(prepared, open_rows)
                 pixels = listed(kept) if by_lists(kept.depth.device) else None
@@ -197,11 +197,11 @@ def _measure(
     if tally.kind not in (None, raw.kind):
         raise PluginError(f"model '{name}' gives depth kind {raw.kind} after {tally.kind}; a model has one kind")
     tally.kind = raw.kind
+    raw = raw if against is None else as_known(raw, against.kind)
     if isinstance(model, Predictions):
         assert prepared.batch.depth is not None and prepared.batch.valid is not None
         told = prepared.batch.valid if raw.opinion is None else prepared.batch.valid & raw.opinion
         model.doubts.look(raw.values, raw.kind, prepared.batch.depth, told)
-    raw = raw if against is None else as_known(raw, against.kind)
     mode = resolve(align, raw.kind, rules.alignment)
     found = measured(raw, prepared, pixels, rules, mode)
     more: list[list[float]] = [[]] * len(indices)
@@ -271,7 +271,9 @@ def _sureness(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) ->
     return numbers.cpu(), curves.cpu()
 
 
-def _usable(indices: list[int], prepared: Prepared, tallies: Mapping[str, _Tally], least: int) -> list[int]:
+def _usable(
+    indices: list[int], prepared: Prepared, tallies: Mapping[str, _Tally], least: int, against: Reference | None
+) -> list[int]:
     """Return the rows with ground truth that counts; write the others down for every model."""
     labelled = prepared.batch.labelled
     assert labelled is not None
@@ -286,6 +288,8 @@ def _usable(indices: list[int], prepared: Prepared, tallies: Mapping[str, _Tally
         if labelled[row]:
             few = f"{count} valid pixels under the protocol, which wants {least}"
             reason = few if count else "no valid pixel under the protocol"
+        if against is not None and isinstance(against.model, Predictions):
+            reason = against.model.lacking(prepared.batch.ids[row]) or reason
         for tally in tallies.values():
             tally.skipped[indices[row]] = Skipped(id=prepared.batch.ids[row], reason=reason)
     return [row for row, count in enumerate(pixels) if count >= least]

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from kdcli.errors import ConfigError, DataError
 from kdcli.evals import evaluate
 from kdcli.evals.baseline import load
+from kdcli.evals.reference import Reference
 
 Array = np.ndarray[Any, Any]
 SIZE = (48, 64)
@@ -142,3 +143,24 @@ def test_an_archive_of_several_arrays_leads_to_key(tmp_path: Path) -> None:
     folder = predict(tmp_path / "out", lambda p, v: np.savez(p, a=v, b=v), ".npz")
     with pytest.raises(DataError, match=r"has arrays a, b but no 'depth'.*; key= says which array is meant"):
         load(f"predictions:{folder},kind=metric", "cpu")
+
+
+def test_against_a_teacher_without_a_unit_no_unit_is_doubted(tmp_path: Path) -> None:
+    source = tree(tmp_path / "set")
+    teacher = Reference(model=load(f"predictions:{tmp_path}/set/depth,kind=scale_invariant", "cpu"), name="t")
+    far = load(f"predictions:{predict(tmp_path / 'far', near(1000), '.npy')},kind=metric", "cpu")
+    swapped = predict(tmp_path / "near", lambda p, _: np.save(p, 1 / _truth(p)), ".npy")
+    found = evaluate({"far": far, "near": load(f"predictions:{swapped},kind=metric", "cpu")}, source, "fidelity",
+                     against=teacher)  # fmt: skip
+    assert found["far"].notes == () and "the larger the nearer" in found["near"].notes[0]
+
+
+def test_an_image_that_the_teacher_on_disk_lacks_is_said_to_lack_it(tmp_path: Path) -> None:
+    source = tree(tmp_path / "set")
+    folder = predict(tmp_path / "out", near(), ".npy", ids=("0001", "0002", "0004"))
+    teacher = Reference(model=load(f"predictions:{folder},kind=metric", "cpu"), name="t")
+    student = load(f"predictions:{tmp_path}/set/depth,kind=metric", "cpu")
+    found = evaluate({"s": student}, source, "fidelity", against=teacher)["s"]
+    assert [(one.id, one.reason) for one in found.skipped] == [
+        ("0003.png", f"there is no prediction of it in '{folder}'")
+    ]
