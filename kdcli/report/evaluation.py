@@ -120,7 +120,7 @@ def _answer(results: Sequence[Result]) -> list[Block]:
 
 
 def _warnings(results: Sequence[Result]) -> list[Block]:
-    return [Text(text=f"Warning: {note}.") for note in warnings(results)]
+    return [Text(text=f"Warning: {note}{'' if note.endswith('?') else '.'}") for note in warnings(results)]
 
 
 def _fidelity(against: Reference) -> str:
