@@ -36,20 +36,26 @@ Against = Annotated[str | None, typer.Option(
 )]
 
 
-def _list_protocols(names: list[str] | None) -> list[str] | None:
-    """Print a line for each protocol and end, where ``list`` is asked for."""
-    if not names or "list" not in names:
-        return names
+def _list_protocols(context: typer.Context, _: bool) -> None:
+    """Print a line for each protocol, or one document, and end, where ``list`` is asked for."""
+    if "list" not in (context.params.get("protocol") or []):
+        return
     from kdcli.evals.protocol import PROTOCOLS
 
     wide = max(map(len, PROTOCOLS))
-    for protocol in PROTOCOLS.values():
-        say(f"{protocol.name:{wide}}  {protocol.measures} [{protocol.used_by}]")
+    Session(json=bool(context.params.get("json"))).result(
+        [{**one.document(), "measures": one.measures, "used_by": one.used_by} for one in PROTOCOLS.values()],
+        "\n".join(f"{one.name:{wide}}  {one.measures} [{one.used_by}]" for one in PROTOCOLS.values()),
+    )
     raise typer.Exit
 
 
+Listing = Annotated[bool, typer.Option(
+    # Eager options that are not given come after those that are and before all others, which may be missing.
+    "--list-protocols", hidden=True, is_eager=True, expose_value=False, callback=_list_protocols,
+)]
 ProtocolNames = Annotated[list[str] | None, typer.Option(
-    "--protocol", callback=_list_protocols, is_eager=True, help="list names all: plain (default), nyu-eigen, "
+    "--protocol", is_eager=True, help="list names all: plain (default), nyu-eigen, "
     "kitti-garg, marigold-eth3d ...; or a TOML file of your own; fidelity with --against. +flip, +pixel (pooled RMSE), "
     "+max50 and alignments may follow. Once, or once for each of several --data, which have their usual ones else.",
 )]
@@ -81,7 +87,7 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     session: Session, models: Models, data: Data, protocol: ProtocolNames = None, align: Align = "auto",
     against: Against = None, csv: Csv = None, report: Html = None, size: Size = None, limit: Limit = None,
-    batch_size: BatchSize = 8, uncertainty: Uncertain = False, perturb: Perturb = None,
+    batch_size: BatchSize = 8, uncertainty: Uncertain = False, perturb: Perturb = None, listing: Listing = False,
 ) -> None:  # fmt: skip
     """Measure models on the same images under a named protocol; every number comes with its interval.
 

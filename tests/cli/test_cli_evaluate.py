@@ -156,6 +156,10 @@ def test_every_protocol_is_listed_in_a_line_with_who_uses_it() -> None:
     assert [line.split()[0] for line in lines] == list(PROTOCOLS)
     assert all(f"[{PROTOCOLS[line.split()[0]].used_by}]" in line for line in lines)
     assert "--protocol" in call("--help").stdout and "list" in call("--help").stdout
+    for order in (("--protocol", "list", "--json"), ("--json", "--protocol", "list", "constant")):
+        told = json.loads(call(*order).stdout)
+        assert [(one["name"], one["hash"]) for one in told] == [(one.name, one.hash) for one in PROTOCOLS.values()]
+        assert all(one["measures"] and one["used_by"] for one in told)
 
 
 def test_nothing_heavy_is_imported_for_help() -> None:
