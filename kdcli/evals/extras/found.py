@@ -87,19 +87,19 @@ def _fitting(known: Any, depth: Tensor, where: str) -> Geometry:
 
 def extras_of(
     names: Sequence[str], depth_B1HW: Tensor, prepared: Prepared, valid_B1HW: Tensor,
-    geometry: Sequence[Geometry | None],
+    geometry: Sequence[Geometry | None], said_B1HW: Tensor | None = None,
 ) -> list[list[float]]:
     """Return the extra metrics of each image of a batch, in the order of their columns.
 
     depth: aligned, in the full frame of the ground truth. valid: where truth and prediction count. geometry: what the
-    source knows of each image.
+    source knows of each image. said: where predictions say anything; None = everywhere.
     """
     wanted, rows = chosen(names), []
     for i, known in enumerate(geometry):
         camera = None if prepared.camera is None else prepared.camera[i]
         scene = Scene(
             prediction=depth_B1HW[i, 0], truth=prepared.depth[i, 0], valid=valid_B1HW[i, 0], camera=camera,
-            geometry=known,
+            geometry=known, said=None if said_B1HW is None else said_B1HW[i, 0],
         )
         rows.append([number for extra in wanted for number in extra.measure(scene)])
     return rows
