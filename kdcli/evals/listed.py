@@ -120,9 +120,10 @@ def positions(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
     words = mask[:whole].view(np.uint64)
     some = np.flatnonzero(words != 0)
     inside = np.flatnonzero(words[some].view(np.bool_))
-    found = (some[inside >> 3] << 3) + (inside & 7)
+    gap = 8 * (some - np.arange(len(some)))  # by how much the words that are off move those that are on
+    inside += gap[inside >> 3]
     tail = np.flatnonzero(mask[whole:])
-    return np.concatenate([found, tail + whole]) if len(tail) else found
+    return np.concatenate([inside, tail + whole]) if len(tail) else inside
 
 
 def taken(map_1HW: Tensor, at: NDArray[np.intp] | Box) -> Floats:
