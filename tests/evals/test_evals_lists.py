@@ -155,3 +155,16 @@ def test_rows_of_another_order_come_back_in_that_of_the_source() -> None:
     found = evaluate({"m": Answers(lambda image: image[:, :1] + 1)}, ListSource(samples), "plain", batch_size=2)["m"]
     assert found.ids == ("0", "1", "2", "3") and found.indices == (0, 1, 2, 3)
     assert found.values[:, NAMES.index("rmse")].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("low", [1e-3, 0.1, 0.3])
+def test_depth_at_an_end_of_the_range_does_not_count_in_either_form(low: float) -> None:
+    """Ends are numbers of float32, above or below what the protocol says in float64."""
+    truth = torch.full((1, 1, 4, 5), 2.0)
+    truth[..., 1, 1], truth[..., 2, 2] = low, 10.0
+    valid = torch.ones_like(truth, dtype=torch.bool)
+    rules = Protocol(name="x", min_depth=low, max_depth=10.0, resize="bilinear", flip=False)
+    prepared = prepare(Batch(ids=("a",), image=torch.zeros(1, 3, 4, 5), depth=truth, valid=valid), rules)
+    masked = (truth > low) & (truth < 10.0)
+    assert torch.equal(prepared.valid, masked)
+    assert [len(one) for one in listed(prepared)] == [18]
