@@ -69,7 +69,7 @@ class ScanNetSource(PairSource):
         self._ids = any(scan.has_ids for scan in scans)
         frames = Scans(scans)
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
-        frames.choose(selection.apply(range(len(frames)), location))
+        frames.choose(selection.positions(len(frames), location))
         super().__init__(frames, selection=None, scale=None, where=location, notes=[*left.findings(), *notes])
 
     def has(self, part: Literal["depth", "instances"]) -> bool:
