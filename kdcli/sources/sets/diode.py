@@ -26,8 +26,8 @@ class DiodeSource(SetSource):
     """Frames ``{train,val}/{indoors,outdoor}/scene_N/scan_N/NAME.png`` with ``NAME_depth.npy`` and its mask.
 
     ROOT holds train and val, or is one of them. split: which. part: ``indoors`` or ``outdoor`` alone. Depth is none
-    where ``NAME_depth_mask.npy`` is 0. max_depth: metres beyond which it is none too. start, stop, every, count, seed:
-    as in ``Selection``.
+    where ``NAME_depth_mask.npy`` is 0, unless masked=false, by which some tables are made. max_depth: metres beyond
+    which it is none too. start, stop, every, count, seed: as in ``Selection``.
     """
 
     api_version: ClassVar[int] = API_VERSION
@@ -36,9 +36,10 @@ class DiodeSource(SetSource):
 
     def __init__(
         self, *, location: str, split: Literal["train", "val"] | None = None,
-        part: Literal["indoors", "outdoor"] | None = None, max_depth: float | None = None, start: int = 0,
-        stop: int | None = None, every: int = 1, count: int | None = None, seed: int | None = None,
+        part: Literal["indoors", "outdoor"] | None = None, masked: bool = True, max_depth: float | None = None,
+        start: int = 0, stop: int | None = None, every: int = 1, count: int | None = None, seed: int | None = None,
     ) -> None:
+        self._masked = masked
         self._base = f"{_split_folder(existing_root(location), split)}/"
         self._unmasked: set[str] = set()
         names, notes = self._scan(part)
@@ -81,7 +82,7 @@ class DiodeSource(SetSource):
     def pair(self, name: str) -> Pair:
         """Return the files of a frame."""
         path = self._base + name
-        mask = None if name in self._unmasked else Path(f"{path}_depth_mask.npy")
+        mask = None if not self._masked or name in self._unmasked else Path(f"{path}_depth_mask.npy")
         return Pair(id=name, image=Path(f"{path}.png"), depth=Path(f"{path}_depth.npy"), mask=mask)
 
     def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float]:
