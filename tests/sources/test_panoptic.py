@@ -63,7 +63,7 @@ def test_things_are_objects_and_stuff_is_not(coco: Path) -> None:
 def test_pictures_elsewhere(coco: Path) -> None:
     (coco / "annotations/panoptic_val2017").rename(coco / "masks")
     spec = f"folder:{coco}/val2017,coco={coco}/annotations/panoptic_val2017.json"
-    with pytest.raises(DataError, match="its pictures are not in .*instances=DIR"):
+    with pytest.raises(DataError, match=r"its pictures are not in .*instances=DIR"):
         load_source(spec)
     assert load_source(f"{spec},instances={coco}/masks")[0].instances is not None
     (coco / f"masks/{0:012d}.png").unlink()
