@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from torch import nn
 
 from kdcli.evals.baseline import Constant
 from kdcli.evals.runner import evaluate
 from kdcli.plugins import registry
 from kdcli.sources import load_source
+from kdcli.types import Batch, Prediction
 
 Row = tuple[float, float, float]
 FILES = {
@@ -60,6 +62,20 @@ COUNTED = {("upydnet-kitti", "kitti"): [31421, 33887], ("pydnet", "kitti"): [907
            ("upydnet-kitti", "object"): [7230, 7027], ("pydnet", "object"): [20280, 20216]}  # fmt: skip
 
 
+class Remembering(nn.Module):
+    """Runs a network once an image, so that two alignments cost one pass."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network, self.depth_kind = network, network.depth_kind
+        self.seen: dict[tuple[str, ...], Prediction] = {}
+
+    def from_batch(self, batch: Batch) -> Prediction:
+        if batch.ids not in self.seen:
+            self.seen[batch.ids] = self.network(batch.image)
+        return self.seen[batch.ids]
+
+
 def marked(row: tuple[str, str, list[Row], list[Row]]) -> object:
     marks = [pytest.mark.slow] if row[1] == "7scenes" else []
     return pytest.param(*row, id=f"{row[0]} {row[1]}", marks=marks)
@@ -68,8 +84,9 @@ def marked(row: tuple[str, str, list[Row], list[Row]]) -> object:
 @pytest.mark.parametrize(("network", "images", "median", "fitted"), map(marked, ROWS))
 def test_published_network(shared: Path, network: str, images: str, median: list[Row], fitted: list[Row]) -> None:
     model = registry.build("teacher", f"{network.split('-')[0]}:{shared}/data/weights/{FILES[network]}").eval()
+    memory = Remembering(model)
     for align, rows in (("median", median), ("scale-shift", fitted)):
-        found = close(shared, model, images, align, rows)
+        found = close(shared, memory, images, align, rows)
     if (network, images) in COUNTED:
         assert found == COUNTED[network, images]
 
