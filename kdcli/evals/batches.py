@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kdcli.cameras import crop_camera, resize_camera
 from kdcli.errors import ConfigError
 from kdcli.evals.crops import middle_rows, resize_image
 from kdcli.evals.listed import Listed, by_lists, counting
@@ -159,15 +160,12 @@ def _counted(depth: Tensor, valid: Tensor, protocol: Protocol) -> tuple[Tensor, 
 
 def _scaled(camera: Tensor | None, before: Tensor, after: Tensor) -> Tensor | None:
     """Return cameras in pixels of a map that was resized; the same ones if it was not."""
-    down, across = (new / old for new, old in zip(after.shape[-2:], before.shape[-2:], strict=True))
-    if camera is None or (down, across) == (1, 1):
-        return camera
-    return camera * camera.new_tensor([across, down, across, down])
+    return None if camera is None else resize_camera(camera, _size(before), _size(after))
 
 
 def _moved(camera: Tensor | None, top: int, left: int) -> Tensor | None:
     """Return cameras in pixels of a cut of a map."""
-    return None if camera is None else camera - camera.new_tensor([0, 0, left, top])
+    return None if camera is None else crop_camera(camera, top, left)
 
 
 def seen_at(prepared: Prepared, size: tuple[int, int] | None) -> Prepared:

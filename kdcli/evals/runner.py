@@ -17,7 +17,7 @@ from kdcli.evals.batches import Prepared, batches, positions, prepare
 from kdcli.evals.cost import Cost, cost_of
 from kdcli.evals.distances import Distances
 from kdcli.evals.distances import per_image as by_distance
-from kdcli.evals.extras.found import Extras, extras_of
+from kdcli.evals.extras.found import Extras, extras_of, geometry_of
 from kdcli.evals.extras.registry import columns, weights
 from kdcli.evals.listed import Listed, by_lists
 from kdcli.evals.measure import listed, measured
@@ -115,7 +115,7 @@ def evaluate(
                 pixels = listed(kept) if by_lists(kept.depth.device) else None
                 first = first or _select(kept, [0])
                 places = [indices[i] for i in open_rows]
-                geometry = _geometry(source, places, rules)
+                geometry = geometry_of(source, places, kept, rules)
                 for (name, model), shown in zip(models.items(), views(models, kept, size), strict=True):
                     tallies[name].seen.add(kept.batch.image, shown.batch.image)
                     _measure(name, model, shown, pixels, places, own[name], align, tallies[name], uncertainty, against,
@@ -244,15 +244,6 @@ def _measure(
                 tally.attacked[index] = {attack: metrics[row].clone() for attack, metrics in attacked.items()}
             continue
         tally.skipped[index] = Skipped(id=image_id, reason=reason)
-
-
-def _geometry(source: Any, indices: Sequence[int], rules: Protocol) -> list[Geometry | None]:
-    """Return what a source knows of images beside depth, where metrics of it are asked for and maps are not cut."""
-    told = getattr(source, "geometry", None)
-    cut = rules.band is not None or (rules.frame is not None and not rules.frame.paste)
-    if not rules.extras or told is None or cut:
-        return [None] * len(indices)
-    return [told(index) for index in indices]
 
 
 def _sureness(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) -> tuple[Tensor, Tensor] | None:

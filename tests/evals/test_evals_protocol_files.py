@@ -82,7 +82,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def shown(height: int, width: int) -> Batch:
     depth = torch.arange(float(height * width)).reshape(1, 1, height, width) + 1
-    camera = torch.tensor([[100.0, 90.0, width / 2, height / 2]])
+    camera = torch.tensor([[100.0, 90.0, (width - 1) / 2, (height - 1) / 2]])
     image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(1))
     return Batch(ids=("a",), image=image, depth=depth, valid=depth > 0, intrinsics=camera)
 
@@ -102,7 +102,7 @@ def test_a_stretched_frame_shows_everything() -> None:
     prepared = prepare(shown(300, 500), find("nyu-ultralytics"))
     assert prepared.batch.image.shape[-2:] == prepared.depth.shape[-2:] == (640, 640)
     assert prepared.camera is not None
-    assert prepared.camera[0].tolist() == pytest.approx([128, 192, 320, 320])
+    assert prepared.camera[0].tolist() == pytest.approx([128, 192, 319.5, 319.5])
 
 
 def test_make3d_keeps_the_published_rows_of_image_and_grid() -> None:
@@ -120,9 +120,9 @@ def test_a_box_in_pixels_of_any_size() -> None:
 
 def test_the_camera_follows_what_is_done_to_the_truth() -> None:
     cut = prepare(shown(375, 1242), find("kitti-garg")).camera
-    assert cut is not None and cut[0].tolist() == [100, 90, 621 - 13, 187.5 - 23]
+    assert cut is not None and cut[0].tolist() == [100, 90, 620.5 - 13, 187 - 23]
     kept = prepare(shown(375, 1242), find("kitti-garg-full")).camera
-    assert kept is not None and kept[0].tolist() == [100, 90, 621, 187.5]
+    assert kept is not None and kept[0].tolist() == [100, 90, 620.5, 187]
 
 
 def test_images_with_too_few_pixels_are_left_out() -> None:

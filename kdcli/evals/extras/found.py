@@ -10,10 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from kdcli.errors import DataError
 from kdcli.evals import intervals
 from kdcli.evals.batches import Prepared
 from kdcli.evals.extras.registry import chosen
 from kdcli.evals.extras.scene import Scene
+from kdcli.evals.protocol import Protocol
+from kdcli.plugins.blame import blame
 from kdcli.types import Geometry
 
 
@@ -52,6 +55,40 @@ class Extras:
             "ci95": {name: [_number(end) for end in ends] for name, ends in self.ci95.items()},
             "n": dict(self.n),
         }
+
+
+def geometry_of(source: Any, indices: Sequence[int], prepared: Prepared, rules: Protocol) -> list[Geometry | None]:
+    """Return what a source knows of images beside depth, where metrics of it are asked for and maps are not cut.
+
+    Raises:
+        DataError: it is of other pixels than the depth is. PluginError: it is no geometry.
+    """
+    told = getattr(source, "geometry", None)
+    size = tuple(prepared.depth.shape[-2:])
+    cut = rules.band is not None or (rules.frame is not None and not rules.frame.paste)
+    resized = prepared.whole is not None and prepared.whole[1] != size
+    if not rules.extras or told is None or cut or resized:
+        return [None] * len(indices)
+    found: list[Geometry | None] = []
+    for index in indices:
+        with blame(source, f"geometry({index})"):
+            found.append(_fitting(told(index), prepared.depth, f"'{getattr(source, 'name', source)}' item {index}"))
+    return found
+
+
+def _fitting(known: Any, depth: Tensor, where: str) -> Geometry:
+    if not isinstance(known, Geometry):
+        raise TypeError(f"it gave {type(known).__name__}, not a Geometry")
+    height, width = depth.shape[-2:]
+    for one in (known.edges, *(mask for mask, _ in known.planes)):
+        if one is not None and tuple(one.shape) != (height, width):
+            own = "x".join(map(str, tuple(one.shape)[::-1]))
+            raise DataError(
+                f"{where} has edges or planes of {own} pixels and depth of {width}x{height} (width x height); "
+                "give both of the same frame"
+            )
+    edges = None if known.edges is None else known.edges.to(depth.device)
+    return Geometry(edges=edges, planes=tuple((mask.to(depth.device), normal) for mask, normal in known.planes))
 
 
 def extras_of(

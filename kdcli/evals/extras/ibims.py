@@ -50,7 +50,8 @@ def planarity(scene: Scene) -> tuple[float, ...]:
     it and the true one in degrees, means over the set's planes that cover at least a twentieth of the image; and how
     many planes these are, which weigh the mean over images: the script's is over planes.
 
-    The prediction is brought to the truth's median within each plane first. NaN without a plane or a camera.
+    The prediction is brought to the truth's median within each plane first. Pixels are counted from 1, as the script
+    does with the set's cameras. NaN without a plane or a camera.
     """
     found = []
     for mask, normal in () if scene.geometry is None or scene.camera is None else scene.geometry.planes:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from kdcli.cameras import resize_camera
 from kdcli.codecs import CODECS
 from kdcli.errors import ConfigError, DataError
 from kdcli.protocols import API_VERSION
-from kdcli.sources.cameras import resized_camera
 from kdcli.sources.listing import folders_in, natural_key
 from kdcli.sources.lists import existing_root
 from kdcli.sources.pairs import Pair, Selection
@@ -87,7 +87,7 @@ class DiodeSource(SetSource):
 
     def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float]:
         """Return fx, fy, cx, cy in pixels of an image of this size."""
-        return resized_camera(CAMERA, SIZE, height, width)
+        return resize_camera(CAMERA, SIZE, (height, width))
 
 
 def _split_folder(root: Path, split: str | None) -> Path:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from kdcli.cameras import resize_camera
 from kdcli.codecs import CODECS
 from kdcli.errors import DataError
 from kdcli.images import StoredDepth
@@ -104,8 +105,7 @@ class ScanNetSource(PairSource):
         # Who makes the images smaller mostly leaves the file of the camera as it is.
         if abs(2 * camera[2] / width - 1) < abs(2 * camera[2] / full[1] - 1):
             return camera
-        across, down = width / full[1], height / full[0]
-        return camera[0] * across, camera[1] * down, camera[2] * across, camera[3] * down
+        return resize_camera(camera, full, (height, width))
 
     def _exported(self, image: Place) -> tuple[float, float, float, float] | None:
         assert isinstance(image, Path)
