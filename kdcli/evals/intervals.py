@@ -63,13 +63,17 @@ def interval(
     return _bounds(resamples(values_NM, pixels_N, aggregation, seed=seed, number=number))
 
 
-def over_known(values_NM: Tensor, *, seed: int = 0, number: int = RESAMPLES) -> tuple[Tensor, Tensor, Tensor]:
+def over_known(
+    values_NM: Tensor, weights_NM: Tensor | None = None, *, seed: int = 0, number: int = RESAMPLES
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return the mean of each column over the images that have a number, and the ends of its 95 % interval, M each.
 
-    NaN where no image has one; ends are NaN where fewer than two have.
+    weights: of each number in the mean; None = all alike. NaN where no image has one; ends are NaN where fewer than
+    two have.
     """
-    known = torch.isfinite(values_NM).double()
-    filled = torch.where(known > 0, values_NM, 0.0)
+    has = torch.isfinite(values_NM)
+    known = has.double() if weights_NM is None else torch.where(has, weights_NM.double(), 0.0)
+    filled = torch.where(has, values_NM, 0.0) * known
     means = filled.sum(0) / known.sum(0)
     if len(values_NM) < 2:
         nothing = torch.full_like(means, torch.nan)
@@ -78,7 +82,7 @@ def over_known(values_NM: Tensor, *, seed: int = 0, number: int = RESAMPLES) -> 
     for rows, counts in _counts(len(values_NM), number, seed):
         drawn[rows] = (counts @ filled) / (counts @ known)
     low, high = torch.nanquantile(drawn, drawn.new_tensor([0.025, 0.975]), dim=0)
-    told = known.sum(0) > 1
+    told = has.sum(0) > 1
     return means, torch.where(told, low, torch.nan), torch.where(told, high, torch.nan)
 
 

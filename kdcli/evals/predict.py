@@ -56,7 +56,8 @@ def raw_prediction(
     )
     back = _once(model, mirrored, prepared, rules, name, shares)
     other = back.values.flip(-1)
-    views = [clip(v, rules) if raw.kind is DepthKind.METRIC and rules.clamp else v for v in (raw.values, other)]
+    clipped = raw.kind is DepthKind.METRIC and rules.clamp and rules.clip_views
+    views = [clip(view, rules) if clipped else view for view in (raw.values, other)]
     opinion = raw.opinion
     if back.opinion is not None:
         opinion = back.opinion.flip(-1) if opinion is None else opinion & back.opinion.flip(-1)

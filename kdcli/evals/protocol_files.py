@@ -30,14 +30,14 @@ _SHAPES: dict[str, Any] = {
               "then?": _SIZE, "sampling?": str},
     "crop": {"rows": _PAIR, "columns": _PAIR, "of?": _SIZE, "unit?": str},
     "min_depth": float, "max_depth": float, "clamp": bool, "clip_to": _PAIR, "resize": str, "alignment": str,
-    "fit": {"floor?": float, "positive?": bool, "side?": int}, "aggregation": str, "flip": bool,
-    "delta_inclusive": bool, "least": int, "truth": str, "extras": [str],
+    "fit": {"floor?": float, "beyond?": str, "positive?": bool, "side?": int}, "aggregation": str, "flip": bool,
+    "clip_views": bool, "delta_inclusive": bool, "least": int, "truth": str, "extras": [str],
 }  # fmt: skip
 """What each key of a table holds."""
 _CHOICES: dict[str, tuple[str, ...]] = {
     "alignment": get_args(Alignment), "aggregation": get_args(Aggregation), "truth": ("measured", "teacher"),
     "resize": ("model", "bilinear", "bilinear-corners", "bicubic", "nearest"), "frame.sampling": ("smooth", "nearest"),
-    "crop.unit": ("share", "pixel"),
+    "crop.unit": ("share", "pixel"), "fit.beyond": ("far", "near"),
 }  # fmt: skip
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 

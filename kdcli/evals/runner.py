@@ -19,7 +19,7 @@ from kdcli.evals.cost import Cost, cost_of
 from kdcli.evals.distances import Distances
 from kdcli.evals.distances import per_image as by_distance
 from kdcli.evals.extras.found import Extras, extras_of, geometry_of
-from kdcli.evals.extras.registry import columns
+from kdcli.evals.extras.registry import columns, weights
 from kdcli.evals.listed import Listed, by_lists
 from kdcli.evals.measure import listed, measured
 from kdcli.evals.metrics import NAMES
@@ -333,7 +333,9 @@ def _result(
         seed=seed,
         against=None if against is None else against.name,
         cost=cost,
-        extras=Extras(names=columns(used.extras), values=rows.extras, seed=seed) if used.extras else None,
+        extras=Extras(
+            names=columns(used.extras), values=rows.extras, weights=weights(used.extras), seed=seed
+        ) if used.extras else None,
         distances=Distances.of([tally.far[index] for index in rows.indices]) if tally.far else None,
         uncertainty=Uncertainty.of(sure, seed) if sure else None,
         perturbed=(

@@ -25,10 +25,12 @@ class Extras:
     """The extra metrics of one model, beside the nine.
 
     names: columns. values: per image, N x K float64, NaN where an image has none; images are those of the result.
+    weights: the column that weighs each in the mean over images, None = they weigh alike.
     """
 
     names: tuple[str, ...]
     values: Tensor
+    weights: tuple[str | None, ...] = ()
     seed: int = 0
     metrics: Mapping[str, float] = field(init=False)
     ci95: Mapping[str, tuple[float, float]] = field(init=False)
@@ -36,7 +38,11 @@ class Extras:
     """How many images have each."""
 
     def __post_init__(self) -> None:
-        means, low, high = (part.tolist() for part in intervals.over_known(self.values, seed=self.seed))
+        weigh = torch.ones_like(self.values)
+        for column, by in enumerate(self.weights):
+            if by is not None:
+                weigh[:, column] = self.values[:, self.names.index(by)]
+        means, low, high = (part.tolist() for part in intervals.over_known(self.values, weigh, seed=self.seed))
         known = torch.isfinite(self.values).sum(0).tolist()
         object.__setattr__(self, "metrics", dict(zip(self.names, means, strict=True)))
         object.__setattr__(self, "ci95", dict(zip(self.names, zip(low, high, strict=True), strict=True)))

@@ -53,7 +53,8 @@ def boundaries(scene: Scene) -> tuple[float, ...]:
 
 def planarity(scene: Scene) -> tuple[float, ...]:
     """Return how far the points of a plane lie from the best one, as a deviation in centimetres, and the angle between
-    it and the true one in degrees: means over the set's planes that cover at least a twentieth of the image.
+    it and the true one in degrees, means over the set's planes that cover at least a twentieth of the image; and how
+    many planes these are, which weigh the mean over images: the script's is over planes.
 
     The prediction is brought to the truth's median within each plane first. Pixels are counted from 1, as the script
     does with the set's cameras. NaN without a plane or a camera.
@@ -67,8 +68,8 @@ def planarity(scene: Scene) -> tuple[float, ...]:
         scaled = scene.prediction.double() * (median(scene.truth[here]) / median(scene.prediction[here]))
         found.append(_plane(points(scaled, scene.camera, first=1.0)[here], normal))
     if not found:
-        return math.nan, math.nan
-    return tuple(sum(values) / len(found) for values in zip(*found, strict=True))
+        return math.nan, math.nan, 0.0
+    return *(sum(values) / len(found) for values in zip(*found, strict=True)), float(len(found))
 
 
 def _plane(points_N3: Tensor, normal: Tensor) -> tuple[float, float]:

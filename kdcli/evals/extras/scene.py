@@ -33,13 +33,15 @@ class Extra:
     """A metric, or some that are found together.
 
     columns: their names. measure: a scene -> as many numbers, NaN where an image has none. better: ``less`` or ``more``
-    by column. unit: of all columns, where they have one.
+    by column, empty for a count. unit: of all columns, where they have one. weight: the column that weighs the others
+    in means over images; None = images weigh alike.
     """
 
     columns: tuple[str, ...]
     measure: Callable[[Scene], tuple[float, ...]]
     better: tuple[str, ...]
     unit: tuple[str, ...] = ()
+    weight: str | None = None
 
 
 def points(depth: Tensor, camera: Tensor, first: float = 0.0) -> Tensor:

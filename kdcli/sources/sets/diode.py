@@ -29,8 +29,8 @@ class DiodeSource(SetSource):
     """Frames ``{train,val}/{indoors,outdoor}/scene_N/scan_N/NAME.png`` with ``NAME_depth.npy`` and its mask.
 
     ROOT holds train and val, or is one of them. split: which. part: ``indoors`` or ``outdoor`` alone. Depth is none
-    where ``NAME_depth_mask.npy`` is 0. max_depth: metres beyond which it is none too. start, stop, every, count, seed:
-    as in ``Selection``.
+    where ``NAME_depth_mask.npy`` is 0, unless masked=false, by which some tables are made. max_depth: metres beyond
+    which it is none too. start, stop, every, count, seed: as in ``Selection``.
     """
 
     api_version: ClassVar[int] = API_VERSION
@@ -39,9 +39,10 @@ class DiodeSource(SetSource):
 
     def __init__(
         self, *, location: str, split: Literal["train", "val"] | None = None,
-        part: Literal["indoors", "outdoor"] | None = None, max_depth: float | None = None, start: int = 0,
-        stop: int | None = None, every: int = 1, count: int | None = None, seed: int | None = None,
+        part: Literal["indoors", "outdoor"] | None = None, masked: bool = True, max_depth: float | None = None,
+        start: int = 0, stop: int | None = None, every: int = 1, count: int | None = None, seed: int | None = None,
     ) -> None:
+        self._masked = masked
         self._base = f"{_split_folder(existing_root(location), split)}/"
         names, notes = self._scan(part)
         if part == "indoors":
@@ -80,7 +81,8 @@ class DiodeSource(SetSource):
 
     def pair(self, name: str) -> Pair:
         """Return the files of a frame."""
-        mask = None if name.endswith(_UNMASKED) else Path(f"{self._base}{name}_depth_mask.npy")
+        bare = not self._masked or name.endswith(_UNMASKED)
+        mask = None if bare else Path(f"{self._base}{name}_depth_mask.npy")
         name = name.removesuffix(_UNMASKED)
         path = self._base + name
         return Pair(id=name, image=Path(f"{path}.png"), depth=Path(f"{path}_depth.npy"), mask=mask)

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from kdcli.codecs import CODECS
-from kdcli.errors import DataError
+from kdcli.errors import ConfigError, DataError
 from kdcli.images import StoredDepth, image_size
 from kdcli.protocols import API_VERSION
 from kdcli.rasters import file_of
@@ -50,6 +50,9 @@ class SunRgbdSource(PairSource):
         stop: int | None = None, every: int = 1, count: int | None = None, seed: int | None = None,
     ) -> None:
         root = existing_root(location)
+        if list is not None and split is None:
+            raise ConfigError(f"list={list} says where allsplit.mat is; add split=train or split=test, or for a list "
+                              f"of your own write listed:[sunrgbd:{location}],list={list}")
         there: Sequence[str] = samples_below(root)
         if not there:
             raise DataError(f"'{root}' has no folder with image/ and depth_bfx/ below it; give the folder SUNRGBD")

@@ -163,9 +163,9 @@ def test_a_plane_is_flat_and_tilted_by_what_it_is_tilted_by() -> None:
     turn = math.radians(20)
     facing, tilted = plane((0, 0, 1), 3.0, 1.0), plane((math.sin(turn), 0, math.cos(turn)), 3.0, 1.0)
     known = Geometry(planes=((whole, torch.tensor([0.0, 1.0, 0.0])),))
-    flat, angle = planarity(scene(2 * facing, facing, geometry=known, camera=CAMERA))
-    assert flat == pytest.approx(0, abs=1e-3) and angle == pytest.approx(0, abs=1e-3)
-    flat, angle = planarity(scene(tilted, facing, geometry=known, camera=CAMERA))
+    flat, angle, planes = planarity(scene(2 * facing, facing, geometry=known, camera=CAMERA))
+    assert flat == pytest.approx(0, abs=1e-3) and angle == pytest.approx(0, abs=1e-3) and planes == 1
+    flat, angle, _ = planarity(scene(tilted, facing, geometry=known, camera=CAMERA))
     assert flat == pytest.approx(0, abs=1e-3) and angle == pytest.approx(20, abs=1e-3)
     up = Geometry(planes=((whole, torch.tensor([0.0, math.cos(turn), math.sin(turn)])),))
     leaning = plane((0, -math.sin(turn), math.cos(turn)), 3.0, 1.0)
@@ -201,11 +201,12 @@ def by_pca(given: Scene) -> tuple[float, float]:
 
 def test_what_is_no_plane_has_no_numbers() -> None:
     depth = torch.full((60, 80), 3.0)
-    assert all(map(math.isnan, planarity(scene(depth, depth, camera=CAMERA))))
+    assert all(map(math.isnan, planarity(scene(depth, depth, camera=CAMERA))[:2]))
     small = torch.zeros(60, 80, dtype=torch.bool)
     small[:10, :10] = True
     known = Geometry(planes=((small, torch.tensor([0.0, 1.0, 0.0])),))
-    assert all(map(math.isnan, planarity(scene(depth, depth, camera=CAMERA, geometry=known))))
+    flat, angle, planes = planarity(scene(depth, depth, camera=CAMERA, geometry=known))
+    assert math.isnan(flat) and math.isnan(angle) and planes == 0
 
 
 def test_normals_of_planes_differ_by_their_angle() -> None:
