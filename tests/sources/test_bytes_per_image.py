@@ -14,7 +14,7 @@ from kdcli.sources import load_source
 
 MOST = 100
 """Bytes."""
-FEW, MANY = 200, 800
+FEW, MANY = 500, 1500
 """Images, of which the difference is measured."""
 
 
