@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +11,7 @@ from torch import Tensor
 
 from kdcli.cameras import crop_camera, resize_camera
 from kdcli.errors import ConfigError
+from kdcli.evals.ahead import ahead
 from kdcli.evals.crops import middle_rows, resize_image
 from kdcli.evals.listed import Listed, by_lists, counting
 from kdcli.evals.protocol import Protocol
@@ -80,7 +79,7 @@ def batches(
             yield indices, made
         return
     waiting: dict[tuple[object, ...], list[tuple[int, Sample]]] = {}
-    for index, sample in _ahead(source, order, batch_size):
+    for index, sample in ahead(source, order, batch_size):
         depth = None if sample.depth is None else sample.depth.shape
         shape = (sample.image.shape, depth, sample.intrinsics is None)
         group = waiting.setdefault(shape, [])
@@ -179,34 +178,6 @@ def seen_at(prepared: Prepared, size: tuple[int, int] | None) -> Prepared:
 
 def _size(map_BCHW: Tensor) -> Size:
     return int(map_BCHW.shape[-2]), int(map_BCHW.shape[-1])
-
-
-def _ahead(source: Any, order: Sequence[int], depth: int) -> Iterator[tuple[int, Sample]]:
-    """Yield samples in order, decoding a few ahead while the models work.
-
-    One thread, because nothing obliges a source to be read by two at once.
-    """
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        pending: deque[tuple[int, Future[Sample]]] = deque()
-        try:
-            for index in order:
-                pending.append((index, pool.submit(source.__getitem__, index)))
-                if len(pending) > depth:
-                    yield _next(source, pending)
-            while pending:
-                yield _next(source, pending)
-        finally:
-            for _, future in pending:
-                future.cancel()
-
-
-def _next(source: Any, pending: deque[tuple[int, Future[Sample]]]) -> tuple[int, Sample]:
-    index, future = pending.popleft()
-    with blame(source, f"item {index}"):
-        sample = future.result()
-        if not isinstance(sample, Sample):
-            raise TypeError(f"it gave {type(sample).__name__}, not a Sample")
-    return index, sample
 
 
 def _stack(group: list[tuple[int, Sample]], device: torch.device) -> tuple[list[int], Batch]:

@@ -88,6 +88,11 @@ class PairSource(OfFiles):
         self.depth_kind: DepthKind | None = DepthKind.METRIC if self.has("depth") else None
         self.has_instances = self.has("instances")
 
+    def keep(self, positions: Sequence[int], notes: Sequence[Finding] = ()) -> None:
+        """Keep the images at these positions alone, in that order. notes: what ``data check`` shall say of it."""
+        self.pairs, self._notes = View(self.pairs, positions), (*self._notes, *notes)
+        self.depth_kind = DepthKind.METRIC if self.depth_kind is not None and self.has("depth") else None
+
     def __len__(self) -> int:
         return len(self.pairs)
 

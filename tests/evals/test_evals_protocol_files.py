@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -139,3 +140,39 @@ def test_the_page_names_every_protocol_in_a_line() -> None:
     shown = page.split("<!-- protocols:begin -->\n")[1].split("<!-- protocols:end -->")[0].splitlines()
     rows = [f"| `{one.name}` | {one.measures} | {one.used_by} |" for one in PROTOCOLS.values()]
     assert shown == ["| protocol | what it measures | who uses it |", "|---|---|---|", *rows]
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("crop = { rows = [-10, 40], columns = [0, 96], of = [64, 96] }", "crop.rows = [-10, 40] is no range"),
+        ("crop = { rows = [0, 70], columns = [0, 96], of = [64, 96] }", "crop.rows = [0, 70] is no range of pixels of"),
+        ("crop = { rows = [45, 471], columns = [41, 601] }", "crop.rows = [45, 471] is no range of shares"),
+        ("crop = { rows = [0, 1], columns = [0.9, 0.1] }", "crop.columns = [0.9, 0.1] is no range of shares"),
+        ('crop = { rows = [9, 9], columns = [0, 5], unit = "pixel" }', "crop.rows = [9, 9] is no range of pixels"),
+        ("band = 1.5", "band = 1.5 is no share of the rows"),
+        ("band = 0", "band = 0 is no share"),
+        ("frame = { height = 0, width = 5 }", "frame.height = 0 is no number of pixels"),
+        ("frame = { height = 2, width = 3, short_side = 0 }", "frame.short_side = 0"),
+        ("frame = { height = 2, width = 3, then = [4, 0] }", "frame.then = 0"),
+        ("frame = { height = 2, width = 3, paste = true, short_side = 9 }", "which frame.short_side resizes"),
+        ("frame = { height = 2, width = 3, paste = true, then = [4, 4] }", "which frame.then resizes"),
+        ("frame = { height = 2, width = 3, stretch = true, short_side = 9 }", "leave out one"),
+        ("min_depth = -1", "min_depth = -1 is no depth"),
+        ("min_depth = inf\nmax_depth = inf", "min_depth = inf is no depth"),
+        ("min_depth = 5.0\nmax_depth = 2.0", "depth from 5 to 2 m is no range"),
+        ("max_depth = -inf", "depth from 0.001 to -inf m"),
+        ("clip_to = [5.0, 1.0]", "clip_to from 5 to 1 m is no range"),
+        ("least = 0", "least = 0 is no number of pixels"),
+        ("fit = { floor = 0.0 }", "fit.floor = 0 is not above 0"),
+        ("fit = { side = 0 }", "fit.side = 0 is no number of pixels"),
+        ('extras = ["irmse", "irmse"]', "extras names 'irmse' twice"),
+    ],
+)  # fmt: skip
+def test_nothing_is_measured_by_nonsense(tmp_path: Path, text: str, part: str) -> None:
+    """Numbers that would leave out other pixels than was meant, or end in the library that resizes."""
+    path = tmp_path / "mine.toml"
+    path.write_text(f"[mine]\n{text}\n")
+    with pytest.raises(ConfigError, match=re.escape(part)) as caught:
+        find(str(path))
+    assert "mine.toml', [mine]: " in str(caught.value) and "\n" not in str(caught.value)

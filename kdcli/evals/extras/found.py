@@ -25,10 +25,12 @@ class Extras:
     """The extra metrics of one model, beside the nine.
 
     names: columns. values: per image, N x K float64, NaN where an image has none; images are those of the result.
+    weights: the column that weighs each in the mean over images, None = they weigh alike.
     """
 
     names: tuple[str, ...]
     values: Tensor
+    weights: tuple[str | None, ...] = ()
     seed: int = 0
     metrics: Mapping[str, float] = field(init=False)
     ci95: Mapping[str, tuple[float, float]] = field(init=False)
@@ -36,7 +38,11 @@ class Extras:
     """How many images have each."""
 
     def __post_init__(self) -> None:
-        means, low, high = (part.tolist() for part in intervals.over_known(self.values, seed=self.seed))
+        weigh = torch.ones_like(self.values)
+        for column, by in enumerate(self.weights):
+            if by is not None:
+                weigh[:, column] = self.values[:, self.names.index(by)]
+        means, low, high = (part.tolist() for part in intervals.over_known(self.values, weigh, seed=self.seed))
         known = torch.isfinite(self.values).sum(0).tolist()
         object.__setattr__(self, "metrics", dict(zip(self.names, means, strict=True)))
         object.__setattr__(self, "ci95", dict(zip(self.names, zip(low, high, strict=True), strict=True)))
@@ -87,19 +93,19 @@ def _fitting(known: Any, depth: Tensor, where: str) -> Geometry:
 
 def extras_of(
     names: Sequence[str], depth_B1HW: Tensor, prepared: Prepared, valid_B1HW: Tensor,
-    geometry: Sequence[Geometry | None],
+    geometry: Sequence[Geometry | None], said_B1HW: Tensor | None = None,
 ) -> list[list[float]]:
     """Return the extra metrics of each image of a batch, in the order of their columns.
 
     depth: aligned, in the full frame of the ground truth. valid: where truth and prediction count. geometry: what the
-    source knows of each image.
+    source knows of each image. said: where predictions say anything; None = everywhere.
     """
     wanted, rows = chosen(names), []
     for i, known in enumerate(geometry):
         camera = None if prepared.camera is None else prepared.camera[i]
         scene = Scene(
             prediction=depth_B1HW[i, 0], truth=prepared.depth[i, 0], valid=valid_B1HW[i, 0], camera=camera,
-            geometry=known,
+            geometry=known, said=None if said_B1HW is None else said_B1HW[i, 0],
         )
         rows.append([number for extra in wanted for number in extra.measure(scene)])
     return rows

@@ -19,6 +19,7 @@ from kdcli.sources.paired import PairSource
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairs import Pair, Selection
 from kdcli.sources.sets.numbered import chosen, scenes_of
+from kdcli.sources.sets.scannet_poses import about_poses
 from kdcli.sources.sets.scannet_scans import Exported, Recorded, Scans, recorded_by_path
 from kdcli.sources.sets.sixteen import distance, sixteen_bits
 from kdcli.sources.texts.numbers import read_camera
@@ -69,7 +70,7 @@ class ScanNetSource(PairSource):
         self._ids = any(scan.has_ids for scan in scans)
         frames = Scans(scans)
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
-        frames.choose(selection.apply(range(len(frames)), location))
+        frames.choose(selection.positions(len(frames), location))
         super().__init__(frames, selection=None, scale=None, where=location, notes=[*left.findings(), *notes])
 
     def has(self, part: Literal["depth", "instances"]) -> bool:
@@ -115,7 +116,7 @@ class ScanNetSource(PairSource):
         return self._cameras[folder]
 
     def remarks(self) -> Sequence[Finding]:
-        """Say how the frames were found, and which files end before their frames do."""
+        """Say how the frames were found, which files end before their frames do, and where cameras were lost."""
         found = []
         for path, scan in self._recorded.items():
             if (cut := scan.file.cut_at()) is not None:
@@ -123,7 +124,7 @@ class ScanNetSource(PairSource):
                 found.append(Finding(level="error", message=message, path=str(path)))
         more = f"{len(found) - LISTED} more files end before their last frame does"
         rest = [Finding(level="error", message=more)] if len(found) > LISTED else []
-        return [*super().remarks(), *found[:LISTED], *rest]
+        return [*super().remarks(), *found[:LISTED], *rest, *about_poses(self.pairs)]
 
 
 def _scenes(root: Path, form: str) -> dict[str, Path]:
