@@ -51,8 +51,9 @@ def register(app: typer.Typer) -> None:
 
 
 def export(
-    session: Session, model: Model, out: Out, format: Format = None, size: Size = None, precision: Bits = Precision.FP32,
-    int8: Int8 = False, input: Input = Given.FLOAT, images: Images = None, no_verify: NoVerify = False, uncertainty: Uncertain = False,
+    session: Session, model: Model, out: Out, format: Format = None, size: Size = None,
+    precision: Bits = Precision.FP32, int8: Int8 = False, input: Input = Given.FLOAT, images: Images = None,
+    no_verify: NoVerify = False, uncertainty: Uncertain = False,
 ) -> None:
     """Export a model, run the file, and keep it only if it gives the model's numbers."""
     from kdcli.errors import ConfigError

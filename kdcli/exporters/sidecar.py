@@ -32,7 +32,7 @@ def read_sidecar(path: Path) -> tuple[dict[str, str], int | None, tuple[int, int
     """
     beside = sidecar_of(path)
     if not beside.is_file():
-        raise WeightsError(f"'{beside}' is missing, which says what '{path.name}' takes; bring it along, or export again")
+        raise WeightsError(f"'{beside}' is missing, which says what '{path.name}' takes; bring both along")
     known = read_json(beside, _SHAPE, "export it again", error=WeightsError)
     batch, size = known["takes"]["batch"], known["takes"]["size"]
     if min([1 if batch is None else batch, *(size or ())]) < 1:

@@ -1,7 +1,7 @@
 """ExecuTorch (``.pte``): PyTorch's own runtime for phones and boards, through XNNPACK.
 
-The size is fixed: with open sizes the resizing of maps leaves XNNPACK, which costs 1.8 times the time (1.5.1), and without
-XNNPACK a network takes 75 times as long.
+The size is fixed: with open sizes the resizing of maps leaves XNNPACK, which costs 1.8 times the time (1.5.1), and
+without XNNPACK a network takes 75 times as long.
 """
 
 from __future__ import annotations
@@ -88,8 +88,8 @@ class ExecutorchFile:
             raise WeightsError(f"'{path}' is no program that ExecuTorch can run ({reason}); export it again") from error
         wanted = example(self._kind, 1, self.size or (1, 1)).shape
         if tuple(taken) != tuple(wanted):
-            raise WeightsError(f"'{path}' takes {'x'.join(map(str, taken))}, not {'x'.join(map(str, wanted))} as what lies "
-                               "beside it says; export it again")
+            shown = ["x".join(map(str, sides)) for sides in (taken, wanted)]
+            raise WeightsError(f"'{path}' takes {shown[0]}, not {shown[1]} as what lies beside it says; export it again")
 
     def __call__(self, image: Tensor) -> Tensor:
         """Return depth 1 x 1 x h x w on the image's device.

@@ -55,7 +55,8 @@ class NcnnExporter:
             made = Path(folder, "m.ncnn.param")
             try:
                 with quiet():
-                    pnnx.export(network, os.fspath(Path(folder, "m.pt")), example("float", 1, size), fp16=half, **second)
+                    first = example("float", 1, size)
+                    pnnx.export(network, os.fspath(Path(folder, "m.pt")), first, fp16=half, **second)
             except Exception as error:  # it traces, which fails in any way that the network's own code can
                 reason = " ".join(str(error).split())[:160] or type(error).__name__
                 raise ConfigError(f"{type(model).__name__} cannot be written for ncnn ({reason}); use --format onnx"
@@ -98,7 +99,7 @@ class NcnnFile:
             raise WeightsError(f"'{path}' says that it takes bytes, which no ncnn file does; export it again")
         weights = path.with_suffix(".bin")
         if not weights.is_file():
-            raise WeightsError(f"'{weights}' is missing, which holds the weights of '{path.name}'; bring all files along")
+            raise WeightsError(f"'{weights}' is missing, which holds the weights of '{path.name}'; bring both along")
         self._path, net = path, self._ncnn.Net()
         for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
             setattr(net.opt, option, False)

@@ -1,7 +1,7 @@
 """OpenVINO's intermediate form (``.xml`` with ``.bin``): for Intel's CPUs, GPUs and NPUs.
 
-It is made of the ONNX file: an exported program of a fixed size loses that size on the way into OpenVINO (2026.4.1), and
-the file then gives the old map for images of other sizes without a word.
+It is made of the ONNX file: an exported program of a fixed size loses that size on the way into OpenVINO (2026.4.1),
+and the file then gives the old map for images of other sizes without a word.
 """
 
 from __future__ import annotations

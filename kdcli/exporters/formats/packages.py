@@ -6,6 +6,7 @@ import importlib
 from typing import Any
 
 from kdcli.errors import ConfigError
+from kdcli.exporters.formats.native import quiet
 
 
 def needed(module: str, extra: str) -> Any:
@@ -15,7 +16,8 @@ def needed(module: str, extra: str) -> Any:
         ConfigError: it is not installed, or does not load here.
     """
     try:
-        return importlib.import_module(module)
+        with quiet():  # several of them print and warn as they load
+            return importlib.import_module(module)
     except ImportError as error:
         package = module.partition(".")[0]
         wrong = "is not installed" if error.name == package else f"does not load here ({error})"

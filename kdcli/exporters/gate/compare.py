@@ -12,6 +12,7 @@ from kdcli.errors import ConfigError
 from kdcli.exporters.inputs import TakesBytes, in_steps, input_of
 from kdcli.exporters.trace import outputs_of
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
     """How far an exported file is from its model on one batch of images."""
@@ -25,7 +26,7 @@ class Drift:
     mean: float
     """The mean difference over the output's largest value."""
     abs_rel: float
-    """Mean of the differences, each over the model's own value there; only telling for positive depth, as what follows."""
+    """Mean of the differences, each over the model's own value there; for positive depth, as what follows."""
     largest_abs_rel: float
     """The largest of them."""
     agreement: float

@@ -11,7 +11,7 @@ from kdcli.exporters.gate.compare import Drift
 Precision = Literal["fp32", "fp16", "int8"]
 
 TOLERANCE = 1e-3
-"""Largest difference relative to the largest depth that a file in float32 may show, where its format says nothing else."""
+"""Largest difference relative to the largest depth of a file in float32, where its format says nothing else."""
 
 HALF_MEAN, HALF_LARGEST = 2e-3, 2e-2
 """Largest mean and largest single AbsRel to the network of a file in half precision."""
@@ -40,8 +40,8 @@ def _wrong(drift: Drift, precision: Precision, tolerance: float) -> str | None:
         return (f"the int8 file agrees with the model on {drift.agreement:.1%} of the pixels (delta1), "
                 f"{AGREEMENT:.0%} are needed; give --images of the target, or export without --int8")
     if precision == "fp16" and not (drift.abs_rel <= HALF_MEAN and drift.largest_abs_rel <= HALF_LARGEST):
-        return (f"the fp16 file is {drift.abs_rel:.2%} from the model on average and {drift.largest_abs_rel:.2%} at most, "
-                f"{HALF_MEAN:.1%} and {HALF_LARGEST:.0%} are allowed; export it with --precision fp32")
+        return (f"the fp16 file is {drift.abs_rel:.2%} from the model on average and {drift.largest_abs_rel:.2%} at "
+                f"most, {HALF_MEAN:.1%} and {HALF_LARGEST:.0%} are allowed; export it with --precision fp32")
     if precision == "fp32" and not drift.relative <= tolerance:
         return (f"the exported file drifts from the model: {drift}, {tolerance:g} is allowed; nothing was written, "
                 "try another --format or a fixed --size")

@@ -38,8 +38,8 @@ def prove(
     judge(drift, precision=precision, tolerance=tolerance)
     if fixed:
         if not getattr(call, "refuses", True):
-            notes.append(f"its runtime does not refuse images of another size than {size[0]}x{size[1]}, and gives wrong "
-                         "maps for them without a word")
+            notes.append(f"its runtime does not refuse images of another size than {size[0]}x{size[1]}: it gives wrong "
+                         "maps for them")
         drift += _other(model, call, images, size, precision=precision, tolerance=tolerance)
     return tuple(drift), notes
 
