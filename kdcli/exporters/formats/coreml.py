@@ -62,8 +62,7 @@ class CoremlExporter:
         """
         if dynamic:
             raise ConfigError("Core ML files take one size")
-        with quiet():
-            tools = needed("coremltools", "coreml")
+        tools = needed("coremltools", "coreml")
         bare = model.model if isinstance(model, TakesBytes) else model
         network, shape = network_of(bare), (1, 3, *size)
         taken: dict[str, Any] = {}

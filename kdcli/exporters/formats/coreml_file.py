@@ -18,7 +18,7 @@ from kdcli.exporters.formats.packages import needed
 from kdcli.exporters.formats.running import fixed_sides, maps_of
 from kdcli.exporters.inputs import as_given, input_in
 from kdcli.exporters.mil.follow import follow, unknown
-from kdcli.exporters.mil.program import Program, program_of
+from kdcli.exporters.mil.program import program_of
 from kdcli.exporters.sidecar import outputs_in
 
 WEIGHTS = Path("Data", "com.apple.CoreML", "weights")
@@ -27,9 +27,10 @@ WEIGHTS = Path("Data", "com.apple.CoreML", "weights")
 class CoremlFile:
     """A ``.mlpackage``, one image of its ``size`` at a time.
 
-    On a Mac it is run by Core ML on the CPU. Elsewhere its program is followed operator by operator; ``runs`` is False
-    where it has operators that are not known here: of such a file only its form was looked at. ``notes`` say which.
-    ``shapes``: of its outputs by name.
+    On a Mac it is run by Core ML on the CPU. Elsewhere its program is followed operator by operator; ``runs`` is
+    False where it has operators that are not known here: of such a file only its form was looked at. ``notes`` say
+    which. ``shapes``: of its outputs by name. ``flaw``: what is wrong with its weights, None where nothing is: a runtime's relu
+    may make a zero of what is no number, and hide it.
     """
 
     batch = 1
@@ -38,13 +39,12 @@ class CoremlFile:
         """Open the package and look at it.
 
         Raises:
-            WeightsError: it is missing, or holds no network of image in and depth out; a number in it is not finite.
-                ConfigError: the package of its format is missing.
+            WeightsError: it is missing, or holds no network of image in and depth out. ConfigError: the package of its
+                format is missing.
         """
         if not path.is_dir():
             raise WeightsError(f"'{path}' is no Core ML package, which is a folder; check the path")
-        with quiet():
-            tools = needed("coremltools", "coreml")
+        tools = needed("coremltools", "coreml")
         self._path = path
         try:
             with quiet():
@@ -61,8 +61,9 @@ class CoremlFile:
         self._kind = input_in(self.metadata, path)
         self.size = self._taken(form.description.input)
         self.shapes = self._given(form.description.output)
-        self._finite()
-        self.runs, self.notes = True, ()
+        self.flaw = self._flaw()
+        self.runs = True
+        self.notes: tuple[str, ...] = ()
         self._run: Callable[[Tensor], list[Any]] = self._follow
         if sys.platform == "darwin":
             self._run = self._predicted(tools)
@@ -88,7 +89,7 @@ class CoremlFile:
             raise ConfigError(f"'{self._path}' takes one image of {self.size[0]}x{self.size[1]}, not {len(image)} of "
                               f"{image.shape[-2]}x{image.shape[-1]}")
         if not self.runs:
-            raise ConfigError(f"Core ML files run on a Mac alone, and '{self._path}' cannot be followed here: {self.notes[0]}")
+            raise ConfigError(f"'{self._path}' runs on a Mac alone; here {'; '.join(self.notes)}")
         return maps_of(self._path, image, self.outputs, lambda: self._run(image))
 
     def _follow(self, image: Tensor) -> list[Any]:
@@ -124,18 +125,21 @@ class CoremlFile:
         if self._kind == "uint8":
             picture = kind.imageType
             if kind.WhichOneof("Type") != "imageType" or picture.colorSpace != picture.ColorSpace.Value("RGB"):
-                raise WeightsError(f"'{self._path}' says that it takes RGB bytes and declares no such image; export it again")
+                raise WeightsError(f"'{self._path}' says that it takes RGB bytes, and declares no such image; "
+                                   "export it again")
             shape = [1, 3, int(picture.height), int(picture.width)]
         else:
             array = kind.multiArrayType
             if kind.WhichOneof("Type") != "multiArrayType" or array.dataType != array.ArrayDataType.Value("FLOAT32"):
-                raise WeightsError(f"'{self._path}' says that it takes float32 and declares something else; export it again")
+                raise WeightsError(f"'{self._path}' says that it takes float32, and declares something else; "
+                                   "export it again")
             shape = [int(side) for side in array.shape]
         _, size = fixed_sides(shape, self._path)
         said = self.metadata.get("size", "")
         if size is None or tuple(shape) != told.shape or said not in ("", f"{size[0]}x{size[1]}"):
-            raise WeightsError(f"'{self._path}' declares an image of {'x'.join(map(str, shape[2:]))}, its program takes "
-                               f"{'x'.join(map(str, told.shape[2:]))}, its metadata says '{said[:40]}'; export it again")
+            sides = ["x".join(map(str, one[2:])) for one in (shape, told.shape)]
+            raise WeightsError(f"'{self._path}' declares an image of {sides[0]}, its program takes {sides[1]}, its "
+                               f"metadata says '{said[:40]}'; export it again")
         return size
 
     def _given(self, declared: Any) -> dict[str, tuple[int, ...]]:
@@ -149,14 +153,15 @@ class CoremlFile:
             shape, own = tuple(int(side) for side in array.shape), inner[one.name]
             plain = array.dataType == array.ArrayDataType.Value("FLOAT32") and own.kind == "fp32"
             if not plain or shape not in ((), own.shape):
-                raise WeightsError(f"'{self._path}' declares another '{one.name}' than its program gives; export it again")
+                raise WeightsError(f"'{self._path}' declares another '{one.name}' than its program gives; "
+                                   "export it again")
         return {name: inner[name].shape for name in self.outputs}
 
-    def _finite(self) -> None:
+    def _flaw(self) -> str | None:
         for name, one in self._program.constants.items():
             if isinstance(one, Tensor) and one.is_floating_point() and not bool(torch.isfinite(one).all()):
-                raise WeightsError(f"'{self._path}' holds numbers that are not finite, in '{name}'; train the model, mend "
-                                   "its weights, or export it with --precision fp32")
+                return f"holds numbers that are not finite, in '{name}'"
+        return None
 
 
 def _told(missing: tuple[str, ...]) -> str:

@@ -59,7 +59,7 @@ def follow(program: Program, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _declared(made: Tensor, value: Value, maker: str) -> Tensor:
     if tuple(made.shape) != value.shape:
-        raise ValueError(f"{maker} gives '{value.name}' of {_sides(made.shape)}, the program declares {_sides(value.shape)}")
+        raise ValueError(f"{maker} gives '{value.name}' of {_sides(made.shape)}, declared is {_sides(value.shape)}")
     return made.half().float() if value.kind == "fp16" else made
 
 

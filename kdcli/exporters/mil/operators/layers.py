@@ -17,7 +17,8 @@ def conv(
     """Convolution of maps B x C x h x w; weight: out x in / groups x kernel."""
     _plane(x)
     steps, spread = _each(strides, 1), _each(dilations, 1)
-    around = _around(pad_type, pad, [(int(k) - 1) * d + 1 for k, d in zip(weight.shape[2:], spread, strict=True)], steps)
+    wide = [(int(k) - 1) * gap + 1 for k, gap in zip(weight.shape[2:], spread, strict=True)]
+    around = _around(pad_type, pad, wide, steps)
     return functional.conv2d(_padded(x, around, 0.0), weight, bias, steps, 0, spread, groups)
 
 
@@ -154,6 +155,7 @@ def _scaled(x: Tensor, gamma: Tensor | None, beta: Tensor | None, shape: tuple[i
 
 
 TABLE: Mapping[str, Callable[..., Any]] = {
-    "conv": conv, "conv_transpose": conv_transpose, "max_pool": max_pool, "avg_pool": avg_pool, "batch_norm": batch_norm,
-    "instance_norm": instance_norm, "layer_norm": layer_norm, "linear": linear, "matmul": matmul,
+    "conv": conv, "conv_transpose": conv_transpose, "max_pool": max_pool, "avg_pool": avg_pool,
+    "batch_norm": batch_norm, "instance_norm": instance_norm, "layer_norm": layer_norm, "linear": linear,
+    "matmul": matmul,
 }  # fmt: skip

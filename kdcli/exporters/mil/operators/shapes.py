@@ -59,7 +59,7 @@ def slice_by_index(
     end_mask: Tensor | None = None, squeeze_mask: Tensor | None = None,
 ) -> Tensor:
     """What lies between indices; masks leave a side open, or take the axis away."""
-    gone = []
+    gone: list[int] = []
     for i, (first, last) in enumerate(zip(_ints(begin), _ints(end), strict=True)):
         step, size = 1 if stride is None else int(stride[i]), int(x.shape[i])
         if squeeze_mask is not None and bool(squeeze_mask[i]):
