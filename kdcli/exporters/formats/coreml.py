@@ -36,7 +36,17 @@ def _parts(x: Tensor, split_size: int, dim: int = 0) -> list[Tensor]:
     return [x.narrow(dim, first, min(split_size, length - first)) for first in range(0, length, split_size)]
 
 
-_WITHOUT = {torch.ops.aten.special_entr.default: _entropy_terms, torch.ops.aten.split.Tensor: _parts}
+def _gelu(x: Tensor, *, approximate: str = "none") -> Tensor:
+    """Return it by its formula, which coremltools knows again; the operator it writes as exact, whichever it is."""
+    if approximate == "tanh":
+        return 0.5 * x * (1 + torch.tanh((2 / torch.pi) ** 0.5 * (x + 0.044715 * x.pow(3))))
+    return 0.5 * x * (1 + torch.erf(x * 2**-0.5))
+
+
+APART = {
+    torch.ops.aten.special_entr.default: _entropy_terms, torch.ops.aten.split.Tensor: _parts,
+    torch.ops.aten.gelu.default: _gelu,
+}
 """Operators that coremltools does not know, or not in all that they may be given, taken apart."""
 
 
@@ -73,7 +83,7 @@ class CoremlExporter:
         bits = tools.precision.FLOAT16 if half else tools.precision.FLOAT32
         try:
             with torch.no_grad(), quiet():
-                program = torch.export.export(network, (example("float", 1, size),)).run_decompositions(_WITHOUT)
+                program = torch.export.export(network, (example("float", 1, size),)).run_decompositions(APART)
                 made = tools.convert(
                     program, convert_to="mlprogram", outputs=given, compute_precision=bits, skip_model_load=True,
                     minimum_deployment_target=tools.target.iOS16, **taken,

@@ -29,8 +29,8 @@ class CoremlFile:
 
     On a Mac it is run by Core ML on the CPU. Elsewhere its program is followed operator by operator; ``runs`` is
     False where it has operators that are not known here: of such a file only its form was looked at. ``notes`` say
-    which. ``shapes``: of its outputs by name. ``flaw``: what is wrong with its weights, None where nothing is: a runtime's relu
-    may make a zero of what is no number, and hide it.
+    which. ``shapes``: of its outputs by name. ``flaw``: what is wrong with its weights, None where nothing is; a
+    runtime's relu may make a zero of what is no number, and hide it.
     """
 
     batch = 1

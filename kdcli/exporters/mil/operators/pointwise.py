@@ -49,6 +49,11 @@ def prelu(x: Tensor, alpha: Tensor) -> Tensor:
     return torch.where(x > 0, x, alpha.view(1, -1, *(1,) * (x.ndim - 2)) * x)
 
 
+def thresholded_relu(x: Tensor, alpha: float) -> Tensor:
+    """Zero below alpha."""
+    return torch.where(x >= alpha, x, torch.zeros_like(x))
+
+
 def elu(x: Tensor, alpha: float) -> Tensor:
     """Negative numbers to ``alpha * (e^x - 1)``."""
     return torch.where(x > 0, x, alpha * torch.expm1(x))
@@ -111,5 +116,6 @@ TABLE: Mapping[str, Callable[..., Any]] = {
     "greater": _binary(torch.gt), "greater_equal": _binary(torch.ge), "less": _binary(torch.lt),
     "less_equal": _binary(torch.le), "logical_and": _binary(torch.logical_and), "logical_or": _binary(torch.logical_or),
     "clip": clip, "sigmoid_hard": sigmoid_hard, "leaky_relu": leaky_relu, "prelu": prelu, "elu": elu, "gelu": gelu,
+    "thresholded_relu": thresholded_relu,
     "softplus": softplus, "log": log, "rsqrt": rsqrt, "inverse": inverse, "select": select, "cast": cast,
 }  # fmt: skip

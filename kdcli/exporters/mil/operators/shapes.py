@@ -95,6 +95,12 @@ def pad(x: Tensor, pad: Tensor, mode: str = "constant", constant_val: float = 0.
     return x
 
 
+def crop(x: Tensor, crop_height: Tensor, crop_width: Tensor) -> Tensor:
+    """Less at top and bottom, left and right."""
+    (top, bottom), (left, right) = _ints(crop_height), _ints(crop_width)
+    return x[:, :, top : int(x.shape[2]) - bottom, left : int(x.shape[3]) - right]
+
+
 def gather(x: Tensor, indices: Tensor | int, axis: int = 0, batch_dims: int = 0) -> Tensor:
     """Those at these indices along an axis; negative ones count from the end."""
     if batch_dims:
@@ -128,5 +134,5 @@ def _ints(values: Tensor) -> list[int]:
 TABLE: Mapping[str, Callable[..., Any]] = {
     "reshape": reshape, "transpose": transpose, "expand_dims": expand_dims, "squeeze": squeeze, "concat": concat,
     "stack": stack, "split": split, "slice_by_index": slice_by_index, "slice_by_size": slice_by_size, "pad": pad,
-    "gather": gather, "tile": tile, "shape": shape, "pixel_shuffle": pixel_shuffle,
+    "crop": crop, "gather": gather, "tile": tile, "shape": shape, "pixel_shuffle": pixel_shuffle,
 }  # fmt: skip
