@@ -43,9 +43,14 @@ def _gelu(x: Tensor, *, approximate: str = "none") -> Tensor:
     return 0.5 * x * (1 + torch.erf(x * 2**-0.5))
 
 
+def _reciprocal(x: Tensor) -> Tensor:
+    """Return one over it by a division; coremltools writes ``1 / (x + 1e-4)`` for the operator itself."""
+    return torch.ones([1] * x.ndim, dtype=x.dtype) / x if x.ndim else x.pow(-1.0)
+
+
 APART = {
     torch.ops.aten.special_entr.default: _entropy_terms, torch.ops.aten.split.Tensor: _parts,
-    torch.ops.aten.gelu.default: _gelu,
+    torch.ops.aten.gelu.default: _gelu, torch.ops.aten.reciprocal.default: _reciprocal,
 }
 """Operators that coremltools does not know, or not in all that they may be given, taken apart."""
 

@@ -75,6 +75,7 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "pieces": lambda: Own(lambda x: torch.cat([x[:, 1:3, ::2], *(one * 2 for one in x[:, :, 1::2].chunk(2, 1))], 1)),
     "bins": lambda: Own(lambda x: (torch.softmax(x, 1) * torch.linspace(1, 4, 4).view(1, -1, 1, 1)).sum(1, True)),
     "arithmetic": lambda: Own(lambda x: (x.abs() + 1).log().pow(1.5) / (x.exp() + 0.1).sqrt() - (x * x + 2).rsqrt()),
+    "one over little": lambda: Own(lambda x: 1 / (x.abs() * 0.01 + 0.02)),
     "bounds": lambda: Own(lambda x: torch.maximum(x.clamp(-0.5, 0.7), torch.where(x > 0, -x, x.tanh()))),
     "means": lambda: Own(lambda x: x.mean((2, 3), True) + x.amax(1, True) - x.amin(1, True) + x.std(1, keepdim=True)),
 }
