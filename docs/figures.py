@@ -12,6 +12,7 @@ python benchmarks/recorded_statistics.py --out docs/results/NAME.json
 python benchmarks/teacher_cache.py --out docs/results/NAME.json
 python benchmarks/evaluation.py --out docs/results/NAME.json
 python benchmarks/loading.py --out docs/results/NAME.json
+python benchmarks/reduced.py --out docs/results/NAME.json
 python benchmarks/converting.py --out docs/results/NAME.json
 python docs/figures.py                    write all tables anew from docs/results
 """
@@ -256,6 +257,23 @@ def loading(found: dict[str, Any]) -> str:
     )
 
 
+def reduced(found: dict[str, Any]) -> str:
+    """Return a Markdown table of how near images decoded at reduced size are to whole ones, one size a row."""
+    lines = [
+        "| size | image values, mean | largest | pixels within 1 of 255 | the bundled teacher's depth, mean |",
+        "|---|---|---|---|---|",
+    ]
+    for row in found["rows"]:
+        cells = (row["size"], f"{row['mean']:.2%}", f"{row['largest']:.1%}", f"{row['pixels_within_a_level']:.0%}",
+                 f"{row['depth']:.1%}")  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + (
+        f"\n\nDifferences of {found['images']} scenes of `sim:{found['world']}` as JPEG of 480x640, quality "
+        f"{found['quality']}; torch {found['torch']}, Pillow {found['pillow']}. `python benchmarks/reduced.py` "
+        "measures this machine."
+    )
+
+
 def interval(value: dict[str, float], sign: str = "") -> str:
     """Return a number with its interval."""
     return f"{value['value']:{sign}.3f} [{value['low']:{sign}.3f}, {value['high']:{sign}.3f}]"
@@ -265,7 +283,7 @@ def rendered(document: dict[str, Any]) -> str:
     """Return the table of a result file, by what it holds."""
     known = {
         "benchmark": costs, "ratios": ratios, "dpm": dpm, "study": study, "overhead": overhead, "fidelity": fidelity,
-        "loading": loading,
+        "loading": loading, "reduced": reduced,
     }
     for key, render in known.items():
         if key in document:

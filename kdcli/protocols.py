@@ -295,14 +295,27 @@ class Source(Protocol):
 
 @runtime_checkable
 class Exporter(Protocol):
-    """Writes a file that runs elsewhere, and reads it back for the parity gate."""
+    """Writes a file that runs elsewhere, and reads it back for the gate.
+
+    Optional: ``precisions``, which of ``fp32``, ``fp16``, ``int8`` it writes (``fp32`` alone by default; with ``fp16``,
+    ``export`` is given ``half=True``); ``tolerance``, the largest difference over the largest depth that a file in
+    float32 may show (0.001 by default).
+    """
 
     suffix: str
 
     def export(
         self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str]
     ) -> None:
-        """Write the file: image B x 3 x H x W in 0..1 in, the prediction's depth out; B is 1 where it must be fixed."""
+        """Write the file: image B x 3 x H x W in 0..1 in, the prediction's depth out; B is 1 where it must be fixed.
+
+        What belongs to the file goes beside it, under names that begin with its stem. A format that cannot leave sizes
+        open raises ``ConfigError`` for ``dynamic``.
+        """
 
     def load(self, path: Path) -> Callable[[Tensor], Tensor]:
-        """Return the file as a callable from image to depth, run by the format's own runtime."""
+        """Return the file as a callable from image to depth, run by the format's own runtime.
+
+        It may say more of itself: ``metadata`` as it was written, ``batch`` and ``size`` that it fixes (None: open),
+        ``outputs``, ``refuses`` (False: the runtime takes other sizes and answers them wrongly).
+        """

@@ -49,7 +49,8 @@ class Sample:
 
     image: 3 x H x W float32 in 0..1 RGB. depth: 1 x h x w float32 metres (may differ in size from the image).
     valid: 1 x h x w bool. instances: H x W int64 ids, 0 = no object. intrinsics: (4,) float32 fx, fy, cx, cy in
-    pixels of the image.
+    pixels of the image, whose first one has its middle at (0, 0): a camera that looks through the middle of its image
+    has cx = (W - 1) / 2. ``kdcli.cameras`` moves them along with an image.
     """
 
     id: str
@@ -65,9 +66,10 @@ class Batch:
     """Samples of one size, stacked, on one device.
 
     image: B x 3 x H x W float in 0..1. depth: B x 1 x H x W metres. valid: B x 1 x H x W bool, where ground truth
-    exists. instances: B x H x W int64, 0 = no object. intrinsics: B x 4 fx, fy, cx, cy in pixels. labelled: B bool,
-    which images have ground truth at all. taught: B x T x H x W, what the stage's T teachers said of these images
-    before they were augmented, moved along with them (0 = outside or unknown); None = the teachers are asked.
+    exists. instances: B x H x W int64, 0 = no object. intrinsics: B x 4 fx, fy, cx, cy in pixels, the middle of the
+    first one at (0, 0). labelled: B bool, which images have ground truth at all. taught: B x T x H x W, what the
+    stage's T teachers said of these images before they were augmented, moved along with them (0 = outside or unknown);
+    None = the teachers are asked.
     """
 
     ids: tuple[str, ...]
@@ -176,7 +178,8 @@ class MadeFor:
 class Geometry:
     """What a set knows of an image's scene beside depth, in pixels of the depth map.
 
-    A source that has it has a method ``geometry(index)``, which only metrics of geometry ask.
+    A source that has it has a method ``geometry(index)``, which only metrics of geometry ask. What it says is of the
+    same pixels as the depth of that item.
     """
 
     edges: Tensor | None = None

@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
+from kdcli.cameras import turn_camera
 from kdcli.errors import DataError
-from kdcli.images import image_size, read_depth, read_picture, read_stored, turn, turn_camera, turned_by
+from kdcli.images import image_size, read_depth, read_picture, read_stored, turn, turned_by
 from kdcli.images.upright import like
 from kdcli.sources import load_source
 from kdcli.sources.checks import survey

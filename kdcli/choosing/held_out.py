@@ -17,24 +17,29 @@ SHARE = 0.1
 """Of the images, kept out where the source has no split for it."""
 MOST = 1000
 """Images that are kept out at most."""
+TESTS = ("test", "val")
+"""Splits to measure on, the better first: many sets have no ``test``, or publish it without depth."""
 SCENES, SEED = 128, 1000
 """Of a simulated world, other scenes than those of training."""
 
 
 def with_split(data: str, built: Built) -> str:
-    """Return a source restricted to its split for training, where it has one beside that for testing.
+    """Return a source restricted to its split for training, where it has one beside that for testing or validation.
 
     Sources that take no ``split``, or were given one or a list, are returned as they are.
     """
     spec = parse(data)
-    if not _has_splits(spec) or spec.options.keys() & {"split", "list"}:
+    if spec.options.keys() & {"split", "list"}:
         return data
-    train, test = (str(_with(spec, split=name)) for name in ("train", "test"))
-    return train if _disjoint(train, test, built) else data
+    train = str(_with(spec, split="train"))
+    apart = any(_disjoint(train, str(_with(_bare(spec), split=name)), built) for name in splits_to_measure(spec))
+    return train if apart else data
 
 
 def held_out(data: str, built: Built) -> tuple[str, str, str] | None:
     """Return sources of training and of evaluation made of one with depth, and how; None where it cannot be parted.
+
+    A source of which all splits were to be trained on is restricted to that for training.
 
     Raises:
         KdcliError: the source cannot be built.
@@ -42,11 +47,12 @@ def held_out(data: str, built: Built) -> tuple[str, str, str] | None:
     spec, source = parse(data), built.source(data)
     if renders(source):
         return _other_scenes(spec)
-    if _has_splits(spec) and "list" not in spec.options and spec.options.get("split") != "test":
-        test = str(_with(_bare(spec), split="test"))
-        if _disjoint(data, test, built) and has_depth(built.source(test)):
-            return data, test, "the source's split=test"
-    return _end(spec, source, built)
+    train = with_split(data, built)
+    for name in splits_to_measure(spec) if "list" not in spec.options else ():
+        test = str(_with(_bare(spec), split=name))
+        if _disjoint(train, test, built) and has_depth(built.source(test)):
+            return train, test, f"the source's split={name}"
+    return _end(parse(train), built.source(train), built)
 
 
 def _end(spec: Spec, source: Source, built: Built) -> tuple[str, str, str] | None:
@@ -81,11 +87,15 @@ def _keys(spec: Spec) -> set[str]:
     return set(keys(registry.load(registry.resolve("source", spec)[0])))
 
 
-def _has_splits(spec: Spec) -> bool:
+def splits_to_measure(spec: Spec) -> list[str]:
+    """Return the splits to measure on that a kind of source knows beside one for training, by what ``split`` takes."""
     factory = registry.load(registry.resolve("source", spec)[0])
     kind = hints(factory).get("split") if "split" in keys(factory) else None
-    choices = {choice for part in (kind, *typing.get_args(kind)) for choice in typing.get_args(part)}
-    return {"train", "test"} <= choices | set(typing.get_args(kind))
+    parts = (kind, *typing.get_args(kind))
+    said = [typing.get_args(part) for part in parts if typing.get_origin(part) is typing.Literal]
+    choices = {choice for options in said for choice in options}
+    own = spec.options.get("split")
+    return [name for name in TESTS if name in choices and name != own] if "train" in choices else []
 
 
 def _bare(spec: Spec, *, keep: bool = False) -> Spec:

@@ -133,12 +133,12 @@ def split(
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Write over lists that are there.")] = False,
 ) -> None:
-    """Write two lists of a data set's images, with a hash of each; sources read them back with list=FILE.
+    """Write two lists of a data set's images, with a hash of each, and say how they are read back.
 
     The same data, rule, share and --seed give the same lists on any machine.
     """
     from kdcli.sources import load_source
-    from kdcli.sources.dividing import LISTS, divide, write_lists
+    from kdcli.sources.dividing import LISTS, divide, reading, write_lists
 
     source = load_source(spec)
     division = divide(source, spec, share, by, seed=session.seed, level=level)
@@ -150,4 +150,5 @@ def split(
     }
     document = {"spec": spec, "by": by, "share": share, "seed": session.seed, "level": level, "rule": division.rule}
     said = "\n".join(f"{one['path']}: {one['images']} images, {part}" for part, one in parts.items())
-    session.result({**document, **parts}, f"{said}\n{division.rule}")
+    read = reading(spec, getattr(source, "name", ""), str(out[0]))
+    session.result({**document, **parts, "read": read}, f"{said}\n{division.rule}\nread them as {read}")

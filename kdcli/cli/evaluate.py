@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
     from torch import nn
 
+    from kdcli.errors import KdcliError
     from kdcli.evals import Result
     from kdcli.evals.reference import Reference
     from kdcli.evals.sets import SetResults
@@ -35,20 +36,26 @@ Against = Annotated[str | None, typer.Option(
 )]
 
 
-def _list_protocols(names: list[str] | None) -> list[str] | None:
-    """Print a line for each protocol and end, where ``list`` is asked for."""
-    if not names or "list" not in names:
-        return names
+def _list_protocols(context: typer.Context, _: bool) -> None:
+    """Print a line for each protocol, or one document, and end, where ``list`` is asked for."""
+    if "list" not in (context.params.get("protocol") or []):
+        return
     from kdcli.evals.protocol import PROTOCOLS
 
     wide = max(map(len, PROTOCOLS))
-    for protocol in PROTOCOLS.values():
-        say(f"{protocol.name:{wide}}  {protocol.measures} [{protocol.used_by}]")
+    Session(json=bool(context.params.get("json"))).result(
+        [{**one.document(), "measures": one.measures, "used_by": one.used_by} for one in PROTOCOLS.values()],
+        "\n".join(f"{one.name:{wide}}  {one.measures} [{one.used_by}]" for one in PROTOCOLS.values()),
+    )
     raise typer.Exit
 
 
+Listing = Annotated[bool, typer.Option(
+    # Eager options that are not given come after those that are and before all others, which may be missing.
+    "--list-protocols", hidden=True, is_eager=True, expose_value=False, callback=_list_protocols,
+)]
 ProtocolNames = Annotated[list[str] | None, typer.Option(
-    "--protocol", callback=_list_protocols, is_eager=True, help="list names all: plain (default), nyu-eigen, "
+    "--protocol", is_eager=True, help="list names all: plain (default), nyu-eigen, "
     "kitti-garg, marigold-eth3d ...; or a TOML file of your own; fidelity with --against. +flip, +pixel (pooled RMSE), "
     "+max50 and alignments may follow. Once, or once for each of several --data, which have their usual ones else.",
 )]
@@ -80,7 +87,7 @@ def register(app: typer.Typer) -> None:
 def evaluate(
     session: Session, models: Models, data: Data, protocol: ProtocolNames = None, align: Align = "auto",
     against: Against = None, csv: Csv = None, report: Html = None, size: Size = None, limit: Limit = None,
-    batch_size: BatchSize = 8, uncertainty: Uncertain = False, perturb: Perturb = None,
+    batch_size: BatchSize = 8, uncertainty: Uncertain = False, perturb: Perturb = None, listing: Listing = False,
 ) -> None:  # fmt: skip
     """Measure models on the same images under a named protocol; every number comes with its interval.
 
@@ -89,21 +96,19 @@ def evaluate(
     """
     from kdcli.choosing.measuring import usual_protocol
     from kdcli.config.sizes import check_batch
+    from kdcli.errors import KdcliError
     from kdcli.evals import evaluate as measure
     from kdcli.evals.perturb import parse_epsilon
-    from kdcli.evals.results import require_measured, write_csv
+    from kdcli.evals.results import remarks, require_measured, write_csv
     from kdcli.evals.runner import check
     from kdcli.evals.sets import SetResults, models_for, open_sets
-    from kdcli.files import require_writable
     from kdcli.networks.shown_size import parse_shown
     from kdcli.sources import load_source
 
     shown = parse_shown(size)
     epsilon = None if perturb is None else parse_epsilon(perturb)
     check_batch(batch_size, shown if isinstance(shown, tuple) else None, f"--batch-size {batch_size}")
-    for path in (csv, report):
-        if path is not None:
-            require_writable(path)  # before the work whose result it is to hold
+    _require_places(csv, report)
     networks = _load(models, session)
     reference = None if against is None else _reference(against, networks, session)
     if reference is None:
@@ -114,17 +119,27 @@ def evaluate(
     shown_to = {one.name: models_for(networks, one.name, lambda text: _one(text, session)) for one in sets}
     for one in sets:  # all of them before the first is measured
         check(shown_to[one.name], one.source, one.protocol, align, reference)
-    found = []
+        if uncertainty:
+            _require_line(one.protocol, align)
+    found, failed = list[SetResults](), dict[str, KdcliError]()
     with session.progress() as bar:
         for one in sets:
             task = bar.add_task("evaluating" + (f" {one.name}" if several else ""), total=None, note="")
-            results = measure(
-                shown_to[one.name], one.source, one.protocol, align=align, device=session.device, size=shown,
-                batch_size=batch_size, seed=session.seed, limit=limit, spec=one.spec, uncertainty=uncertainty,
-                against=reference, perturb=epsilon, distances=report is not None or session.json,
-                progress=partial(_count, bar, task),
-            )  # fmt: skip
+            try:
+                results = measure(
+                    shown_to[one.name], one.source, one.protocol, align=align, device=session.device, size=shown,
+                    batch_size=batch_size, seed=session.seed, limit=limit, spec=one.spec, uncertainty=uncertainty,
+                    against=reference, perturb=epsilon, distances=report is not None or session.json,
+                    progress=partial(_count, bar, task),
+                )  # fmt: skip
+            except KdcliError as error:  # what was measured of the other sets is not lost with this one
+                if not several:
+                    raise
+                failed[one.name] = error
+                continue
             found.append(SetResults(set=one, results=list(results.values())))
+    if not found:
+        _refuse_failed(failed)
     rows = [result for one in found for result in one.results]
     if uncertainty:
         _require_one(rows)
@@ -138,10 +153,29 @@ def evaluate(
     for written in (csv, report):
         if written is not None:
             session.note(f"wrote {written}")
-    for note in dict.fromkeys(note for result in rows for note in result.notes):
-        models_named = ", ".join(dict.fromkeys(f"'{result.model}'" for result in rows if note in result.notes))
-        session.note(note.format(models_named))
+    for note in remarks(rows):
+        session.note(note)
+    _refuse_failed(failed)
     require_measured(rows)
+
+
+def _require_places(csv: Path | None, report: Path | None) -> None:
+    """Refuse files that could not be written, before the work whose result they are to hold."""
+    from kdcli.errors import ConfigError
+    from kdcli.files import require_writable
+
+    if csv is not None and report is not None and csv.resolve() == report.resolve():
+        raise ConfigError(f"--csv and --report both name '{csv}'; give each a file of its own")
+    for path in (csv, report):
+        if path is not None:
+            require_writable(path)
+
+
+def _refuse_failed(failed: Mapping[str, KdcliError]) -> None:
+    """Raise the error of the first set that could not be measured, if there is one."""
+    for name, error in failed.items():
+        more = f" (nor could {', '.join(one for one in failed if one != name)})" if len(failed) > 1 else ""
+        raise type(error)(f"set '{name}' could not be measured{more}: {error}") from error
 
 
 def _count(bar: Progress, task: TaskID, done: int, total: int) -> None:
@@ -187,6 +221,23 @@ def _reference(text: str, networks: dict[str, nn.Module | None], session: Sessio
     return Reference(model=networks.get(text) or _one(text, session), name=text)
 
 
+def _require_line(protocol: str, align: str) -> None:
+    """Refuse uncertainty under an alignment that is no line in depth: deviations and intervals do not follow it.
+
+    Raises:
+        ConfigError: it is a fit in another space.
+    """
+    from kdcli.errors import ConfigError
+    from kdcli.evals.alignment import in_depth, resolve
+    from kdcli.evals.protocol import find
+    from kdcli.types import DepthKind
+
+    mode = resolve(align, DepthKind.METRIC, find(protocol).alignment)
+    if not in_depth(mode, DepthKind.METRIC):
+        raise ConfigError(f"alignment '{mode}' is no factor and offset of depth, which --uncertainty needs; add "
+                          "--align none, median or scale-shift, or leave out --uncertainty")
+
+
 def _require_one(results: Sequence[Result]) -> None:
     """Refuse to say nothing where uncertainty was asked for.
 
@@ -207,15 +258,17 @@ def _show(session: Session, found: list[SetResults], several: bool) -> None:
     if not several:
         _show_one(session, list(found[0].results), skipped=10)
         return
-    columns, rows = set_rows([(one.set.name, one.results) for one in found])
+    groups = [(one.set.name, one.results) for one in found]
+    columns, rows = set_rows(groups)
     session.table(columns, rows)
-    session.note(rank_note(found[0].results))
+    session.note(rank_note(groups))
     for one in found:
         say(f"\n{one.set.name}: {one.set.spec}")
         _show_one(session, list(one.results), skipped=3)
 
 
 def _show_one(session: Session, results: list[Result], skipped: int) -> None:
+    from kdcli.report.common import own_images, silent
     from kdcli.report.tables import (
         condition_rows,
         extra_rows,
@@ -237,6 +290,10 @@ def _show_one(session: Session, results: list[Result], skipped: int) -> None:
         if i:
             say()
         session.table(columns, rows, title=title if i == 0 else None)
+    if whose := own_images(results):
+        session.note(f"note: {whose}: means are each model's own, differences are of the images that both have")
+    for sentence in silent(results):
+        session.note(f"note: {sentence}")
     if len({result.protocol.hash for result in results}) > 1:
         session.note("note: the models were aligned or read out differently, as their depth kinds and authors want; "
                      "--align and modifiers of --protocol (+no-flip, +bilinear) name one way for all")

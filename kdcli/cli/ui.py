@@ -33,7 +33,9 @@ if TYPE_CHECKING:
 
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", show_default=True)]
 Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random; 0, or the recipe's.")]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON document on standard output.")]
+Json = Annotated[bool, typer.Option(
+    "--json", is_eager=True, help="Print the result as one JSON document on standard output.",
+)]  # eager: what lists and ends before all is asked for, as --protocol list does, knows of it
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress or notes, only results and errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")]
 

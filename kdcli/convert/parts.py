@@ -22,11 +22,14 @@ from kdcli.training.batches.order import ENDLESS
 from kdcli.types import Sample
 
 _JPEG = (".jpg", ".jpeg")
+_KITTI = "CC BY-NC-SA 3.0"
 LICENCES = {
     "ddad": "CC BY-NC-SA 4.0", "diode": "MIT", "eth3d": "CC BY-NC-SA 4.0", "hypersim": "CC BY-SA 3.0",
-    "kitti": "CC BY-NC-SA 3.0", "tartanair": "CC BY 4.0", "vkitti2": "CC BY-NC-SA 3.0",
+    **dict.fromkeys(("kitti", "kitti-object", "kitti-selection", "kitti-stereo"), _KITTI), "tartanair": "CC BY 4.0",
+    "vkitti2": "CC BY-NC-SA 3.0",
 }
-"""Of sets whose layout has a name here, as their authors publish it."""
+"""Of sets whose layout has a name here, by the licence file of DDAD and of DIODE's devkit, Hypersim's README, and the
+pages of the others; a set that is not here has terms of its own, or none that are known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from kdcli.cameras import resize_camera
 from kdcli.types import Sample
 
 Size = tuple[int, int]
@@ -23,12 +24,7 @@ def resized(sample: Sample, size: Size) -> Sample:
     image = sample.image
     if (height, width) != size:
         image = F.interpolate(image[None], size=size, mode="bilinear", align_corners=False, antialias=True)[0]
-    camera = sample.intrinsics
-    if camera is not None:
-        across, down = size[1] / width, size[0] / height
-        # Pixel centres are whole numbers, so that the middle of an image stays its middle.
-        camera = (camera + camera.new_tensor([0, 0, 0.5, 0.5])) * camera.new_tensor([across, down, across, down])
-        camera = camera - camera.new_tensor([0, 0, 0.5, 0.5])
+    camera = None if sample.intrinsics is None else resize_camera(sample.intrinsics, (height, width), size)
     return replace(
         sample, image=image.clamp(0, 1), depth=nearest(sample.depth, size), valid=nearest(sample.valid, size),
         instances=nearest(sample.instances, size), intrinsics=camera,

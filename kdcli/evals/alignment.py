@@ -103,7 +103,7 @@ def align(
         if fit.positive and space == "disparity":
             valid = prediction > 0 if valid is None else valid & (prediction > 0)
         scale, shift = scale_and_shift(said, _into(target, DepthKind.METRIC, space), valid)
-        return _depth(said * scale + shift, space, max(fit.floor, FLOOR))
+        return _depth(said * scale + shift, space, fit)
     depth = prediction.clamp(min=FLOOR)
     if kind.is_disparity:
         depth = depth.reciprocal()
@@ -183,7 +183,10 @@ def _into(values: Tensor, kind: DepthKind, space: Space) -> Tensor:
     return values if kind.is_disparity == (space == "disparity") else values.clamp(min=FLOOR).reciprocal()
 
 
-def _depth(fitted: Tensor, space: Space, floor: float) -> Tensor:
+def _depth(fitted: Tensor, space: Space, fit: Fit) -> Tensor:
     if space == "log":
         return fitted.clamp(max=_LARGEST_LOG).exp().clamp(min=FLOOR)
-    return fitted.clamp(min=floor).reciprocal() if space == "disparity" else fitted.clamp(min=FLOOR)
+    if space == "depth":
+        return fitted.clamp(min=FLOOR)
+    depth = fitted.clamp(min=max(fit.floor, FLOOR)).reciprocal()
+    return depth if fit.beyond == "far" else torch.where(fitted > 0, depth, FLOOR)

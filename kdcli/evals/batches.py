@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from kdcli.cameras import crop_camera, resize_camera
 from kdcli.errors import ConfigError
+from kdcli.evals.ahead import ahead
 from kdcli.evals.crops import middle_rows, resize_image
 from kdcli.evals.listed import Listed, by_lists, counting
 from kdcli.evals.protocol import Protocol
@@ -79,7 +79,7 @@ def batches(
             yield indices, made
         return
     waiting: dict[tuple[object, ...], list[tuple[int, Sample]]] = {}
-    for index, sample in _ahead(source, order, batch_size):
+    for index, sample in ahead(source, order, batch_size):
         depth = None if sample.depth is None else sample.depth.shape
         shape = (sample.image.shape, depth, sample.intrinsics is None)
         group = waiting.setdefault(shape, [])
@@ -159,15 +159,12 @@ def _counted(depth: Tensor, valid: Tensor, protocol: Protocol) -> tuple[Tensor, 
 
 def _scaled(camera: Tensor | None, before: Tensor, after: Tensor) -> Tensor | None:
     """Return cameras in pixels of a map that was resized; the same ones if it was not."""
-    down, across = (new / old for new, old in zip(after.shape[-2:], before.shape[-2:], strict=True))
-    if camera is None or (down, across) == (1, 1):
-        return camera
-    return camera * camera.new_tensor([across, down, across, down])
+    return None if camera is None else resize_camera(camera, _size(before), _size(after))
 
 
 def _moved(camera: Tensor | None, top: int, left: int) -> Tensor | None:
     """Return cameras in pixels of a cut of a map."""
-    return None if camera is None else camera - camera.new_tensor([0, 0, left, top])
+    return None if camera is None else crop_camera(camera, top, left)
 
 
 def seen_at(prepared: Prepared, size: tuple[int, int] | None) -> Prepared:
@@ -181,34 +178,6 @@ def seen_at(prepared: Prepared, size: tuple[int, int] | None) -> Prepared:
 
 def _size(map_BCHW: Tensor) -> Size:
     return int(map_BCHW.shape[-2]), int(map_BCHW.shape[-1])
-
-
-def _ahead(source: Any, order: Sequence[int], depth: int) -> Iterator[tuple[int, Sample]]:
-    """Yield samples in order, decoding a few ahead while the models work.
-
-    One thread, because nothing obliges a source to be read by two at once.
-    """
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        pending: deque[tuple[int, Future[Sample]]] = deque()
-        try:
-            for index in order:
-                pending.append((index, pool.submit(source.__getitem__, index)))
-                if len(pending) > depth:
-                    yield _next(source, pending)
-            while pending:
-                yield _next(source, pending)
-        finally:
-            for _, future in pending:
-                future.cancel()
-
-
-def _next(source: Any, pending: deque[tuple[int, Future[Sample]]]) -> tuple[int, Sample]:
-    index, future = pending.popleft()
-    with blame(source, f"item {index}"):
-        sample = future.result()
-        if not isinstance(sample, Sample):
-            raise TypeError(f"it gave {type(sample).__name__}, not a Sample")
-    return index, sample
 
 
 def _stack(group: list[tuple[int, Sample]], device: torch.device) -> tuple[list[int], Batch]:

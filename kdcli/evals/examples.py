@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ class Example:
     """One image with everything that a picture of it needs, on the CPU.
 
     image: 3 x H x W. depth, valid: ground truth and the pixels that count, h x w. predictions: aligned depth by model,
-    h x w.
+    h x w. silent: pixels that a model says nothing of, h x w; models that speak of all of them are not in it.
     """
 
     id: str
@@ -33,6 +33,16 @@ class Example:
     depth: Tensor
     valid: Tensor
     predictions: Mapping[str, Tensor]
+    silent: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def said(self, name: str) -> Tensor | None:
+        """Return where a model says something, h x w; None = everywhere."""
+        return None if name not in self.silent else ~self.silent[name]
+
+    def measured(self, name: str) -> Tensor:
+        """Return the pixels that a model is measured on, h x w."""
+        said = self.said(name)
+        return self.valid if said is None else self.valid & said
 
 
 def examine(
@@ -61,7 +71,7 @@ def examine(
     with evaluating(everyone, where):
         for _, batch in batches(source, indices, batch_size=1, size=rendered_at(everyone, size), device=where):
             prepared = prepare(batch if against is None else against.label(batch, size), rules)
-            predictions = {}
+            predictions, silent = {}, {}
             for (name, model), view in zip(models.items(), views(models, prepared, size), strict=True):
                 own = rules.for_model(read_out_of(model))
                 raw = raw_prediction(model, view, own, name)
@@ -69,11 +79,13 @@ def examine(
                 asked = align.get(name) if isinstance(align, Mapping) else align
                 mode = resolve(asked, raw.kind, own.alignment)
                 predictions[name] = place(depth_of(raw, prepared, mode, own), prepared, own)[0, 0].cpu()
+                if raw.opinion is not None:
+                    silent[name] = ~place(raw.opinion, prepared, own, fill=True)[0, 0].cpu()
             prepared = seen_at(prepared, size if isinstance(size, tuple) else None)
             shown.append(
                 Example(
                     id=batch.ids[0], image=prepared.batch.image[0].cpu(), depth=prepared.depth[0, 0].cpu(),
-                    valid=prepared.valid[0, 0].cpu(), predictions=predictions,
+                    valid=prepared.valid[0, 0].cpu(), predictions=predictions, silent=silent,
                 )
             )
     return shown

@@ -48,8 +48,10 @@ def resamples(values_NM: Tensor, pixels_N: Tensor, aggregation: Aggregation, *, 
     resampled alike: differences of rows are paired.
     """
     pixels = pixels_N.double()
-    parts = [aggregate(values_NM, pixels, c, aggregation) for c in _counts(len(values_NM), number, seed)]
-    return torch.cat(parts)
+    made = values_NM.new_empty(number, values_NM.shape[1])
+    for rows, counts in _counts(len(values_NM), number, seed):
+        made[rows] = aggregate(values_NM, pixels, counts, aggregation)
+    return made
 
 
 def interval(
@@ -61,20 +63,26 @@ def interval(
     return _bounds(resamples(values_NM, pixels_N, aggregation, seed=seed, number=number))
 
 
-def over_known(values_NM: Tensor, *, seed: int = 0, number: int = RESAMPLES) -> tuple[Tensor, Tensor, Tensor]:
+def over_known(
+    values_NM: Tensor, weights_NM: Tensor | None = None, *, seed: int = 0, number: int = RESAMPLES
+) -> tuple[Tensor, Tensor, Tensor]:
     """Return the mean of each column over the images that have a number, and the ends of its 95 % interval, M each.
 
-    NaN where no image has one; ends are NaN where fewer than two have.
+    weights: of each number in the mean; None = all alike. NaN where no image has one; ends are NaN where fewer than
+    two have.
     """
-    known = torch.isfinite(values_NM).double()
-    filled = torch.where(known > 0, values_NM, 0.0)
+    has = torch.isfinite(values_NM)
+    known = has.double() if weights_NM is None else torch.where(has, weights_NM.double(), 0.0)
+    filled = torch.where(has, values_NM, 0.0) * known
     means = filled.sum(0) / known.sum(0)
     if len(values_NM) < 2:
         nothing = torch.full_like(means, torch.nan)
         return means, nothing, nothing
-    drawn = torch.cat([(c @ filled) / (c @ known) for c in _counts(len(values_NM), number, seed)])
+    drawn = values_NM.new_empty(number, values_NM.shape[1])
+    for rows, counts in _counts(len(values_NM), number, seed):
+        drawn[rows] = (counts @ filled) / (counts @ known)
     low, high = torch.nanquantile(drawn, drawn.new_tensor([0.025, 0.975]), dim=0)
-    told = known.sum(0) > 1
+    told = has.sum(0) > 1
     return means, torch.where(told, low, torch.nan), torch.where(told, high, torch.nan)
 
 
@@ -100,12 +108,17 @@ def _bounds(drawn_RM: Tensor) -> Tensor:
     return torch.quantile(drawn_RM, drawn_RM.new_tensor([0.025, 0.975]), dim=0)
 
 
-def _counts(images: int, number: int, seed: int) -> Iterator[Tensor]:
+def _counts(images: int, number: int, seed: int) -> Iterator[tuple[slice, Tensor]]:
+    """Yield rows of resamples, and how often each image is in each of them.
+
+    All are written to the same memory, which holds until the next is asked for: what is made and given back hundreds of
+    times between small results leaves holes, of which a process may come to hold hundreds of megabytes.
+    """
     generator = torch.Generator().manual_seed(seed)
-    step = max(1, _CHUNK // images)
+    step = min(max(1, _CHUNK // images), number)
+    drawn, counts = torch.empty(step, images, dtype=torch.int64), torch.empty(step, images, dtype=torch.float64)
+    one = torch.ones((), dtype=torch.float64).expand(step, images)
     for begin in range(0, number, step):
         rows = min(step, number - begin)
-        drawn = torch.randint(images, (rows, images), generator=generator)
-        yield torch.zeros(rows, images, dtype=torch.float64).scatter_add_(
-            1, drawn, torch.ones(rows, images, dtype=torch.float64)
-        )
+        torch.randint(images, (rows, images), generator=generator, out=drawn[:rows])
+        yield slice(begin, begin + rows), counts[:rows].zero_().scatter_add_(1, drawn[:rows], one[:rows])

@@ -69,18 +69,21 @@ def counting(
     The range is asked of pixels that are valid alone. NaN is in no range, and infinity not below infinity.
     """
     valid = valid_1HW[0].numpy()
-    mask = np.zeros_like(valid)
-    mask[inside] = valid[inside]
+    (top, bottom, _), (left, right, _) = (one.indices(side) for one, side in zip(inside, valid.shape, strict=True))
+    mask = valid.copy()
+    mask[:top], mask[bottom:] = False, False
+    mask[top:bottom, :left], mask[top:bottom, right:] = False, False
     at: NDArray[np.intp] | Box
     if mask[inside].all():
         at = inside
     else:
-        rows = mask[inside[0]]  # beyond them nothing is on
-        at = positions(rows.reshape(-1)) + (inside[0].start or 0) * mask.shape[1]
+        at = positions(mask[top:bottom].reshape(-1))  # beyond these rows nothing is on
+        if top:
+            at += top * mask.shape[1]
     truth = taken(depth_1HW, at)
-    kept = truth > low
-    kept &= truth < high
-    if not kept.all():
+    nearest, farthest = ends(truth)
+    if not (nearest > low and farthest < high):
+        kept = (truth > low) & (truth < high)
         if isinstance(at, tuple):
             mask[at] = kept
             at = positions(mask.reshape(-1))
@@ -88,7 +91,17 @@ def counting(
             mask.reshape(-1)[at] = kept
             at = at[kept]
         truth = truth[kept]
-    return torch.from_numpy(mask)[None], Listed(at=at, truth=truth, around=np.empty(0, truth.dtype))
+    return torch.from_numpy(mask[None]), Listed(at=at, truth=truth, around=np.empty(0, truth.dtype))
+
+
+def ends(values: Floats) -> tuple[np.floating, np.floating]:
+    """Return the least and the greatest of N numbers, in their own precision; NaN where there is one, or N is 0.
+
+    In most images these two say of all numbers what a comparison would say of each.
+    """
+    if not values.size:
+        return np.float32("nan"), np.float32("nan")
+    return np.minimum.reduce(values, axis=None), np.maximum.reduce(values, axis=None)
 
 
 def numbers(map_1HW: Tensor) -> Floats:
@@ -107,9 +120,10 @@ def positions(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
     words = mask[:whole].view(np.uint64)
     some = np.flatnonzero(words != 0)
     inside = np.flatnonzero(words[some].view(np.bool_))
-    found = (some[inside >> 3] << 3) + (inside & 7)
+    gap = 8 * (some - np.arange(len(some)))  # by how much the words that are off move those that are on
+    inside += gap[inside >> 3]
     tail = np.flatnonzero(mask[whole:])
-    return np.concatenate([found, tail + whole]) if len(tail) else found
+    return np.concatenate([inside, tail + whole]) if len(tail) else inside
 
 
 def taken(map_1HW: Tensor, at: NDArray[np.intp] | Box) -> Floats:

@@ -16,7 +16,7 @@ from torch import Tensor
 from kdcli.evals.alignment import align
 from kdcli.evals.batches import Prepared
 from kdcli.evals.blocks import nine
-from kdcli.evals.listed import Floats, Listed, numbers, positions, taken
+from kdcli.evals.listed import Floats, Listed, ends, numbers, positions, taken
 from kdcli.evals.metrics import per_image
 from kdcli.evals.predict import Raw, around, depth_of, limits, place
 from kdcli.evals.protocol import Alignment, Protocol
@@ -61,10 +61,10 @@ def _of_list(
 ) -> tuple[Floats, int, int, int]:
     here = listed if raw.opinion is None else listed.where(raw.opinion[row])
     said, truth = here.of(raw.values[row]), here.truth
-    # Looked at before alignment and clipping, which could hide an infinity.
-    broken = said.size - int(np.count_nonzero(np.isfinite(said)))
-    found, clipped = said, limits(rules) if rules.clamp else None
+    found, clipped, finite = said, limits(rules) if rules.clamp else None, True
     if mode != "none" or clipped is None:  # else what it does is part of clipping
+        # Looked at before alignment, which could hide an infinity.
+        finite = bool(np.isfinite(ends(said)).all())
         found, truth = found.reshape(-1), truth.reshape(-1)
         chosen = _fitted_to(here, raw.values[row], rules)
         aligned = align(torch.from_numpy(found), raw.kind, torch.from_numpy(truth), chosen, mode, rules.fit)
@@ -72,7 +72,8 @@ def _of_list(
     if len(here.around):
         found = np.concatenate([found.reshape(-1), np.full_like(here.around, around(rules))])
         truth = np.concatenate([truth.reshape(-1), here.around])
-    values = nine(found, truth, clipped, delta_inclusive=rules.delta_inclusive)
+    values, as_given = nine(found, truth, clipped, delta_inclusive=rules.delta_inclusive)
+    broken = 0 if finite and as_given else said.size - int(np.count_nonzero(np.isfinite(said)))
     return values, len(here), broken, said.size
 
 

@@ -86,6 +86,6 @@ def _of_lists(prediction: Tensor, target: Tensor, valid: Tensor, inclusive: bool
         mask = v.reshape(-1).numpy()
         at = slice(None) if mask.all() else positions(mask)
         mine, true = (numbers(one)[at] for one in (p, g))
-        rows.append(nine(mine, true, delta_inclusive=inclusive))
+        rows.append(nine(mine, true, delta_inclusive=inclusive)[0])
         counts.append(len(true))
     return torch.from_numpy(np.array(rows).reshape(-1, len(NAMES))), torch.tensor(counts, dtype=torch.int64)

@@ -12,7 +12,7 @@ from kdcli.errors import PluginError
 from kdcli.evals.alignment import FLOOR, align, depth_fit, in_depth
 from kdcli.evals.batches import Prepared
 from kdcli.evals.protocol import Alignment, Protocol
-from kdcli.evals.regions import refuse_doubt, region_of
+from kdcli.evals.regions import is_turned, refuse_doubt, region_of
 from kdcli.evals.stored.model import Predictions
 from kdcli.networks.read_out import own_map, own_spread, read_out_of, resize_map, resize_spread
 from kdcli.types import Batch, DepthKind, Prediction
@@ -56,7 +56,8 @@ def raw_prediction(
     )
     back = _once(model, mirrored, prepared, rules, name, shares)
     other = back.values.flip(-1)
-    views = [clip(v, rules) if raw.kind is DepthKind.METRIC and rules.clamp else v for v in (raw.values, other)]
+    clipped = raw.kind is DepthKind.METRIC and rules.clamp and rules.clip_views
+    views = [clip(view, rules) if clipped else view for view in (raw.values, other)]
     opinion = raw.opinion
     if back.opinion is not None:
         opinion = back.opinion.flip(-1) if opinion is None else opinion & back.opinion.flip(-1)
@@ -144,8 +145,10 @@ def _stored(model: Predictions, batch: Batch, prepared: Prepared, rules: Protoco
     for i, image_id in enumerate(batch.ids):
         one = replace(batch.map_tensors(lambda tensor, i=i: tensor[i : i + 1]), ids=(image_id,))  # type: ignore[misc]
         said = model.from_batch(one)
+        size = int(said.depth.shape[-2]), int(said.depth.shape[-1])
         if model.of is None:
-            refuse_doubt((int(said.depth.shape[-2]), int(said.depth.shape[-1])), prepared, rules, name)
+            refuse_doubt(size, prepared, rules, name)
+        model.doubts.turned += model.of != "cut" and is_turned(size, prepared)
         rows.append(_read_out(said, model, one, prepared, rules, name, None))
     holes = any(row.opinion is not None for row in rows)
     opinions = [row.values.isfinite() if row.opinion is None else row.opinion for row in rows]
@@ -171,13 +174,16 @@ def _read_out(
     def bring(one: Tensor, how: str) -> Tensor:
         return region_of(one, prepared, rules, how) if whole else resize_map(one, size, how)
 
+    def meant(one: Tensor) -> Tensor:
+        return model.depth_of(one) if isinstance(model, Predictions) else one
+
     read = read_out_of(model)
     values = own_map(said, read, prepared.focal)
     spread = None if shares is None else own_spread(said, read, prepared.focal, shares)
     if said.valid is None:
         if spread is not None:
             spread = resize_spread(spread, size, rules.resize)
-        return Raw(values=bring(values, rules.resize), kind=said.kind, opinion=None, spread=spread)
+        return Raw(values=meant(bring(values, rules.resize)), kind=said.kind, opinion=None, spread=spread)
     opinion = said.valid.to(torch.bool)
     # Numbers where the model has no opinion must not leak into their neighbours: weigh, resize, divide.
     weight = opinion.float()
@@ -189,4 +195,4 @@ def _read_out(
     values, where = resized(values), (bring(weight, "nearest") > 0.5) & (known > 0)
     if spread is not None:
         spread = spread.map(lambda one: torch.where(where, resized(one), 0))
-    return Raw(values=torch.where(where, values, 1), kind=said.kind, opinion=where, spread=spread)
+    return Raw(values=torch.where(where, meant(values), 1), kind=said.kind, opinion=where, spread=spread)

@@ -19,6 +19,7 @@ from kdcli.documents import misfit, parse_toml, read_text
 from kdcli.errors import ConfigError, nearest
 from kdcli.evals.crops import Box, Frame
 from kdcli.evals.rules import Aggregation, Alignment, Fit, Protocol
+from kdcli.evals.sense import refuse_nonsense
 
 _ADVICE = "see kdcli/evals/protocols for examples"
 _PAIR = [float, float]
@@ -29,14 +30,14 @@ _SHAPES: dict[str, Any] = {
               "then?": _SIZE, "sampling?": str},
     "crop": {"rows": _PAIR, "columns": _PAIR, "of?": _SIZE, "unit?": str},
     "min_depth": float, "max_depth": float, "clamp": bool, "clip_to": _PAIR, "resize": str, "alignment": str,
-    "fit": {"floor?": float, "positive?": bool, "side?": int}, "aggregation": str, "flip": bool,
-    "delta_inclusive": bool, "least": int, "truth": str, "extras": [str],
+    "fit": {"floor?": float, "beyond?": str, "positive?": bool, "side?": int}, "aggregation": str, "flip": bool,
+    "clip_views": bool, "delta_inclusive": bool, "least": int, "truth": str, "extras": [str],
 }  # fmt: skip
 """What each key of a table holds."""
 _CHOICES: dict[str, tuple[str, ...]] = {
     "alignment": get_args(Alignment), "aggregation": get_args(Aggregation), "truth": ("measured", "teacher"),
     "resize": ("model", "bilinear", "bilinear-corners", "bicubic", "nearest"), "frame.sampling": ("smooth", "nearest"),
-    "crop.unit": ("share", "pixel"),
+    "crop.unit": ("share", "pixel"), "fit.beyond": ("far", "near"),
 }  # fmt: skip
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{0,63}")
 
@@ -78,12 +79,15 @@ def _protocol(name: str, table: dict[str, Any], where: str, known: Mapping[str, 
     _check(table, where)
     content = {key: _value(key, value) for key, value in table.items() if key != "like"}
     if "like" not in table:
-        return Protocol(name=name, **content)
-    base = table["like"]
-    if base not in known:
-        raise ConfigError(f"{where}: like = '{base}' is unknown.{nearest(base, known)}")
-    said = {"measures": "", "used_by": "", **content}
-    return replace(known[base], name=name, **said)
+        made = Protocol(name=name, **content)
+    else:
+        base = table["like"]
+        if base not in known:
+            raise ConfigError(f"{where}: like = '{base}' is unknown.{nearest(base, known)}")
+        said = {"measures": "", "used_by": "", **content}
+        made = replace(known[base], name=name, **said)
+    refuse_nonsense(made, where)
+    return made
 
 
 def _check(table: dict[str, Any], where: str) -> None:
@@ -123,11 +127,13 @@ def _value(key: str, value: Any) -> Any:
             made["floor"] = float(made["floor"])
         return Fit(**made)
     if key == "clip_to":
-        return float(value[0]), None if math.isinf(value[1]) else float(value[1])
+        return float(value[0]), None if math.isinf(value[1]) and value[1] > 0 else float(value[1])
     if key == "extras":
         return tuple(value)
-    if key in ("min_depth", "max_depth", "band"):
-        return None if math.isinf(value) else float(value)
+    if key == "max_depth":
+        return None if math.isinf(value) and value > 0 else float(value)
+    if key in ("min_depth", "band"):
+        return float(value)
     return value
 
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from kdcli.cameras import resize_camera
 from kdcli.errors import ConfigError
 from kdcli.evals.alignment import FLOOR, resolve
 from kdcli.evals.baseline import Constant
@@ -76,9 +77,9 @@ class Reference:
         """
         image, camera = batch.image.float(), batch.intrinsics
         if isinstance(size, tuple):
-            down, across = (new / old for new, old in zip(size, image.shape[-2:], strict=True))
+            own = (int(image.shape[-2]), int(image.shape[-1]))
             image = resize_image(image, size)
-            camera = None if camera is None else camera * camera.new_tensor([across, down, across, down])
+            camera = None if camera is None else resize_camera(camera, own, size)
         blank = torch.zeros_like(image[:, :1])
         everywhere = torch.ones_like(blank, dtype=torch.bool)
         shown = Batch(ids=batch.ids, image=image, depth=blank, valid=everywhere, intrinsics=camera)

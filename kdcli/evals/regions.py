@@ -38,14 +38,32 @@ def refuse_doubt(size: Size, prepared: Prepared, rules: Protocol, name: str) -> 
     """Refuse a map of which nobody can tell whether it is of the picture or of the protocol's cut.
 
     Raises:
-        ConfigError: it has the size of the cut, and the picture another one.
+        ConfigError: it has the size of the cut, or a half, a third and so on of it, and of the picture none of these.
     """
     frame = rules.frame
-    if frame is None or frame.stretch or prepared.whole is None or size in prepared.whole:
+    if frame is None or frame.stretch or prepared.whole is None or any(_part(size, one) for one in prepared.whole):
         return
-    if size in ((frame.height, frame.width), frame.then):
-        whole = "x".join(map(str, prepared.whole[1]))
-        raise ConfigError(
-            f"'{name}' has predictions of {size[0]}x{size[1]}, the size that protocol '{rules.name}' cuts out of "
-            f"{whole}; add of=cut if they were made from the cut, of=picture if from the whole picture"
-        )
+    for cut in ((frame.height, frame.width), frame.then):
+        if cut is not None and (part := _part(size, cut)):
+            whole = "x".join(map(str, prepared.whole[1]))
+            what = f"1/{part} of the size" if part > 1 else "the size"
+            raise ConfigError(
+                f"'{name}' has predictions of {size[0]}x{size[1]}, {what} that protocol '{rules.name}' cuts out of "
+                f"{whole}; add of=cut if they were made from the cut, of=picture if from the whole picture"
+            )
+
+
+def is_turned(size: Size, prepared: Prepared) -> bool:
+    """Whether a map has the height and width of its picture exchanged, whatever its size."""
+    whole = (_size(prepared.batch.image), _size(prepared.depth)) if prepared.whole is None else prepared.whole
+    return any(size[0] * one[0] == size[1] * one[1] and one[0] != one[1] for one in whole)
+
+
+def _part(size: Size, of: Size) -> int:
+    """Return how many times a size goes into another, alike in height and width; 0 where it does not."""
+    times = of[0] // size[0]
+    return times if times and (size[0] * times, size[1] * times) == of else 0
+
+
+def _size(map_BCHW: Tensor) -> Size:
+    return int(map_BCHW.shape[-2]), int(map_BCHW.shape[-1])

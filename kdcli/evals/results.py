@@ -111,6 +111,7 @@ class Result:
             "n": self.n,
             **self.cost.document(),
             "pixels": int(self.pixels.sum()),
+            **({"warnings": doubts} if (doubts := warnings([self])) else {}),
             "skipped": [{"id": s.id, "reason": s.reason} for s in self.skipped],
             "metrics": {name: _number(value) for name, value in self.metrics.items()},
             "ci95": {name: [_number(low), _number(high)] for name, (low, high) in self.ci95.items()},
@@ -185,6 +186,21 @@ def documents(results: Sequence[Result]) -> dict[str, Any] | list[dict[str, Any]
         {**one.document(), "paired": {two.model: compare(one, two).document() for two in results if two is not one}}
         for one in results
     ]
+
+
+def remarks(results: Iterable[Result]) -> list[str]:
+    """Return what a reader of the numbers has to know, once for all models that it holds of."""
+    holds: dict[str, dict[str, None]] = {}
+    for result in results:
+        for note in result.notes:
+            holds.setdefault(note, {})[f"'{result.model}'"] = None
+    return [note.format(", ".join(models)) for note, models in holds.items()]
+
+
+def warnings(results: Iterable[Result]) -> list[str]:
+    """Return those remarks that cast doubt on the numbers."""
+    begin = "warning: "
+    return [note.removeprefix(begin) for note in remarks(results) if note.startswith(begin)]
 
 
 def require_measured(results: Iterable[Result]) -> None:

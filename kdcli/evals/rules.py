@@ -24,6 +24,9 @@ class Fit:
 
     floor: float = 1e-6
     """Smallest aligned inverse depth, before it is inverted."""
+    beyond: Literal["far", "near"] = "far"
+    """What becomes of an aligned inverse depth that is not above zero: the farthest that there is, as its floor says,
+    or the nearest."""
     positive: bool = False
     """Whether a fit in inverse depth leaves out pixels at which the prediction is not above zero; they are measured."""
     side: int | None = None
@@ -73,8 +76,10 @@ class Protocol:
     """RMSE is the mean of per-image values (``image``), the root of the mean per-image MSE (``mse``), or pooled over
     all pixels (``pixel``). All other metrics are means of per-image values."""
     flip: bool | None = None
-    """Whether the prediction is averaged with the one for the mirrored image, each clipped first; None is what the
+    """Whether the prediction is averaged with the one for the mirrored image; None is what the
     model's ``read_out`` says, no where it has none."""
+    clip_views: bool = True
+    """Whether each of the two views is clipped before they are averaged, or their mean alone."""
     delta_inclusive: bool = False
     """Whether a ratio of exactly 1.25 counts as within; most published code says no."""
     least: int = 1
@@ -186,7 +191,8 @@ _RESIZE_WORDS = {value: word for word, (key, value) in MODIFIERS.items() if key 
 _WORDS = ("name", "measures", "used_by", "extras", "origin")
 """Fields that change no number: extra metrics stand beside the others."""
 _LATER: dict[str, dict[str, Any]] = {
-    "": {"truth": "measured", "band": None, "clip_to": None, "fit": asdict(Fit()), "least": 1},
+    "": {"truth": "measured", "band": None, "clip_to": None, "clip_views": True, "fit": asdict(Fit()), "least": 1},
+    "fit": {"beyond": "far"},
     "frame": {"stretch": False, "then": None, "sampling": "smooth"},
     "crop": {"unit": "share"},
 }
@@ -195,7 +201,7 @@ _LATER: dict[str, dict[str, Any]] = {
 
 def _without_later(content: dict[str, Any]) -> dict[str, Any]:
     for where, fields in _LATER.items():
-        table = content if not where else content[where]
+        table = content if not where else content.get(where)
         for key, meant in fields.items():
             if table is not None and table[key] == meant:
                 del table[key]

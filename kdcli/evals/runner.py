@@ -13,12 +13,13 @@ from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, DataError, PluginError
 from kdcli.evals.alignment import UNKNOWNS, resolve
+from kdcli.evals.baseline import Constant
 from kdcli.evals.batches import Prepared, batches, positions, prepare
 from kdcli.evals.cost import Cost, cost_of
 from kdcli.evals.distances import Distances
 from kdcli.evals.distances import per_image as by_distance
-from kdcli.evals.extras.found import Extras, extras_of
-from kdcli.evals.extras.registry import columns
+from kdcli.evals.extras.found import Extras, extras_of, geometry_of
+from kdcli.evals.extras.registry import columns, weights
 from kdcli.evals.listed import Listed, by_lists
 from kdcli.evals.measure import listed, measured
 from kdcli.evals.metrics import NAMES
@@ -109,13 +110,13 @@ def evaluate(
         rendered = rendered_at(everyone, size)
         for indices, batch in batches(source, order, batch_size=batch_size, size=rendered, device=where):
             prepared = prepare(batch if against is None else against.label(batch, size), rules)
-            open_rows = _usable(indices, prepared, tallies, rules.least)
+            open_rows = _usable(indices, prepared, tallies, rules.least, against)
             if open_rows:
                 kept = _select(prepared, open_rows)
                 pixels = listed(kept) if by_lists(kept.depth.device) else None
                 first = first or _select(kept, [0])
                 places = [indices[i] for i in open_rows]
-                geometry = _geometry(source, places, rules)
+                geometry = geometry_of(source, places, kept, rules)
                 for (name, model), shown in zip(models.items(), views(models, kept, size), strict=True):
                     tallies[name].seen.add(kept.batch.image, shown.batch.image)
                     _measure(name, model, shown, pixels, places, own[name], align, tallies[name], uncertainty, against,
@@ -197,15 +198,18 @@ def _measure(
         raise PluginError(f"model '{name}' gives depth kind {raw.kind} after {tally.kind}; a model has one kind")
     tally.kind = raw.kind
     raw = raw if against is None else as_known(raw, against.kind)
+    if isinstance(model, Predictions):
+        assert prepared.batch.depth is not None and prepared.batch.valid is not None
+        told = prepared.batch.valid if raw.opinion is None else prepared.batch.valid & raw.opinion
+        model.doubts.look(raw.values, raw.kind, prepared.batch.depth, told)
     mode = resolve(align, raw.kind, rules.alignment)
     found = measured(raw, prepared, pixels, rules, mode)
     more: list[list[float]] = [[]] * len(indices)
     if rules.extras:
-        valid = prepared.valid
-        if raw.opinion is not None:
-            valid = valid & place(raw.opinion, prepared, rules, fill=True)
+        said = None if raw.opinion is None else place(raw.opinion, prepared, rules, fill=True)
+        valid = prepared.valid if said is None else prepared.valid & said
         depth = place(depth_of(raw, prepared, mode, rules), prepared, rules)
-        more = extras_of(rules.extras, depth, prepared, valid, geometry)
+        more = extras_of(rules.extras, depth, prepared, valid, geometry, said)
     sure = _sureness(raw, prepared, mode, rules)
     far = None
     if distances:
@@ -246,15 +250,6 @@ def _measure(
         tally.skipped[index] = Skipped(id=image_id, reason=reason)
 
 
-def _geometry(source: Any, indices: Sequence[int], rules: Protocol) -> list[Geometry | None]:
-    """Return what a source knows of images beside depth, where metrics of it are asked for and maps are not cut."""
-    told = getattr(source, "geometry", None)
-    cut = rules.band is not None or (rules.frame is not None and not rules.frame.paste)
-    if not rules.extras or told is None or cut:
-        return [None] * len(indices)
-    return [told(index) for index in indices]
-
-
 def _sureness(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) -> tuple[Tensor, Tensor] | None:
     """Return numbers and curves of ``kdcli.evals.uncertainty`` of each image, None where the model does not tell."""
     spread = spread_of(raw, prepared, mode, rules)
@@ -267,7 +262,9 @@ def _sureness(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) ->
     return numbers.cpu(), curves.cpu()
 
 
-def _usable(indices: list[int], prepared: Prepared, tallies: Mapping[str, _Tally], least: int) -> list[int]:
+def _usable(
+    indices: list[int], prepared: Prepared, tallies: Mapping[str, _Tally], least: int, against: Reference | None
+) -> list[int]:
     """Return the rows with ground truth that counts; write the others down for every model."""
     labelled = prepared.batch.labelled
     assert labelled is not None
@@ -282,6 +279,8 @@ def _usable(indices: list[int], prepared: Prepared, tallies: Mapping[str, _Tally
         if labelled[row]:
             few = f"{count} valid pixels under the protocol, which wants {least}"
             reason = few if count else "no valid pixel under the protocol"
+        if against is not None and isinstance(against.model, Predictions):
+            reason = against.model.lacking(prepared.batch.ids[row]) or reason
         for tally in tallies.values():
             tally.skipped[indices[row]] = Skipped(id=prepared.batch.ids[row], reason=reason)
     return [row for row, count in enumerate(pixels) if count >= least]
@@ -326,7 +325,7 @@ def _result(
         values=rows.values,
         pixels=rows.pixels,
         skipped=tuple(tally.skipped[index] for index in sorted(tally.skipped)),
-        size=tally.seen.size(model, asked),
+        size=None if isinstance(model, Predictions | Constant) else tally.seen.size(model, asked),
         sizes=tally.seen.several(model, asked),
         asked=asked,
         notes=(*tally.seen.notes(model, asked), *(model.notes if isinstance(model, Predictions) else ())),
@@ -334,7 +333,9 @@ def _result(
         seed=seed,
         against=None if against is None else against.name,
         cost=cost,
-        extras=Extras(names=columns(used.extras), values=rows.extras, seed=seed) if used.extras else None,
+        extras=Extras(
+            names=columns(used.extras), values=rows.extras, weights=weights(used.extras), seed=seed
+        ) if used.extras else None,
         distances=Distances.of([tally.far[index] for index in rows.indices]) if tally.far else None,
         uncertainty=Uncertainty.of(sure, seed) if sure else None,
         perturbed=(
@@ -369,9 +370,10 @@ def check(
         raise ConfigError(f"ground truth of source '{name}' is of kind {truth}; evaluation needs metric depth")
     for name, model in models.items():
         if rules.flip and isinstance(model, Predictions):
+            instead = "leave out +flip" if "flip" in rules.name.split("+") else f"use {rules.name}+no-flip"
             raise ConfigError(
-                f"protocol '{rules.name}' averages with mirrored images, of which '{name}' holds no predictions; leave "
-                "out +flip: models whose authors average do so all the same"
+                f"protocol '{rules.name}' averages with mirrored images, of which '{name}' holds no predictions; "
+                f"{instead}"
             )
         kind = getattr(model, "depth_kind", None)
         resolve(align, DepthKind(kind) if kind is not None else DepthKind.METRIC, rules.alignment)

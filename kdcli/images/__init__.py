@@ -31,7 +31,7 @@ from kdcli.images.pictures import (
     write_image,
 )
 from kdcli.images.reduced import read_reduced
-from kdcli.images.upright import is_upright, like, turn, turn_camera
+from kdcli.images.upright import is_upright, like, turn
 from kdcli.images.writing import (
     depth_npy,
     depth_units,
@@ -47,6 +47,6 @@ __all__ = [
     "DEPTH_SUFFIXES", "FURTHEST", "IMAGE_SUFFIXES", "NO_VALUE", "SCALES", "UNITS_NOTE", "Form", "Picture",
     "Rig", "StoredDepth", "depth_form", "depth_npy", "depth_units", "ids_within_16_bits", "image_size", "is_upright",
     "like", "opened", "picture_bytes", "read_depth", "read_image", "read_picture", "read_reduced", "read_stored",
-    "refuse_other_numbers", "to_metres", "turn", "turn_camera", "turned_by", "units_note", "units_png",
+    "refuse_other_numbers", "to_metres", "turn", "turned_by", "units_note", "units_png",
     "write_depth_npy", "write_depth_png", "write_image", "write_units_png",
 ]

@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kdcli.cameras import Camera
 from kdcli.codecs import Codec
 from kdcli.errors import DataError
 from kdcli.images.depths import FURTHEST, StoredDepth
 from kdcli.rasters import Place
 
-Camera = tuple[float, float, float, float]
 Floats = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]
 

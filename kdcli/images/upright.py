@@ -1,7 +1,8 @@
-"""How a picture's metadata turns or mirrors it, and the same for what belongs to it: depth, ids, masks, cameras.
+"""How a picture's metadata turns or mirrors it, and the same for the maps that belong to it: depth, ids, masks.
 
 Numbers are those of EXIF tag 0x0112: 1 as stored, 2 mirrored left to right, 3 half a turn, 4 mirrored top to bottom,
-5 mirrored about the main diagonal, 6 a quarter clockwise, 7 mirrored about the other diagonal, 8 a quarter back.
+5 mirrored about the main diagonal, 6 a quarter clockwise, 7 mirrored about the other diagonal, 8 a quarter back. The
+camera follows by ``kdcli.cameras.turn_camera``.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ _METHODS = {
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-Camera = tuple[float, float, float, float]
 
 
 def orientation(image: Image.Image) -> int:
@@ -58,15 +58,3 @@ def is_upright(how: int, size: tuple[int, int], own: tuple[int, int]) -> bool:
     if how == 1:
         return True
     return how >= 5 and own[0] != own[1] and (own[0] < own[1]) == (size[0] < size[1])
-
-
-def turn_camera(camera: Camera, how: int, size: tuple[int, int]) -> Camera:
-    """Return fx, fy, cx, cy of a picture turned as ``turn`` does; size: its height and width as stored."""
-    fx, fy, cx, cy = camera
-    height, width = size
-    if how in (2, 3, 7, 8):
-        cx = width - 1 - cx
-    if how in (3, 4, 6, 7):
-        cy = height - 1 - cy
-    return (fy, fx, cy, cx) if how >= 5 else (fx, fy, cx, cy)
-

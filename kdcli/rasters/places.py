@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from kdcli.errors import DataError
+from kdcli.files import LFS_BEGINS
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +99,8 @@ def open_place(place: Place) -> IO[bytes]:
     """Return a stream of the bytes of a file or of a member of a tar.
 
     Raises:
-        DataError: an element, which has no bytes of its own, or an archive that ends before its member does.
+        DataError: an element, which has no bytes of its own, an archive that ends before its member does, or a Git LFS
+            pointer that was packed into it.
     """
     if isinstance(place, Member):
         with place.archive.open("rb") as stream:
@@ -106,6 +108,8 @@ def open_place(place: Place) -> IO[bytes]:
             content = stream.read(place.size)
         if len(content) < place.size:
             raise DataError(f"'{place}' is truncated: the archive ends within it; download '{place.archive}' again")
+        if content.startswith(LFS_BEGINS):
+            raise DataError(f"'{place}' is a Git LFS pointer, not the file; run 'git lfs pull', then pack it again")
         return io.BytesIO(content)
     if isinstance(place, Element):
         raise DataError(f"'{place}' is an array, not a picture file; check the layout")

@@ -21,6 +21,8 @@ from kdcli.rasters.places import Member, open_place
 _VERSION = 4
 _LONGEST_NAME = 1 << 16
 _MATRIX, _HEAD, _FRAME = struct.Struct("<16f"), struct.Struct("<iiIIIIfQ"), struct.Struct("<64xQQQQ")
+POSE_BEFORE = _FRAME.size
+"""Bytes before a frame's picture at which its pose begins: 16 floats."""
 _COLOURS = {1: ".png", 2: ".jpg"}
 _DEPTHS = {0: ".raw", 1: ".zlib"}
 _CALLED = {0: "uncompressed pixels", 2: "occi"}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from kdcli.evals.baseline import NAME as CONSTANT
 from kdcli.evals.metrics import NAMES
 from kdcli.evals.results import Result, compare
+from kdcli.report.common import on_common
 from kdcli.report.drawings import Interval, Point, forest, scatter
 from kdcli.report.html import Block, Curves, Drawing
 
@@ -35,14 +37,14 @@ def forest_plots(results: Sequence[Result]) -> list[Block]:
 
 def cost_plots(results: Sequence[Result]) -> list[Block]:
     """Return error over parameters and over multiply-adds where two models or more tell them."""
-    blocks = list[Block]()
+    blocks, results = list[Block](), on_common(results)
     for what, of in (
         ("parameters", {r.model: r.cost.parameters for r in results}),
         ("multiply-adds an image", {r.model: r.cost.multiply_adds for r in results}),
     ):
         points = [
             Point(name=result.model, cost=float(cost), error=result.metrics["abs_rel"])
-            for result in results if (cost := of[result.model])
+            for result in results if result.n and (cost := of[result.model])
         ]  # fmt: skip
         if len(points) > 1:
             blocks.append(Drawing(svg=scatter(points, what, "abs_rel"),
@@ -51,7 +53,11 @@ def cost_plots(results: Sequence[Result]) -> list[Block]:
 
 
 def distance_plots(results: Sequence[Result]) -> list[Block]:
-    """Return error and signed error over true depth; nothing where they were not added up."""
+    """Return error and signed error over true depth; nothing where they were not added up.
+
+    One number for a whole image is many times off nearby, which would leave no room for the networks beside it.
+    """
+    results = [one for one in results if one.model != CONSTANT] or results
     told = {result.model: list(result.distances.bins()) for result in results if result.distances is not None}
     if not any(told.values()):
         return []
@@ -74,7 +80,7 @@ def image_plots(results: Sequence[Result]) -> list[Block]:
     """Return the error of each model's images in order: what an image typically has, and how bad the worst are."""
     column = NAMES.index("abs_rel")
     series = {}
-    for result in results:
+    for result in sorted(results, key=lambda one: one.model == CONSTANT):  # networks keep their colours in all plots
         values = sorted(result.values[:, column].tolist())
         if len(values) > 1:
             last = len(values) - 1

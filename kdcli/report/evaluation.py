@@ -15,9 +15,10 @@ from torch import nn
 
 from kdcli.evals import uncertainty
 from kdcli.evals.reference import Reference
-from kdcli.evals.results import Result
+from kdcli.evals.results import Result, remarks, warnings
 from kdcli.evals.sets import SetResults
 from kdcli.evals.sparsification import REMOVED
+from kdcli.report.common import on_common
 from kdcli.report.curves import cost_plots, distance_plots, forest_plots, image_plots
 from kdcli.report.html import Block, Curves, Facts, Lead, Section, Table, Text, write_report
 from kdcli.report.naming import keyed, renamed, short_names
@@ -82,7 +83,7 @@ def write_evaluation(
     told = None if against is None else _fidelity(against)
     names = short_names([result.model for result in results])
     results, models = renamed(results, names), keyed(models, names)
-    first = Section(title="Verdict", blocks=[Lead(sentences=verdict(results)), _table(overview_rows(results))])
+    first = Section(title="Verdict", blocks=_answer(results))
     sections = _sections(results, models, source, worst, against)
     write_report(path, title or told or "Evaluation", [first, *sections, _provenance(results, names)])
 
@@ -99,17 +100,27 @@ def write_sets(
     names = short_names([result.model for result in found[0].results])
     groups = [(one.set.name, renamed(one.results, names)) for one in found]
     sections = [Section(title="Verdict", blocks=[
-        Lead(sentences=verdict_of_sets(groups)), _table(set_rows(groups)), Text(text=rank_note(found[0].results) + "."),
+        Lead(sentences=verdict_of_sets(groups)), _table(set_rows(groups)), Text(text=rank_note(groups) + "."),
+        *_warnings([result for _, results in groups for result in results]),
     ])]  # fmt: skip
     for one, (name, results) in zip(found, groups, strict=True):
-        blocks: list[Block] = [Lead(sentences=verdict(results)), _table(overview_rows(results))]
-        sections.append(Section(title=f"{name}: {one.set.spec}", blocks=blocks))
+        sections.append(Section(title=f"{name}: {one.set.spec}", blocks=_answer(results)))
         inner = _sections(results, keyed(models[name], names), one.set.source, worst, against)
         sections += [
             Section(title=f"{name}: {section.title}", blocks=section.blocks, linked=False) for section in inner
         ]
     title = "Evaluation" if against is None else _fidelity(against)
     write_report(path, title, [*sections, _provenance([result for _, results in groups for result in results], names)])
+
+
+def _answer(results: Sequence[Result]) -> list[Block]:
+    """Return the verdict, the numbers that it is made of, and what casts doubt on them."""
+    table = _table(overview_rows(on_common(results)))
+    return [Lead(sentences=verdict(results)), table, *_warnings(results)]
+
+
+def _warnings(results: Sequence[Result]) -> list[Block]:
+    return [Text(text=f"Warning: {note}{'' if note.endswith('?') else '.'}") for note in warnings(results)]
 
 
 def _fidelity(against: Reference) -> str:
@@ -155,7 +166,8 @@ def _differences(results: Sequence[Result]) -> list[Block]:
 
 def _conditions(results: Sequence[Result]) -> list[Block]:
     skipped = skipped_rows(results, most=_MOST_SKIPPED)
-    blocks: list[Block] = [_table(condition_rows(results))]
+    notes = [Text(text=note + ".") for note in remarks(results) if not note.startswith("warning: ")]
+    blocks: list[Block] = [_table(condition_rows(results)), *notes]
     return [*blocks, _table(skipped)] if skipped[1] else [*blocks, Text(text="No image was skipped.")]
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from kdcli.evals.results import Result
+from kdcli.report.common import differing, on_common
 from kdcli.report.tables import Rows
 
 COLUMNS = (("abs_rel", "AbsRel"), ("delta1", "d1"))
@@ -15,7 +16,11 @@ NOTE = "AbsRel: less is better; d1 (delta1): more is; means over images, * best 
 
 
 def set_rows(groups: Sequence[tuple[str, Sequence[Result]]]) -> Rows:
-    """Return one row a model from the results of each set by its name; three decimals, as the field prints them."""
+    """Return one row a model from the results of each set by its name; three decimals, as the field prints them.
+
+    Numbers are of the images of a set that all models have: others would rank models by their images.
+    """
+    groups = [(name, on_common(results)) for name, results in groups]
     models = [result.model for result in groups[0][1]]
     several = len(models) > 1
     columns = ["model", *(f"{name} {label}" for name, _ in groups for _, label in COLUMNS)]
@@ -39,9 +44,11 @@ def set_rows(groups: Sequence[tuple[str, Sequence[Result]]]) -> Rows:
     return columns, rows
 
 
-def rank_note(results: Sequence[Result]) -> str:
+def rank_note(groups: Sequence[tuple[str, Sequence[Result]]]) -> str:
     """Return what has to be known to read the table."""
-    return NOTE + ("; mean rank: over all columns" if len(results) > 1 else "")
+    said = NOTE + ("; mean rank: over all columns" if len(groups[0][1]) > 1 else "")
+    return "; ".join([said, *(f"{name}: {one.removesuffix('.')}" for name, results in groups
+                              for one in differing(results))])
 
 
 def _ranks(values: Sequence[float], *, more: bool) -> list[float | None]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from kdcli.evals.baseline import NAME as CONSTANT
 from kdcli.evals.results import Comparison, Result, compare
+from kdcli.report.common import differing, on_common
 from kdcli.report.tables import amount, number
 
 METRIC = "abs_rel"
@@ -21,16 +22,21 @@ def by_rank(results: Sequence[Result]) -> list[Result]:
 
 
 def verdict(results: Sequence[Result]) -> list[str]:
-    """Return sentences, the first of which is the answer; at least one."""
-    ranked = by_rank(results)
+    """Return sentences, the first of which is the answer; at least one.
+
+    Models are compared on the images that all of them have.
+    """
+    apart = differing(results)
+    ranked = by_rank(on_common(results))
     if not ranked:
-        return ["No image could be measured."]
+        return apart or ["No image could be measured."]
     networks = [result for result in ranked if result.model != CONSTANT]
     constant = next((result for result in ranked if result.model == CONSTANT), None)
     if not networks:
         return [f"Each image's own median is off by {_share(ranked[0].metrics[METRIC])} of the distance on average."]
     best, *others = networks
     said = [_answer(best, others[0]) if others else _alone(best)]
+    said += apart
     if others:
         said.append(_alone(best))
     if constant is not None:
@@ -49,15 +55,16 @@ def verdict_of_sets(groups: Sequence[tuple[str, Sequence[Result]]]) -> list[str]
         return [f"{models[0] if models else CONSTANT} was measured on {len(groups)} sets."]
     first: dict[str, list[str]] = {model: [] for model in models}
     places = dict.fromkeys(models, 0)
-    doubtful = []
+    doubtful, single, apart = list[str](), list[str](), list[str]()
     for name, results in groups:
-        ranked = [result for result in by_rank(results) if result.model != CONSTANT]
+        ranked = [result for result in by_rank(on_common(results)) if result.model != CONSTANT]
+        apart += [f"{name}: {one}" for one in differing(results)]
         if ranked:
             first[ranked[0].model].append(name)
         for place, result in enumerate(ranked):
             places[result.model] += place
         if len(ranked) > 1 and not _clear(compare(ranked[0], ranked[1])):
-            doubtful.append(name)
+            (doubtful if ranked[0].n > 1 else single).append(name)
     order = sorted(models, key=lambda model: (-len(first[model]), places[model]))
     leader = order[0]
     rest = "".join(f"; {model} on {', '.join(first[model])}" for model in order[1:] if first[model])
@@ -65,8 +72,11 @@ def verdict_of_sets(groups: Sequence[tuple[str, Sequence[Result]]]) -> list[str]
             f"({', '.join(first[leader])}){rest}."]
     if doubtful:
         said.append(f"On {', '.join(doubtful)} the lead over the next is within the 95 % interval.")
-    else:
+    if single:
+        said.append(f"On {', '.join(single)} one image tells nothing of how sure the lead is.")
+    if not doubtful and not single:
         said.append("On each set the lead over the next is clear of its 95 % interval.")
+    said += apart
     results = by_rank(groups[0][1])
     named = {result.model: result for result in results}
     ordered = [named[model] for model in order if model in named]

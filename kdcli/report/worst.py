@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdcli.colour import colourise, legend, limits_of, with_legend
+from kdcli.evals.baseline import NAME as CONSTANT
 from kdcli.evals.examples import Example, examine
 from kdcli.evals.reference import Reference
 from kdcli.evals.results import Result
@@ -49,7 +50,11 @@ def worst_section(
 
 
 def _top(shown: Sequence[Example]) -> float:
-    found = [_error(one, name)[one.valid] for one in shown for name in one.predictions]
+    """Return the end of the range of errors: that of the networks, where one number a whole image is not alone."""
+    found = [
+        _error(one, name)[one.measured(name)] for one in shown
+        for name in ([name for name in one.predictions if name != CONSTANT] or one.predictions)
+    ]  # fmt: skip
     return max(limits_of(torch.cat(found)[None], None, disparity=True)[1], _LEAST)
 
 
@@ -71,10 +76,13 @@ def _gallery(example: Example, results: Sequence[Result], unit: str, top: float)
         name = result.model
         values = dict(zip(result.ids, result.values[:, 0].tolist(), strict=True))
         told = f"abs_rel {values[example.id]:.4f}" if example.id in values else "skipped"
-        depth = _small(example.predictions[name], size)
-        pictures.append(Picture(image=_painted(depth, None, limits, unit), caption=f"{name}: aligned depth"))
-        error = _small(_thick(_error(example, name), example.valid, dots), size)
-        picture = colourise(error, known, disparity=True, limits=(0.0, top), name="magma")
+        depth, said = _small(example.predictions[name], size), example.said(name)
+        spoken = None if said is None else _small(said, size)
+        pictures.append(Picture(image=_painted(depth, spoken, limits, unit), caption=f"{name}: aligned depth"))
+        counted = example.measured(name)
+        error = _small(_thick(_error(example, name), counted, dots), size)
+        shown = _small(_dots(counted, dots), size)
+        picture = colourise(error, shown, disparity=True, limits=(0.0, top), name="magma")
         strip = legend(picture.shape[-1], (0.0, top), disparity=True, unit="rel", name="magma")
         pictures.append(Picture(image=with_legend(picture, strip), caption=f"{name}: error, {told}"))
     first_error = dict(zip(first.ids, first.values[:, 0].tolist(), strict=True))[example.id]

@@ -22,7 +22,7 @@ from kdcli.sources.sim import ENDLESS
 from kdcli.sources.sized import sized
 from kdcli.sources.table.view import View
 from kdcli.spec import Spec, keys, members, parse
-from kdcli.types import Finding, Sample
+from kdcli.types import Finding, Geometry, Sample
 
 if TYPE_CHECKING:
     import torch
@@ -166,9 +166,16 @@ class Both:
         lap, place = divmod(before if part else at - before, len(self.parts[part]))
         return part, place, lap
 
+    def _geometry(self, index: int) -> Geometry:
+        source, place = self.member(index)
+        told = getattr(source, "geometry", None)
+        return Geometry() if told is None else told(place)
+
     def __getattr__(self, name: str) -> Any:
-        """Have ``pairs`` where both are sources of files: a source has that member only where it has files."""
+        """Have ``pairs`` where both are sources of files, and ``geometry`` where either has it: such members tell."""
         parts = self.__dict__.get("parts", ())
+        if name == "geometry" and any(hasattr(part, name) for part in parts):
+            return self._geometry
         if name != "pairs" or len(self) == ENDLESS or not (parts and all(hasattr(part, "pairs") for part in parts)):
             raise AttributeError(name)
         self.pairs: Sequence[Pair] = View(_Named(self), range(len(self)))

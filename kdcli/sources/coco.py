@@ -1,14 +1,14 @@
-"""Objects of images from an instance file in COCO's format."""
+"""Objects of images from an instance file in COCO's format; ``panoptic`` reads its other one."""
 
 from __future__ import annotations
 
 import json
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,6 +21,68 @@ from kdcli.sources.masks import Mask, fill_polygon, fill_runs
 _LONGEST = 1_000_000
 """Pixels that a side of an image, or a corner of an outline, can be at most."""
 _REMEDY = "give a COCO instance file with 'images' and 'annotations'"
+
+Level = Literal["error", "warning", "info"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What a file in one of COCO's formats says. images: by id, name of the file, and height and width."""
+
+    path: Path
+    images: Mapping[Any, tuple[str, tuple[Any, Any]]]
+    annotations: list[Any]
+    categories: Any
+
+    @property
+    def panoptic(self) -> bool:
+        """Whether objects are in pictures beside the file, rather than in it."""
+        return any(isinstance(one, dict) and "segments_info" in one for one in self.annotations[:1])
+
+
+def read_coco(path: Path) -> Written:
+    """Read such a file.
+
+    Raises:
+        DataError: missing, or not of that format.
+    """
+    must_exist(path)
+    try:
+        document = json.loads(path.read_bytes())
+        images = {
+            entry["id"]: (str(entry["file_name"]).replace("\\", "/"), (entry["height"], entry["width"]))
+            for entry in document["images"]
+        }
+        annotations = document["annotations"]
+    except UnicodeDecodeError:
+        raise DataError(f"'{path}' is not text; {_REMEDY}") from None
+    except json.JSONDecodeError as error:
+        raise DataError(f"'{path}' line {error.lineno} is no JSON ({error.msg}); {_REMEDY}") from None
+    except KeyError as error:
+        raise DataError(f"'{path}' lacks {error}; {_REMEDY}") from None
+    except (TypeError, ValueError, RecursionError):
+        raise DataError(f"'{path}' has another form; {_REMEDY}") from None
+    if not isinstance(annotations, list):
+        raise DataError(f"'{path}' has 'annotations' that are no list; {_REMEDY}")
+    return Written(path=path, images=images, annotations=annotations, categories=document.get("categories"))
+
+
+def same_names(names: Iterable[str], known: Collection[str]) -> dict[str, str]:
+    """Return the name in a file of each image's name, a relative path.
+
+    Equal paths match; else equal last parts, where those are unique in the file.
+    """
+    last: dict[str, list[str]] = defaultdict(list)
+    for one in known:
+        last[one.rpartition("/")[2]].append(one)
+    found = {}
+    for name in names:
+        others = last.get(name.rpartition("/")[2], [])
+        if name in known:
+            found[name] = name
+        elif len(others) == 1:
+            found[name] = others[0]
+    return found
 
 
 @dataclass(slots=True, kw_only=True)
@@ -40,48 +102,25 @@ class CocoFile:
     Crowd regions (``iscrowd``) stand for several objects and are left out, as are annotations without a mask.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, written: Written) -> None:
+        self.path = written.path
         self.boxes = self.crowds = self.broken = 0
         """Annotations that have a box and no mask; that are crowds; that are not what COCO says."""
-        must_exist(path)
-        try:
-            document = json.loads(path.read_bytes())
-            images = {
-                entry["id"]: (str(entry["file_name"]).replace("\\", "/"), (entry["height"], entry["width"]))
-                for entry in document["images"]
-            }
-            annotations = document["annotations"]
-        except UnicodeDecodeError:
-            raise DataError(f"'{path}' is not text; {_REMEDY}") from None
-        except json.JSONDecodeError as error:
-            raise DataError(f"'{path}' line {error.lineno} is no JSON ({error.msg}); {_REMEDY}") from None
-        except KeyError as error:
-            raise DataError(f"'{path}' lacks {error}; {_REMEDY}") from None
-        except (TypeError, ValueError, RecursionError):
-            raise DataError(f"'{path}' has another form; {_REMEDY}") from None
-        if not isinstance(annotations, list):
-            raise DataError(f"'{path}' has 'annotations' that are no list; {_REMEDY}")
-        self._images = {name: CocoImage(size=self._size(name, size)) for name, size in images.values()}
-        for annotation in annotations:
-            self._add(annotation, images)
+        self._images = {name: CocoImage(size=self._size(name, size)) for name, size in written.images.values()}
+        for annotation in written.annotations:
+            self._add(annotation, written.images)
 
     def match(self, names: Iterable[str]) -> dict[str, str]:
-        """Return the file's name of each image's name, a relative path.
+        """Return the file's name of each image's name, a relative path; as ``same_names``."""
+        return same_names(names, self._images)
 
-        Equal paths match; else equal last parts, where those are unique in the file.
-        """
-        last: dict[str, list[str]] = defaultdict(list)
-        for known in self._images:
-            last[known.rpartition("/")[2]].append(known)
-        found = {}
-        for name in names:
-            others = last.get(name.rpartition("/")[2], [])
-            if name in self._images:
-                found[name] = name
-            elif len(others) == 1:
-                found[name] = others[0]
-        return found
+    def remarks(self) -> Sequence[tuple[Level, int, str]]:
+        """Return what is left out: how grave that is, how many annotations, and what of them."""
+        return (
+            ("warning", self.broken, "annotations are not of COCO's form and left out; write the file again"),
+            ("info", self.boxes, "annotations have no mask (segmentation) and are left out"),
+            ("info", self.crowds, "annotations are crowds, several objects in one, and left out"),
+        )
 
     def keep(self, names: Iterable[str]) -> None:
         """Forget all images but these, to be small in memory and for worker processes."""

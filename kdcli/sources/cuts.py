@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from kdcli.cameras import crop_camera
 from kdcli.errors import DataError
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Cut:
         assert image is not None
         return replace(
             sample, image=image, depth=part(sample.depth), valid=part(sample.valid), instances=part(sample.instances),
-            intrinsics=None if camera is None else camera - camera.new_tensor([0, 0, left, top]),
+            intrinsics=None if camera is None else crop_camera(camera, top, left),
         )
 
 

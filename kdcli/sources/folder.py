@@ -12,7 +12,7 @@ from kdcli.errors import ConfigError, DataError
 from kdcli.files import at_home, is_lfs_pointer
 from kdcli.images import IMAGE_SUFFIXES
 from kdcli.protocols import API_VERSION
-from kdcli.sources.coco import CocoFile
+from kdcli.sources.coco import CocoFile, read_coco
 from kdcli.sources.encoding import said_encoding
 from kdcli.sources.file_names import ending_of, name_of, natural_order, prefix_of
 from kdcli.sources.listed import about_listed, only_listed
@@ -23,6 +23,7 @@ from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairing.maps import Maps, What, about_predictions, find_maps
 from kdcli.sources.pairing.unread import endings_of
 from kdcli.sources.pairs import Pair, Selection
+from kdcli.sources.panoptic import PanopticFile, pictures_of
 from kdcli.sources.roles import MASK_WORDS, Role, bare, called
 from kdcli.sources.table.pair_table import Rows
 from kdcli.types import Finding
@@ -41,7 +42,8 @@ class FolderSource(PairSource):
     focal_baseline: pixels times metres, which disparity is turned by; doffs: pixels added to it first (Middlebury).
     max_depth: metres beyond which depth is no measurement. instances: folder of object ids of the same names:
     numbers of 8 or 16 bits, a palette, or one colour an object (black: none). void: a stored id that means no object
-    beside 0, such as 255 in Pascal VOC. coco: an instance file in COCO's format instead, by the images' names.
+    beside 0, such as 255 in Pascal VOC. coco: an instance file in COCO's format instead, by the images' names; or a
+    panoptic one, whose pictures are in the folder of its name beside it or in instances.
     list: a list file, as written or below the folder, of the images to use. recursive: also look into sub-folders.
     start, stop, every, count, seed: as in ``Selection``.
 
@@ -62,8 +64,6 @@ class FolderSource(PairSource):
         self.encoding = encoding = said_encoding(
             codec, focal=focal, focal_baseline=focal_baseline, doffs=doffs, max_depth=max_depth
         )
-        if instances is not None and coco is not None:
-            raise ConfigError(f"instances={instances} and coco={coco} both name the objects; give one of them")
         if void is not None and coco is not None:
             raise ConfigError(f"void={void} is an id of instances=DIR; coco= has none")
         place = location
@@ -75,7 +75,8 @@ class FolderSource(PairSource):
         left = LeftOut()
         base, images = _images(place, recursive, left)
         found: dict[What, Maps] = {}
-        wanted: tuple[tuple[What, str | None], ...] = (("depths", depths), ("instances", instances))
+        pictures = instances if coco is None else None
+        wanted: tuple[tuple[What, str | None], ...] = (("depths", depths), ("instances", pictures))
         for what, given in wanted:
             if given:
                 found[what] = find_maps(what, given, base, images, recursive, left, encoding)
@@ -90,20 +91,27 @@ class FolderSource(PairSource):
         used = (path for column in columns.values() for path in column)
         notes = [*left.without(used).findings(), *about_predictions(predicted)]
         self.void = void
-        self._coco: CocoFile | None = None
+        self._coco: CocoFile | PanopticFile | None = None
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
         super().__init__(
             only_listed(rows.table(), list, base), selection=selection, scale=scale, where=location,
             notes=[*notes, *_called_maps(images, base), *about_listed(list, base)],
         )
         if coco is not None:
-            self._open(coco, base)
+            self._open(coco, base, instances)
 
-    def _open(self, given: str, base: Path) -> None:
+    def _open(self, given: str, base: Path, instances: str | None) -> None:
         path = next((path for path in (at_home(given), base / given) if path.is_file()), None)
         if path is None:
             raise DataError(f"coco file '{given}' exists neither as written nor in '{base}'; check coco=")
-        self._coco = CocoFile(path)
+        written = read_coco(path)
+        if instances is not None and not written.panoptic:
+            raise ConfigError(f"instances={instances} and coco={given} both name the objects; give one of them")
+        if written.panoptic:
+            folder = pictures_of(path) if instances is None else at_home(instances)
+            self._coco = PanopticFile(written, folder)
+        else:
+            self._coco = CocoFile(written)
         self._listed = self._coco.match(pair.id for pair in self.pairs)
         if not self._listed:
             raise DataError(f"none of the images is named in '{path}', such as '{self.pairs[0].id}'; check coco=")
@@ -127,9 +135,7 @@ class FolderSource(PairSource):
         coco, path = self._coco, str(self._coco.path)
         absent = [pair.id for pair in self.pairs if pair.id not in self._listed]
         said = (
-            ("warning", coco.broken, "annotations are not of COCO's form and left out; write the file again"),
-            ("info", coco.boxes, "annotations have no mask (segmentation) and are left out"),
-            ("info", coco.crowds, "annotations are crowds, several objects in one, and left out"),
+            *coco.remarks(),
             ("warning", len(absent), f"images are not listed, such as '{''.join(absent[:1])}'; they have no objects"),
         )
         about = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
@@ -29,6 +30,23 @@ def read_instances(path: Place, *, void: int | None = None) -> Tensor:
     Raises:
         DataError: missing, broken, a Git LFS pointer, too large, or no whole numbers.
     """
+    ids, coloured = stored_ids(path)
+    if void is not None:
+        ids[ids == void] = 0
+    if ids.min() < 0:
+        raise DataError(f"'{path}' has the object id {ids.min()}; ids are 0 (no object) or above")
+    if coloured:  # such numbers are too large to tell objects apart by a table
+        known, index = np.unique(ids, return_inverse=True)
+        ids = index.reshape(ids.shape) + (0 if known[0] == 0 else 1)
+    return torch.from_numpy(ids)
+
+
+def stored_ids(path: Place) -> tuple[NDArray[np.int64], bool]:
+    """Return the numbers of a file as they are stored, H x W, and whether each is a colour.
+
+    Raises:
+        DataError: as of ``read_instances``.
+    """
     if isinstance(path, Element) or ending_of(path) == ".npy":
         array = read_element(path) if isinstance(path, Element) else read_array(path)[0]
         if array.dtype.kind not in "iu":
@@ -43,14 +61,7 @@ def read_instances(path: Place, *, void: int | None = None) -> Tensor:
             ids = np.asarray(image).astype(np.int64)
     if coloured:
         ids = ids[..., 0] + 256 * ids[..., 1] + 65536 * ids[..., 2]
-    if void is not None:
-        ids[ids == void] = 0
-    if ids.min() < 0:
-        raise DataError(f"'{path}' has the object id {ids.min()}; ids are 0 (no object) or above")
-    if coloured:  # such numbers are too large to tell objects apart by a table
-        known, index = np.unique(ids, return_inverse=True)
-        ids = index.reshape(ids.shape) + (0 if known[0] == 0 else 1)
-    return torch.from_numpy(ids)
+    return ids, coloured
 
 
 def resize_instances(ids: Tensor, size: tuple[int, int]) -> Tensor:

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from kdcli.cameras import resize_camera
 from kdcli.errors import DataError
 from kdcli.files import at_home
 from kdcli.images import IMAGE_SUFFIXES
@@ -94,8 +95,8 @@ class KittiSource(PairSource):
         projection, size = values.get(f"P_rect_{match[1]}", ()), values.get(f"S_rect_{match[1]}", ())
         if len(projection) != 12:
             return super().camera(pair, height, width)
-        across, down = (width / size[0], height / size[1]) if len(size) == 2 else (1.0, 1.0)
-        return projection[0] * across, projection[5] * down, projection[2] * across, projection[6] * down
+        own = (projection[0], projection[5], projection[2], projection[6])
+        return own if len(size) != 2 else resize_camera(own, (round(size[1]), round(size[0])), (height, width))
 
 
 def _below(root: Path, given: str) -> Path:

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from kdcli.cameras import resize_camera
 from kdcli.errors import ConfigError, DataError
 from kdcli.images import (
     SCALES,
@@ -24,7 +25,6 @@ from kdcli.images import (
     turn,
     turned_by,
 )
-from kdcli.sources.cameras import resized_camera
 from kdcli.sources.checks import survey
 from kdcli.sources.cuts import Cut
 from kdcli.sources.encoding import Encoding
@@ -88,6 +88,11 @@ class PairSource(OfFiles):
         self.depth_kind: DepthKind | None = DepthKind.METRIC if self.has("depth") else None
         self.has_instances = self.has("instances")
 
+    def keep(self, positions: Sequence[int], notes: Sequence[Finding] = ()) -> None:
+        """Keep the images at these positions alone, in that order. notes: what ``data check`` shall say of it."""
+        self.pairs, self._notes = View(self.pairs, positions), (*self._notes, *notes)
+        self.depth_kind = DepthKind.METRIC if self.depth_kind is not None and self.has("depth") else None
+
     def __len__(self) -> int:
         return len(self.pairs)
 
@@ -150,8 +155,7 @@ class PairSource(OfFiles):
         if picture.whole is not None:
             small = (int(image.shape[-2]), int(image.shape[-1]))
             instances = None if instances is None else resize_instances(instances, small)
-            shrunk = (small[1] / width, small[0] / height)
-            intrinsics = None if intrinsics is None else intrinsics * intrinsics.new_tensor(shrunk * 2)
+            intrinsics = None if intrinsics is None else resize_camera(intrinsics, (height, width), small)
         return Sample(id=pair.id, image=image, depth=depth, valid=valid, instances=instances, intrinsics=intrinsics)
 
     def picture(self, pair: Pair) -> Picture:
@@ -198,7 +202,7 @@ class PairSource(OfFiles):
         size = image_size(pair.image)
         own = size[::-1] if turned_by(pair.image) >= 5 else size
         camera = self.camera(pair, *own)
-        return None if camera is None else resized_camera(camera, own, height, width)
+        return None if camera is None else resize_camera(camera, own, (height, width))
 
     def rig(self, pair: Pair) -> Rig | None:
         """Return what turns the disparity of a pair into depth, or None where it is none or nothing tells."""

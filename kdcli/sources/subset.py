@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kdcli.plugins.blame import own, owner_of
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from kdcli.sources.pairs import Pair
-    from kdcli.types import Batch
+    from kdcli.types import Batch, Geometry
 
 _PASSED = ("seed", "size", "has_instances", "share")
 """Members of some sources that hold for a part of their images as well."""
@@ -42,6 +42,13 @@ class Subset:
         """The files of the images; like the source itself, a subset has them only where it is one of files."""
         known: Any = self.of
         return View(known.pairs, self.indices)
+
+    @property
+    def geometry(self) -> Callable[[int], Geometry]:
+        """What is known of an image's scene, by its position; a subset has it only where its source does."""
+        known: Any = self.of
+        told: Callable[[int], Geometry] = known.geometry
+        return lambda index: told(self.indices[index])
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kdcli.images import is_upright, turn_camera
+from kdcli.cameras import Camera, turn_camera
+from kdcli.images import is_upright
 
 if TYPE_CHECKING:
     from kdcli.images import Picture, StoredDepth
     from kdcli.sources.pairs import OfFiles, Pair
-
-Camera = tuple[float, float, float, float]
 
 
 def camera_of(source: OfFiles, pair: Pair, picture: Picture, depth: StoredDepth | None) -> Camera | None:

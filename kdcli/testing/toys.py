@@ -131,7 +131,7 @@ def toy_batch(*, batch: int = 2, size: tuple[int, int] = (32, 48), seed: int = 0
         ids=tuple(f"toy{i}" for i in range(batch)), image=image.clamp(0, 1).to(dtype),
         depth=depth.to(dtype) if labelled else None, valid=valid if labelled else None,
         instances=instances if labelled else None,
-        intrinsics=torch.tensor([[float(width), float(width), width / 2, height / 2]]).expand(batch, 4).clone(),
+        intrinsics=torch.tensor([[width, width, (width - 1) / 2, (height - 1) / 2]]).expand(batch, 4).clone(),
         labelled=torch.full((batch,), labelled),
     )
     return made.to(device)

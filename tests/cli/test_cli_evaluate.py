@@ -49,6 +49,8 @@ def test_one_model_gives_one_document_and_nothing_else() -> None:
     assert set(told) >= {"model", "depth_kind", "protocol", "n", "skipped", "metrics", "ci95"}
     assert set(told["metrics"]) == set(told["ci95"]) == NAMES
     assert (told["model"], told["depth_kind"], told["n"], told["skipped"]) == ("constant", "metric", 3, [])
+    sized = call("constant", "--data", ROOMS, "--size", "24x32", "--json")
+    assert json.loads(sized.stdout)["size"] is None  # it is shown no image
     assert told["protocol"] == PROTOCOLS["plain"].document()
     assert told["spec"] == ROOMS
 
@@ -154,6 +156,10 @@ def test_every_protocol_is_listed_in_a_line_with_who_uses_it() -> None:
     assert [line.split()[0] for line in lines] == list(PROTOCOLS)
     assert all(f"[{PROTOCOLS[line.split()[0]].used_by}]" in line for line in lines)
     assert "--protocol" in call("--help").stdout and "list" in call("--help").stdout
+    for order in (("--protocol", "list", "--json"), ("--json", "--protocol", "list", "constant")):
+        told = json.loads(call(*order).stdout)
+        assert [(one["name"], one["hash"]) for one in told] == [(one.name, one.hash) for one in PROTOCOLS.values()]
+        assert all(one["measures"] and one["used_by"] for one in told)
 
 
 def test_nothing_heavy_is_imported_for_help() -> None:
@@ -170,6 +176,12 @@ def test_uncertainty_is_measured_where_a_model_tells_and_refused_where_none_does
     assert "ause_abs_rel_std" in call(str(tmp_path / "s.safetensors"), "--data", ROOMS, "--uncertainty").stdout
     error = failure("constant", "--data", ROOMS, "--uncertainty")
     assert isinstance(error, ConfigError) and str(error).startswith("'constant' gives no distribution over depth")
+
+
+@pytest.mark.parametrize("how", [("--align", "scale-shift-log"), ("--protocol", "slowtv-tum")])
+def test_uncertainty_wants_an_alignment_that_intervals_follow(how: tuple[str, str]) -> None:
+    error = failure("teacher:demo", "--data", ROOMS, "--uncertainty", *how)
+    assert isinstance(error, ConfigError) and "is no factor and offset of depth" in str(error)
 
 
 def test_a_student_is_seen_at_the_size_of_its_training_and_that_is_said(tmp_path: Path) -> None:
@@ -264,3 +276,37 @@ def test_predictions_of_each_set_lie_in_folders_of_their_names(tmp_path: Path) -
     assert told["A", model]["metrics"]["abs_rel"] < 1e-6
     assert told["B", model]["metrics"]["abs_rel"] == pytest.approx(1, abs=1e-3)
     assert told["A", model]["parameters"] is None
+
+
+def test_a_set_that_cannot_be_measured_costs_no_other_set(tmp_path: Path) -> None:
+    write_image(tmp_path / "rgb" / "a.png", torch.rand(3, 24, 32))
+    write_depth_png(tmp_path / "depth" / "a.png", torch.zeros(24, 32))
+    empty, rows, page = f"folder:{tmp_path}/rgb,depths={tmp_path}/depth", tmp_path / "r.csv", tmp_path / "r.html"
+    files = ("--csv", str(rows), "--report", str(page))
+    result = call("constant", "--data", ROOMS, "--data", f"None={empty}", "--json", *files)
+    assert isinstance(result.exception, DataError), result.output
+    assert str(result.exception).startswith("set 'None' could not be measured: none of the 1 images of source")
+    assert [one["set"] for one in json.loads(result.stdout)] == ["sim"] and "sim:rooms" in page.read_text()
+    assert len(rows.read_text().splitlines()) == 4
+    assert "None" not in call("constant", "--data", ROOMS, "--data", f"None={empty}").stdout
+    twice = failure("constant", "--data", f"A={empty}", "--data", f"B={empty},max_depth=5")
+    assert "set 'A' could not be measured (nor could B): " in str(twice)
+
+
+def test_table_and_page_are_two_files(tmp_path: Path) -> None:
+    one = str(tmp_path / "out")
+    error = failure("constant", "--data", ROOMS, "--csv", one, "--report", f"{tmp_path}/../{tmp_path.name}/out")
+    assert isinstance(error, ConfigError) and "both name" in str(error) and not (tmp_path / "out").exists()
+
+
+def test_models_with_other_images_are_said_to_have_them(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        write_image(tmp_path / "rgb" / f"{name}.png", torch.rand(3, 24, 32))
+        write_depth_png(tmp_path / "depth" / f"{name}.png", 1 + torch.rand(24, 32))
+        if name != "c":
+            write_depth_png(tmp_path / "out" / f"{name}.png", 1 + torch.rand(24, 32))
+    models = f"predictions:{tmp_path}/out,scale=1000", "constant"
+    data = f"folder:{tmp_path}/rgb,depths={tmp_path}/depth"
+    told = call(*models, "--data", data).stderr
+    assert f"note: Models were measured on different images ({models[0]} 2, constant 3): means are each" in told
+    assert "1 images have no prediction" in json.loads(call(*models, "--data", data, "--json").stdout)[0]["warnings"][0]

@@ -43,6 +43,12 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.allclose(whole, intervals.resamples(values, pixels, "pixel", seed=1, number=100), rtol=1e-12, atol=0)
 
 
+def test_all_resamples_are_counted_in_the_same_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intervals, "_CHUNK", 40)
+    begins = {counts.data_ptr() for _, counts in intervals._counts(13, 100, 1)}
+    assert len(begins) == 1
+
+
 def test_the_interval_has_the_width_that_statistics_says() -> None:
     values, pixels = images(400)
     low, high = intervals.interval(values, pixels, seed=3)

@@ -53,11 +53,11 @@ def test_lists_and_maps_give_the_same_numbers(size: tuple[int, int], share: floa
 @pytest.mark.parametrize("block", [64, 4096, 1 << 20])
 def test_the_size_of_a_block_changes_nothing(block: int, monkeypatch: pytest.MonkeyPatch) -> None:
     said, truth, _ = (one.numpy() for one in scene((100, 103), 1.0))
-    want = blocks.nine(said[0, 0], truth[0, 0], (1e-3, 60.0))
+    want = blocks.nine(said[0, 0], truth[0, 0], (1e-3, 60.0))[0]
     monkeypatch.setattr(blocks, "_BLOCK", block)
-    assert np.allclose(blocks.nine(said[0, 0], truth[0, 0], (1e-3, 60.0)), want, rtol=1e-8, atol=0)
+    assert np.allclose(blocks.nine(said[0, 0], truth[0, 0], (1e-3, 60.0))[0], want, rtol=1e-8, atol=0)
     flat = np.clip(said[0, 0].reshape(-1), 1e-3, 60)
-    assert np.allclose(blocks.nine(flat, truth[0, 0].reshape(-1)), want, rtol=1e-8, atol=0)
+    assert np.allclose(blocks.nine(flat, truth[0, 0].reshape(-1))[0], want, rtol=1e-8, atol=0)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 6, 4001, 4002])
@@ -155,3 +155,16 @@ def test_rows_of_another_order_come_back_in_that_of_the_source() -> None:
     found = evaluate({"m": Answers(lambda image: image[:, :1] + 1)}, ListSource(samples), "plain", batch_size=2)["m"]
     assert found.ids == ("0", "1", "2", "3") and found.indices == (0, 1, 2, 3)
     assert found.values[:, NAMES.index("rmse")].tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("low", [1e-3, 0.1, 0.3])
+def test_depth_at_an_end_of_the_range_does_not_count_in_either_form(low: float) -> None:
+    """Ends are numbers of float32, above or below what the protocol says in float64."""
+    truth = torch.full((1, 1, 4, 5), 2.0)
+    truth[..., 1, 1], truth[..., 2, 2] = low, 10.0
+    valid = torch.ones_like(truth, dtype=torch.bool)
+    rules = Protocol(name="x", min_depth=low, max_depth=10.0, resize="bilinear", flip=False)
+    prepared = prepare(Batch(ids=("a",), image=torch.zeros(1, 3, 4, 5), depth=truth, valid=valid), rules)
+    masked = (truth > low) & (truth < 10.0)
+    assert torch.equal(prepared.valid, masked)
+    assert [len(one) for one in listed(prepared)] == [18]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def shown(height: int, width: int) -> Batch:
     depth = torch.arange(float(height * width)).reshape(1, 1, height, width) + 1
-    camera = torch.tensor([[100.0, 90.0, width / 2, height / 2]])
+    camera = torch.tensor([[100.0, 90.0, (width - 1) / 2, (height - 1) / 2]])
     image = torch.rand(1, 3, height, width, generator=torch.Generator().manual_seed(1))
     return Batch(ids=("a",), image=image, depth=depth, valid=depth > 0, intrinsics=camera)
 
@@ -102,7 +103,7 @@ def test_a_stretched_frame_shows_everything() -> None:
     prepared = prepare(shown(300, 500), find("nyu-ultralytics"))
     assert prepared.batch.image.shape[-2:] == prepared.depth.shape[-2:] == (640, 640)
     assert prepared.camera is not None
-    assert prepared.camera[0].tolist() == pytest.approx([128, 192, 320, 320])
+    assert prepared.camera[0].tolist() == pytest.approx([128, 192, 319.5, 319.5])
 
 
 def test_make3d_keeps_the_published_rows_of_image_and_grid() -> None:
@@ -120,9 +121,9 @@ def test_a_box_in_pixels_of_any_size() -> None:
 
 def test_the_camera_follows_what_is_done_to_the_truth() -> None:
     cut = prepare(shown(375, 1242), find("kitti-garg")).camera
-    assert cut is not None and cut[0].tolist() == [100, 90, 621 - 13, 187.5 - 23]
+    assert cut is not None and cut[0].tolist() == [100, 90, 620.5 - 13, 187 - 23]
     kept = prepare(shown(375, 1242), find("kitti-garg-full")).camera
-    assert kept is not None and kept[0].tolist() == [100, 90, 621, 187.5]
+    assert kept is not None and kept[0].tolist() == [100, 90, 620.5, 187]
 
 
 def test_images_with_too_few_pixels_are_left_out() -> None:
@@ -139,3 +140,39 @@ def test_the_page_names_every_protocol_in_a_line() -> None:
     shown = page.split("<!-- protocols:begin -->\n")[1].split("<!-- protocols:end -->")[0].splitlines()
     rows = [f"| `{one.name}` | {one.measures} | {one.used_by} |" for one in PROTOCOLS.values()]
     assert shown == ["| protocol | what it measures | who uses it |", "|---|---|---|", *rows]
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("crop = { rows = [-10, 40], columns = [0, 96], of = [64, 96] }", "crop.rows = [-10, 40] is no range"),
+        ("crop = { rows = [0, 70], columns = [0, 96], of = [64, 96] }", "crop.rows = [0, 70] is no range of pixels of"),
+        ("crop = { rows = [45, 471], columns = [41, 601] }", "crop.rows = [45, 471] is no range of shares"),
+        ("crop = { rows = [0, 1], columns = [0.9, 0.1] }", "crop.columns = [0.9, 0.1] is no range of shares"),
+        ('crop = { rows = [9, 9], columns = [0, 5], unit = "pixel" }', "crop.rows = [9, 9] is no range of pixels"),
+        ("band = 1.5", "band = 1.5 is no share of the rows"),
+        ("band = 0", "band = 0 is no share"),
+        ("frame = { height = 0, width = 5 }", "frame.height = 0 is no number of pixels"),
+        ("frame = { height = 2, width = 3, short_side = 0 }", "frame.short_side = 0"),
+        ("frame = { height = 2, width = 3, then = [4, 0] }", "frame.then = 0"),
+        ("frame = { height = 2, width = 3, paste = true, short_side = 9 }", "which frame.short_side resizes"),
+        ("frame = { height = 2, width = 3, paste = true, then = [4, 4] }", "which frame.then resizes"),
+        ("frame = { height = 2, width = 3, stretch = true, short_side = 9 }", "leave out one"),
+        ("min_depth = -1", "min_depth = -1 is no depth"),
+        ("min_depth = inf\nmax_depth = inf", "min_depth = inf is no depth"),
+        ("min_depth = 5.0\nmax_depth = 2.0", "depth from 5 to 2 m is no range"),
+        ("max_depth = -inf", "depth from 0.001 to -inf m"),
+        ("clip_to = [5.0, 1.0]", "clip_to from 5 to 1 m is no range"),
+        ("least = 0", "least = 0 is no number of pixels"),
+        ("fit = { floor = 0.0 }", "fit.floor = 0 is not above 0"),
+        ("fit = { side = 0 }", "fit.side = 0 is no number of pixels"),
+        ('extras = ["irmse", "irmse"]', "extras names 'irmse' twice"),
+    ],
+)  # fmt: skip
+def test_nothing_is_measured_by_nonsense(tmp_path: Path, text: str, part: str) -> None:
+    """Numbers that would leave out other pixels than was meant, or end in the library that resizes."""
+    path = tmp_path / "mine.toml"
+    path.write_text(f"[mine]\n{text}\n")
+    with pytest.raises(ConfigError, match=re.escape(part)) as caught:
+        find(str(path))
+    assert "mine.toml', [mine]: " in str(caught.value) and "\n" not in str(caught.value)

@@ -53,15 +53,15 @@ def test_each_image_is_read_once_for_all_models() -> None:
 
 
 def test_very_many_sizes_are_not_held_back() -> None:
-    source = ListSource([sample(str(i), (8 + i, 9), seed=i) for i in range(12)])
+    source = ListSource([sample(str(i), (8 + i, 9), seed=i) for i in range(40)])
     seen: list[int] = []
 
     def answer(image: Tensor) -> Tensor:
         seen.append(source.reads)
         return brightness(image)
 
-    assert evaluate({"m": Answers(answer)}, source, batch_size=2)["m"].n == 12
-    assert seen[0] < 12
+    assert evaluate({"m": Answers(answer)}, source, batch_size=2)["m"].n == 40
+    assert seen[0] < 20
 
 
 def test_images_that_cannot_count_are_named_with_the_reason() -> None:

@@ -233,6 +233,8 @@ def test_mirrored_images_have_no_predictions(tmp_path: Path, source: Any) -> Non
     folder = predict(tmp_path / "out", np.save, ".npy")
     with pytest.raises(ConfigError, match=r"'f' holds no predictions; leave out \+flip"):
         evaluate({"f": load(f"predictions:{folder},kind=metric", "cpu")}, source, "plain+flip")
+    with pytest.raises(ConfigError, match=r"'f' holds no predictions; use zoe-ibims\+no-flip"):
+        evaluate({"f": load(f"predictions:{folder},kind=metric", "cpu")}, source, "zoe-ibims")
 
 
 def test_an_image_alone_has_no_prediction(tmp_path: Path) -> None:

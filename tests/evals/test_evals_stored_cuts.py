@@ -91,3 +91,15 @@ def test_predictions_of_the_size_of_the_cut_leave_a_doubt_that_is_asked_about(tm
     assert torch.allclose(found["f"].values, found["m"].values, rtol=1e-5)
     whole = evaluate({"f": load(f"predictions:{folder},kind=metric,of=picture", "cpu")}, source, rules)["f"]
     assert not torch.allclose(whole.values, found["f"].values, rtol=1e-3)
+
+
+def test_a_half_of_the_cut_is_as_doubtful_as_the_cut(tmp_path: Path) -> None:
+    """Networks often write maps of half the size of what they are shown."""
+    source = tree(tmp_path / "set", ids=IDS, size=SIZE)
+    rules = replace(find("plain"), frame=Frame(height=40, width=60, bottom=True))
+    half = predict(tmp_path / "half", lambda p, v: np.save(p, v[8::2, 2:62:2]), ".npy", ids=IDS)
+    with pytest.raises(ConfigError, match="predictions of 20x30, 1/2 of the size that protocol 'plain' cuts out"):
+        evaluate({"f": load(f"predictions:{half},kind=metric", "cpu")}, source, rules)
+    assert evaluate({"f": load(f"predictions:{half},kind=metric,of=cut", "cpu")}, source, rules)["f"].n == 2
+    whole = predict(tmp_path / "whole", lambda p, v: np.save(p, v[::2, ::2]), ".npy", ids=IDS)
+    assert evaluate({"f": load(f"predictions:{whole},kind=metric", "cpu")}, source, rules)["f"].n == 2

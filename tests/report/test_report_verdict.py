@@ -156,3 +156,23 @@ def test_the_page_begins_with_the_verdict(tmp_path: Path, count: int) -> None:
     assert len(EDGES) - 1 == len(found[0].results[0].distances.sums)  # type: ignore[union-attr]
     assert isinstance(found[0].results[0].distances, Distances)
     assert text.count("in one range for all images and models") == count
+
+
+def test_the_constant_leaves_room_to_the_networks_in_plots_and_error_maps(tmp_path: Path) -> None:
+    from kdcli.evals import evaluate
+    from kdcli.report.curves import distance_plots, image_plots
+    from kdcli.report.worst import worst_section
+
+    models = {"constant": Constant(), "bright": Bright()}
+    source = load_source("sim:rooms,count=3,size=24x32,seed=4")
+    results = list(evaluate(models, source, distances=True).values())
+    curves = distance_plots(results)[0]
+    assert list(curves.series) == ["bright"] and list(distance_plots(results[:1])[0].series) == ["constant"]  # type: ignore[union-attr]
+    assert list(image_plots(results)[0].series) == ["bright", "constant"]  # type: ignore[union-attr]
+
+    def end(*named: str) -> float:
+        chosen = [result for result in results if result.model in named]
+        text = worst_section(chosen, {name: models[name] for name in named}, source, 3, None).blocks[0].text  # type: ignore[union-attr]
+        return float(re.findall(r"brightest at ([\d.]+)", text)[0])
+
+    assert end("constant", "bright") == end("bright") != end("constant")

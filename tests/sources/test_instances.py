@@ -148,8 +148,9 @@ def test_ids_that_do_not_fit(photos: Path) -> None:
     store(photos / "other" / "x.png", IDS)
     with pytest.raises(DataError, match="none of 1 maps of object ids"):
         load_source(f"folder:{photos}/photos,instances=../other")
+    (photos / "a.json").write_text('{"images": [], "annotations": []}')
     with pytest.raises(ConfigError, match="give one of them"):
-        load_source(f"folder:{photos}/photos,instances=../ids,coco=a.json")
+        load_source(f"folder:{photos}/photos,instances=../ids,coco={photos}/a.json")
 
 
 def test_a_folder_of_ids_below_the_images_is_no_image(photos: Path) -> None:

@@ -85,7 +85,7 @@ def test_the_calibration_of_the_day_is_scaled_to_the_image(tmp_path: Path, photo
     (tmp_path / "l.txt").write_text(f"{ROWS}{image_of(0, '03')} None 650")
     source = load_source(f"kitti:{tmp_path},list=l.txt")
     cameras = [source[i].intrinsics for i in range(3)]
-    assert [c.tolist() for c in cameras if c is not None] == [[50, 45, 20.5, 6.5]] * 2 + [[650, 650, 19.5, 5.5]]
+    assert [c.tolist() for c in cameras if c is not None] == [[50, 45, 20.25, 6.25]] * 2 + [[650, 650, 19.5, 5.5]]
 
 
 def test_without_a_list_frames_are_scanned(tmp_path: Path, photo: Any, depth16: Any) -> None:

@@ -13,6 +13,9 @@ import pytest
 from kdcli.images import Rig
 from kdcli.rasters import Element, Member
 from kdcli.sources.pairs import Pair, Selection
+from kdcli.sources.sets.frames import Frames
+from kdcli.sources.table.columns import Numbers
+from kdcli.sources.table.packed import PackedTexts
 from kdcli.sources.table.pair_table import Rows, table_of
 
 PAIRS = [
@@ -109,3 +112,35 @@ def test_positions_are_those_of_a_list() -> None:
         chosen = selection.apply(items, "it")
         assert chosen == [items[i] for i in selection.positions(len(items), "it")]
         assert chosen == sorted(chosen) and set(chosen) <= set(items)
+
+
+def test_packed_texts_are_those_that_went_in() -> None:
+    texts = [f"scene_{i // 40}/rgb_{i:05d}.png \u00e4\udcff\0{i}" for i in range(700)] + [""]
+    packed = PackedTexts(iter(texts))
+    assert list(packed) == texts and packed[-1] == "" and packed[-2] == texts[-2]
+    assert [packed[i] for i in (0, 699, 128, 127, 256)] == [texts[i] for i in (0, 699, 128, 127, 256)]
+    assert packed[5:400:130] == texts[5:400:130] and not PackedTexts([])
+    assert list(pickle.loads(pickle.dumps(packed))) == texts
+    with pytest.raises(IndexError):
+        packed[701]
+
+
+def test_a_part_of_frames_makes_no_pair_until_it_is_asked_for() -> None:
+    made = []
+
+    def make(name: str) -> Pair:
+        made.append(name)
+        return Pair(id=name, image=Path(name))
+
+    frames = Frames((f"{i}.png" for i in range(10)), make)
+    frames.choose(range(1, 10, 2))
+    part = frames[1:4]
+    assert len(part) == 3 and not made
+    assert part[0].id == "3.png" and [pair.id for pair in part[::-1]] == ["7.png", "5.png", "3.png"]
+
+
+def test_numbers_widen_where_one_needs_it() -> None:
+    numbers = Numbers([1, 2**32 - 1])
+    numbers.append(2**40)
+    numbers.close()
+    assert list(numbers) == [1, 2**32 - 1, 2**40] and len(numbers) == 3

@@ -59,7 +59,7 @@ def test_floor_is_a_plane_at_the_height_of_the_camera() -> None:
     batch, scene, index = _pictures()
     assert batch.depth is not None and batch.intrinsics is not None
     right, up, forward = axes(scene.view)
-    v, u = torch.meshgrid(torch.arange(SIZE[0]) + 0.5, torch.arange(SIZE[1]) + 0.5, indexing="ij")
+    v, u = torch.meshgrid(torch.arange(SIZE[0]), torch.arange(SIZE[1]), indexing="ij")
     seen = 0
     for b in range(64):
         fx, fy, cx, cy = batch.intrinsics[b]

@@ -81,13 +81,13 @@ def test_level_road_has_the_depth_of_a_plane_at_the_height_of_the_camera() -> No
     assert batch.depth is not None and batch.intrinsics is not None
     _, up, forward = axes(scene.view)
     right = axes(scene.view)[0]
-    v, u = torch.meshgrid(torch.arange(SIZE[0]) + 0.5, torch.arange(SIZE[1]) + 0.5, indexing="ij")
+    v, u = torch.meshgrid(torch.arange(SIZE[0]), torch.arange(SIZE[1]), indexing="ij")
     knots = scene.geometry.ground.knots_BK if scene.geometry.ground is not None else None
     assert knots is not None
     seen = 0
     for b in range(len(depth)):
         fx, fy, cx, cy = batch.intrinsics[b]
-        ray = torch.stack(((u - cx) / fx, -(v - cy) / fy, torch.ones_like(u)), dim=-1)
+        ray = torch.stack(((u - cx) / fx, -(v - cy) / fy, torch.ones(SIZE)), dim=-1)
         down = -(ray @ torch.stack((right[b, 1], up[b, 1], forward[b, 1])))
         expected = scene.view.position_B3[b, 1] / down
         on_road = (index[b] == scene.geometry.ids_BP.shape[1] + FLOOR).view(SIZE)
@@ -163,7 +163,7 @@ def test_picture_keeps_its_height_of_view_unless_it_is_too_narrow() -> None:
         batch = render("streets", 0, torch.arange(3), (size[0], size[1]))
         assert batch.intrinsics is not None
         fx, fy, cx, cy = batch.intrinsics.unbind(1)
-        assert torch.equal(fx, fy) and (cx == size[1] / 2).all() and (cy == size[0] / 2).all()
+        assert torch.equal(fx, fy) and (2 * cx == size[1] - 1).all() and (2 * cy == size[0] - 1).all()
         return 0.5 * size[1] / fx, 0.5 * size[0] / fy
 
     wide, usual, square, narrow = views(24, 96), views(24, 80), views(24, 24), views(48, 24)

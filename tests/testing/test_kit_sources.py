@@ -192,7 +192,7 @@ class NoDot(StateExporter):
 class Litters(StateExporter):
     def export(self, model: nn.Module, path: Path, **options: Any) -> None:
         super().export(model, path, **options)
-        with zipfile.ZipFile(path.with_suffix(".side"), "w") as archive:
+        with zipfile.ZipFile(path.with_name("side.zip"), "w") as archive:
             archive.writestr("x", "y")
 
 

@@ -38,7 +38,7 @@ def test_mirroring_moves_everything_together() -> None:
         assert torch.equal(done.image[i], same(base.image))
         assert torch.equal(done.depth[i], same(base.depth))  # type: ignore[index]
         assert torch.equal(done.instances[i], same(base.instances))  # type: ignore[index]
-        centre = 48 - base.intrinsics[i, 2] if turned[i] else base.intrinsics[i, 2]
+        centre = 47 - base.intrinsics[i, 2] if turned[i] else base.intrinsics[i, 2]
         assert done.intrinsics is not None and done.intrinsics[i, 2] == centre
 
 

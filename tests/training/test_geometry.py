@@ -24,8 +24,7 @@ def generator(seed: int = 0) -> torch.Generator:
 def rays(intrinsics_B4: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
     """x / z and y / z of every pixel's centre, B x H x W."""
     fx, fy, cx, cy = (part.view(-1, 1, 1) for part in intrinsics_B4.unbind(1))
-    x = (torch.arange(width) + 0.5).view(1, 1, -1)
-    y = (torch.arange(height) + 0.5).view(1, -1, 1)
+    x, y = torch.arange(width).view(1, 1, -1), torch.arange(height).view(1, -1, 1)
     return ((x - cx) / fx).expand(-1, height, -1), ((y - cy) / fy).expand(-1, -1, width)
 
 

@@ -54,11 +54,11 @@ def test_the_work_is_that_of_its_pixels(whole: tuple[int, int], grow: float) -> 
 def test_what_belongs_to_an_image_comes_along_and_maps_stay() -> None:
     batch = Batch(
         ids=("a",), image=torch.rand(1, 3, 192, 256), depth=torch.rand(1, 1, 192, 256) + 1,
-        intrinsics=torch.tensor([[200.0, 200.0, 128.0, 96.0]]), taught=torch.rand(1, 1, 96, 128),
+        intrinsics=torch.tensor([[200.0, 200.0, 127.5, 95.5]]), taught=torch.rand(1, 1, 96, 128),
     )
     small = growing(batch, (192, 256), 0.5, 0.0)
     assert small.image.shape[-2:] == (96, 128) and small.depth is not None and small.depth.shape[-2:] == (96, 128)
-    assert small.intrinsics is not None and small.intrinsics.tolist() == [[100.0, 100.0, 64.0, 48.0]]
+    assert small.intrinsics is not None and small.intrinsics.tolist() == [[100.0, 100.0, 63.5, 47.5]]
     assert small.taught is batch.taught
     assert growing(batch, (192, 256), 0.5, 0.5) is batch
 

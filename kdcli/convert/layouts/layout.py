@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from kdcli.cameras import Camera
 from kdcli.convert.names import names_of
 
 TRAIN, VAL = "train", "val"
-Camera = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

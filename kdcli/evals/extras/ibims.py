@@ -9,9 +9,10 @@ import math
 
 import torch
 from torch import Tensor
+from torch.nn.functional import conv2d
 
 from kdcli.evals.extras.canny import edges, near
-from kdcli.evals.extras.scene import Scene, points
+from kdcli.evals.extras.scene import Scene, median, points
 
 DIRECTED_AT = 3.0
 """Metres at which the plane of the directed error stands."""
@@ -31,13 +32,18 @@ def directed(scene: Scene) -> tuple[float, ...]:
 def boundaries(scene: Scene) -> tuple[float, ...]:
     """Return how far predicted edges are from true ones, and edges of either from those of the other, in pixels.
 
+    Where the set has no edges of its own, only those at pixels that count do: the rim of a hole or of a crop is none.
     NaN where there is no true edge.
     """
     known = None if scene.geometry is None else scene.geometry.edges
-    true = _edges(torch.where(scene.valid, scene.truth, _farthest(scene))) if known is None else known
+    true = _edges(_filled(scene.truth, scene.valid)) & scene.valid if known is None else known
     if not bool(true.any()):
         return math.nan, math.nan
-    said = _edges(scene.prediction)
+    said = _edges(scene.prediction if scene.said is None else _filled(scene.prediction, scene.said))
+    where = scene.valid if known is None else scene.said
+    said = said if where is None else said & where
+    if not bool(said.any()):
+        return float(_AROUND), float(_AROUND)
     from_true, from_said = near(true, _AROUND), near(said, _AROUND)
     met = said & (from_true < _AROUND)
     accuracy = float(from_true[met].mean()) if bool(met.any()) else float(_AROUND)
@@ -47,9 +53,11 @@ def boundaries(scene: Scene) -> tuple[float, ...]:
 
 def planarity(scene: Scene) -> tuple[float, ...]:
     """Return how far the points of a plane lie from the best one, as a deviation in centimetres, and the angle between
-    it and the true one in degrees: means over the set's planes that cover at least a twentieth of the image.
+    it and the true one in degrees, means over the set's planes that cover at least a twentieth of the image; and how
+    many planes these are, which weigh the mean over images: the script's is over planes.
 
-    The prediction is brought to the truth's median within each plane first. NaN without a plane or a camera.
+    The prediction is brought to the truth's median within each plane first. Pixels are counted from 1, as the script
+    does with the set's cameras. NaN without a plane or a camera.
     """
     found = []
     for mask, normal in () if scene.geometry is None or scene.camera is None else scene.geometry.planes:
@@ -57,11 +65,11 @@ def planarity(scene: Scene) -> tuple[float, ...]:
         if int(here.sum()) < _SMALLEST * here.numel():
             continue
         assert scene.camera is not None
-        scaled = scene.prediction.double() * (_median(scene.truth[here]) / _median(scene.prediction[here]))
+        scaled = scene.prediction.double() * (median(scene.truth[here]) / median(scene.prediction[here]))
         found.append(_plane(points(scaled, scene.camera, first=1.0)[here], normal))
     if not found:
-        return math.nan, math.nan
-    return tuple(sum(values) / len(found) for values in zip(*found, strict=True))
+        return math.nan, math.nan, 0.0
+    return *(sum(values) / len(found) for values in zip(*found, strict=True)), float(len(found))
 
 
 def _plane(points_N3: Tensor, normal: Tensor) -> tuple[float, float]:
@@ -81,10 +89,16 @@ def _edges(depth: Tensor) -> Tensor:
     return edges((depth - least) / (most - least).clamp(min=torch.finfo(depth.dtype).tiny), _SIGMA, _LOW, _HIGH)
 
 
-def _farthest(scene: Scene) -> Tensor:
-    return scene.truth[scene.valid].max()
-
-
-def _median(values: Tensor) -> float:
-    """Return the median, the mean of the middle two if even."""
-    return float(values.double().quantile(0.5)) if values.numel() < 2**24 else float(values.median())
+def _filled(depth: Tensor, known: Tensor) -> Tensor:
+    """Return a map that goes on into its holes as it is around them, pixel by pixel from their rim inwards."""
+    if bool(known.all()) or not bool(known.any()):
+        return depth
+    kernel = depth.new_ones(1, 1, 3, 3, dtype=torch.float64)
+    values = torch.where(known, depth, 0).double()[None, None]
+    weight = known.double()[None, None]
+    while bool((weight == 0).any()):
+        near_by = conv2d(weight, kernel, padding=1)
+        rim = (weight == 0) & (near_by > 0)
+        values = torch.where(rim, conv2d(values, kernel, padding=1) / near_by.clamp(min=1), values)
+        weight = torch.where(rim, 1, weight)
+    return values[0, 0].to(depth.dtype)

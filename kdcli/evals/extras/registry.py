@@ -22,8 +22,8 @@ EXTRAS: dict[str, Extra] = {
         columns=("edge_accuracy", "edge_completeness"), measure=boundaries, better=("less", "less"), unit=("px", "px")
     ),
     "planarity": Extra(
-        columns=("plane_flatness", "plane_orientation"), measure=planarity, better=("less", "less"),
-        unit=("cm", "degrees"),
+        columns=("plane_flatness", "plane_orientation", "planes"), measure=planarity, better=("less", "less", ""),
+        unit=("cm", "degrees"), weight="planes",
     ),
     "normals": Extra(
         columns=("normal_mean", "normal_median", *(f"normal_{limit:g}" for limit in WITHIN)), measure=normals,
@@ -54,8 +54,15 @@ def columns(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(column for extra in chosen(names) for column in extra.columns)
 
 
+def weights(names: Sequence[str]) -> tuple[str | None, ...]:
+    """Return, for each of ``columns``, the column whose numbers weigh it in means over images; None = all alike."""
+    return tuple(
+        None if column == extra.weight else extra.weight for extra in chosen(names) for column in extra.columns
+    )
+
+
 def told(column: str) -> tuple[str, str]:
-    """Return which is better, ``less`` or ``more``, and the unit of a column, empty if it has none."""
+    """Return which is better, ``less``, ``more`` or neither, and the unit of a column, empty if it has none."""
     for extra in EXTRAS.values():
         if column in extra.columns:
             at = extra.columns.index(column)

@@ -17,7 +17,7 @@ class Scene:
 
     prediction, truth: aligned and true depth in metres, H x W float32. valid: where truth counts, H x W. camera: focal
     lengths and centre in pixels of these maps (fx, fy, cx, cy), 4; None where the source does not know it. geometry:
-    edges and planes, where the set has them.
+    edges and planes, where the set has them. said: where the prediction says anything, H x W; None = everywhere.
     """
 
     prediction: Tensor
@@ -25,6 +25,7 @@ class Scene:
     valid: Tensor
     camera: Tensor | None = None
     geometry: Geometry | None = None
+    said: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +33,15 @@ class Extra:
     """A metric, or some that are found together.
 
     columns: their names. measure: a scene -> as many numbers, NaN where an image has none. better: ``less`` or ``more``
-    by column. unit: of all columns, where they have one.
+    by column, empty for a count. unit: of all columns, where they have one. weight: the column that weighs the others
+    in means over images; None = images weigh alike.
     """
 
     columns: tuple[str, ...]
     measure: Callable[[Scene], tuple[float, ...]]
     better: tuple[str, ...]
     unit: tuple[str, ...] = ()
+    weight: str | None = None
 
 
 def points(depth: Tensor, camera: Tensor, first: float = 0.0) -> Tensor:
@@ -52,3 +55,8 @@ def points(depth: Tensor, camera: Tensor, first: float = 0.0) -> Tensor:
     columns = torch.arange(width, device=depth.device, dtype=torch.float64)[None] + first
     z = depth.double()
     return torch.stack([(columns - cx) / fx * z, (rows - cy) / fy * z, z], dim=-1)
+
+
+def median(values: Tensor) -> float:
+    """Return the median of N numbers, the mean of the middle two if N is even."""
+    return float(values.double().quantile(0.5)) if values.numel() < 2**24 else float(values.median())

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from kdcli.evals.extras.scene import Scene, points
+from kdcli.evals.extras.scene import Scene, median, points
 
 WITHIN = (11.25, 22.5, 30.0)
 """Degrees."""
@@ -32,7 +32,7 @@ def normals(scene: Scene) -> tuple[float, ...]:
     sine = torch.linalg.cross(said, true).norm(dim=-1)
     angle = torch.rad2deg(torch.atan2(sine, (said * true).sum(-1)))
     shares = [float((angle < limit).double().mean()) for limit in WITHIN]
-    return float(angle.mean()), float(angle.median()), *shares
+    return float(angle.mean()), median(angle), *shares
 
 
 def distances(scene: Scene) -> tuple[float, ...]:

@@ -62,7 +62,9 @@ def find_predictions(location: str, codec: Codec) -> Found:
         return _told(root, [Path(path) for path in sorted(sidecars, key=natural_key)])
     wanted = {f".{ending}" for ending in codec.containers}
     wanted |= set(_RAW) if codec.headerless else DEPTH_SUFFIXES
-    fitting = with_endings(files, tuple(wanted))
+    # Of a tool that writes several kinds of files, those that the encoding is usually in.
+    usual = tuple(f".{ending}" for ending in codec.containers)
+    fitting = (with_endings(files, usual) if usual else []) or with_endings(files, tuple(wanted))
     if not fitting:
         endings = ", ".join(sorted({Path(path).suffix.lower() or Path(path).name for path in files})[:5])
         holds = f", it holds {endings}" if endings else ""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,16 +41,29 @@ def match(source: Any, files: Mapping[str, Stored], by: By, where: str) -> dict[
         name = getattr(source, "name", type(source).__name__)
         raise DataError(
             f"none of the {len(files)} predictions in '{where}' is called like an image of source '{name}': "
-            f"'{next(iter(files))}' and '{pairs[0][0]}', for example; give them the images' names, or add by=order"
+            f"'{next(iter(files))}' and '{pairs[0][0]}', for example; {_advice(files, pairs)}"
         )
     return found
+
+
+def _advice(names: Iterable[str], pairs: Sequence[tuple[str, Place]]) -> str:
+    """Return what to do with predictions that are called like no image."""
+    given = list(names)
+    if len(given) <= len(pairs):
+        return "give them the images' names, or add by=order"
+    folders, known = ({name.partition("/")[0]: None for name in of if "/" in name}
+                      for of in (given, [image_id for image_id, _ in pairs]))
+    if len(folders) > 1 and not set(folders) & set(known):
+        return f"there are more than images: give the one of its folders that is meant ({', '.join(folders)[:120]})"
+    return "there are more than images: keep those that are meant, under the images' names"
 
 
 def by_names(ids: Sequence[str], files: Mapping[str, Stored]) -> dict[str, Stored]:
     """Return the predictions of images by their ids.
 
     First by the rules of ``kdcli.sources.matching``, with words that tools add; then without the ending that all names
-    share; then by names that join a folder and a file, such as ``scene_rgb_1`` for ``scene/rgb_1``.
+    share; then by names that join a folder and a file, such as ``scene_rgb_1`` for ``scene/rgb_1``, with that ending
+    and without it; last by folder and file alone, where one side has more folders above them.
     """
     images: dict[str, list[str]] = defaultdict(list)
     for image_id in ids:
@@ -58,7 +71,7 @@ def by_names(ids: Sequence[str], files: Mapping[str, Stored]) -> dict[str, Store
     paths = {name: Path(name) for name in files}
     back = {Path(name): name for name in files}
     found = {name: back[path] for name, path in match_names(_paths(images), paths, also=WORDS).items()}
-    for renamed in (_without_common(list(files)), _joined(list(images), list(files))):
+    for renamed in _renamed(list(images), list(files)) if len(found) < len(images) else ():
         left = [name for name in images if name not in found]
         used = set(found.values())
         spare = {new: old for new, old in renamed.items() if old not in used}
@@ -67,6 +80,15 @@ def by_names(ids: Sequence[str], files: Mapping[str, Stored]) -> dict[str, Store
         again = match_names(_paths(left), {new: Path(new) for new in spare}, also=WORDS)
         found |= {name: spare[path.as_posix()] for name, path in again.items()}
     return {image_id: files[name] for image, name in found.items() for image_id in images[image]}
+
+
+def _renamed(images: Sequence[str], names: Sequence[str]) -> Iterator[dict[str, str]]:
+    """Yield other names of predictions -> their names, the surest first."""
+    common = _without_common(names)
+    yield common
+    yield _joined(images, names)
+    yield {image: common[name] for image, name in _joined(images, list(common)).items()}
+    yield _ends(images, names)
 
 
 def _paths(names: Sequence[str] | Mapping[str, object]) -> dict[str, Path]:
@@ -118,7 +140,8 @@ def _without_common(names: Sequence[str]) -> dict[str, str]:
 
 def _joined(images: Sequence[str], names: Sequence[str]) -> dict[str, str]:
     """Return image name -> prediction name where only one prediction is called like that image's joined parts."""
-    by_last = {name.rpartition("/")[2]: name for name in names}
+    lasts = Counter(name.rpartition("/")[2] for name in names)
+    by_last = {last: name for name in names if lasts[last := name.rpartition("/")[2]] == 1}
     claims: dict[str, set[str]] = defaultdict(set)
     for image in images:
         for joined in _joinings(image):
@@ -126,6 +149,21 @@ def _joined(images: Sequence[str], names: Sequence[str]) -> dict[str, str]:
                 claims[by_last[joined]].add(image)
     only = {name: next(iter(claimed)) for name, claimed in claims.items() if len(claimed) == 1}
     return {image: name for name, image in only.items()}
+
+
+def _ends(images: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """Return image name -> prediction name where folder and file of one are where the other ends, and of no third."""
+    known = set(images), set(names)
+    pairs = [(image, end) for image in images for end in _tails(image) if end in known[1]]
+    pairs += [(end, name) for name in names for end in _tails(name) if end in known[0]]
+    times = Counter(image for image, _ in pairs), Counter(name for _, name in pairs)
+    return {image: name for image, name in pairs if times[0][image] == times[1][name] == 1}
+
+
+def _tails(name: str) -> Iterator[str]:
+    """Yield what is left of a name without its first folders, as long as it has one."""
+    while "/" in (name := name.partition("/")[2]):
+        yield name
 
 
 def _joinings(image: str) -> Iterator[str]:

@@ -10,14 +10,19 @@ from torch import Tensor, nn
 
 from kdcli.codecs import BY_TYPE
 from kdcli.errors import ConfigError, DataError
+from kdcli.evals.stored.doubts import Doubts
 from kdcli.evals.stored.files import Found, Stored, find_predictions
 from kdcli.evals.stored.matching import By, match, without_ending
 from kdcli.evals.stored.reading import Encoding, encoding_of, read
+from kdcli.rasters import ending_of
 from kdcli.spec import bind, parse, parse_size
 from kdcli.types import Batch, DepthKind, Prediction, Tap
 
 NAME = "predictions"
 """How the command line addresses it, before the colon."""
+
+_OF_ARRAYS = (".npz", ".exr", ".h5", ".hdf5")
+"""Endings of files that may hold several arrays."""
 
 Kind = Literal["metric", "scale_invariant", "affine_depth", "affine_disparity"]
 
@@ -55,8 +60,10 @@ class Predictions(nn.Module):
         self.depth_kind = self._how.kind
         self.depth_range = (0.0, float("inf"))
         self._of: dict[str, Stored] | None = None
+        self._missing = 0
         self._wrong: dict[str, str] = {}
         self._holes = self._pixels = 0
+        self.doubts = Doubts()
 
     def _agreed(self, how: Encoding | None, given: list[str]) -> Encoding:
         if self._found.kind is not None:
@@ -67,10 +74,17 @@ class Predictions(nn.Module):
                 )
             return Encoding(kind=self._found.kind)
         made = how or encoding_of(self.where, None, None, None, None, None, None)
+        first = next(iter(self._found.files.values()))
         try:  # what holds for one file mostly holds for all: said before anything is measured
-            read(next(iter(self._found.files.values())), made)
+            read(first, made)
         except DataError as error:
-            raise DataError(f"the first prediction cannot be used: {error}") from None
+            several = made.codec.key is None and ending_of(first.path) in _OF_ARRAYS
+            advice = "; key= says which array is meant" if several else ""
+            endings = sorted({ending_of(one.path) for one in self._found.files.values()})
+            if len(endings) > 1:
+                advice = (f"; the folder has {', '.join(endings)}: codec= takes only those of its own, such as "
+                          "codec=metres or disparity floats")
+            raise DataError(f"the first prediction cannot be used: {error}{advice}") from None
         return made
 
     def match(self, source: Any) -> None:
@@ -80,13 +94,17 @@ class Predictions(nn.Module):
             DataError: not one does, or by order their numbers differ.
         """
         self._of = match(source, self._found.files, self._by, self.where) if hasattr(source, "pairs") else None
+        self._missing = 0 if self._of is None else len(source) - len(self._of)
         if self._of is None and self._by == "order":
             raise DataError(f"by=order needs a source of files, which '{getattr(source, 'name', source)}' is not")
         self._wrong.clear()
         self._holes = self._pixels = 0
+        self.doubts = Doubts()
 
     def from_batch(self, batch: Batch) -> Prediction:
-        """Return the prediction of the one image of a batch, at the size of its file; none valid where there is none.
+        """Return what the file of the one image of a batch holds, at its size; none valid where there is none.
+
+        What becomes of it once it has the size of the picture, ``depth_of`` says.
 
         Raises:
             ConfigError: several images, whose files may have several sizes.
@@ -98,6 +116,10 @@ class Predictions(nn.Module):
         self._pixels += valid.numel()
         depth, valid = (one[None].to(batch.image.device) for one in (depth, valid))
         return Prediction(depth=depth, kind=self.depth_kind, valid=None if bool(valid.all()) else valid)
+
+    def depth_of(self, values: Tensor) -> Tensor:
+        """Return what the files' numbers mean that were brought to the size of a picture."""
+        return self._how.depth(values)
 
     def _read(self, image_id: str) -> tuple[Tensor, Tensor]:
         # Of a source without files nobody knows what else is called similarly: there names have to be equal.
@@ -127,8 +149,20 @@ class Predictions(nn.Module):
                         "others are measured on more")
         unused = 0 if self._of is None else len(self._found.files) - len({id(one) for one in self._of.values()})
         if unused and self._wrong:
-            said.append(f"{{}}: {unused} of {len(self._found.files)} files belong to no image")
-        return tuple(said)
+            as_many = self._of is not None and len(self._found.files) == len(self._of) + self._missing
+            order = "; they are as many as the images: where they are only counted otherwise, add by=order"
+            said.append(f"warning: {{}}: {unused} of {len(self._found.files)} files belong to no image"
+                        f"{order if as_many else ''}")
+        return (*said, *self.doubts.notes(self.depth_kind, self._units))
+
+    @property
+    def _units(self) -> float | None:
+        """Stored units per metre that were taken; None where scale= is not what would change them."""
+        if self._found.kind is not None or self._how.inverse:
+            return None
+        first = next(iter(self._found.files.values())).path
+        # Whole numbers without a stated unit name one themselves; floats are metres.
+        return self._how.units or (None if ending_of(first) in (".png", ".pgm") else 1.0)
 
     def forward(self, image: Tensor) -> Prediction:
         """Refuse: an image alone does not tell which file is meant.

@@ -89,7 +89,7 @@ class ExecutorchFile:
         wanted = example(self._kind, 1, self.size or (1, 1)).shape
         if tuple(taken) != tuple(wanted):
             shown = ["x".join(map(str, sides)) for sides in (taken, wanted)]
-            raise WeightsError(f"'{path}' takes {shown[0]}, not {shown[1]} as what lies beside it says; export it again")
+            raise WeightsError(f"'{path}' takes {shown[0]}, not {shown[1]} as its .json says; export it again")
 
     def __call__(self, image: Tensor) -> Tensor:
         """Return depth 1 x 1 x h x w on the image's device.

@@ -45,8 +45,6 @@ class NcnnExporter:
         pnnx = needed("pnnx", "ncnn")
         if outputs_of(model) != ("depth",) or input_of(model) != "float":
             raise ConfigError("ncnn files take float images and give depth alone; its own Mat::from_pixels takes bytes")
-        if not path.name.endswith(".ncnn.param"):
-            raise ConfigError(f"'{path.name}' is not named as ncnn's files are; write '{path.stem}.ncnn.param'")
         network = network_of(model)
         second: dict[str, Any] = {}
         if dynamic:  # pnnx takes for open what differs between two inputs
@@ -69,7 +67,8 @@ class NcnnExporter:
                                   "use --format onnx")
             path.write_bytes(made.read_bytes())
             path.with_suffix(".bin").write_bytes(made.with_suffix(".bin").read_bytes())
-        write_sidecar(path, metadata, batch=1, size=None if dynamic else size)
+        write_sidecar(path, metadata, batch=1, size=None if dynamic else size,
+                      parts=[path.with_suffix(".bin")])
 
     def load(self, path: Path) -> NcnnFile:
         """Return the file as a callable from image to depth, run by ncnn on the CPU."""
@@ -97,15 +96,12 @@ class NcnnFile:
         self.metadata, _, self.size = read_sidecar(path)
         if input_in(self.metadata, path) != "float":
             raise WeightsError(f"'{path}' says that it takes bytes, which no ncnn file does; export it again")
-        weights = path.with_suffix(".bin")
-        if not weights.is_file():
-            raise WeightsError(f"'{weights}' is missing, which holds the weights of '{path.name}'; bring both along")
         self._path, net = path, self._ncnn.Net()
         for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
             setattr(net.opt, option, False)
         net.opt.num_threads = torch.get_num_threads()
         with quiet():
-            failed = net.load_param(os.fspath(path)) or net.load_model(os.fspath(weights))
+            failed = net.load_param(os.fspath(path)) or net.load_model(os.fspath(path.with_suffix(".bin")))
         if failed:
             raise WeightsError(f"'{path}' is no network that ncnn can run; export it again")
         self._net = net

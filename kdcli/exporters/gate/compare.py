@@ -31,6 +31,8 @@ class Drift:
     """The largest of them."""
     agreement: float
     """Share of pixels whose ratio is below 1.25."""
+    flat: bool = False
+    """Whether the model itself says the same number everywhere, so that agreement proves little."""
     output: str = "depth"
     """Which output of the file was compared."""
 
@@ -78,5 +80,6 @@ def _drift(wanted: Tensor, given: Tensor, shape: tuple[int, ...], output: str) -
     return Drift(
         shape=shape, absolute=float(apart.max()), relative=float(apart.max()) / scale, mean=float(apart.mean()) / scale,
         abs_rel=float(share.mean()), largest_abs_rel=float(share.max()),
-        agreement=float((ratio < 1.25).double().mean()), output=output,
+        agreement=float(((ratio < 1.25) | (given == wanted)).double().mean()),
+        flat=bool(wanted.max() == wanted.min()), output=output,
     )

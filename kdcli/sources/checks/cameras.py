@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from kdcli.cameras import Camera
 from kdcli.sources.pairs import Pair
 from kdcli.types import Finding
 
-Camera = tuple[float, float, float, float]
 _NARROW, _WIDE = 10.0, 160.0
 """Degrees of view between which a camera's picture is one that depth networks see."""
 _UNEQUAL = 1.5
@@ -41,7 +41,7 @@ def _wrong(camera: Camera, size: tuple[int, int]) -> str:
     height, width = size
     if not (math.isfinite(sum(camera)) and across > 0 and down > 0):
         return f"focal lengths {across:g} and {down:g}"
-    if not (0 <= x <= width and 0 <= y <= height):
+    if not (-0.5 <= x <= width - 0.5 and -0.5 <= y <= height - 0.5):
         return f"its centre ({x:g}, {y:g}) lies outside of the image"
     if not _NARROW <= view(camera, size) <= _WIDE:
         return f"focal length {across:g} would see {view(camera, size):.3g} degrees"

@@ -10,6 +10,7 @@ import torch
 
 from kdcli.errors import KdcliError, PluginError
 from kdcli.plugins.blame import blame, owner_of
+from kdcli.rasters import file_of
 from kdcli.sources.checks.depths import Values, values_of
 from kdcli.sources.checks.edges import Agreement, agreement
 from kdcli.sources.checks.numbers import Numbers, numbers_of
@@ -105,6 +106,6 @@ def _named(source: Source, index: int, message: str) -> str | None:
     if not isinstance(source, OfFiles):
         return None
     pair = source.pairs[index]
-    places = (pair.image, pair.depth, pair.instances, pair.mask)
-    paths = [str(place) for place in places if place is not None]
+    places = [place for place in (pair.image, pair.depth, pair.instances, pair.mask) if place is not None]
+    paths = [*map(str, places), *(str(file_of(place)) for place in places)]  # of arrays, also the file that they are in
     return next((path for path in paths if f"'{path}'" in message), paths[0])

@@ -6,6 +6,6 @@
 from __future__ import annotations
 
 from kdcli.sources.dividing.rules import BY, Division, divide
-from kdcli.sources.dividing.written import LISTS, write_lists
+from kdcli.sources.dividing.written import LISTS, reading, write_lists
 
-__all__ = ["BY", "LISTS", "Division", "divide", "write_lists"]
+__all__ = ["BY", "LISTS", "Division", "divide", "reading", "write_lists"]

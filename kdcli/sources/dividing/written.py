@@ -15,6 +15,8 @@ from kdcli.sources.texts.headers import with_header
 from kdcli.sources.texts.lines import split_line
 
 LISTS = ("train", "test")
+_OWN = ("folder", "kitti", "nyu", "rgbd")
+"""Sources that read such lists themselves."""
 _PLAIN = re.compile(r"[^\s,;\"'#]+")
 
 
@@ -43,22 +45,30 @@ def write_lists(
     return {part: digest for part, (_, digest) in zip(LISTS, texts, strict=True)}
 
 
+def reading(spec: str, name: str, path: str) -> str:
+    """Return the spec by which a list of a source is read back. name: the source's."""
+    own = name in _OWN and ",list=" not in spec
+    return f"{spec},list={path}" if own else f"listed:[{spec}],list={path}"
+
+
 def _text(pairs: Sequence[Pair], root: Path, facts: Sequence[str]) -> tuple[str, str]:
     masked = any(pair.mask is not None for pair in pairs)
-    columns = ["image", "depth", "mask", "focal"] if masked else []
-    rows = [*([",".join(columns)] if masked else []), *(_line(pair, root, masked) for pair in pairs)]
+    focal = any(pair.focal is not None for pair in pairs)
+    columns = ["image", "depth", "mask", *(["focal"] if focal else [])] if masked else []
+    rows = [*([",".join(columns)] if masked else []), *(_line(pair, root, len(columns)) for pair in pairs)]
     body = "".join(f"{row}\n" for row in rows)
     return with_header(body, facts)
 
 
-def _line(pair: Pair, root: Path, masked: bool) -> str:
+def _line(pair: Pair, root: Path, columns: int) -> str:
+    """Return the line of a pair, of so many columns; 0 = as many as it has words."""
     image, depth, mask = _names(pair, root)
     focal = None if pair.focal is None else f"{pair.focal:.9g}"
-    if masked:
-        fields = [image, depth or "None", mask or "None", focal or "None"]
+    if columns:
+        fields = [image, depth or "None", mask or "None", focal or ""][:columns]
     else:
         fields = [image, *([depth or "None"] if depth or focal else []), *([focal] if focal else [])]
-    text = ("," if masked else " ").join(_quoted(field) for field in fields)
+    text = ("," if columns else " ").join(_quoted(field) for field in fields)
     if split_line(text) != fields:
         raise ConfigError(f"'{pair.image}' has a name that no list can hold; rename it, or what belongs to it")
     return text
@@ -66,28 +76,23 @@ def _line(pair: Pair, root: Path, masked: bool) -> str:
 
 def _names(pair: Pair, root: Path) -> tuple[str, str | None, str | None]:
     """Return image, depth and mask as a list names them: below the folder that the image's name begins at, below the
-    root, or as they are."""
-    whole = _path(pair.image).as_posix()
+    root, or as they are. What lies inside another file has no name there: such an image goes by its id."""
+    if not isinstance(pair.image, Path):
+        return pair.id, None, None
+    whole = pair.image.as_posix()
     base = Path(whole[: -len(pair.id)]) if whole.endswith("/" + pair.id) else root
 
     def named(place: Place | None) -> str | None:
-        if place is None:
+        if not isinstance(place, Path):
             return None
-        path = _path(place)
         for folder in (base, root):
-            if path.is_relative_to(folder):
-                return path.relative_to(folder).as_posix()
-        return path.absolute().as_posix()
+            if place.is_relative_to(folder):
+                return place.relative_to(folder).as_posix()
+        return place.absolute().as_posix()
 
     image = named(pair.image)
     assert image is not None
     return image, named(pair.depth), named(pair.mask)
-
-
-def _path(place: Place) -> Path:
-    if not isinstance(place, Path):
-        raise ConfigError(f"'{place}' lies inside another file, and lists name files; unpack it")
-    return place
 
 
 def _quoted(field: str) -> str:

@@ -44,15 +44,16 @@ def associated(folder: Path) -> Files:
     return found
 
 
-def stamped(folder: Path) -> tuple[Files, list[str]]:
-    """Return the pairs of ``rgb.txt`` and ``depth.txt`` (``time file``) that are at most 0.02 s apart, other images.
+def stamped(folder: Path) -> tuple[Files, list[str], list[str]]:
+    """Return the pairs of ``rgb.txt`` and ``depth.txt`` (``time file``) that are at most 0.02 s apart, other images,
+    and those whose depth is another one by its place in the list: some protocols of videos pair by that.
 
     Raises:
         DataError: a line of another form, or no pair.
     """
     lists = folder / "rgb.txt", folder / "depth.txt"
     if not all(path.is_file() for path in lists):
-        return [], []
+        return [], [], []
     at = Locator([folder])
     images, depths = ([(_time(path, n, words), at(words[1])) for n, words in _rows(path)] for path in lists)
     found = match_times([time for time, _ in images], [time for time, _ in depths], within=_WITHIN)
@@ -60,7 +61,8 @@ def stamped(folder: Path) -> tuple[Files, list[str]]:
         raise DataError(f"'{lists[0]}' and '{lists[1]}' have no time stamps within {_WITHIN} s; give associations.txt")
     used = {i for i, _ in found}
     others = [path for i, (_, path) in enumerate(images) if i not in used]
-    return [(images[i][1], depths[j][1]) for i, j in found], others
+    moved = [images[i][1] for i, j in found if i != j]
+    return [(images[i][1], depths[j][1]) for i, j in found], others, moved
 
 
 def _rows(path: Path) -> list[tuple[int, list[str]]]:

@@ -82,8 +82,9 @@ def _associated(folder: Path, left: LeftOut) -> Found:
 
 def _stamped(folder: Path, left: LeftOut) -> Found:
     """Pairs of ``rgb.txt`` and ``depth.txt`` (``time file``) that are at most 0.02 s apart."""
-    pairs, left_over = stamped(folder)
+    pairs, left_over, moved = stamped(folder)
     left.untimed += left_over
+    left.moved += moved
     return Found(pairs=pairs, scale=TUM_SCALE)
 
 

@@ -23,6 +23,8 @@ class LeftOut:
     """Without an image of their name."""
     untimed: list[str] = field(default_factory=list)
     """Images without a depth map of nearly their time."""
+    moved: list[str] = field(default_factory=list)
+    """Images whose depth map by time is another than the one at their place in the list."""
     doubles: list[tuple[str, str]] = field(default_factory=list)
     """Maps of one name: the one that is used, one that is not."""
     twins: list[tuple[str, str]] = field(default_factory=list)
@@ -70,6 +72,10 @@ class LeftOut:
 
         tell("warning", self.images, lambda a: f"images have no depth map of their name and are left out: {a}")
         tell("info", self.untimed, lambda a: f"images have no depth map of nearly their time and are left out: {a}")
+        tell("info", self.moved, lambda a: (
+            f"images have another depth map by their time than by their place in the list: {a}; they are paired by "
+            "time, which is right; protocols of videos that pair by place give other numbers"
+        ))
         tell("info", self.depths, lambda a: f"depth maps have no image of their name and are left out: {a}")
         kept = [used for used, _ in self.doubles]
         tell("warning", [other for _, other in self.doubles], lambda a: (

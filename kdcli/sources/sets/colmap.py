@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from kdcli.cameras import resize_camera
 from kdcli.errors import DataError
-from kdcli.sources.cameras import resized_camera
 from kdcli.sources.texts.numbers import check_camera, check_number, number_of, read_lines
 
 _SINGLE = frozenset({
@@ -35,7 +35,7 @@ class Colmap:
         if number is None or number not in self.cameras:
             return None
         size, own = self.cameras[number]
-        return resized_camera(own, size, height, width)
+        return resize_camera(own, size, (height, width))
 
 
 def read_colmap(folder: Path) -> Colmap | None:

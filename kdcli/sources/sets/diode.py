@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from kdcli.cameras import resize_camera
 from kdcli.codecs import CODECS
 from kdcli.errors import ConfigError, DataError
 from kdcli.protocols import API_VERSION
-from kdcli.sources.cameras import resized_camera
 from kdcli.sources.listing import folders_in, natural_key
 from kdcli.sources.lists import existing_root
 from kdcli.sources.pairs import Pair, Selection
@@ -21,13 +21,16 @@ SIZE = (768, 1024)
 _PLACES = {"indoors": "indoors", "outdoor": "outdoor", "outdoors": "outdoor"}
 """Folders, of which the set calls one in the plural and one in the singular."""
 
+_UNMASKED = "\t"
+"""What stands behind the name of a frame without a mask."""
+
 
 class DiodeSource(SetSource):
     """Frames ``{train,val}/{indoors,outdoor}/scene_N/scan_N/NAME.png`` with ``NAME_depth.npy`` and its mask.
 
     ROOT holds train and val, or is one of them. split: which. part: ``indoors`` or ``outdoor`` alone. Depth is none
-    where ``NAME_depth_mask.npy`` is 0. max_depth: metres beyond which it is none too. start, stop, every, count, seed:
-    as in ``Selection``.
+    where ``NAME_depth_mask.npy`` is 0, unless masked=false, by which some tables are made. max_depth: metres beyond
+    which it is none too. start, stop, every, count, seed: as in ``Selection``.
     """
 
     api_version: ClassVar[int] = API_VERSION
@@ -36,11 +39,11 @@ class DiodeSource(SetSource):
 
     def __init__(
         self, *, location: str, split: Literal["train", "val"] | None = None,
-        part: Literal["indoors", "outdoor"] | None = None, max_depth: float | None = None, start: int = 0,
-        stop: int | None = None, every: int = 1, count: int | None = None, seed: int | None = None,
+        part: Literal["indoors", "outdoor"] | None = None, masked: bool = True, max_depth: float | None = None,
+        start: int = 0, stop: int | None = None, every: int = 1, count: int | None = None, seed: int | None = None,
     ) -> None:
+        self._masked = masked
         self._base = f"{_split_folder(existing_root(location), split)}/"
-        self._unmasked: set[str] = set()
         names, notes = self._scan(part)
         if part == "indoors":
             self.domain = "indoor"
@@ -62,9 +65,7 @@ class DiodeSource(SetSource):
                 if f"{stem}_depth.npy" not in there:
                     bare.append(f"{self._base}{at}{image}")
                     continue
-                names.append(at + stem)
-                if f"{stem}_depth_mask.npy" not in there:
-                    self._unmasked.add(at + stem)
+                names.append(at + stem if f"{stem}_depth_mask.npy" in there else f"{at}{stem}{_UNMASKED}")
         if not names:
             raise DataError(
                 f"'{self._base[:-1]}' has no scene_N/scan_N/NAME.png with NAME_depth.npy in indoors or outdoor"
@@ -72,7 +73,7 @@ class DiodeSource(SetSource):
             )
         names.sort(key=natural_key)
         notes = told("warning", sorted(bare), "images have no NAME_depth.npy and are left out", "download the rest")
-        masks = (f"{self._base}{name}_depth.npy" for name in names if name in self._unmasked)
+        masks = (f"{self._base}{name[:-1]}_depth.npy" for name in names if name.endswith(_UNMASKED))
         return names, notes + told(
             "warning", masks, "depth maps have no NAME_depth_mask.npy, without which what the scanner did not reach "
             "counts", "unpack the masks too",
@@ -80,13 +81,15 @@ class DiodeSource(SetSource):
 
     def pair(self, name: str) -> Pair:
         """Return the files of a frame."""
+        bare = not self._masked or name.endswith(_UNMASKED)
+        mask = None if bare else Path(f"{self._base}{name}_depth_mask.npy")
+        name = name.removesuffix(_UNMASKED)
         path = self._base + name
-        mask = None if name in self._unmasked else Path(f"{path}_depth_mask.npy")
         return Pair(id=name, image=Path(f"{path}.png"), depth=Path(f"{path}_depth.npy"), mask=mask)
 
     def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float]:
         """Return fx, fy, cx, cy in pixels of an image of this size."""
-        return resized_camera(CAMERA, SIZE, height, width)
+        return resize_camera(CAMERA, SIZE, (height, width))
 
 
 def _split_folder(root: Path, split: str | None) -> Path:

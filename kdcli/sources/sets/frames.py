@@ -6,7 +6,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Literal, overload
+from typing import Literal
 
 from kdcli.errors import ConfigError, DataError
 from kdcli.images import StoredDepth
@@ -14,32 +14,24 @@ from kdcli.rasters import ending_of
 from kdcli.sources.listing import is_hidden
 from kdcli.sources.paired import PairSource
 from kdcli.sources.pairs import Pair, Selection
+from kdcli.sources.table.lazy import LazyPairs
+from kdcli.sources.table.packed import PackedTexts
 from kdcli.types import Finding
 
 _NAMED = 3
 """Files that are named of each sort."""
 
 
-class Frames(Sequence[Pair]):
-    """Pairs of names, so that a hundred thousand frames are no more than a list of their names."""
+class Frames(LazyPairs):
+    """Pairs of names, so that a hundred thousand frames are no more than their names, compressed."""
 
-    def __init__(self, names: Sequence[str], make: Callable[[str], Pair]) -> None:
-        self.names = names
+    def __init__(self, names: Iterable[str], make: Callable[[str], Pair]) -> None:
+        self._names = PackedTexts(names)
         self._make = make
+        self.choose(range(len(self._names)))
 
-    def __len__(self) -> int:
-        return len(self.names)
-
-    @overload
-    def __getitem__(self, index: int) -> Pair: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Pair]: ...
-
-    def __getitem__(self, index: int | slice) -> Pair | Sequence[Pair]:
-        if isinstance(index, slice):
-            return Frames(self.names[index], self._make)
-        return self._make(self.names[index])
+    def _pair(self, position: int) -> Pair:
+        return self._make(self._names[position])
 
 
 class SetSource(PairSource):
@@ -62,7 +54,8 @@ class SetSource(PairSource):
         if max_depth is not None and not max_depth > 0:
             raise ConfigError(f"max_depth={max_depth:g} is not above 0; it is the metres beyond which depth is none")
         self.furthest = max_depth
-        frames = Frames(selection.apply(names, where), self.pair)
+        chosen = selection.positions(len(names), where)
+        frames = Frames((names[position] for position in chosen), self.pair)
         super().__init__(frames, selection=None, scale=scale, where=where, notes=notes)
 
     @abstractmethod

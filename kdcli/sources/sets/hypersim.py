@@ -65,6 +65,7 @@ class HypersimSource(SetSource):
                 "ai_VVV_NNN/rgb_cam_NN_frNNNN.png with depth_plane; give the folder that holds the scenes"
             )
         names, notes = self._tree.frames, self._about()
+        self._tree.frames, self._tree.bare = [], []  # the names are kept by the frames
         if split is not None and not apart:
             names, more = _of_split(names, split, find_splits(root, splits), location)
             notes += more

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
+from kdcli.cameras import resize_camera
 from kdcli.errors import ConfigError, DataError
 from kdcli.files import at_home
 from kdcli.images import StoredDepth
 from kdcli.protocols import API_VERSION
 from kdcli.rasters import Place
 from kdcli.rasters.tars import tar_index
-from kdcli.sources.cameras import resized_camera
 from kdcli.sources.pairs import Pair, Selection
 from kdcli.sources.sets.eth3d import refuse_photograph
 from kdcli.sources.sets.frames import SetSource
@@ -107,7 +107,7 @@ class MarigoldSource(SetSource):
     def camera(self, pair: Pair, height: int, width: int) -> tuple[float, float, float, float] | None:
         """Return fx, fy, cx, cy in pixels: of the line's focal length, else of the set's one camera, else None."""
         if pair.focal is None and self._known.camera is not None:
-            return resized_camera(self._known.camera, self._known.size, height, width)
+            return resize_camera(self._known.camera, self._known.size, (height, width))
         return super().camera(pair, height, width)
 
 

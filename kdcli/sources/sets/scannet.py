@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from kdcli.cameras import resize_camera
 from kdcli.codecs import CODECS
 from kdcli.errors import DataError
 from kdcli.images import StoredDepth
@@ -18,6 +19,7 @@ from kdcli.sources.paired import PairSource
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairs import Pair, Selection
 from kdcli.sources.sets.numbered import chosen, scenes_of
+from kdcli.sources.sets.scannet_poses import about_poses
 from kdcli.sources.sets.scannet_scans import Exported, Recorded, Scans, recorded_by_path
 from kdcli.sources.sets.sixteen import distance, sixteen_bits
 from kdcli.sources.texts.numbers import read_camera
@@ -68,7 +70,7 @@ class ScanNetSource(PairSource):
         self._ids = any(scan.has_ids for scan in scans)
         frames = Scans(scans)
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
-        frames.choose(selection.apply(range(len(frames)), location))
+        frames.choose(selection.positions(len(frames), location))
         super().__init__(frames, selection=None, scale=None, where=location, notes=[*left.findings(), *notes])
 
     def has(self, part: Literal["depth", "instances"]) -> bool:
@@ -103,8 +105,7 @@ class ScanNetSource(PairSource):
         # Who makes the images smaller mostly leaves the file of the camera as it is.
         if abs(2 * camera[2] / width - 1) < abs(2 * camera[2] / full[1] - 1):
             return camera
-        across, down = width / full[1], height / full[0]
-        return camera[0] * across, camera[1] * down, camera[2] * across, camera[3] * down
+        return resize_camera(camera, full, (height, width))
 
     def _exported(self, image: Place) -> tuple[float, float, float, float] | None:
         assert isinstance(image, Path)
@@ -115,7 +116,7 @@ class ScanNetSource(PairSource):
         return self._cameras[folder]
 
     def remarks(self) -> Sequence[Finding]:
-        """Say how the frames were found, and which files end before their frames do."""
+        """Say how the frames were found, which files end before their frames do, and where cameras were lost."""
         found = []
         for path, scan in self._recorded.items():
             if (cut := scan.file.cut_at()) is not None:
@@ -123,7 +124,7 @@ class ScanNetSource(PairSource):
                 found.append(Finding(level="error", message=message, path=str(path)))
         more = f"{len(found) - LISTED} more files end before their last frame does"
         rest = [Finding(level="error", message=more)] if len(found) > LISTED else []
-        return [*super().remarks(), *found[:LISTED], *rest]
+        return [*super().remarks(), *found[:LISTED], *rest, *about_poses(self.pairs)]
 
 
 def _scenes(root: Path, form: str) -> dict[str, Path]:

@@ -9,7 +9,7 @@ from typing import ClassVar, Literal
 from torch import Tensor
 
 from kdcli.codecs import CODECS
-from kdcli.errors import DataError
+from kdcli.errors import ConfigError, DataError
 from kdcli.images import StoredDepth, image_size
 from kdcli.protocols import API_VERSION
 from kdcli.rasters import file_of
@@ -17,6 +17,7 @@ from kdcli.sources.lists import existing_root
 from kdcli.sources.paired import PairSource
 from kdcli.sources.pairing.left_out import LeftOut
 from kdcli.sources.pairs import Pair, Selection
+from kdcli.sources.sets.frames import Frames
 from kdcli.sources.sets.sixteen import distance, sixteen_bits
 from kdcli.sources.sets.sunrgbd_tree import NYU, called, ids_of, listed, only_file, polygons_of, samples_below
 from kdcli.sources.texts.numbers import read_camera
@@ -49,6 +50,9 @@ class SunRgbdSource(PairSource):
         stop: int | None = None, every: int = 1, count: int | None = None, seed: int | None = None,
     ) -> None:
         root = existing_root(location)
+        if list is not None and split is None:
+            raise ConfigError(f"list={list} says where allsplit.mat is; add split=train or split=test, or for a list "
+                              f"of your own write listed:[sunrgbd:{location}],list={list}")
         there: Sequence[str] = samples_below(root)
         if not there:
             raise DataError(f"'{root}' has no folder with image/ and depth_bfx/ below it; give the folder SUNRGBD")
@@ -58,20 +62,30 @@ class SunRgbdSource(PairSource):
         if nyu == "leave-out":
             there = [sample for sample in there if NYU not in f"{root.resolve().as_posix()}/{sample}"]
         self.furthest = distance(max_depth)
-        left = LeftOut()
-        pairs = [pair for sample in there if (pair := _pair(root, sample, _FOLDERS[depth], left)) is not None]
-        if not pairs:
+        left, self._root, self._depth = LeftOut(), root, _FOLDERS[depth]
+        names = [name for sample in there if (name := _files(root, sample, self._depth, left)) is not None]
+        if not names:
             raise DataError(f"'{root}' has samples, but none of them with one file in image/ and {_FOLDERS[depth]}/; "
                             "unpack it again")
-        shared = sum(NYU in file_of(pair.image).resolve().as_posix() for pair in pairs)
+        shared = sum(NYU in file_of(self._pair(name).image).resolve().as_posix() for name in names)
         if shared:
             message = (
-                f"{shared} of {len(pairs)} samples are NYU Depth v2's ({NYU}), so a network that has seen NYU knows "
+                f"{shared} of {len(names)} samples are NYU Depth v2's ({NYU}), so a network that has seen NYU knows "
                 "them; leave them out with nyu=leave-out"
             )
             notes = (*notes, Finding(level="info", message=message, path=location))
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
-        super().__init__(pairs, selection=selection, scale=None, where=location, notes=[*left.findings(), *notes])
+        frames = Frames(names, self._pair)
+        frames.choose(selection.positions(len(names), location))
+        super().__init__(frames, selection=None, scale=None, where=location, notes=[*left.findings(), *notes])
+
+    def _pair(self, name: str) -> Pair:
+        sample, image, depth, outlines = name.split("\t")
+        folder = self._root / sample
+        return Pair(
+            id=called(self._root, sample), image=folder / "image" / image, depth=folder / self._depth / depth,
+            instances=folder / _OUTLINES if outlines else None,
+        )
 
     def stored(self, pair: Pair, size: tuple[int, int]) -> StoredDepth:
         """Read the depth of a sample as it is stored.
@@ -119,8 +133,11 @@ def _of_split(
     return found, (Finding(level="warning", message=message, path=str(root)),)
 
 
-def _pair(root: Path, sample: str, depth: str, left: LeftOut) -> Pair | None:
-    """Return the files of a sample; None where one is missing or is not the only one of its folder."""
+def _files(root: Path, sample: str, depth: str, left: LeftOut) -> str | None:
+    """Return a sample, the names of its image and its depth, and whether it has outlines, tabs between them.
+
+    None where a file is missing or is not the only one of its folder.
+    """
     folder = root / sample
     image, images = only_file(folder / "image")
     stored, maps = only_file(folder / depth)
@@ -133,8 +150,4 @@ def _pair(root: Path, sample: str, depth: str, left: LeftOut) -> Pair | None:
             if count != 1:
                 left.bare.append((str(folder / name), f"holds {count} pictures instead of one; unpack it again"))
         return None
-    outlines = folder / _OUTLINES
-    return Pair(
-        id=called(root, sample), image=folder / "image" / image, depth=folder / depth / stored,
-        instances=outlines if outlines.is_file() else None,
-    )
+    return "\t".join((sample, image, stored, "outlines" if (folder / _OUTLINES).is_file() else ""))

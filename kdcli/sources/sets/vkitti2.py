@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from kdcli.cameras import resize_camera
 from kdcli.codecs import CODECS
 from kdcli.errors import ConfigError, DataError
 from kdcli.files import at_home
 from kdcli.protocols import API_VERSION
-from kdcli.sources.cameras import resized_camera
 from kdcli.sources.listing import natural_key
 from kdcli.sources.lists import existing_root
 from kdcli.sources.pairs import Pair, Selection
@@ -115,7 +115,7 @@ class Vkitti2Source(SetSource):
         if "text" in self._bases and at not in self._cameras:
             self._cameras[at] = _cameras(f"{self._bases['text']}{at}/intrinsic.txt")
         own = self._cameras.get(at, {}).get((int(number), int(camera[-1])), CAMERA)
-        return resized_camera(own, SIZE, height, width)
+        return resize_camera(own, SIZE, (height, width))
 
 
 def _base(root: Path, part: str) -> Path | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import tarfile
 from array import array
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kdcli.errors import ConfigError, DataError
+from kdcli.errors import ConfigError
 from kdcli.files import atomic
 from kdcli.plugins.memory import cache_folder
 from kdcli.rasters import must_exist
+from kdcli.rasters.members import members_of
 
 _FOLDER = "shards"
 _FEW = 1024
@@ -60,26 +60,11 @@ def read_headers(archive: Path) -> Headers:
 def _scan(archive: Path) -> Headers:
     names: list[str] = []
     offsets, sizes = array("Q"), array("Q")
-    end = 0
-    try:
-        with tarfile.open(archive, "r:") as tar:
-            while (member := tar.next()) is not None:
-                if member.isreg() and not member.issparse() and "\0" not in member.name:
-                    names.append(member.name)
-                    offsets.append(member.offset_data)
-                    sizes.append(member.size)
-                end = member.offset_data + -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
-                tar.members = []  # type: ignore[attr-defined]  # it would keep them all
-    except (tarfile.TarError, OSError, ValueError, EOFError) as error:
-        with archive.open("rb") as stream:
-            packed = stream.read(4).startswith((b"\x1f\x8b", b"BZh", b"\xfd7zX", b"\x28\xb5\x2f\xfd"))
-        if packed:
-            raise DataError(f"'{archive}' is a compressed tar, in which nothing can be found without unpacking all; "
-                            "unpack it to a plain tar, images in it are compressed as they are") from None
-        reason = " ".join(str(error).split())[:80] or type(error).__name__
-        raise DataError(f"'{archive}' is no tar or is truncated ({reason}); download it again") from None
-    if 0 < archive.stat().st_size - end < tarfile.BLOCKSIZE:  # part of a header, which tarfile passes over
-        raise DataError(f"'{archive}' ends within the header of a file; download it again")
+    for found in members_of(archive):
+        if found.link is None and "\0" not in found.name:
+            names.append(found.name)
+            offsets.append(found.offset)
+            sizes.append(found.size)
     return Headers("\0".join(names), offsets, sizes)
 
 

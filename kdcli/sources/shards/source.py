@@ -68,8 +68,9 @@ class WdsSource(PairSource):
         self._samples = ShardSamples(archives, _names(archives), parts)
         for archive, known in zip(archives, headers, strict=True):
             self._samples.add(known, groups_of(archive, known))
+        self._samples.close()
         selection = Selection(start=start, stop=stop, every=every, count=count, seed=seed)
-        self._samples.choose(selection.apply(range(len(self._samples)), location))
+        self._samples.choose(selection.positions(len(self._samples), location))
         used = {suffix for suffixes in parts.values() for suffix in suffixes}
         unused = {suffix: n for suffix, n in counts.items() if suffix not in used}
         notes = _notes(unused, self._samples.without, location)

@@ -17,10 +17,11 @@ _NEAR = 0.8
 
 
 def intrinsics(view: View, size: tuple[int, int]) -> Tensor:
-    """Return fx, fy, cx, cy in pixels, B x 4; the centre of the first pixel is at (0.5, 0.5)."""
+    """Return fx, fy, cx, cy in pixels, B x 4: all worlds look through the middle of the picture."""
     height, width = size
     focal = (0.5 * width) / view.across(size)
-    return torch.stack((focal, focal, torch.full_like(focal, 0.5 * width), torch.full_like(focal, 0.5 * height)), dim=1)
+    middle = (torch.full_like(focal, 0.5 * (side - 1)) for side in (width, height))
+    return torch.stack((focal, focal, *middle), dim=1)
 
 
 def axes(view: View) -> tuple[Tensor, Tensor, Tensor]:

@@ -5,10 +5,43 @@ from __future__ import annotations
 from array import array
 from collections.abc import Hashable, Iterable, Sequence
 from itertools import accumulate, islice
-from typing import Any
+from typing import Any, overload
 
 _CODES = ("B", "H", "I")
 _LARGE = 0xFFFFFFFF
+
+
+class Numbers(Sequence[int]):
+    """Whole numbers from 0, four bytes each, eight where one of them needs it."""
+
+    def __init__(self, numbers: Iterable[int] = ()) -> None:
+        self._numbers = array("I")
+        self.extend(numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @overload
+    def __getitem__(self, row: int) -> int: ...
+    @overload
+    def __getitem__(self, row: slice) -> Sequence[int]: ...
+    def __getitem__(self, row: int | slice) -> int | Sequence[int]:
+        return self._numbers[row]
+
+    def append(self, number: int) -> None:
+        """Add a row."""
+        if number > _LARGE and self._numbers.typecode == "I":
+            self._numbers = array("Q", self._numbers)
+        self._numbers.append(number)
+
+    def extend(self, numbers: Iterable[int]) -> None:
+        """Add rows."""
+        for number in numbers:
+            self.append(number)
+
+    def close(self) -> None:
+        """Give back the room that was kept for further rows."""
+        self._numbers = self._numbers[:]
 
 
 class Texts:

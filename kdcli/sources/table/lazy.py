@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import overload
 
 from kdcli.sources.pairs import Pair
+from kdcli.sources.table.view import View
 
 
 class LazyPairs(Sequence[Pair], ABC):
@@ -32,5 +33,5 @@ class LazyPairs(Sequence[Pair], ABC):
     def __getitem__(self, index: slice) -> Sequence[Pair]: ...
     def __getitem__(self, index: int | slice) -> Pair | Sequence[Pair]:
         if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+            return View(self, range(len(self))[index])
         return self._pair(self._chosen[index])

@@ -1,8 +1,9 @@
 """Mirroring, rotating and cropping a batch on its device: what moves, how, and with what camera.
 
-Coordinates are pixels with the centre of the first pixel at (0.5, 0.5). A rotation is one of the picture about the
-middle of its frame, which is what a camera that rolls about its axis sees: depth stays as it is, the principal point
-turns along with the picture, and focal lengths stay those of the centre (exact for square pixels).
+A rotation is one of the picture about the middle of its frame, which is what a camera that rolls about its axis sees:
+depth stays as it is, the principal point turns along with the picture, and focal lengths stay those of the centre
+(exact for square pixels). Places of pixels are counted here from the corner of the frame, so that rounding down gives
+the pixel that a point lies in; those of cameras from the middle of the first pixel, as everywhere (``kdcli.cameras``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from kdcli.cameras import crop_camera, mirror_camera, roll_camera
 from kdcli.types import Batch
 
 Move = Literal["kept", "blended", "picked", "camera"]
@@ -43,8 +45,7 @@ def mirror(batch: Batch, generator: torch.Generator) -> Batch:
         return torch.where(chosen_B.view(-1, *[1] * (tensor.ndim - 1)), tensor.flip(-1), tensor)
 
     def camera(intrinsics_B4: Tensor) -> Tensor:
-        fx, fy, cx, cy = intrinsics_B4.unbind(1)
-        mirrored = torch.stack([fx, fy, batch.image.shape[-1] - cx, cy], dim=1)
+        mirrored = mirror_camera(intrinsics_B4, batch.image.shape[-1])
         return torch.where(chosen_B[:, None], mirrored, intrinsics_B4)
 
     return _moved(batch, turn, turn, camera)
@@ -111,11 +112,9 @@ def _window(
         return torch.where((angle_B != 0).view(-1, 1, 1, 1), sampled, plain)
 
     def camera(intrinsics_B4: Tensor) -> Tensor:
-        fx, fy, cx, cy = intrinsics_B4.unbind(1)
         if angle_B is not None:
-            x, y, cos, sin = cx - frame[1] / 2, cy - frame[0] / 2, angle_B.cos(), angle_B.sin()
-            cx, cy = cos * x - sin * y + frame[1] / 2, sin * x + cos * y + frame[0] / 2
-        return torch.stack([fx, fy, cx - corner_B2[:, 1], cy - corner_B2[:, 0]], dim=1)
+            intrinsics_B4 = roll_camera(intrinsics_B4, angle_B, (frame[0], frame[1]))
+        return crop_camera(intrinsics_B4, corner_B2[:, 0], corner_B2[:, 1])
 
     moved = _moved(batch, blend, pick, camera)
     if angle_B is not None and moved.depth is not None and moved.valid is None:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from kdcli.cameras import resize_camera
 from kdcli.types import Batch, Sample
 
 
@@ -18,7 +19,6 @@ def resize_batch(batch: Batch, size: tuple[int, int]) -> Batch:
     if (height, width) == size:
         return batch
     image = F.interpolate(batch.image, size=size, mode="bilinear", align_corners=False, antialias=True).clamp(0, 1)
-    scale = batch.image.new_tensor([size[1] / width, size[0] / height, size[1] / width, size[0] / height])
     instances = batch.instances
     return replace(
         batch,
@@ -26,7 +26,7 @@ def resize_batch(batch: Batch, size: tuple[int, int]) -> Batch:
         depth=_nearest(batch.depth, size),
         valid=_nearest(batch.valid, size),
         instances=None if instances is None else _nearest(instances[:, None], size)[:, 0],  # type: ignore[index]
-        intrinsics=None if batch.intrinsics is None else batch.intrinsics * scale,
+        intrinsics=None if batch.intrinsics is None else resize_camera(batch.intrinsics, (height, width), size),
     )
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from kdcli.errors import ConfigError
-from kdcli.evals.extras.registry import EXTRAS, chosen, columns
+from kdcli.evals.extras.found import Extras
+from kdcli.evals.extras.registry import EXTRAS, chosen, columns, weights
 from kdcli.evals.intervals import over_known
 from kdcli.evals.metrics import NAMES
 from kdcli.evals.protocol import Protocol, find
@@ -54,10 +55,10 @@ def test_extras_are_columns_beside_the_nine(tmp_path: Path) -> None:
     plain = evaluate({"m": Twice()}, Rooms(), Protocol(name="x", max_depth=None))["m"]
     assert torch.equal(found.values, plain.values) and found.protocol.hash == plain.protocol.hash
     assert plain.extras is None and "extras" not in plain.document()
-    assert found.extras is not None and found.extras.names == ("irmse", "plane_flatness", "plane_orientation")
+    assert found.extras is not None and found.extras.names == ("irmse", "plane_flatness", "plane_orientation", "planes")
     assert found.extras.metrics["irmse"] == pytest.approx((250 + 1000 / 6) / 2)
     assert found.extras.metrics["plane_orientation"] == pytest.approx(0, abs=1e-4)
-    assert found.extras.n == {"irmse": 2, "plane_flatness": 1, "plane_orientation": 1}
+    assert found.extras.n == {"irmse": 2, "plane_flatness": 1, "plane_orientation": 1, "planes": 2}
     assert found.document()["extras"]["ci95"]["plane_flatness"] == [None, None]
     write_csv(tmp_path / "x.csv", [found])
     header, first, second = csv.reader((tmp_path / "x.csv").open())
@@ -97,9 +98,20 @@ def test_means_are_over_the_images_that_have_a_number() -> None:
     assert 1 <= float(low[0]) < 3 < float(high[0]) <= 5
 
 
+def test_planes_weigh_alike_whatever_image_they_are_in() -> None:
+    names = columns(("planarity",))
+    values = torch.tensor([[6.0, 3.0, 1], [2.0, 9.0, 3], [torch.nan, torch.nan, 0]], dtype=torch.float64)
+    found = Extras(names=names, values=values, weights=weights(("planarity",)))
+    assert found.metrics["plane_flatness"] == pytest.approx((6 + 3 * 2) / 4)
+    assert found.metrics["plane_orientation"] == pytest.approx((3 + 3 * 9) / 4)
+    assert found.metrics["planes"] == pytest.approx(4 / 3) and found.n["plane_flatness"] == 2
+    low, high = found.ci95["plane_flatness"]
+    assert 2 <= low < 3 < high <= 6
+
+
 def test_the_selection_of_kitti_has_its_own_metrics() -> None:
     assert columns(find("kitti-selection").extras) == ("irmse", "sq_error_rel")
     assert columns(find("ibims").extras) == (
-        "plane_flatness", "plane_orientation", "edge_accuracy", "edge_completeness", "directed", "directed_near",
-        "directed_far",
+        "plane_flatness", "plane_orientation", "planes", "edge_accuracy", "edge_completeness", "directed",
+        "directed_near", "directed_far",
     )  # fmt: skip

@@ -163,9 +163,9 @@ def test_a_plane_is_flat_and_tilted_by_what_it_is_tilted_by() -> None:
     turn = math.radians(20)
     facing, tilted = plane((0, 0, 1), 3.0, 1.0), plane((math.sin(turn), 0, math.cos(turn)), 3.0, 1.0)
     known = Geometry(planes=((whole, torch.tensor([0.0, 1.0, 0.0])),))
-    flat, angle = planarity(scene(2 * facing, facing, geometry=known, camera=CAMERA))
-    assert flat == pytest.approx(0, abs=1e-3) and angle == pytest.approx(0, abs=1e-3)
-    flat, angle = planarity(scene(tilted, facing, geometry=known, camera=CAMERA))
+    flat, angle, planes = planarity(scene(2 * facing, facing, geometry=known, camera=CAMERA))
+    assert flat == pytest.approx(0, abs=1e-3) and angle == pytest.approx(0, abs=1e-3) and planes == 1
+    flat, angle, _ = planarity(scene(tilted, facing, geometry=known, camera=CAMERA))
     assert flat == pytest.approx(0, abs=1e-3) and angle == pytest.approx(20, abs=1e-3)
     up = Geometry(planes=((whole, torch.tensor([0.0, math.cos(turn), math.sin(turn)])),))
     leaning = plane((0, -math.sin(turn), math.cos(turn)), 3.0, 1.0)
@@ -201,11 +201,12 @@ def by_pca(given: Scene) -> tuple[float, float]:
 
 def test_what_is_no_plane_has_no_numbers() -> None:
     depth = torch.full((60, 80), 3.0)
-    assert all(map(math.isnan, planarity(scene(depth, depth, camera=CAMERA))))
+    assert all(map(math.isnan, planarity(scene(depth, depth, camera=CAMERA))[:2]))
     small = torch.zeros(60, 80, dtype=torch.bool)
     small[:10, :10] = True
     known = Geometry(planes=((small, torch.tensor([0.0, 1.0, 0.0])),))
-    assert all(map(math.isnan, planarity(scene(depth, depth, camera=CAMERA, geometry=known))))
+    flat, angle, planes = planarity(scene(depth, depth, camera=CAMERA, geometry=known))
+    assert math.isnan(flat) and math.isnan(angle) and planes == 0
 
 
 def test_normals_of_planes_differ_by_their_angle() -> None:
@@ -246,3 +247,36 @@ def test_boundary_f1_against_its_formula() -> None:
         total += threshold / thresholds.sum() * 2 * recall * precision / (recall + precision)
     got = boundary_f1(scene(torch.from_numpy(said), torch.from_numpy(true)))
     assert got == pytest.approx((total,), rel=1e-9)
+
+
+def test_the_rim_of_a_hole_or_of_a_crop_is_no_edge() -> None:
+    """In the truth, in the prediction, or in both: what is next to nothing is not far from it."""
+    whole = boundaries(scene(step(44), step(40)))
+    holes = step(40)
+    holes[20:30, 60:75] = 0
+    for away in (holes, torch.where(torch.arange(60)[:, None] < 50, step(40), 0)):
+        assert boundaries(scene(step(44), away)) == pytest.approx(whole)
+    said = torch.ones(60, 80, dtype=torch.bool)
+    said[20:30, 60:75] = False
+    for edge in (None, Geometry(edges=edges((step(40) - 2) / 3, math.sqrt(2), 0.15, 0.3))):
+        torn = scene(torch.where(said, step(44), 1.0), step(40), valid=said, said=said, geometry=edge)
+        assert boundaries(torn) == pytest.approx(whole)
+
+
+def test_a_model_that_says_nothing_near_an_edge_has_none() -> None:
+    said = torch.zeros(60, 80, dtype=torch.bool)
+    said[:, :10] = True
+    assert boundaries(scene(step(44), step(40), said=said)) == pytest.approx((10, 10))
+
+
+def test_the_middle_of_an_even_number_of_angles_is_between_the_two() -> None:
+    rows, columns = torch.meshgrid(torch.arange(4.0), torch.arange(5.0), indexing="ij")
+    truth, said = 2 + 0 * rows, 2 + 0.1 * columns + 0.3 * rows * (columns > 2)
+    found = normals(scene(said, truth, camera=CAMERA))
+    z = said.double().numpy()
+    fx, fy, cx, cy = CAMERA.tolist()
+    seen = np.stack([(np.arange(5.0) - cx) / fx * z, (np.arange(4.0)[:, None] - cy) / fy * z, z], -1)
+    across, down = seen[1:-1, 2:] - seen[1:-1, :-2], seen[2:, 1:-1] - seen[:-2, 1:-1]
+    normal = np.cross(across, down)
+    angle = np.degrees(np.arccos(normal[..., 2] / np.linalg.norm(normal, axis=-1)))
+    assert angle.size == 6 and found[1] == pytest.approx(float(np.median(angle)), rel=1e-6)

@@ -180,3 +180,27 @@ def test_a_focal_length_that_the_calibration_contradicts(tmp_path: Path) -> None
     assert of(f"kitti:{tmp_path}").findings == []
     listed.write_text(f"{drive}/0000000005.png None 707.0493\n")
     assert "707.049" in said(of(f"kitti:{tmp_path}"), "another focal length")
+
+
+@pytest.mark.parametrize("order", [">", "<"])  # as the format says, and as careless programs write it
+def test_graymaps_in_either_order_of_bytes(tmp_path: Path, order: str) -> None:
+    spec = write(tmp_path, 3)
+    for i in range(3):
+        (tmp_path / f"depth/{i}.png").unlink()
+        numbers = (scene(i)[1] * 1000).round().astype(f"{order}u2")
+        (tmp_path / f"depth/{i}.pgm").write_bytes(b"P5\n128 96\n65535\n" + numbers.tobytes())
+    report = of(spec)
+    assert report.depth is not None and report.depth["min"] > 0.5 and report.depth["max"] < 7
+    assert [one.level for one in report.findings] == ([] if order == ">" else ["info"])
+    assert order == ">" or "bytes in the wrong order for PGM; they are put right" in report.findings[0].message
+
+
+def test_lines_without_ground_truth(tmp_path: Path) -> None:
+    write(tmp_path, 3)
+    (tmp_path / "own_files_with_gt.txt").write_text("".join(
+        f"rgb/{i}.png {f'depth/{i}.png' if i else None} 518.8579\n" for i in range(3)
+    ))
+    report = of(f"nyu:{tmp_path}")
+    assert report.errors == 0 and report.n == 3
+    (found,) = [one for one in report.findings if "no ground truth" in one.message]
+    assert found.level == "info" and "1 of 3 images" in found.message and "rgb/0.png" in found.message

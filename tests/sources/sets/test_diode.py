@@ -27,6 +27,8 @@ def test_depth_comes_out_as_it_went_in(tmp_path: Path) -> None:
         camera = [886.81 / 32, 927.06 / 32, 512.5 / 32 - 0.5, 384.5 / 32 - 0.5]
         np.testing.assert_allclose(sample.intrinsics, camera, rtol=1e-6)
     assert not source.check()
+    bare = DiodeSource(location=str(tmp_path), split="val", masked=False)[0]
+    assert bare.valid is not None and bool(bare.valid.all())
 
 
 def test_parts_and_splits(tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def test_the_camera_is_that_of_the_colour_images_at_their_size(tmp_path: Path) -
     scene = tmp_path / "scene0000_00"
     frames(scene, [0])
     across, down = COLOUR[1] / 1296, COLOUR[0] / 968
-    wanted = (CAMERA[0] * across, CAMERA[1] * down, CAMERA[2] * across, CAMERA[3] * down)
+    wanted = (CAMERA[0] * across, CAMERA[1] * down, (CAMERA[2] + 0.5) * across - 0.5, (CAMERA[3] + 0.5) * down - 0.5)
     assert source(tmp_path)[0].intrinsics.tolist() == pytest.approx(wanted)  # type: ignore[union-attr]
     assert source(tmp_path).camera(source(tmp_path).pairs[0], 968, 1296) == pytest.approx(CAMERA)
     # A file that is of the small images already stays as it is.

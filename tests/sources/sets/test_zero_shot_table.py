@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 import typer
 from trees_marigold import marigold
 from typer.testing import CliRunner, Result
@@ -41,6 +42,22 @@ def test_five_sets_are_one_command_and_one_table(tmp_path: Path) -> None:
     told = json.loads(call(*arguments, "--json").stdout)
     assert [one["set"] for one in told if one["model"] == "constant"] == list(FIVE)
     assert "nyu AbsRel" in (tmp_path / "page.html").read_text()
+
+
+def test_each_set_is_measured_as_marigold_measures_it(tmp_path: Path) -> None:
+    """Without a word on protocols: the sets' own, on pictures of the sizes that their boxes are for."""
+    marigold(tmp_path / "data", sets=FIVE, at_size=True)
+    data = f"marigold:{tmp_path}/data,set=all"
+    result = call("constant", "teacher:ground-truth", "--data", data, "--json")
+    assert result.exit_code == 0, result.exception
+    told = json.loads(result.stdout)
+    assert [one["protocol"]["name"] for one in told] == [f"marigold-{name}" for name in FIVE for _ in range(2)]
+    for one in told:
+        assert (one["metrics"]["abs_rel"] == pytest.approx(0, abs=1e-6)) == (one["model"] != "constant"), one["set"]
+    named = call("constant", "--data", data, "--protocol", "marigold", "--json")
+    assert [one["protocol"] for one in json.loads(named.stdout)] == [one["protocol"] for one in told[::2]]
+    table = call("constant", "teacher:ground-truth", "--data", data).stdout.splitlines()
+    assert re.split(r"\s{2,}", table[2]) == ["teacher:ground-truth", *["0.000*", "1.000*"] * 5, "1.0"]
 
 
 def test_each_set_of_the_lists_names_its_protocol(tmp_path: Path) -> None:

@@ -19,14 +19,23 @@ Truth = dict[str, Array]
 """Depth in metres by the name of the image, 0 = none."""
 
 
-def marigold(base: Path, *, packed: bool = True, sets: tuple[str, ...] = tuple(SETS)) -> dict[str, Truth]:
-    """Write the sets and their lists below a folder of evaluation data, and return the depth of each."""
+CUT = {"nyu": (480, 640), "kitti": (375, 1242)}
+"""Height and width of those sets of which protocols count pixels."""
+
+
+def marigold(
+    base: Path, *, packed: bool = True, sets: tuple[str, ...] = tuple(SETS), at_size: bool = False
+) -> dict[str, Truth]:
+    """Write the sets and their lists below a folder of evaluation data, and return the depth of each.
+
+    at_size: at the size that their protocols are for.
+    """
     truths = {}
     for name in sets:
         archive = base / SETS[name].archive
         folder = archive.with_suffix("")
         folder.mkdir(parents=True)
-        truths[name], lines = MAKERS[name](folder)
+        truths[name], lines = MAKERS[name](folder, CUT[name]) if at_size and name in CUT else MAKERS[name](folder)
         path = base / "data_split" / SETS[name].list
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(f"{line}\n" for line in lines))
@@ -49,13 +58,13 @@ def _map(seed: int, size: tuple[int, int], scale: float, most: float) -> Array:
     return stored
 
 
-def _nyu(root: Path) -> tuple[Truth, list[str]]:
+def _nyu(root: Path, size: tuple[int, int] = (48, 64)) -> tuple[Truth, list[str]]:
     truth, lines = {}, []
     for i in (1, 2):
         at = "test/kitchen_0004/"
         names = [f"{at}{kind}_{i:04}.png" for kind in ("rgb", "depth", "filled")]
-        photograph(root / names[0], (48, 64), i)
-        stored = _map(i, (48, 64), 1000, 9)
+        photograph(root / names[0], size, i)
+        stored = _map(i, size, 1000, 9)
         _sixteen(root / names[1], stored)
         _sixteen(root / names[2], np.where(stored > 0, stored, 4321))
         truth[names[0]] = stored / 1000
@@ -63,16 +72,16 @@ def _nyu(root: Path) -> tuple[Truth, list[str]]:
     return truth, lines
 
 
-def _kitti(root: Path) -> tuple[Truth, list[str]]:
+def _kitti(root: Path, size: tuple[int, int] = (37, 124)) -> tuple[Truth, list[str]]:
     truth, lines = {}, []
     for i in (5, 41, 50):
         drive = "2011_09_26_drive_0002_sync"
         image = f"2011_09_26/{drive}/image_02/data/{i:010}.png"
-        photograph(root / image, (37, 124), i)
+        photograph(root / image, size, i)
         depth = "None"
         if i != 41:
             depth = f"{drive}/proj_depth/groundtruth/image_02/{i:010}.png"
-            stored = _map(i, (37, 124), 256, 80)
+            stored = _map(i, size, 256, 80)
             _sixteen(root / depth, stored)
             truth[image] = stored / 256
         lines.append(f"{image} {depth} 721.5377")
@@ -131,7 +140,7 @@ def _vkitti(root: Path) -> tuple[Truth, list[str]]:
     return {image: np.where(stored < 65535, stored, 0) / 100}, [f"{image} {depth}"]
 
 
-MAKERS: dict[str, Callable[[Path], tuple[Truth, list[str]]]] = {
+MAKERS: dict[str, Callable[..., tuple[Truth, list[str]]]] = {
     "nyu": _nyu, "kitti": _kitti, "eth3d": _eth3d, "scannet": _scannet, "diode": _diode, "hypersim": _hypersim,
     "vkitti": _vkitti,
 }  # fmt: skip

@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kdcli.cameras import turn_camera
 from kdcli.errors import DataError
-from kdcli_huggingface.pictures import like, opened, turned_camera
+from kdcli_huggingface.pictures import like, opened
 
 FURTHEST = 1e5
 """Metres from which on a number is a mark for none."""
@@ -119,7 +120,8 @@ def camera(cell: Any, where: str, turned: int = 1, size: tuple[int, int] = (0, 0
         flat = [flat[0], flat[4], flat[2], flat[5]]
     if len(flat) != 4 or not all(map(math.isfinite, flat)) or min(flat[:2]) < 1:
         raise DataError(f"{where} holds no camera of 3 x 3 or 4 numbers in pixels; leave out camera=")
-    return torch.tensor(turned_camera((flat[0], flat[1], flat[2], flat[3]), turned, size), dtype=torch.float32)
+    stored = size[::-1] if turned >= 5 else size
+    return torch.tensor(turn_camera((flat[0], flat[1], flat[2], flat[3]), turned, stored), dtype=torch.float32)
 
 
 def _units(text: object, where: str) -> float:

@@ -12,8 +12,6 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from kdcli.errors import DataError
 
-Camera = tuple[float, float, float, float]
-
 _TAG = 0x0112
 
 
@@ -60,14 +58,3 @@ def like(grid: NDArray[Any], turned: int, size: tuple[int, int]) -> NDArray[Any]
     grid = grid.T if turned >= 5 else grid
     rows, columns = (-1 if turned in flipped else 1 for flipped in ((3, 4, 7, 8), (2, 3, 6, 7)))
     return np.ascontiguousarray(grid[::rows, ::columns])
-
-
-def turned_camera(camera: Camera, turned: int, size: tuple[int, int]) -> Camera:
-    """Return fx, fy, cx, cy of a picture that was turned; size: its height and width upright."""
-    fx, fy, cx, cy = camera
-    height, width = size[::-1] if turned >= 5 else size
-    if turned in (2, 3, 7, 8):
-        cx = width - 1 - cx
-    if turned in (3, 4, 6, 7):
-        cy = height - 1 - cy
-    return (fy, fx, cy, cx) if turned >= 5 else (fx, fy, cx, cy)

@@ -32,17 +32,31 @@ def nearest_multiple(side: int, multiple: int) -> int:
     return max(1, (side + multiple // 2) // multiple) * multiple
 
 
-def to_net_size(image: Tensor, size: tuple[int, int] | None, multiple: int) -> Tensor:
+def to_net_size(
+    image: Tensor, size: tuple[int, int] | None, multiple: int, *, in_bytes: bool = False
+) -> Tensor:
     """Resize a whole image, B x 3 x H x W, to the network's size; ``None`` means about its own.
 
-    Bilinear, with pixel centres aligned and low-pass filtered where it shrinks, as image libraries do.
+    Bilinear, with pixel centres aligned and low-pass filtered where it shrinks, as image libraries do. in_bytes: with
+    their rounding too, to whole bytes after columns and after rows: that is what published weights were measured on.
+    Gradients pass as if nothing were rounded.
     """
     own = image.shape[-2], image.shape[-1]
     height, width = size or (nearest_multiple(own[0], multiple), nearest_multiple(own[1], multiple))
     # Sizes that an export leaves open are no ints, and must not decide which operations there are.
     if all(isinstance(side, int) for side in own) and own == (height, width):
         return image
-    return functional.interpolate(image, size=(height, width), mode="bilinear", align_corners=False, antialias=True)
+    if in_bytes:
+        return _rounded(_resized(_rounded(_resized(image, (own[0], width))), (height, width)))
+    return _resized(image, (height, width))
+
+
+def _resized(image: Tensor, size: tuple[int, int]) -> Tensor:
+    return functional.interpolate(image, size=size, mode="bilinear", align_corners=False, antialias=True)
+
+
+def _rounded(image: Tensor) -> Tensor:
+    return image + ((image * 255).round() / 255 - image).detach()
 
 
 def centre_square(height: int, width: int, side: int) -> tuple[int, int, int]:

@@ -51,6 +51,8 @@ class Pydnet(nn.Module):
     """
 
     api_version: ClassVar[int] = API_VERSION
+    in_bytes: ClassVar[bool] = False
+    """Whether the resized image is rounded to bytes, as image libraries do and these networks' numbers were made."""
     depth_kind = DepthKind.AFFINE_DISPARITY
     depth_range = (0.0, 10.0)
     taps: Mapping[str, Tap] = {
@@ -97,7 +99,7 @@ class Pydnet(nn.Module):
 
     def forward(self, image: Tensor) -> Prediction:
         """Predict disparity of the whole frame; B x 3 x H x W in 0..1 of any size."""
-        features = self._features(to_net_size(image, self.input_size, MULTIPLE))
+        features = self._features(to_net_size(image, self.input_size, MULTIPLE, in_bytes=self.in_bytes))
         return Prediction(depth=_positive(-self.regressor(features[-1])), kind=self.depth_kind)
 
     def _features(self, image: Tensor) -> list[Tensor]:
@@ -115,6 +117,7 @@ class Pydnet(nn.Module):
 class PydnetTeacher(Pydnet):
     """PyDNet with trained weights: ``pydnet:FILE``."""
 
+    in_bytes = True
     provenance: Provenance
 
     def __init__(self, location: str | None = None, *, size: str = "192x640") -> None:

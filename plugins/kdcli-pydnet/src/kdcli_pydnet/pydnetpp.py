@@ -50,6 +50,8 @@ class PydnetPlus(nn.Module):
     """
 
     api_version: ClassVar[int] = API_VERSION
+    in_bytes: ClassVar[bool] = False
+    """Whether the resized image is rounded to bytes, as image libraries do and these networks' numbers were made."""
     depth_kind = DepthKind.AFFINE_DEPTH
     depth_range = (0.0, 1000.0)
     taps: Mapping[str, Tap] = {
@@ -102,13 +104,14 @@ class PydnetPlus(nn.Module):
 
     def forward(self, image: Tensor) -> Prediction:
         """Predict depth of the whole frame; B x 3 x H x W in 0..1 of any size."""
-        finest, *coarser = self.maps(to_net_size(image, self.input_size, MULTIPLE))
+        finest, *coarser = self.maps(to_net_size(image, self.input_size, MULTIPLE, in_bytes=self.in_bytes))
         return Prediction(depth=finest, kind=self.depth_kind, aux=tuple(coarser))
 
 
 class PydnetPlusTeacher(PydnetPlus):
     """PyDNet++ with trained weights: ``pydnetpp:FILE``."""
 
+    in_bytes = True
     provenance: Provenance
 
     def __init__(self, location: str | None = None, *, size: str = "448x640") -> None:

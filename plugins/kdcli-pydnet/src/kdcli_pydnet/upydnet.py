@@ -59,6 +59,8 @@ class MicroPydnet(nn.Module):
     """
 
     api_version: ClassVar[int] = API_VERSION
+    in_bytes: ClassVar[bool] = False
+    """Whether the resized image is rounded to bytes, as image libraries do and these networks' numbers were made."""
     depth_kind = DepthKind.AFFINE_DISPARITY
     depth_range = (0.0, 360.0)
     taps: Mapping[str, Tap] = {
@@ -108,12 +110,13 @@ class MicroPydnet(nn.Module):
     def forward(self, image: Tensor) -> Prediction:
         """Predict disparity; B x 3 x H x W in 0..1 of any size."""
         if self.crop == 0:
-            return Prediction(depth=self.map(to_net_size(image, self.input_size, MULTIPLE)), kind=self.depth_kind)
+            whole = to_net_size(image, self.input_size, MULTIPLE, in_bytes=self.in_bytes)
+            return Prediction(depth=self.map(whole), kind=self.depth_kind)
         # Numbers, not symbols: which square that is depends on the frame's size, so an export must fix it.
         height, width = int(image.shape[-2]), int(image.shape[-1])
         top, left, side = centre_square(height, width, self.crop)
         square = image[..., top : top + side, left : left + side]
-        disparity = self.map(to_net_size(square, self.input_size, MULTIPLE))
+        disparity = self.map(to_net_size(square, self.input_size, MULTIPLE, in_bytes=self.in_bytes))
         disparity = functional.interpolate(disparity, size=(side, side), mode="bilinear", align_corners=False)
         around = (left, width - left - side, top, height - top - side)
         valid = torch.ones_like(disparity, dtype=torch.bool)
@@ -127,6 +130,7 @@ class MicroPydnet(nn.Module):
 class MicroPydnetTeacher(MicroPydnet):
     """uPyD-Net with trained weights: ``upydnet:FILE``."""
 
+    in_bytes = True
     provenance: Provenance
 
     def __init__(self, location: str | None = None, *, size: str = "48x48", crop: int = CROP) -> None:

@@ -21,5 +21,5 @@ class Cameras:
         height, width = batch.image.shape[-2:]
         device = batch.image.device
         focal = width * (1 + torch.rand(len(batch), generator=ctx.generator, device=device))
-        centre = torch.tensor([width / 2, height / 2], device=device).expand(len(batch), 2)
+        centre = torch.tensor([(width - 1) / 2, (height - 1) / 2], device=device).expand(len(batch), 2)
         return replace(batch, intrinsics=torch.cat([torch.stack([focal, focal], dim=1), centre], dim=1))
