@@ -38,6 +38,10 @@ Out = Annotated[Path, typer.Option("--out", help="File to write.")]
 Size = Annotated[str | None, typer.Option("--size", help="HxW fixes it, 'dynamic' insists on any size.")]
 Int8 = Annotated[bool, typer.Option("--int8", help="Short for --precision int8.")]
 Images = Annotated[Path | None, typer.Option("--images", help="Folder of images to calibrate and verify on.")]
+VerifyOn = Annotated[Path | None, typer.Option(
+    "--verify-on", help="NPZ (image, depth) from a device: held against the model for the file that is at --out.",
+)]
+Probe = Annotated[Path | None, typer.Option("--probe", help="NPZ to write: images to take to the device.")]
 NoVerify = Annotated[bool, typer.Option("--no-verify", help="Skip the parity gate.")]
 
 Uncertain = Annotated[bool, typer.Option(
@@ -53,13 +57,16 @@ def register(app: typer.Typer) -> None:
 def export(
     session: Session, model: Model, out: Out, format: Format = None, size: Size = None,
     precision: Bits = Precision.FP32, int8: Int8 = False, input: Input = Given.FLOAT, images: Images = None,
-    no_verify: NoVerify = False, uncertainty: Uncertain = False,
+    no_verify: NoVerify = False, uncertainty: Uncertain = False, verify_on: VerifyOn = None, probe: Probe = None,
 ) -> None:
     """Export a model, run the file, and keep it only if it gives the model's numbers."""
     from kdcli.errors import ConfigError
     from kdcli.exporters.card import card_of
     from kdcli.exporters.endings import chosen
+    from kdcli.exporters.gate.brought import write_probe
+    from kdcli.exporters.verifying import asked, verify
     from kdcli.exporters.writing import export as write
+    from kdcli.exporters.writing import size_of
     from kdcli.models import load_model
     from kdcli.plugins import registry
     from kdcli.predict import read_some
@@ -69,13 +76,30 @@ def export(
         raise ConfigError(f"--out '{out}' is the model itself; give another file")
     format = chosen(format, out)
     registry.load(registry.find("exporter", format))  # a wrong format is answered before anything is loaded
+    if verify_on is not None:
+        _require_alone(verify_on, {"--probe": probe, "--images": images, "--no-verify": no_verify or None})
+        told = asked(size, "int8" if int8 else precision.value, input.value, uncertainty)
+        found = verify(load_model(model), out, verify_on, format=format, asked=told)
+        session.result(_document(model, found), lambda: _show(found))
+        return
     shape = parse_size(size) if size not in (None, "dynamic") else size
     pictures = read_some(images, 16) if images else None
     report = write(
         load_model(model), format, out, size=shape, verify=not no_verify, images=pictures, int8=int8,  # type: ignore[arg-type]
         precision=precision.value, input=input.value, card=card_of(model), uncertainty=uncertainty,
     )
+    if probe is not None:
+        write_probe(probe, pictures, size_of(report), input.value)
     session.result(_document(model, report), lambda: _show(report))
+
+
+def _require_alone(verify_on: Path, others: dict[str, object]) -> None:
+    from kdcli.errors import ConfigError
+
+    for name, value in others.items():
+        if value is not None:
+            raise ConfigError(f"--verify-on '{verify_on}' looks at a file that is there and writes nothing; "
+                              f"leave out {name}")
 
 
 def _document(model: str, report: ExportReport) -> dict[str, object]:

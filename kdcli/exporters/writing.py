@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Mapping
@@ -21,8 +20,8 @@ from kdcli.exporters.gate.prove import prove
 from kdcli.exporters.inputs import DESCRIBED, Input, TakesBytes
 from kdcli.exporters.quantise import quantise
 from kdcli.exporters.report import ExportReport
+from kdcli.exporters.sizes import bytes_of, sha256_of_all
 from kdcli.exporters.trace import WithSpread
-from kdcli.files import sha256_of
 from kdcli.networks.deployed import deployed
 from kdcli.networks.shown_size import difference
 from kdcli.plugins import registry
@@ -80,7 +79,7 @@ def export(
     format = chosen(format, target)
     exporter: Exporter = registry.build("exporter", format)
     _require_sense(exporter, format, target, precision, uncertainty)
-    metadata = describe(model, card) | {"image": DESCRIBED[input]}
+    metadata = describe(model, card) | {"image": DESCRIBED[input], "precision": precision}
     given, was_training, notes = model, model.training, []
     if isinstance(size, tuple) and (told := difference(model, size)):
         notes.append(f"the file {told}")
@@ -123,10 +122,16 @@ def export(
     finally:
         given.train(was_training)
     return ExportReport(
-        path=target, format=format, files=names, bytes=sum(_bytes(target.parent / name) for name in names),
-        sha256=_sha256(target), size=shape if fixed else None, int8=precision == "int8",
+        path=target, format=format, files=names, bytes=sum(bytes_of(target.parent / name) for name in names),
+        sha256=sha256_of_all(target), size=shape if fixed else None, int8=precision == "int8",
         seconds=time.perf_counter() - begin, drift=drift, notes=tuple(notes),
     )
+
+
+def size_of(report: ExportReport) -> tuple[int, int]:
+    """Return the height and width that an export was tried out at."""
+    seen = report.drift[0].shape[-2:] if report.drift else DEFAULT_SIZE
+    return report.size or (seen[0], seen[1])
 
 
 def _require_sense(exporter: Exporter, format: str, target: Path, precision: Precision, uncertainty: bool) -> None:
@@ -144,18 +149,6 @@ def _require_sense(exporter: Exporter, format: str, target: Path, precision: Pre
     if precision == "int8" and uncertainty:
         raise ConfigError("--int8 and --uncertainty do not go together: eight bits leave no digits of a deviation; "
                           "export two files")
-
-
-def _bytes(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else sum(_bytes(one) for one in path.iterdir())
-
-
-def _sha256(path: Path) -> str:
-    if path.is_file():
-        return sha256_of(path)
-    files = sorted(one for one in path.rglob("*") if one.is_file())
-    listed = "".join(f"{sha256_of(one)}  {one.relative_to(path).as_posix()}\n" for one in files)
-    return hashlib.sha256(listed.encode()).hexdigest()
 
 
 def _made_for(model: nn.Module) -> tuple[int, int]:

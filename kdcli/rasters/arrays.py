@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -73,6 +73,21 @@ def read_pixels(path: Place) -> Array:
         with open_place(path) as stream:
             pixels: Array = np.lib.format.read_array(stream, allow_pickle=False)
             return pixels
+
+
+def read_stacks(path: Path, names: Sequence[str]) -> dict[str, Array]:
+    """Return those arrays of an NPZ that it has, by name, of whatever axes.
+
+    Raises:
+        DataError: not readable, too large, or not of numbers.
+    """
+    must_exist(path)
+    found: dict[str, Array] = {}
+    with _readable(path), path.open("rb") as stream, zipfile.ZipFile(stream) as archive:
+        members = _names(path, archive)
+        for name in (one for one in names if one in members):
+            found[name] = _member(path, archive, members[name], stacked=True)
+    return found
 
 
 def array_type(path: Place, key: str | None = None) -> np.dtype[np.generic]:
@@ -157,10 +172,14 @@ def _chosen(path: Place, names: dict[str, zipfile.ZipInfo], key: str | None) -> 
     return candidates[0]
 
 
-def _member(path: Place, archive: zipfile.ZipFile, item: zipfile.ZipInfo, *, mask: bool = False) -> Array:
+def _member(path: Place, archive: zipfile.ZipFile, item: zipfile.ZipInfo, *, mask: bool = False,
+            stacked: bool = False) -> Array:
     with archive.open(item) as stream:
         shape, kind = _header(stream)
-        _check(path, shape, kind, mask=mask)
+        if stacked:
+            _check_stack(path, shape, kind)
+        else:
+            _check(path, shape, kind, mask=mask)
         # numpy makes the whole array before it reads the first byte of a member, however few there are.
         if math.prod(shape) * kind.itemsize > item.file_size:
             raise ValueError(f"'{item.filename}' has {item.file_size} bytes for an array of {shape}")
@@ -183,6 +202,14 @@ def _check(path: Place, shape: tuple[int, ...], kind: np.dtype[np.generic], *, m
     if kind.kind not in ("iufb" if mask else "iuf") or len(_flat_shape(shape)) != 2 or not math.prod(shape):
         said = "x".join(map(str, shape)) or "()"
         raise DataError(f"'{path}' holds {kind} of shape {said}, not one map of numbers; store height x width")
+
+
+def _check_stack(path: Place, shape: tuple[int, ...], kind: np.dtype[np.generic]) -> None:
+    """Refuse what is no stack of maps or pictures, or too large."""
+    within_limit(path, math.prod(shape), shape)
+    if kind.kind not in "iuf" or not math.prod(shape):
+        said = "x".join(map(str, shape)) or "()"
+        raise DataError(f"'{path}' holds {kind} of shape {said}, not maps of numbers; write it again with numpy.savez")
 
 
 def _flat(array: Array) -> Array:

@@ -24,6 +24,11 @@ def images_for(
         yield another(images, size)
 
 
+def images_at(images: Tensor | None, size: tuple[int, int]) -> Tensor:
+    """Return all given images at a size, or two synthetic ones."""
+    return _to(_two(images, size), size)
+
+
 def another(images: Tensor | None, size: tuple[int, int]) -> Tensor:
     """Return one image of another size than ``size``.
 

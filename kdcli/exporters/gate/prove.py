@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from kdcli.errors import ConfigError
 from kdcli.exporters.gate.compare import Drift, compare
+from kdcli.exporters.gate.form import same_form
 from kdcli.exporters.gate.judge import Precision, judge
 from kdcli.exporters.gate.pictures import another, images_for
 from kdcli.plugins.blame import blame
@@ -22,7 +23,9 @@ def prove(
     """Hold a file against its model and return how far it is, and notes.
 
     Images: one of ``size``, two where the batch is open, one of another size. A file that fixes its size has to refuse
-    that one, or to give the right map.
+    that one, or to give the right map. Of a file that nothing here runs (``runs = False``) only the form is held
+    against the model's, and there are no differences to return. ``notes`` of the file are among those returned, and
+    its ``flaw``, where it says one, keeps it out.
 
     Raises:
         ConfigError: the file falls short.
@@ -33,6 +36,14 @@ def prove(
     batch: int | None = getattr(call, "batch", None)
     if batch is not None:
         notes.append(f"the batch is fixed to {batch}")
+    notes += getattr(call, "notes", ())
+    flaw: str | None = getattr(call, "flaw", None)
+    if flaw is not None:
+        cure = "export it with --precision fp32" if precision == "fp16" else "train the model, or mend its weights"
+        raise ConfigError(f"the file {flaw}; nothing was written: {cure}")
+    if not getattr(call, "runs", True):
+        same_form(model, call, next(iter(images_for(images, size, other_size=False, two=False))))
+        return (), notes
     batches = images_for(images, size, other_size=not fixed, two=batch is None)
     drift = [one for image in batches for one in compare(model, call, image)]
     judge(drift, precision=precision, tolerance=tolerance)
