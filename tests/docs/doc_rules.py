@@ -11,6 +11,7 @@ ONE_ARM = {"data-free-nyu": "both", "tie-kd-nyu": "corrected", "tie-kd-kitti": "
 """Studies of large networks or of many arms, of which one arm is measured: half a minute each."""
 
 REASONS: dict[str, str] = {
+    "kdcli export runs/small --out small.onnx --verify-on": "it takes what a device gave; tests/exporters makes some",
     "kdcli export runs/small --out small.tflite": "LiteRT's converter takes minutes; tests/exporters runs it on less",
 }
 """Beginning of a command that is not run -> why."""
