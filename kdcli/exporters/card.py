@@ -46,7 +46,6 @@ def describe(model: nn.Module, card: Mapping[str, Any] | None = None) -> dict[st
         "kdcli": __version__,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "sha256": fingerprint(model),
-        "image": "B x 3 x H x W float32, RGB in 0..1",
     }
     texts = {key: v if isinstance(v, str) else json.dumps(v, default=str) for key, v in facts.items()}
     return {key: block(text) for key, text in texts.items()}  # formats hold UTF-8, which a path need not be

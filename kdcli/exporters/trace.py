@@ -87,6 +87,13 @@ class _Clamp6(nn.Module):
         return torch.clamp(feature, 0.0, 6.0)
 
 
+def called(model: nn.Module) -> str:
+    """Return the name of a model's class, whatever it is wrapped in for its export."""
+    while isinstance(model, TakesBytes | WithSpread):
+        model = model.model
+    return type(model).__name__
+
+
 def network_of(model: nn.Module) -> nn.Module:
     """Return a copy of a model as it is exported: a tensor, or several, instead of a ``Prediction``; on the CPU."""
     copied = copy.deepcopy(model).cpu().float()
@@ -127,7 +134,7 @@ def trace(model: nn.Module, size: tuple[int, int], *, dynamic: bool) -> torch.ex
             failure = failure or error
     text = next((line.strip() for line in str(failure).splitlines() if line.strip()), type(failure).__name__)
     what = "with dynamic height and width; give --size HxW" if dynamic else f"at {size[0]}x{size[1]}; try another size"
-    raise ConfigError(f"{type(model).__name__} cannot be exported {what} ({text[:160]})") from failure
+    raise ConfigError(f"{called(model)} cannot be exported {what} ({text[:160]})") from failure
 
 
 @contextlib.contextmanager

@@ -5,12 +5,12 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import onnx
 import pytest
 import torch
+from export_nets import Net
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,26 +19,14 @@ from kdcli.exporters import export, load_exported
 from kdcli.exporters.formats.onnx import OnnxExporter
 from kdcli.exporters.gate.pictures import synthetic
 from kdcli.plugins import registry
-from kdcli.types import DepthKind, MadeFor, Prediction, Provenance
+from kdcli.types import DepthKind, MadeFor, Prediction
 
 
-class _Net(nn.Module):
-    """A small network that normalises inside, resizes, and has batch norm."""
+class _Net(Net):
+    """The same with other numbers: disparity, brought to the image's own size."""
 
     depth_kind = DepthKind.AFFINE_DISPARITY
     depth_range = (0.0, 5.0)
-    taps: ClassVar[dict[str, object]] = {}
-
-    def __init__(self) -> None:
-        super().__init__()
-        generator = torch.Generator().manual_seed(0)
-        self.down = nn.Conv2d(3, 8, 3, stride=2, padding=1)
-        self.norm = nn.BatchNorm2d(8)
-        self.out = nn.Conv2d(8, 1, 3, padding=1)
-        for parameter in self.parameters():
-            parameter.data = torch.randn(parameter.shape, generator=generator) * 0.3
-        self.norm.running_mean.uniform_(-0.2, 0.2, generator=generator)  # type: ignore[union-attr]
-        self.provenance = Provenance(name="toy", licence="MIT", training_data="noise")
 
     def forward(self, image: Tensor) -> Prediction:
         feature = functional.relu(self.norm(self.down((image - 0.45) / 0.225)))

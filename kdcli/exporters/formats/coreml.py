@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from kdcli.errors import ConfigError
 from kdcli.exporters.formats.coreml_file import CoremlFile
+from kdcli.exporters.formats.failing import writing
 from kdcli.exporters.formats.native import quiet
 from kdcli.exporters.formats.packages import needed
 from kdcli.exporters.inputs import TakesBytes, example, input_of
@@ -86,19 +87,14 @@ class CoremlExporter:
                                                color_layout=tools.colorlayout.RGB)]
         given = [tools.TensorType(name=name, dtype=np.float32) for name in outputs_of(model)]
         bits = tools.precision.FLOAT16 if half else tools.precision.FLOAT32
-        try:
-            with torch.no_grad(), quiet():
-                program = torch.export.export(network, (example("float", 1, size),)).run_decompositions(APART)
-                made = tools.convert(
-                    program, convert_to="mlprogram", outputs=given, compute_precision=bits, skip_model_load=True,
-                    minimum_deployment_target=tools.target.iOS16, **taken,
-                )
-                _describe(made, metadata, outputs_of(model))
-                made.save(os.fspath(path))
-        except Exception as error:  # an operator without translation surfaces in many ways
-            reason = " ".join(str(error).split())[:160] or type(error).__name__
-            raise ConfigError(f"{type(bare).__name__} cannot be written for Core ML ({reason}); use --format onnx"
-                              ) from error
+        with writing(model, "for Core ML"), torch.no_grad(), quiet():
+            program = torch.export.export(network, (example("float", 1, size),)).run_decompositions(APART)
+            made = tools.convert(
+                program, convert_to="mlprogram", outputs=given, compute_precision=bits, skip_model_load=True,
+                minimum_deployment_target=tools.target.iOS16, **taken,
+            )
+            _describe(made, metadata, outputs_of(model))
+            made.save(os.fspath(path))
         for stray in path.glob("*.json"):  # notes of the converter for another tool, with names of its variables
             if stray.name != "Manifest.json":
                 stray.unlink()

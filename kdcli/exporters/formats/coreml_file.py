@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from kdcli.errors import ConfigError, WeightsError
+from kdcli.exporters.formats.failing import opening
 from kdcli.exporters.formats.native import quiet
 from kdcli.exporters.formats.packages import needed
-from kdcli.exporters.formats.running import fixed_sides, maps_of
+from kdcli.exporters.formats.running import RunFile, fixed_sides
 from kdcli.exporters.inputs import as_given, input_in
 from kdcli.exporters.mil.follow import follow, unknown
 from kdcli.exporters.mil.program import program_of
@@ -24,7 +25,7 @@ from kdcli.exporters.sidecar import outputs_in
 WEIGHTS = Path("Data", "com.apple.CoreML", "weights")
 
 
-class CoremlFile:
+class CoremlFile(RunFile):
     """A ``.mlpackage``, one image of its ``size`` at a time.
 
     On a Mac it is run by Core ML on the CPU. Elsewhere its program is followed operator by operator; ``runs`` is
@@ -45,17 +46,13 @@ class CoremlFile:
         if not path.is_dir():
             raise WeightsError(f"'{path}' is no Core ML package, which is a folder; check the path")
         tools = needed("coremltools", "coreml")
-        self._path = path
-        try:
-            with quiet():
-                form = tools.models.utils.load_spec(os.fspath(path))
-                loader = tools.converters.mil.frontend.milproto.load
-                read = loader.load(form, specification_version=form.specificationVersion,
-                                   file_weights_dir=os.fspath(path / WEIGHTS))
-                self._program = program_of(read.functions["main"])
-        except Exception as error:  # a damaged file surfaces in many ways
-            reason = " ".join(str(error).split())[-160:] or type(error).__name__
-            raise WeightsError(f"'{path}' is no Core ML program ({reason}); export it again") from error
+        self.path = path
+        with opening(path, "is no Core ML program"), quiet():
+            form = tools.models.utils.load_spec(os.fspath(path))
+            loader = tools.converters.mil.frontend.milproto.load
+            read = loader.load(form, specification_version=form.specificationVersion,
+                               file_weights_dir=os.fspath(path / WEIGHTS))
+            self._program = program_of(read.functions["main"])
         self.metadata = dict(form.description.metadata.userDefined)
         self.outputs = outputs_in(self.metadata)
         self._kind = input_in(self.metadata, path)
@@ -64,33 +61,32 @@ class CoremlFile:
         self.flaw = self._flaw()
         self.runs = True
         self.notes: tuple[str, ...] = ()
-        self._run: Callable[[Tensor], list[Any]] = self._follow
+        self._running: Callable[[Tensor], list[Any]] = self._follow
         if sys.platform == "darwin":
-            self._run = self._predicted(tools)
+            self._running = self._predicted(tools)
         else:
             missing = unknown(self._program)
             self.runs, self.notes = not missing, (_told(missing),)
-
-    def __call__(self, image: Tensor) -> Tensor:
-        """Return depth 1 x 1 x h x w on the image's device.
-
-        Raises:
-            ConfigError: another size than the file's, or it cannot be followed. WeightsError: it gives no map.
-        """
-        return self.all(image)["depth"]
 
     def all(self, image: Tensor) -> Mapping[str, Tensor]:
         """Return every output by name, on the image's device.
 
         Raises:
-            ConfigError, WeightsError: as above.
+            ConfigError: another size than the file's, or it cannot be followed. WeightsError: it gives no map.
+        """
+        if not self.runs:
+            raise ConfigError(f"'{self.path}' runs on a Mac alone; here {'; '.join(self.notes)}")
+        return super().all(image)
+
+    def run(self, image: Tensor) -> list[Any]:
+        """Return the outputs.
+
+        Raises:
+            RuntimeError: more than one image, or of another size than the file takes.
         """
         if len(image) != 1 or tuple(image.shape[-2:]) != self.size:
-            raise ConfigError(f"'{self._path}' takes one image of {self.size[0]}x{self.size[1]}, not {len(image)} of "
-                              f"{image.shape[-2]}x{image.shape[-1]}")
-        if not self.runs:
-            raise ConfigError(f"'{self._path}' runs on a Mac alone; here {'; '.join(self.notes)}")
-        return maps_of(self._path, image, self.outputs, lambda: self._run(image))
+            raise RuntimeError(f"it takes one image of {self.size[0]}x{self.size[1]}")
+        return self._running(image)
 
     def _follow(self, image: Tensor) -> list[Any]:
         fed = as_given(image, self._kind)
@@ -102,12 +98,8 @@ class CoremlFile:
         """Return the file run by Core ML, on the CPU in the precision that it is written in."""
         from PIL import Image
 
-        try:
-            with quiet():
-                model = tools.models.MLModel(os.fspath(self._path), compute_units=tools.ComputeUnit.CPU_ONLY)
-        except Exception as error:  # as above
-            reason = " ".join(str(error).split())[-160:] or type(error).__name__
-            raise WeightsError(f"'{self._path}' is not taken by Core ML ({reason}); export it again") from error
+        with opening(self.path, "is not taken by Core ML"), quiet():
+            model = tools.models.MLModel(os.fspath(self.path), compute_units=tools.ComputeUnit.CPU_ONLY)
 
         def run(image: Tensor) -> list[Any]:
             fed = as_given(image, self._kind).numpy()
@@ -120,25 +112,25 @@ class CoremlFile:
         """Return the height and width that the file declares, and the program takes, and its metadata tells."""
         names, inner = [one.name for one in declared], self._program.takes
         if names != ["image"] or [one.name for one in inner] != names:
-            raise WeightsError(f"'{self._path}' takes {', '.join(names) or 'nothing'}, not image; export it again")
+            raise WeightsError(f"'{self.path}' takes {', '.join(names) or 'nothing'}, not image; export it again")
         kind, (told,) = declared[0].type, inner
         if self._kind == "uint8":
             picture = kind.imageType
             if kind.WhichOneof("Type") != "imageType" or picture.colorSpace != picture.ColorSpace.Value("RGB"):
-                raise WeightsError(f"'{self._path}' says that it takes RGB bytes, and declares no such image; "
+                raise WeightsError(f"'{self.path}' says that it takes RGB bytes, and declares no such image; "
                                    "export it again")
             shape = [1, 3, int(picture.height), int(picture.width)]
         else:
             array = kind.multiArrayType
             if kind.WhichOneof("Type") != "multiArrayType" or array.dataType != array.ArrayDataType.Value("FLOAT32"):
-                raise WeightsError(f"'{self._path}' says that it takes float32, and declares something else; "
+                raise WeightsError(f"'{self.path}' says that it takes float32, and declares something else; "
                                    "export it again")
             shape = [int(side) for side in array.shape]
-        _, size = fixed_sides(shape, self._path)
+        _, size = fixed_sides(shape, self.path)
         said = self.metadata.get("size", "")
         if size is None or tuple(shape) != told.shape or said not in ("", f"{size[0]}x{size[1]}"):
             sides = ["x".join(map(str, one[2:])) for one in (shape, told.shape)]
-            raise WeightsError(f"'{self._path}' declares an image of {sides[0]}, its program takes {sides[1]}, its "
+            raise WeightsError(f"'{self.path}' declares an image of {sides[0]}, its program takes {sides[1]}, its "
                                f"metadata says '{said[:40]}'; export it again")
         return size
 
@@ -146,14 +138,14 @@ class CoremlFile:
         """Return the shapes of the outputs: declared and computed alike, in float32, by their names."""
         names, inner = [one.name for one in declared], {one.name: one for one in self._program.gives}
         if tuple(names) != self.outputs or set(names) != set(inner):
-            raise WeightsError(f"'{self._path}' gives {', '.join(names) or 'nothing'}, not {', '.join(self.outputs)}; "
+            raise WeightsError(f"'{self.path}' gives {', '.join(names) or 'nothing'}, not {', '.join(self.outputs)}; "
                                "export it again")
         for one in declared:
             array = one.type.multiArrayType
             shape, own = tuple(int(side) for side in array.shape), inner[one.name]
             plain = array.dataType == array.ArrayDataType.Value("FLOAT32") and own.kind == "fp32"
             if not plain or shape not in ((), own.shape):
-                raise WeightsError(f"'{self._path}' declares another '{one.name}' than its program gives; "
+                raise WeightsError(f"'{self.path}' declares another '{one.name}' than its program gives; "
                                    "export it again")
         return {name: inner[name].shape for name in self.outputs}
 

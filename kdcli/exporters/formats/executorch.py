@@ -1,23 +1,24 @@
 """ExecuTorch (``.pte``): PyTorch's own runtime for phones and boards, through XNNPACK.
 
-The size is fixed: with open sizes the resizing of maps leaves XNNPACK, which costs 1.8 times the time (1.5.1), and
-without XNNPACK a network takes 75 times as long.
+The size is fixed: with open sizes the resizing of maps leaves XNNPACK (1.5.1), and what runs without XNNPACK takes many
+times as long.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, WeightsError
+from kdcli.exporters.formats.failing import opening, writing
 from kdcli.exporters.formats.native import quiet
 from kdcli.exporters.formats.packages import needed
-from kdcli.exporters.formats.running import maps_of
+from kdcli.exporters.formats.running import RunFile
 from kdcli.exporters.inputs import as_given, example, input_in, input_of
 from kdcli.exporters.sidecar import outputs_in, read_sidecar, write_sidecar
 from kdcli.exporters.trace import network_of
@@ -45,15 +46,10 @@ class ExecutorchExporter:
         exir = needed("executorch.exir", _EXTRA)
         xnnpack = needed("executorch.backends.xnnpack.partition.xnnpack_partitioner", _EXTRA)
         network = network_of(model)
-        try:
-            with torch.no_grad(), quiet():
-                program = torch.export.export(network, (example(input_of(model), 1, size),))
-                edge = exir.to_edge_transform_and_lower(program, partitioner=[xnnpack.XnnpackPartitioner()])
-                content = edge.to_executorch().buffer
-        except Exception as error:  # an operator without translation surfaces in many ways
-            reason = " ".join(str(error).split())[:160] or type(error).__name__
-            raise ConfigError(f"{type(model).__name__} cannot be written for ExecuTorch ({reason}); use --format onnx"
-                              ) from error
+        with writing(model, "for ExecuTorch"), torch.no_grad(), quiet():
+            program = torch.export.export(network, (example(input_of(model), 1, size),))
+            edge = exir.to_edge_transform_and_lower(program, partitioner=[xnnpack.XnnpackPartitioner()])
+            content = edge.to_executorch().buffer
         path.write_bytes(content)
         write_sidecar(path, metadata, batch=1, size=size)
 
@@ -62,7 +58,7 @@ class ExecutorchExporter:
         return ExecutorchFile(path)
 
 
-class ExecutorchFile:
+class ExecutorchFile(RunFile):
     """A ``.pte`` file, run by ExecuTorch on the CPU, one image of its ``size`` at a time."""
 
     batch = 1
@@ -76,37 +72,18 @@ class ExecutorchFile:
         """
         runtime = needed("executorch.runtime", _EXTRA)
         self.metadata, _, self.size = read_sidecar(path)
-        self._kind, self._path = input_in(self.metadata, path), path
+        self._kind, self.path = input_in(self.metadata, path), path
         self.outputs = outputs_in(self.metadata)
-        try:
-            with quiet():
-                self._program = runtime.Runtime.get().load_program(os.fspath(path))
-                self._method = self._program.load_method("forward")
-                taken = self._method.metadata.input_tensor_meta(0).sizes()
-        except Exception as error:  # a damaged file surfaces in many ways
-            reason = " ".join(str(error).split())[-160:] or type(error).__name__
-            raise WeightsError(f"'{path}' is no program that ExecuTorch can run ({reason}); export it again") from error
+        with opening(path, "is no program that ExecuTorch can run"), quiet():
+            self._program = runtime.Runtime.get().load_program(os.fspath(path))
+            self._method = self._program.load_method("forward")
+            taken = self._method.metadata.input_tensor_meta(0).sizes()
         wanted = example(self._kind, 1, self.size or (1, 1)).shape
         if tuple(taken) != tuple(wanted):
             shown = ["x".join(map(str, sides)) for sides in (taken, wanted)]
             raise WeightsError(f"'{path}' takes {shown[0]}, not {shown[1]} as its .json says; export it again")
 
-    def __call__(self, image: Tensor) -> Tensor:
-        """Return depth 1 x 1 x h x w on the image's device.
-
-        Raises:
-            ConfigError, WeightsError: as ``maps_of``.
-        """
-        return self.all(image)["depth"]
-
-    def all(self, image: Tensor) -> Mapping[str, Tensor]:
-        """Return every output by name, on the image's device.
-
-        Raises:
-            ConfigError, WeightsError: as ``maps_of``.
-        """
-        def run() -> list[Any]:
-            with quiet():
-                return [one.clone() for one in self._method.execute([as_given(image, self._kind)])]
-
-        return maps_of(self._path, image, self.outputs, run)
+    def run(self, image: Tensor) -> Sequence[Tensor]:
+        """Return the outputs."""
+        with quiet():
+            return [one.clone() for one in self._method.execute([as_given(image, self._kind)])]

@@ -6,17 +6,18 @@ Height, width and batch are fixed: its converter does not take them open (0.10).
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, WeightsError
+from kdcli.exporters.formats.failing import opening, writing
 from kdcli.exporters.formats.native import quiet
 from kdcli.exporters.formats.packages import needed
-from kdcli.exporters.formats.running import fixed_sides, maps_of
+from kdcli.exporters.formats.running import RunFile, fixed_sides
 from kdcli.exporters.inputs import as_given, example, input_in, input_of
 from kdcli.exporters.sidecar import outputs_in, read_sidecar, write_sidecar
 from kdcli.exporters.trace import network_of
@@ -43,13 +44,8 @@ class LitertExporter:
             raise ConfigError("LiteRT files take one size")
         converter = needed("litert_torch", _EXTRA)
         network = network_of(model)
-        try:
-            with torch.no_grad(), quiet():
-                converter.convert(network, (example(input_of(model), 1, size),)).export(os.fspath(path))
-        except Exception as error:  # an operator without translation surfaces in many ways
-            reason = " ".join(str(error).split())[:160] or type(error).__name__
-            raise ConfigError(f"{type(model).__name__} cannot be written for LiteRT ({reason}); use --format onnx"
-                              ) from error
+        with writing(model, "for LiteRT"), torch.no_grad(), quiet():
+            converter.convert(network, (example(input_of(model), 1, size),)).export(os.fspath(path))
         write_sidecar(path, metadata, batch=1, size=size)
 
     def load(self, path: Path) -> LitertFile:
@@ -57,7 +53,7 @@ class LitertExporter:
         return LitertFile(path)
 
 
-class LitertFile:
+class LitertFile(RunFile):
     """A ``.tflite`` file, run by LiteRT on the CPU, one image of its ``size`` at a time."""
 
     batch = 1
@@ -71,15 +67,11 @@ class LitertFile:
         """
         interpreter = needed("ai_edge_litert.interpreter", _EXTRA)
         self.metadata, _, _ = read_sidecar(path)
-        self._kind, self._path = input_in(self.metadata, path), path
+        self._kind, self.path = input_in(self.metadata, path), path
         self.outputs = outputs_in(self.metadata)
-        try:
-            with quiet():
-                self._runs = interpreter.Interpreter(os.fspath(path), num_threads=torch.get_num_threads())
-                self._runs.allocate_tensors()
-        except Exception as error:  # a damaged file surfaces in many ways
-            reason = " ".join(str(error).split())[-160:] or type(error).__name__
-            raise WeightsError(f"'{path}' is no network that LiteRT can run ({reason}); export it again") from error
+        with opening(path, "is no network that LiteRT can run"), quiet():
+            self._runs = interpreter.Interpreter(os.fspath(path), num_threads=torch.get_num_threads())
+            self._runs.allocate_tensors()
         taken, given = self._runs.get_input_details(), self._runs.get_output_details()
         if len(taken) != 1 or len(given) != len(self.outputs):
             raise WeightsError(f"'{path}' takes {len(taken)} tensors and gives {len(given)}, not an image and "
@@ -87,23 +79,8 @@ class LitertFile:
         self._in, self._out = int(taken[0]["index"]), [int(one["index"]) for one in given]
         _, self.size = fixed_sides([int(side) for side in taken[0]["shape"]], path, self._kind)
 
-    def __call__(self, image: Tensor) -> Tensor:
-        """Return depth 1 x 1 x h x w on the image's device.
-
-        Raises:
-            ConfigError, WeightsError: as ``maps_of``.
-        """
-        return self.all(image)["depth"]
-
-    def all(self, image: Tensor) -> Mapping[str, Tensor]:
-        """Return every output by name, on the image's device.
-
-        Raises:
-            ConfigError, WeightsError: as ``maps_of``.
-        """
-        def run() -> list[Any]:
-            self._runs.set_tensor(self._in, as_given(image, self._kind).numpy())
-            self._runs.invoke()
-            return [torch.from_numpy(self._runs.get_tensor(index).copy()) for index in self._out]
-
-        return maps_of(self._path, image, self.outputs, run)
+    def run(self, image: Tensor) -> Sequence[Tensor]:
+        """Return the outputs."""
+        self._runs.set_tensor(self._in, as_given(image, self._kind).numpy())
+        self._runs.invoke()
+        return [torch.from_numpy(self._runs.get_tensor(index).copy()) for index in self._out]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,12 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, WeightsError
+from kdcli.exporters.formats.failing import writing
 from kdcli.exporters.formats.native import quiet
 from kdcli.exporters.formats.packages import needed
-from kdcli.exporters.formats.running import maps_of
+from kdcli.exporters.formats.running import RunFile
 from kdcli.exporters.inputs import as_given, example, input_in, input_of
 from kdcli.exporters.sidecar import read_sidecar, write_sidecar
-from kdcli.exporters.trace import network_of, outputs_of
+from kdcli.exporters.trace import called, network_of, outputs_of
 from kdcli.protocols import API_VERSION
 
 
@@ -51,19 +52,14 @@ class NcnnExporter:
             second["inputs2"] = example("float", 1, (size[0] + 64, size[1] + 32))
         with tempfile.TemporaryDirectory() as folder:
             made = Path(folder, "m.ncnn.param")
-            try:
-                with quiet():
-                    first = example("float", 1, size)
-                    pnnx.export(network, os.fspath(Path(folder, "m.pt")), first, fp16=half, **second)
-            except Exception as error:  # it traces, which fails in any way that the network's own code can
-                reason = " ".join(str(error).split())[:160] or type(error).__name__
-                raise ConfigError(f"{type(model).__name__} cannot be written for ncnn ({reason}); use --format onnx"
-                                  ) from error
+            with writing(model, "for ncnn"), quiet():
+                first = example("float", 1, size)
+                pnnx.export(network, os.fspath(Path(folder, "m.pt")), first, fp16=half, **second)
             if not made.is_file():
-                raise ConfigError(f"pnnx wrote nothing for {type(model).__name__}; use --format onnx")
+                raise ConfigError(f"pnnx wrote nothing for {called(model)}; use --format onnx")
             unknown = _unknown(made)
             if unknown:
-                raise ConfigError(f"ncnn has no {', '.join(unknown)}, which {type(model).__name__} needs; "
+                raise ConfigError(f"ncnn has no {', '.join(unknown)}, which {called(model)} needs; "
                                   "use --format onnx")
             path.write_bytes(made.read_bytes())
             path.with_suffix(".bin").write_bytes(made.with_suffix(".bin").read_bytes())
@@ -75,7 +71,7 @@ class NcnnExporter:
         return NcnnFile(path)
 
 
-class NcnnFile:
+class NcnnFile(RunFile):
     """A pair of ``.param`` and ``.bin``, run by ncnn on the CPU in float32, one image at a time.
 
     ``size`` is what the sidecar says: ncnn itself takes any image, and gives wrong maps for what the file was not
@@ -84,7 +80,6 @@ class NcnnFile:
 
     batch = 1
     refuses = False
-    outputs = ("depth",)
 
     def __init__(self, path: Path) -> None:
         """Open the files.
@@ -96,7 +91,7 @@ class NcnnFile:
         self.metadata, _, self.size = read_sidecar(path)
         if input_in(self.metadata, path) != "float":
             raise WeightsError(f"'{path}' says that it takes bytes, which no ncnn file does; export it again")
-        self._path, net = path, self._ncnn.Net()
+        self.path, net = path, self._ncnn.Net()
         for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
             setattr(net.opt, option, False)
         net.opt.num_threads = torch.get_num_threads()
@@ -106,26 +101,22 @@ class NcnnFile:
             raise WeightsError(f"'{path}' is no network that ncnn can run; export it again")
         self._net = net
 
-    def __call__(self, image: Tensor) -> Tensor:
-        """Return depth 1 x 1 x h x w on the image's device.
+    def run(self, image: Tensor) -> Sequence[Tensor]:
+        """Return the depth.
 
         Raises:
-            ConfigError: another size than the file was made for. WeightsError: it gives no map.
+            RuntimeError: more than one image, or of another size than the file was made for, which ncnn would take.
         """
         if len(image) != 1 or (self.size is not None and tuple(image.shape[-2:]) != self.size):
             taken = "any size" if self.size is None else f"{self.size[0]}x{self.size[1]}"
-            raise ConfigError(f"'{self._path}' takes one image of {taken}, not {len(image)} of "
-                              f"{image.shape[-2]}x{image.shape[-1]}")
-        return maps_of(self._path, image, ("depth",), lambda: [self._run(image)])["depth"]
-
-    def _run(self, image: Tensor) -> Tensor:
+            raise RuntimeError(f"it takes one image of {taken}")
         fed = as_given(image, "float")[0].numpy()
         with self._net.create_extractor() as running:
             running.input("in0", self._ncnn.Mat(fed).clone())
             failed, out = running.extract("out0")
             if failed:
                 raise RuntimeError(f"ncnn answers {failed}")
-            return torch.tensor(out.numpy().copy())[None]
+            return [torch.tensor(out.numpy().copy())[None]]
 
 
 def _unknown(param: Path) -> list[str]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, WeightsError
+from kdcli.exporters.formats.failing import writing
 from kdcli.exporters.formats.running import fixed_sides, maps_of
 from kdcli.exporters.inputs import Input, as_given, input_in, input_of
 from kdcli.exporters.trace import outputs_of, silence, trace
@@ -43,18 +44,13 @@ class OnnxExporter:
         if weight > LIMIT:
             raise ConfigError(f"{weight / 1e9:.1f} GB of weights do not fit one ONNX file of 2 GB; use --format pt2")
         program = trace(model, size, dynamic=dynamic)
-        try:
-            with torch.no_grad(), silence():
-                made = torch.onnx.export(
-                    program, (), dynamo=True, input_names=["image"], output_names=list(outputs_of(model)), verbose=False
-                )
-                if made is None:
-                    raise RuntimeError("the exporter gave nothing back")
-                proto = made.model_proto
-        except Exception as error:  # an operator without translation surfaces in many ways
-            reason = " ".join(str(error).split())[:160] or type(error).__name__
-            name = type(model).__name__
-            raise ConfigError(f"{name} cannot be written as ONNX ({reason}); try --format pt2") from error
+        with writing(model, "as ONNX", instead="pt2"), torch.no_grad(), silence():
+            made = torch.onnx.export(
+                program, (), dynamo=True, input_names=["image"], output_names=list(outputs_of(model)), verbose=False
+            )
+            if made is None:
+                raise RuntimeError("the exporter gave nothing back")
+            proto = made.model_proto
         _tidy(proto, input_of(model))
         for key, value in metadata.items():
             proto.metadata_props.add(key=key, value=value)

@@ -7,17 +7,18 @@ and the file then gives the old map for images of other sizes without a word.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from kdcli.errors import ConfigError, WeightsError
+from kdcli.errors import WeightsError
+from kdcli.exporters.formats.failing import opening, writing
 from kdcli.exporters.formats.onnx import OnnxExporter
 from kdcli.exporters.formats.packages import needed
-from kdcli.exporters.formats.running import fixed_sides, maps_of
+from kdcli.exporters.formats.running import RunFile, fixed_sides
 from kdcli.exporters.inputs import as_given, input_in
 from kdcli.protocols import API_VERSION
 
@@ -45,14 +46,11 @@ class OpenvinoExporter:
         between = path.with_suffix(".onnx")
         OnnxExporter().export(model, between, size=size, dynamic=dynamic, metadata={})
         try:
-            graph = openvino.convert_model(os.fspath(between))
-            for key, value in metadata.items():
-                graph.set_rt_info(value, [_NOTES, key])
-            openvino.save_model(graph, os.fspath(path), compress_to_fp16=half)
-        except RuntimeError as error:
-            reason = " ".join(str(error).split())[-160:]
-            raise ConfigError(f"{type(model).__name__} cannot be written for OpenVINO ({reason}); use --format onnx"
-                              ) from error
+            with writing(model, "for OpenVINO"):
+                graph = openvino.convert_model(os.fspath(between))
+                for key, value in metadata.items():
+                    graph.set_rt_info(value, [_NOTES, key])
+                openvino.save_model(graph, os.fspath(path), compress_to_fp16=half)
         finally:
             between.unlink(missing_ok=True)
 
@@ -61,7 +59,7 @@ class OpenvinoExporter:
         return OpenvinoFile(path)
 
 
-class OpenvinoFile:
+class OpenvinoFile(RunFile):
     """A pair of ``.xml`` and ``.bin``, run by OpenVINO on the CPU in float32.
 
     ``batch`` and ``size`` are what the file fixes; None where it leaves them open. ``outputs``: names, depth first.
@@ -80,41 +78,23 @@ class OpenvinoFile:
                                "bring both files along")
         # On newer processors OpenVINO computes in bfloat16 unless told.
         told = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
-        try:
+        with opening(path, "is no network that OpenVINO can run"):
             core = openvino.Core()
             graph = core.read_model(os.fspath(path))
             self.metadata = _notes(graph)
             self._run_it = core.compile_model(graph, "CPU", told)
             names = [_name(one) for one in graph.inputs], [_name(one) for one in graph.outputs]
             shape = [None if side.is_dynamic else side.get_length() for side in graph.inputs[0].partial_shape]
-        except (RuntimeError, IndexError) as error:
-            reason = " ".join(str(error).split())[-160:]
-            raise WeightsError(f"'{path}' is no network that OpenVINO can run ({reason}); export it again") from error
-        self.outputs: tuple[str, ...] = tuple(names[1])
+        self.outputs = tuple(names[1])
         if names[0] != ["image"] or self.outputs[:1] != ("depth",):
             raise WeightsError(f"'{path}' takes {names[0]} and gives {names[1]}, not image and depth; export it again")
-        self._kind, self._path = input_in(self.metadata, path), path
+        self._kind, self.path = input_in(self.metadata, path), path
         self.batch, self.size = fixed_sides(shape, path, self._kind)
 
-    def __call__(self, image: Tensor) -> Tensor:
-        """Return depth B x 1 x h x w on the image's device.
-
-        Raises:
-            ConfigError, WeightsError: as ``maps_of``.
-        """
-        return self.all(image)["depth"]
-
-    def all(self, image: Tensor) -> Mapping[str, Tensor]:
-        """Return every output by name, on the image's device.
-
-        Raises:
-            ConfigError, WeightsError: as ``maps_of``.
-        """
-        def run() -> list[Any]:
-            given = self._run_it({"image": as_given(image, self._kind).numpy()})
-            return [torch.from_numpy(given[name].copy()) for name in self.outputs]
-
-        return maps_of(self._path, image, self.outputs, run)
+    def run(self, image: Tensor) -> Sequence[Tensor]:
+        """Return the outputs."""
+        given = self._run_it({"image": as_given(image, self._kind).numpy()})
+        return [torch.from_numpy(given[name].copy()) for name in self.outputs]
 
 
 def _name(port: Any) -> str:

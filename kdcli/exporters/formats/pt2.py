@@ -11,8 +11,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from kdcli.errors import ConfigError, WeightsError
-from kdcli.exporters.formats.running import fixed_sides, maps_of
+from kdcli.errors import WeightsError
+from kdcli.exporters.formats.failing import opening, writing
+from kdcli.exporters.formats.running import RunFile, fixed_sides
 from kdcli.exporters.inputs import as_given, input_in
 from kdcli.exporters.trace import silence, trace
 from kdcli.files import is_lfs_pointer
@@ -36,14 +37,9 @@ class Pt2Exporter:
         """
         program = trace(model, size, dynamic=dynamic)
         content = io.BytesIO()  # torch's own writer aborts the process when the disk is full
-        try:
-            with silence():
-                notes = {NOTES.removeprefix("extra/"): json.dumps(dict(metadata))}
-                torch.export.save(program, content, extra_files=notes)
-        except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
-            reason = " ".join(str(error).split())[:160]
-            name = type(model).__name__
-            raise ConfigError(f"{name} cannot be written as pt2 ({reason}); try --format onnx") from error
+        with writing(model, "as pt2"), silence():
+            notes = {NOTES.removeprefix("extra/"): json.dumps(dict(metadata))}
+            torch.export.save(program, content, extra_files=notes)
         path.write_bytes(content.getbuffer())
 
     def load(self, path: Path) -> Pt2File:
@@ -51,7 +47,7 @@ class Pt2Exporter:
         return Pt2File(path)
 
 
-class Pt2File:
+class Pt2File(RunFile):
     """A ``.pt2`` file, run by PyTorch on the CPU.
 
     ``batch`` and ``size`` are what the file fixes; None where it leaves them open. ``outputs``: names, depth first.
@@ -66,37 +62,19 @@ class Pt2File:
         if not path.is_file() or is_lfs_pointer(path):
             raise WeightsError(f"'{path}' is no exported file; check the path, or run `git lfs pull` in its repository")
         archive, self.metadata = read_archive(path)
-        self._path = path
-        try:
+        self.path = path
+        with opening(path, "is no exported program to be run"):
             with silence():
                 program = torch.export.load(archive)
             shape = next(n.meta["val"].shape for n in program.graph.nodes if (n.op, n.name) == ("placeholder", "image"))
             self._module = program.module()
             count = len(program.graph_signature.user_outputs)
-        except Exception as error:  # a damaged archive surfaces in many ways
-            reason = " ".join(str(error).split())[:160] or type(error).__name__
-            raise WeightsError(f"'{path}' is no exported program to be run ({reason}); export it again") from error
         self._kind = input_in(self.metadata, path)
         self.batch, self.size = fixed_sides(shape, path, self._kind)
-        self.outputs: tuple[str, ...] = _outputs(self.metadata, count, path)
+        self.outputs = _outputs(self.metadata, count, path)
 
-    def __call__(self, image: Tensor) -> Tensor:
-        """Return depth B x 1 x h x w on the image's device.
-
-        Raises:
-            ConfigError, WeightsError: as ``all``.
-        """
-        return self.all(image)["depth"]
-
-    def all(self, image: Tensor) -> Mapping[str, Tensor]:
-        """Return every output by name, on the image's device.
-
-        Raises:
-            ConfigError, WeightsError: as ``maps_of``; small sizes are left out where the file leaves sizes open.
-        """
-        return maps_of(self._path, image, self.outputs, lambda: self._run(image))
-
-    def _run(self, image: Tensor) -> Sequence[Tensor]:
+    def run(self, image: Tensor) -> Sequence[Tensor]:
+        """Return the outputs."""
         with torch.no_grad():
             given = self._module(as_given(image, self._kind))
         return given if isinstance(given, tuple | list) else (given,)

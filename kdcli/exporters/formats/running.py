@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,37 @@ from torch import Tensor
 from kdcli.errors import ConfigError, WeightsError
 from kdcli.exporters.inputs import Input
 from kdcli.plugins.blame import is_no_memory
+
+
+class RunFile(ABC):
+    """An exported file that its own runtime runs: images B x 3 x H x W in 0..1 to maps.
+
+    ``outputs``: the names of what it gives, depth first. ``metadata``: as it was written.
+    """
+
+    path: Path
+    outputs: tuple[str, ...] = ("depth",)
+    metadata: Mapping[str, str]
+
+    @abstractmethod
+    def run(self, image: Tensor) -> Sequence[Any]:
+        """Return the outputs in their order, as the runtime gives them; it may raise whatever that raises."""
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Return depth B x 1 x h x w on the image's device.
+
+        Raises:
+            ConfigError, WeightsError: as ``maps_of``.
+        """
+        return self.all(image)["depth"]
+
+    def all(self, image: Tensor) -> Mapping[str, Tensor]:
+        """Return every output by name, on the image's device.
+
+        Raises:
+            ConfigError, WeightsError: as ``maps_of``.
+        """
+        return maps_of(self.path, image, self.outputs, lambda: self.run(image))
 
 
 def fixed_sides(shape: Sequence[Any], path: Path, kind: Input = "float") -> tuple[int | None, tuple[int, int] | None]:
@@ -45,9 +77,10 @@ def maps_of(
     except Exception as error:  # each runtime has a class of error for each way of failing
         if is_no_memory(error):
             raise
+        many = "1 image" if len(image) == 1 else f"{len(image)} images"
         size, reason = "x".join(map(str, image.shape[-2:])), " ".join(str(error).split())[-160:]
         raise ConfigError(
-            f"'{path}' does not take {len(image)} images of {size} ({reason}); export it again with --size {size}"
+            f"'{path}' does not take {many} of {size} ({reason}); export it again with --size {size}"
         ) from error
     if len(given) != len(names):
         raise WeightsError(f"'{path}' gives {len(given)} outputs, not {', '.join(names)}; export it again")

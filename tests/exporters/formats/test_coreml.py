@@ -80,7 +80,7 @@ def test_a_package_gives_the_networks_numbers_and_says_what_it_is(written: Path,
         assert torch.allclose(loaded(image).depth, net(image).depth, atol=1e-4)
     assert (loaded.depth_kind, loaded.depth_range, loaded.input_size) == (net.depth_kind, net.depth_range, SIZE)
     assert loaded.card["student"] == "toy" and loaded.provenance.licence == "MIT"
-    with pytest.raises(ConfigError, match="takes one image of 32x48, not 1 of 64x64"):
+    with pytest.raises(ConfigError, match=r"does not take 1 image of 64x64 \(it takes one image of 32x48\)"):
         loaded._call(torch.rand(1, 3, 64, 64))
 
 
