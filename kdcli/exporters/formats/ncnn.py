@@ -19,6 +19,7 @@ from kdcli.exporters.formats.failing import writing
 from kdcli.exporters.formats.native import quiet
 from kdcli.exporters.formats.packages import needed
 from kdcli.exporters.formats.running import RunFile
+from kdcli.exporters.formats.steps import Pooled
 from kdcli.exporters.inputs import as_given, example, input_in, input_of
 from kdcli.exporters.sidecar import read_sidecar, write_sidecar
 from kdcli.exporters.trace import called, network_of, outputs_of
@@ -46,7 +47,7 @@ class NcnnExporter:
         pnnx = needed("pnnx", "ncnn")
         if outputs_of(model) != ("depth",) or input_of(model) != "float":
             raise ConfigError("ncnn files take float images and give depth alone; its own Mat::from_pixels takes bytes")
-        network = network_of(model)
+        network = Pooled(network_of(model)).eval()
         second: dict[str, Any] = {}
         if dynamic:  # pnnx takes for open what differs between two inputs
             second["inputs2"] = example("float", 1, (size[0] + 64, size[1] + 32))
@@ -57,7 +58,7 @@ class NcnnExporter:
                 pnnx.export(network, os.fspath(Path(folder, "m.pt")), first, fp16=half, **second)
             if not made.is_file():
                 raise ConfigError(f"pnnx wrote nothing for {called(model)}; use --format onnx")
-            unknown = _unknown(made)
+            unknown = _unknown(made, needed("ncnn", "ncnn"))
             if unknown:
                 raise ConfigError(f"ncnn has no {', '.join(unknown)}, which {called(model)} needs; "
                                   "use --format onnx")
@@ -119,7 +120,7 @@ class NcnnFile(RunFile):
             return [torch.tensor(out.numpy().copy())[None]]
 
 
-def _unknown(param: Path) -> list[str]:
-    """Return the operators that pnnx left as they were, which ncnn does not have."""
+def _unknown(param: Path, ncnn: Any) -> list[str]:
+    """Return the operators of a file that ncnn does not have: pnnx writes down as they are those it cannot translate."""
     found = {line.split()[0] for line in param.read_text(encoding="utf-8").splitlines()[2:] if line.strip()}
-    return sorted(name for name in found if name.partition(".")[0] in ("aten", "pnnx", "torch", "nn", "F", "prim"))
+    return sorted(name for name in found if ncnn.layer_to_index(name) < 0)
