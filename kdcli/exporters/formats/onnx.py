@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, WeightsError
 from kdcli.exporters.formats.failing import writing
+from kdcli.exporters.formats.onnx_resize import by_factors
 from kdcli.exporters.formats.running import fixed_sides, maps_of
 from kdcli.exporters.inputs import Input, as_given, input_in, input_of
 from kdcli.exporters.trace import outputs_of, silence, trace
@@ -52,6 +53,7 @@ class OnnxExporter:
                 raise RuntimeError("the exporter gave nothing back")
             proto = made.model_proto
         _tidy(proto, input_of(model))
+        by_factors(proto)
         for key, value in metadata.items():
             proto.metadata_props.add(key=key, value=value)
         path.write_bytes(proto.SerializeToString())

@@ -13,6 +13,11 @@ from kdcli.exporters.inputs import TakesBytes, in_steps, input_of
 from kdcli.exporters.trace import outputs_of
 
 
+LEAST = 1e-3
+"""Share of the largest value below which AbsRel and agreement take a value for that share: a network whose last layer
+is a ReLU gives zeros, and what is over zero is no number."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
     """How far an exported file is from its model on one batch of images."""
@@ -26,7 +31,8 @@ class Drift:
     mean: float
     """The mean difference over the output's largest value."""
     abs_rel: float
-    """Mean of the differences, each over the model's own value there; for positive depth, as what follows."""
+    """Mean of the differences, each over the model's own value there, or over ``LEAST`` of the largest where that is
+    more; for positive depth, as what follows."""
     largest_abs_rel: float
     """The largest of them."""
     agreement: float
@@ -75,11 +81,13 @@ def _drift(wanted: Tensor, given: Tensor, shape: tuple[int, ...], output: str) -
     wanted, given = wanted.double(), given.double()
     apart = (given - wanted).abs()
     scale = max(float(wanted.abs().max()), 1e-12)
-    share = apart / wanted.abs().clamp(min=1e-12)
-    ratio = torch.maximum(given / wanted, wanted / given)
+    least = LEAST * scale
+    share = apart / wanted.abs().clamp(min=least)
+    alike = (torch.maximum(given / wanted, wanted / given) < 1.25) & (given * wanted > 0)
+    alike |= torch.maximum(given.abs(), wanted.abs()) <= least
     return Drift(
         shape=shape, absolute=float(apart.max()), relative=float(apart.max()) / scale, mean=float(apart.mean()) / scale,
         abs_rel=float(share.mean()), largest_abs_rel=float(share.max()),
-        agreement=float(((ratio < 1.25) | (given == wanted)).double().mean()),
+        agreement=float(alike.double().mean()),
         flat=bool(wanted.max() == wanted.min()), output=output,
     )
