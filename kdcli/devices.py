@@ -36,6 +36,20 @@ def autocast_dtype(device: torch.device) -> torch.dtype | None:
     return None
 
 
+INT8 = {
+    "amx_int8": "AMX int8", "avx512_vnni": "AVX-512 VNNI", "avx_vnni": "AVX VNNI",
+    "i8mm": "ARM matrix products of bytes", "dot": "ARM dot products",
+}
+"""What PyTorch calls the instructions that multiply and sum bytes, and how they are known."""
+
+
+def int8_instructions() -> tuple[str, ...] | None:
+    """Return the instructions of this CPU for products of bytes, none or more; None where that cannot be told."""
+    ask = getattr(torch.cpu, "get_capabilities", None)
+    known = {} if ask is None else ask()
+    return tuple(told for name, told in INT8.items() if known.get(name)) if known else None
+
+
 def keep_freed_memory() -> bool:
     """Let this process keep the memory that tensors on the CPU give back, as PyTorch does on a GPU; whether it could.
 

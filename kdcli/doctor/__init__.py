@@ -11,18 +11,19 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
+from kdcli.doctor.finding import ERROR, OK, WARNING, Finding
+from kdcli.doctor.formats import each_format, eight_bits
 from kdcli.errors import ConfigError
 from kdcli.plugins import status as plugin_status
 from kdcli.plugins.memory import cache_folder
 from kdcli.version import __version__
 from kdcli.weights.reach import forbidden_by
 
-OK, WARNING, ERROR = "ok", "warning", "error"
+__all__ = ["ERROR", "OK", "WARNING", "Finding", "broken", "examine"]
+
 ESSENTIAL = ("torch", "torchvision", "numpy", "PIL", "safetensors", "timm", "onnx", "onnxscript", "onnxruntime")
 _DISTRIBUTIONS = {"PIL": "pillow"}
 _GIB = 1024**3
@@ -31,27 +32,13 @@ LOW_DISK, LOW_MEMORY = 2.0, 4.0
 """GiB below which a warning is given: a run with checkpoints and a report, and the default distillation, need less."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing about this machine. hint: what to do, where there is something to do."""
-
-    name: str
-    status: str
-    value: str
-    hint: str = ""
-
-    def row(self) -> dict[str, Any]:
-        """Return it as a JSON-able mapping."""
-        return asdict(self)
-
-
 def examine(folder: Path) -> list[Finding]:
     """Examine the machine. folder: where runs will be written. Nothing here raises; trouble is a finding."""
     found: list[Finding] = []
     looks: tuple[tuple[str, Callable[[], Iterator[Finding]]], ...] = (
         ("kdcli", _versions), ("packages", _packages), ("torch", _torch), ("onnxruntime", _onnxruntime),
         ("threads", _threads), ("memory", _memory), ("disk", lambda: _disk(folder)), ("cache", _cache),
-        ("network", _network), ("plugins", _plugins),
+        ("network", _network), ("plugins", _plugins), ("formats", each_format), ("int8", eight_bits),
     )
     for name, look in looks:
         try:
