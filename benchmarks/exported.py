@@ -40,9 +40,11 @@ NETWORKS = ("mobilenet", "timm:mobileone_s0")
 FORMATS = ("onnx", "openvino", "ncnn", "executorch", "litert")
 INT8 = ("onnx",)
 Call = Callable[[Tensor], Tensor]
+File = tuple[Call, int]
+"""How an exported file is run, and its bytes."""
 
 
-def plain(model: nn.Module, path: Path, size: tuple[int, int]) -> tuple[Call, int]:
+def plain(model: nn.Module, path: Path, size: tuple[int, int]) -> File:
     """Write a network as it is trained, and return how its file is run and its bytes."""
     with torch.no_grad(), silence():
         made = torch.onnx.export(trace(model, size, dynamic=True), (), dynamo=True, input_names=["image"],
@@ -52,7 +54,7 @@ def plain(model: nn.Module, path: Path, size: tuple[int, int]) -> tuple[Call, in
     return OnnxFile(path), path.stat().st_size
 
 
-def written(model: nn.Module, form: str, folder: Path, size: tuple[int, int], name: str, **more: Any) -> tuple[Call, int]:
+def written(model: nn.Module, form: str, folder: Path, size: tuple[int, int], name: str, **more: Any) -> File:
     """Write a network as kdcli exports it, and return how its file is run and its bytes."""
     ending = next(ending for ending, known in ENDINGS.items() if known == form)
     report = export(model, form, folder / f"{name}{ending}", **{"size": size, **more})
@@ -60,7 +62,7 @@ def written(model: nn.Module, form: str, folder: Path, size: tuple[int, int], na
     return exporter.load(report.path), report.bytes
 
 
-def forms(network: str, formats: list[str], folder: Path, size: tuple[int, int], int8: bool) -> dict[str, tuple[Call, int]]:
+def forms(network: str, formats: list[str], folder: Path, size: tuple[int, int], int8: bool) -> dict[str, File]:
     """Return the ways of running a network by their names, ``plain`` first."""
     torch.manual_seed(0)
     model = registry.build("student", network).eval()

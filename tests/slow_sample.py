@@ -1,6 +1,8 @@
 """Which of the slow tests run: a sample, another one each day, so that a whole round stays short.
 
 ``pytest --slow-share 1`` runs them all; ``--slow-sample NAME`` repeats the sample that the head of a report names.
+Tests of which there are many alike say how many of them a sample takes: ``pytest.mark.slow(share=0.1)``, a tenth as
+many as of the others.
 """
 
 from __future__ import annotations
@@ -28,11 +30,17 @@ def pytest_report_header(config: pytest.Config) -> str:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     share, sample = config.option.slow_share, config.option.slow_sample
-    left_out = [item for item in items if item.get_closest_marker("slow") and place(item, sample) >= share]
+    left_out = [item for item in items if place(item, sample) >= share_of(item, share)]
     if left_out and len(items) > 1:  # one that is asked for by name runs
         gone = set(map(id, left_out))
         items[:] = [item for item in items if id(item) not in gone]
         config.hook.pytest_deselected(items=left_out)
+
+
+def share_of(item: pytest.Item, share: float) -> float:
+    """Return the share of the tests like this one that run, 1 where all of them do."""
+    marker = item.get_closest_marker("slow")
+    return 1.0 if marker is None or share >= 1 else share * float(marker.kwargs.get("share", 1))
 
 
 def place(item: pytest.Item, sample: str) -> float:

@@ -45,5 +45,11 @@ def test_a_sample_of_the_slow_ones_runs_and_all_others(folder: Path) -> None:
     assert ran(folder, "--slow-share", "0") == ["test_quick"]
 
 
+def test_of_many_alike_fewer_run(folder: Path) -> None:
+    (folder / "test_some.py").write_text(TESTS.replace("mark.slow", "mark.slow(share=0.1)"))
+    assert len(ran(folder, "--slow-sample", "one")) <= 9
+    assert len(ran(folder, "--slow-share", "1")) == 41
+
+
 def test_one_that_is_asked_for_by_name_runs(folder: Path) -> None:
     assert ran(folder, "--slow-share", "0", "test_some.py::test_slow[7]") == ["test_slow[7]"]

@@ -15,6 +15,7 @@ from kdcli.exporters.endings import chosen
 from kdcli.exporters.gate.brought import read_brought
 from kdcli.exporters.gate.compare import compare
 from kdcli.exporters.gate.judge import TOLERANCE, Precision, judge
+from kdcli.exporters.gate.mistakes import saying_why
 from kdcli.exporters.inputs import DESCRIBED, Input, TakesBytes, input_in
 from kdcli.exporters.report import ExportReport
 from kdcli.exporters.sidecar import outputs_in
@@ -62,10 +63,14 @@ def verify(
                           f"{size[0]}x{size[1]}")
     wrapped = WithSpread(model).eval() if names != ("depth",) else model
     wrapped = TakesBytes(wrapped).eval() if kind == "uint8" else wrapped
-    drift = [one for part in told.each() for one in compare(wrapped, part, part.images)]
     precision = _precision(known)
     limit = getattr(exporter, "tolerance", TOLERANCE) if tolerance is None else tolerance
-    judge(drift, precision=precision, tolerance=limit)
+    drift = []
+    for part in told.each():
+        found = compare(wrapped, part, part.images)
+        with saying_why(wrapped, part, part.images, precision=precision, tolerance=limit):
+            judge(found, precision=precision, tolerance=limit)
+        drift += found
     count = len(told.images)
     note = f"proved by what a device gave for {count} image{'s' * (count > 1)} in '{brought.name}'; nothing was written"
     return ExportReport(

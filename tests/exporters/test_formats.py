@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 import torch
+from export_formats import FORMATS, cells, there
 from export_nets import Net
 
 from kdcli.errors import ConfigError, WeightsError
@@ -14,30 +14,12 @@ from kdcli.exporters import ExportReport, export, load_exported
 from kdcli.exporters.sidecar import sidecar_of
 
 SIZE = (64, 96)
-FORMATS = {
-    "onnx": ("net.onnx", "onnxruntime"),
-    "pt2": ("net.pt2", "torch"),
-    "openvino": ("net.xml", "openvino"),
-    "ncnn": ("net.ncnn.param", "ncnn"),
-    "executorch": ("net.pte", "executorch"),
-    "litert": ("net.tflite", "litert_torch"),
-}
+ALL = ("onnx", "pt2", "openvino", "ncnn", "executorch", "litert")
+"""Core ML has tests of its own, since nothing here runs it."""
 ONE_SIZE = ("executorch", "litert")
 """Formats that always fix the size."""
 HALF = ("openvino", "ncnn")
 BYTES = ("onnx", "pt2", "openvino", "executorch", "litert")
-
-
-def there(form: str) -> None:
-    """Skip where a format's package is not installed."""
-    if importlib.util.find_spec(FORMATS[form][1]) is None:
-        pytest.skip(f"{FORMATS[form][1]} is not installed: pip install 'kdcli[{form}]'")
-
-
-def cells(*forms: str) -> list[object]:
-    """Return formats as parameters; slow ones are marked."""
-    marks = {"litert": [pytest.mark.slow], "executorch": [pytest.mark.slow]}
-    return [pytest.param(form, marks=marks.get(form, [])) for form in forms]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +32,7 @@ def written(net: Net, form: str, folder: Path, **options: object) -> ExportRepor
     return export(net, None, folder / FORMATS[form][0], **options)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("form", cells(*FORMATS))
+@pytest.mark.parametrize("form", cells(*ALL))
 def test_a_file_gives_the_networks_numbers(form: str, net: Net, tmp_path: Path) -> None:
     report = written(net, form, tmp_path, card={"student": "toy"})
     assert report.format == form and report.worst is not None and report.worst.relative < 1e-5
@@ -65,7 +47,7 @@ def test_a_file_gives_the_networks_numbers(form: str, net: Net, tmp_path: Path) 
         assert torch.allclose(loaded(image).depth, net(image).depth, atol=1e-4)
 
 
-@pytest.mark.parametrize("form", cells(*FORMATS))
+@pytest.mark.parametrize("form", cells(*ALL))
 def test_a_file_of_one_size_refuses_others(form: str, net: Net, tmp_path: Path) -> None:
     report = written(net, form, tmp_path, size=SIZE)
     call = load_exported(report.path)._call

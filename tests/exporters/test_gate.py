@@ -17,6 +17,7 @@ from kdcli.errors import ConfigError
 from kdcli.exporters import export, writing
 from kdcli.exporters.formats.onnx import OnnxExporter
 from kdcli.exporters.gate.compare import compare
+from kdcli.types import Prediction
 
 Change = Callable[[onnx.ModelProto], None]
 
@@ -61,12 +62,15 @@ class Changed(OnnxExporter):
         onnx.save(proto, path)
 
 
-@pytest.mark.parametrize("change", [swapped_colours, not_a_number, another_resize])
+@pytest.mark.parametrize(("change", "reason"), [
+    (swapped_colours, "red and blue are swapped"), (not_a_number, "not finite, at 100% of the pixels"),
+    (another_resize, "drifts from the model"),
+])  # fmt: skip
 def test_a_changed_file_is_refused_and_not_kept(
-    change: Change, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    change: Change, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writing.registry, "build", lambda *_: Changed(change))
-    with pytest.raises(ConfigError, match="drifts from the model"):
+    with pytest.raises(ConfigError, match=reason):
         export(Net().eval(), "onnx", tmp_path / "n.onnx", size=(64, 96))
     assert not list(tmp_path.iterdir())
 
@@ -113,3 +117,25 @@ def test_differences_are_those_of_the_maps() -> None:
     assert found.largest_abs_rel == pytest.approx(0.5, rel=1e-5)
     assert found.abs_rel == pytest.approx(0.5 / wanted.numel(), rel=1e-4)
     assert found.agreement == pytest.approx(1 - 1 / wanted.numel())
+
+
+def test_where_the_network_gives_zero_a_trace_more_is_no_large_error() -> None:
+    class Zeros(Net):
+        def forward(self, image: torch.Tensor) -> Prediction:
+            depth = super().forward(image).depth
+            return Prediction(depth=torch.relu(depth - depth.mean()), kind=self.depth_kind)
+
+    net, image = Zeros().eval(), torch.rand(1, 3, 64, 96)
+    with torch.no_grad():
+        wanted = net(image).depth
+    assert bool((wanted == 0).any())
+    same, near = (compare(net, lambda _, more=more: wanted + more, image)[0] for more in (0.0, 1e-6))
+    assert (same.abs_rel, same.largest_abs_rel, same.agreement) == (0.0, 0.0, 1.0)
+    assert near.largest_abs_rel < 0.01 and near.agreement == 1.0
+    turned = compare(net, lambda _: -wanted, image)[0]
+    assert turned.agreement == pytest.approx(float((wanted <= 1e-3 * wanted.max()).double().mean()))
+
+
+def test_maps_of_another_shape_are_told() -> None:
+    with pytest.raises(ConfigError, match="the file gives depth of 1x1x32x48, the model of 1x1x64x96"):
+        compare(Net().eval(), lambda image: image[:, :1, ::2, ::2], torch.rand(1, 3, 64, 96))

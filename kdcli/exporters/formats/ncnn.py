@@ -121,6 +121,6 @@ class NcnnFile(RunFile):
 
 
 def _unknown(param: Path, ncnn: Any) -> list[str]:
-    """Return the operators of a file that ncnn does not have: pnnx writes down as they are those it cannot translate."""
+    """Return the operators of a file that ncnn does not have: what pnnx cannot translate it writes down as it is."""
     found = {line.split()[0] for line in param.read_text(encoding="utf-8").splitlines()[2:] if line.strip()}
     return sorted(name for name in found if ncnn.layer_to_index(name) < 0)

@@ -1,4 +1,4 @@
-"""Every second, every fourth pixel: ncnn has no operator for a slice with a step, and pools of one pixel do the same."""
+"""Every second, every fourth pixel: ncnn has no slices with steps, and pools of one pixel do the same."""
 
 from __future__ import annotations
 

@@ -12,7 +12,6 @@ from kdcli.errors import ConfigError
 from kdcli.exporters.inputs import TakesBytes, in_steps, input_of
 from kdcli.exporters.trace import outputs_of
 
-
 LEAST = 1e-3
 """Share of the largest value below which AbsRel and agreement take a value for that share: a network whose last layer
 is a ReLU gives zeros, and what is over zero is no number."""
@@ -52,7 +51,8 @@ def compare(model: nn.Module, call: Callable[[Tensor], Tensor], image: Tensor) -
     """Run both on the same images, B x 3 x H x W on the CPU; one comparison for each output, depth first.
 
     Raises:
-        ConfigError: the file lacks an output of the model.
+        ConfigError: the file lacks an output of the model, or gives maps of another shape, or what is no number; or
+            the model itself does.
     """
     reference = next(iter(model.state_dict().values()), image).device
     names = outputs_of(model)
@@ -74,10 +74,14 @@ def _drift(wanted: Tensor, given: Tensor, shape: tuple[int, ...], output: str) -
     if not bool(torch.isfinite(wanted).all()):
         raise ConfigError(f"the model itself gives numbers for {output} that are not finite, on images of "
                           f"{shape[2]}x{shape[3]}; nothing can be proved of its file: train it, or mend its weights")
-    if given.shape != wanted.shape or not bool(torch.isfinite(given).all()):
-        far = float("inf")
-        return Drift(shape=shape, absolute=far, relative=far, mean=far, abs_rel=far, largest_abs_rel=far, agreement=0.0,
-                     output=output)
+    told = f"on {shape[0]} x {shape[2]}x{shape[3]}; nothing was written, try another --format or --precision fp32"
+    if given.shape != wanted.shape:
+        sides = ["x".join(map(str, one.shape)) for one in (given, wanted)]
+        raise ConfigError(f"the file gives {output} of {sides[0]}, the model of {sides[1]}, {told}")
+    if not bool(torch.isfinite(given).all()):
+        share = float((~torch.isfinite(given)).double().mean())
+        raise ConfigError(f"the file gives numbers for {output} that are not finite, at {share:.0%} of the pixels, "
+                          f"{told}")
     wanted, given = wanted.double(), given.double()
     apart = (given - wanted).abs()
     scale = max(float(wanted.abs().max()), 1e-12)

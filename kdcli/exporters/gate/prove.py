@@ -11,6 +11,7 @@ from kdcli.errors import ConfigError
 from kdcli.exporters.gate.compare import Drift, compare
 from kdcli.exporters.gate.form import same_form
 from kdcli.exporters.gate.judge import Precision, judge
+from kdcli.exporters.gate.mistakes import saying_why
 from kdcli.exporters.gate.pictures import another, images_for
 from kdcli.plugins.blame import blame
 from kdcli.protocols import Exporter
@@ -45,8 +46,12 @@ def prove(
         same_form(model, call, next(iter(images_for(images, size, other_size=False, two=False))))
         return (), notes
     batches = images_for(images, size, other_size=not fixed, two=batch is None)
-    drift = [one for image in batches for one in compare(model, call, image)]
-    judge(drift, precision=precision, tolerance=tolerance)
+    drift = []
+    for image in batches:
+        found = compare(model, call, image)
+        with saying_why(model, call, image, precision=precision, tolerance=tolerance):
+            judge(found, precision=precision, tolerance=tolerance)
+        drift += found
     if any(one.flat for one in drift):
         notes.append("the model itself gives one number everywhere on these images, so that this proves little")
     if fixed:
@@ -65,8 +70,8 @@ def _other(model: nn.Module, call: Callable[[Tensor], Tensor], images: Tensor | 
         call(image)
     except ConfigError:
         return []
-    drift = compare(model, call, image)
     try:
+        drift = compare(model, call, image)
         judge(drift, precision=precision, tolerance=tolerance)
     except ConfigError as error:
         raise ConfigError(f"the file says that it takes {size[0]}x{size[1]} alone, and answers other sizes wrongly: "
