@@ -18,7 +18,7 @@ ALL = ("onnx", "pt2", "openvino", "ncnn", "executorch", "litert")
 """Core ML has tests of its own, since nothing here runs it."""
 ONE_SIZE = ("executorch", "litert")
 """Formats that always fix the size."""
-HALF = ("openvino", "ncnn")
+HALF = ("onnx", "openvino", "ncnn", "litert")
 BYTES = ("onnx", "pt2", "openvino", "executorch", "litert")
 
 
@@ -71,15 +71,6 @@ def test_bytes_as_cameras_give_them(form: str, net: Net, tmp_path: Path) -> None
 def test_half_precision_is_smaller_and_judged_by_depth(form: str, net: Net, tmp_path: Path) -> None:
     report = written(net, form, tmp_path, size=SIZE, precision="fp16")
     assert report.worst is not None and 1e-7 < report.worst.abs_rel < 2e-3
-
-
-def test_numbers_beyond_half_precision_do_not_pass(tmp_path: Path) -> None:
-    net = Net().eval()
-    with torch.no_grad():
-        net.out.weight.mul_(1e6)
-    with pytest.raises(ConfigError, match=r"fp16 file|cannot be written"):
-        written(net, "ncnn", tmp_path, size=SIZE, precision="fp16")  # OpenVINO keeps such weights in float32
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("form", cells("ncnn", "executorch", "litert"))

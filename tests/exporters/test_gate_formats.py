@@ -15,6 +15,8 @@ from torch.nn import functional
 
 from kdcli.errors import ConfigError
 from kdcli.exporters import export, writing
+from kdcli.exporters.gate.half import require_half_range
+from kdcli.exporters.inputs import TakesBytes
 from kdcli.plugins import registry
 from kdcli.protocols import Exporter
 from kdcli.types import Prediction
@@ -88,17 +90,24 @@ def test_a_file_of_another_network_is_refused(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("form", ["openvino", "ncnn"])
+@pytest.mark.parametrize("form", ["onnx", "openvino", "ncnn"])
 def test_what_overflows_in_half_precision_is_refused(form: str, tmp_path: Path) -> None:
+    """Run here, the file gives the right numbers: in float32."""
     there(form)
     net = Net().eval()
     with torch.no_grad():
-        net.out.weight.mul_(1e6)
-        net.out.bias.mul_(1e6)
-    try:
-        report = export(net, form, tmp_path / FORMATS[form][0], size=SIZE, precision="fp16")
-    except ConfigError as error:
-        assert "fp16 file" in str(error) or "not finite" in str(error) or "cannot be written" in str(error)
-        assert not list(tmp_path.iterdir())
-    else:  # OpenVINO keeps such weights in float32
-        assert form == "openvino" and report.worst is not None and report.worst.abs_rel < 2e-3
+        net.norm.weight.mul_(1e6)
+        net.norm.bias.mul_(1e6)
+        net.out.weight.mul_(1e-6)
+    with pytest.raises(ConfigError, match=r"go up to .* and half precision ends at 65504; .* --precision fp32"):
+        export(net, form, tmp_path / FORMATS[form][0], size=SIZE, precision="fp16")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_a_norm_brings_back_does_not_overflow() -> None:
+    net, image = Net().eval(), torch.rand(1, 3, *SIZE)
+    with torch.no_grad():
+        net.down.weight.mul_(1e7)
+        net.norm.running_var.mul_(1e14)
+    require_half_range(net, image)
+    require_half_range(TakesBytes(net), image)

@@ -31,11 +31,13 @@ class LitertExporter:
 
     api_version: ClassVar[int] = API_VERSION
     suffix = ".tflite"
+    precisions = ("fp32", "fp16")
 
     def export(
-        self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str]
+        self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str],
+        half: bool = False,
     ) -> None:
-        """Write the files.
+        """Write the files. half: weights in half precision, which its GPU delegate computes in.
 
         Raises:
             ConfigError: open sizes are asked for, the network cannot be expressed, or a package is missing.
@@ -46,11 +48,29 @@ class LitertExporter:
         network = network_of(model)
         with writing(model, "for LiteRT"), torch.no_grad(), quiet():
             converter.convert(network, (example(input_of(model), 1, size),)).export(os.fspath(path))
+            if half:
+                path.write_bytes(_halves(path))
         write_sidecar(path, metadata, batch=1, size=size)
 
     def load(self, path: Path) -> LitertFile:
         """Return the file as a callable from image to depth, run by LiteRT on the CPU."""
         return LitertFile(path)
+
+
+def _halves(path: Path) -> bytes:
+    """Return a file with the weights of its layers in half precision."""
+    quantizer = needed("ai_edge_quantizer.quantizer", _EXTRA)
+    kinds = needed("ai_edge_quantizer.qtyping", _EXTRA)
+    known = needed("ai_edge_quantizer.algorithm_manager", _EXTRA)
+    weights = kinds.TensorQuantizationConfig(num_bits=16, dtype=kinds.TensorDataType.FLOAT)
+    work = quantizer.Quantizer(os.fspath(path))
+    work.update_quantization_recipe(
+        regex=".*", operation_name=kinds.TFLOperationName.ALL_SUPPORTED,
+        op_config=kinds.OpQuantizationConfig(weight_tensor_config=weights, explicit_dequantize=True,
+                                             compute_precision=kinds.ComputePrecision.FLOAT),
+        algorithm_key=known.AlgorithmName.FLOAT_CASTING,
+    )
+    return bytes(work.quantize().quantized_model)
 
 
 class LitertFile(RunFile):

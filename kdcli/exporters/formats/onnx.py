@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, WeightsError
 from kdcli.exporters.formats.failing import writing
+from kdcli.exporters.formats.onnx_half import in_half
 from kdcli.exporters.formats.onnx_resize import by_factors
 from kdcli.exporters.formats.running import fixed_sides, maps_of
 from kdcli.exporters.inputs import Input, as_given, input_in, input_of
@@ -31,12 +32,13 @@ class OnnxExporter:
 
     api_version: ClassVar[int] = API_VERSION
     suffix = ".onnx"
-    precisions = ("fp32", "int8")
+    precisions = ("fp32", "fp16", "int8")
 
     def export(
-        self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str]
+        self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str],
+        half: bool = False,
     ) -> None:
-        """Write the file.
+        """Write the file. half: weights and what is computed between them in half precision.
 
         Raises:
             ConfigError: the network cannot be expressed, or is too large for one file.
@@ -54,6 +56,9 @@ class OnnxExporter:
             proto = made.model_proto
         _tidy(proto, input_of(model))
         by_factors(proto)
+        if half:
+            with writing(model, "as ONNX in half precision"):
+                proto = in_half(proto)
         for key, value in metadata.items():
             proto.metadata_props.add(key=key, value=value)
         path.write_bytes(proto.SerializeToString())

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from kdcli.errors import ConfigError
 from kdcli.exporters.gate.compare import Drift, compare
 from kdcli.exporters.gate.form import same_form
+from kdcli.exporters.gate.half import require_half_range
 from kdcli.exporters.gate.judge import Precision, judge
 from kdcli.exporters.gate.mistakes import saying_why
 from kdcli.exporters.gate.pictures import another, images_for
@@ -45,7 +46,9 @@ def prove(
     if not getattr(call, "runs", True):
         same_form(model, call, next(iter(images_for(images, size, other_size=False, two=False))))
         return (), notes
-    batches = images_for(images, size, other_size=not fixed, two=batch is None)
+    batches = list(images_for(images, size, other_size=not fixed, two=batch is None))
+    if precision == "fp16":
+        require_half_range(model, batches[0])
     drift = []
     for image in batches:
         found = compare(model, call, image)
