@@ -54,10 +54,10 @@ def plain(model: nn.Module, path: Path, size: tuple[int, int]) -> File:
     return OnnxFile(path), path.stat().st_size
 
 
-def written(model: nn.Module, form: str, folder: Path, size: tuple[int, int], name: str, **more: Any) -> File:
+def written(model: nn.Module, form: str, folder: Path, name: str, **more: Any) -> File:
     """Write a network as kdcli exports it, and return how its file is run and its bytes."""
     ending = next(ending for ending, known in ENDINGS.items() if known == form)
-    report = export(model, form, folder / f"{name}{ending}", **{"size": size, **more})
+    report = export(model, form, folder / f"{name}{ending}", **more)
     exporter: Exporter = registry.build("exporter", form)
     return exporter.load(report.path), report.bytes
 
@@ -74,7 +74,7 @@ def forms(network: str, formats: list[str], folder: Path, size: tuple[int, int],
         asked += [(f"{form}, int8", form, {"precision": "int8"}) for form in INT8 if form in formats]
     for number, (name, form, more) in enumerate(asked):
         try:
-            found[name] = written(model, form, folder, size, f"n{number}", **more)
+            found[name] = written(model, form, folder, f"n{number}", **{"size": size, **more})
         except KdcliError as error:
             print(f"{network}, {name}: {error}", flush=True)
     return found
