@@ -17,7 +17,7 @@ static std::vector<double> numbers_in(const std::string& json, const std::string
     if (at == std::string::npos) return found;
     const char* here = json.c_str() + json.find('[', at) + 1;
     for (char* end; ; here = end + 1) {
-        found.push_back(std::strtod(here, &end));  // reads Infinity too
+        found.push_back(std::strtod(here, &end));
         if (end == here) return {};
         if (*end != ',') return found;
     }

@@ -30,7 +30,7 @@ FILES = (
 
 def fetched() -> bytes:
     """Return the package as the npm registry has it."""
-    registry = os.environ.get("npm_config_registry", "https://registry.npmjs.org/").rstrip("/")
+    registry = os.environ.get("NPM_CONFIG_REGISTRY", "https://registry.npmjs.org/").rstrip("/")
     address = f"{registry}/onnxruntime-web/-/onnxruntime-web-{VERSION}.tgz"
     try:
         with urllib.request.urlopen(address, timeout=60) as answer:

@@ -37,7 +37,7 @@ export class DepthModel {
     Object.assign(this, { ort, session, about, runtime });
     this.kind = about.depth_kind;
     this.unit = about.unit ?? "";
-    this.range = JSON.parse(about.depth_range.replaceAll("Infinity", "1e999")); // Python's word for it
+    this.range = JSON.parse(about.depth_range);
     this.madeFor = JSON.parse(about.made_for ?? "{}");
     const taken = session.inputMetadata[0];
     this.bytes = taken.type === "uint8"; // B x H x W x 3, else B x 3 x H x W of floats in 0..1

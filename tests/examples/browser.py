@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ from select import select
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-PATIENCE = 120
+AT_3_AND_4 = "import os, sys; [os.dup2(int(sys.argv[i]), i + 2) for i in (1, 2)]; os.execv(sys.argv[3], sys.argv[3:])"
+"""Where the browser reads and writes."""
+PATIENCE = 60
 """Seconds that a busy machine is given for one answer."""
 
 
@@ -53,8 +56,9 @@ class Page:
             self._note(told)
 
     def open(self, address: str) -> None:
-        """Go to an address."""
+        """Go to an address and wait until its page is whole."""
         self.call("Page.navigate", url=address)
+        self.wait("document.readyState === 'complete'")
 
     def run(self, script: str) -> Any:
         """Return what an expression of JavaScript gives, or its promise holds."""
@@ -85,7 +89,8 @@ class Page:
         """Write what the whole page looks like at a width."""
         theme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=theme)
-        self.call("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=width < 600)
+        shape = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.call("Emulation.setDeviceMetricsOverride", **shape)
         made = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(made["data"]))
 
@@ -115,13 +120,12 @@ def browser(*options: str) -> Iterator[Page]:
     assert path is not None
     to_read, to_write = os.pipe()
     from_read, from_write = os.pipe()
-    told = "exec 3<&$1 4>&$2; shift 2; exec \"$@\""  # the browser reads at 3 and writes at 4
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         command = [
-            "sh", "-c", told, "sh", str(to_read), str(from_write), path, "--headless=new", "--no-sandbox",
-            "--remote-debugging-pipe", f"--user-data-dir={profile}", "--no-first-run", "--disable-background-networking",
-            "--disable-component-update", "--disable-dev-shm-usage", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-            *options,
+            sys.executable, "-c", AT_3_AND_4, str(to_read), str(from_write), path, "--headless=new", "--no-sandbox",
+            "--remote-debugging-pipe", f"--user-data-dir={profile}", "--no-first-run", "--disable-dev-shm-usage",
+            "--disable-background-networking", "--disable-component-update",
+            "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", *options,
         ]  # fmt: skip
         process = subprocess.Popen(command, pass_fds=(to_read, from_write), stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)  # fmt: skip
