@@ -202,7 +202,9 @@ function seconds(milliseconds) {
 /** Open the file anew and look at the same picture again. */
 async function again() {
   await open();
-  if (shown.picture && !stream) await look(await createImageBitmap(shown.picture), shown.picture.width, shown.picture.height);
+  const { picture } = shown;
+  if (!picture) await scene();
+  else if (!stream) await look(await createImageBitmap(picture), picture.width, picture.height);
 }
 
 function chosen(id, task) {

@@ -30,16 +30,18 @@ def found() -> str | None:
 
 
 class Page:
-    """One page of a browser. ``trouble``: what went wrong in it."""
+    """One page of a browser. ``trouble``: what went wrong in it. ``asked``: the addresses that it asked for."""
 
     def __init__(self, to_browser: int, from_browser: int) -> None:
         self._out, self._in, self._rest, self._number = to_browser, from_browser, b"", 0
         self._session: str | None = None
         self.trouble: list[str] = []
+        self.asked: list[str] = []
         made = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=made, flatten=True)["sessionId"]
-        for domain in ("Page", "Runtime", "DOM", "Log"):
+        for domain in ("Page", "Runtime", "DOM", "Log", "Network"):
             self.call(f"{domain}.enable")
+        self.call("Network.setCacheDisabled", cacheDisabled=True)
 
     def call(self, method: str, **given: Any) -> dict[str, Any]:
         """Ask the browser for something and return its answer."""
@@ -96,6 +98,8 @@ class Page:
 
     def _note(self, told: dict[str, Any]) -> None:
         given = told.get("params", {})
+        if told.get("method") == "Network.requestWillBeSent":
+            self.asked.append(given["request"]["url"])
         if told.get("method") == "Runtime.consoleAPICalled" and given["type"] in ("warning", "error"):
             self.trouble.append(str(given["args"]))
         if told.get("method") == "Runtime.exceptionThrown":

@@ -98,6 +98,8 @@ def test_the_page_shows_what_python_gives(
     assert np.array_equal(pixels_of(page, "document.querySelector('#picture')"), picture)
     painted = python_example().coloured(expected, "metric").astype(int)
     assert np.abs(pixels_of(page, "document.querySelector('#depth')") - painted).max() <= 6  # of a table of 256 colours
+    own = (site[0], "data:", "blob:")
+    assert f"{site[0]}ort/ort.wasm.min.mjs" in page.asked and all(one.startswith(own) for one in page.asked)
     assert page.text("#ran") == "CPU (WASM)" and page.text("#seen") == "64 x 96"
     assert page.text("#network").endswith(" ms") and page.text("#frame").endswith(" ms")
     assert "0.1 to 10 m" in page.text("#about") and "Apache-2.0" in page.text("#about")
@@ -165,7 +167,7 @@ def test_what_is_missing_is_said(page: browser.Page, site: tuple[str, Path]) -> 
     page.wait("document.querySelector('#status.wrong') !== null")
     assert "kdcli export RUN --out none.onnx" in page.text("#status")
     page.choose("#model", site[1] / "model.onnx")
-    page.wait(SHOWN % "shown.model !== null")
+    page.wait(DONE)
     (site[1] / "ort").rename(site[1] / "elsewhere")
     try:
         page.open(site[0])
