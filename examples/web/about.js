@@ -20,7 +20,7 @@ function messagesIn(bytes) {
   const number = () => {
     let value = 0;
     for (let factor = 1; ; factor *= 128) {
-      if (at >= bytes.length) throw new Error("the file ends in the middle: it is no whole ONNX file");
+      if (at >= bytes.length) throw new Error("The file ends in the middle: it is no whole ONNX file.");
       const byte = bytes[at++];
       value += (byte & 127) * factor;
       if (byte < 128) return value;
@@ -34,10 +34,10 @@ function messagesIn(bytes) {
     else if (wire === 5) at += 4;
     else if (wire === 2) {
       const length = number();
-      if (at + length > bytes.length) throw new Error("the file ends in the middle: it is no whole ONNX file");
+      if (at + length > bytes.length) throw new Error("The file ends in the middle: it is no whole ONNX file.");
       found.push([field, bytes.subarray(at, at + length)]);
       at += length;
-    } else throw new Error("this is no ONNX file");
+    } else throw new Error("This is no ONNX file.");
   }
   return found;
 }

@@ -19,9 +19,9 @@ export function valueAt(near, kind) {
   return kind === "affine_depth" ? -near : 1 / near;
 }
 
-/** Return the ends of what is spread: [far, near], in terms of `nearness`. */
-export function limitsOf(depth, kind) {
-  const stride = Math.max(1, Math.floor(depth.length / 100000));
+/** Return the ends of what is spread: [far, near], in terms of `nearness`. most: values that are looked at. */
+export function limitsOf(depth, kind, most = 100000) {
+  const stride = Math.max(1, Math.floor(depth.length / most));
   const known = [];
   for (let i = 0; i < depth.length; i += stride) {
     const near = nearness(depth[i], kind);

@@ -16,7 +16,9 @@ export class DepthModel {
   /** Open a file's bytes (Uint8Array) on `webgpu` or `wasm`. */
   static async open(bytes, runtime) {
     const about = metadataOf(bytes);
-    if (!about.depth_kind) throw new Error("the file does not say what its numbers mean; give one that kdcli export wrote");
+    if (!about.depth_kind || !about.depth_range) {
+      throw new Error("The file does not say what its numbers mean; give one that kdcli export wrote.");
+    }
     let ort;
     try {
       ort = await import(RUNTIMES[runtime]);

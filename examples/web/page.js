@@ -46,7 +46,8 @@ async function open() {
     "Numbers": KINDS[kind] ?? kind,
     "Range": unit ? `${range[0]} to ${range[1]} ${unit}` : "none: not to be read as distances",
     "Takes": model.fixed ? `${model.fixed.join(" x ")} pixels` : "any size",
-    "Made for": madeFor.eval_size ? `${madeFor.eval_size.join(" x ")} pixels${madeFor.domain === "any" ? "" : `, ${madeFor.domain}`}` : "not said",
+    "Made for": [madeFor.eval_size && `${madeFor.eval_size.join(" x ")} pixels`, madeFor.domain !== "any" && madeFor.domain]
+      .filter(Boolean).join(", ") || "not said",
     "Parameters": about.parameters ? Number(about.parameters).toLocaleString("en") : "not said",
     "Size": `${(bytes.length / 1e6).toFixed(1)} MB, ${about.precision ?? "fp32"}`,
     "Licence": about.licence || "not said",
@@ -76,7 +77,7 @@ async function look(source, width, height, steady = 0) {
   const picture = pen.getImageData(0, 0, canvas.width, canvas.height);
   const { depth, size, milliseconds } = await shown.model.depthOf(picture);
   const whole = resized(depth, 1, size, [picture.height, picture.width]);
-  const fresh = limitsOf(whole, shown.model.kind);
+  const fresh = limitsOf(whole, shown.model.kind, steady ? 10000 : undefined);
   const limits = steady && shown.limits ? fresh.map((end, i) => steady * shown.limits[i] + (1 - steady) * end) : fresh;
   Object.assign(shown, { picture, depth: whole, limits, milliseconds });
   draw();

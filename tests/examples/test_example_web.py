@@ -162,12 +162,17 @@ def test_the_camera(page: browser.Page, site: tuple[str, Path]) -> None:
     assert np.array_equal(depth_in(page), still)
 
 
-def test_what_is_missing_is_said(page: browser.Page, site: tuple[str, Path]) -> None:
+def test_what_is_missing_or_wrong_is_said(page: browser.Page, site: tuple[str, Path], tmp_path: Path) -> None:
     page.open(site[0] + "?model=none.onnx")
     page.wait("document.querySelector('#status.wrong') !== null")
     assert "kdcli export RUN --out none.onnx" in page.text("#status")
     page.choose("#model", site[1] / "model.onnx")
     page.wait(DONE)
+    for content, told in ((b"\x08\x07", "does not say what its numbers mean"), (b"text", "no ONNX file"),
+                          ((site[1] / "model.onnx").read_bytes()[:-100], "ends in the middle")):  # fmt: skip
+        (tmp_path / "wrong.onnx").write_bytes(content)
+        page.choose("#model", tmp_path / "wrong.onnx")
+        page.wait(f"document.querySelector('#status').textContent.includes({told!r})")
     (site[1] / "ort").rename(site[1] / "elsewhere")
     try:
         page.open(site[0])
