@@ -14,6 +14,8 @@ python benchmarks/evaluation.py --out docs/results/NAME.json
 python benchmarks/loading.py --out docs/results/NAME.json
 python benchmarks/reduced.py --out docs/results/NAME.json
 python benchmarks/converting.py --out docs/results/NAME.json
+python benchmarks/formats.py --out docs/results/NAME.json
+python benchmarks/exported.py --out docs/results/NAME.json
 python docs/figures.py                    write all tables anew from docs/results
 """
 
@@ -274,6 +276,46 @@ def reduced(found: dict[str, Any]) -> str:
     )
 
 
+def formats(found: dict[str, Any]) -> str:
+    """Return a Markdown table of networks and formats: how far a file is from its network, and its size."""
+    rows = found["formats"]
+    names, parts = list(dict.fromkeys(row["format"] for row in rows)), []
+    for precision in dict.fromkeys(row["precision"] for row in rows):
+        key, told = ("relative", "largest difference over the largest depth") if precision == "fp32" else (
+            "abs_rel", "mean AbsRel")
+        lines, why = [f"| {precision} | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"], []
+        for network in dict.fromkeys(row["network"] for row in rows if row["precision"] == precision):
+            cells = []
+            for name in names:
+                row = next((row for row in rows if (row["network"], row["format"], row["precision"]) ==
+                            (network, name, precision)), None)
+                if row is not None and "why" in row:
+                    why.append(f"`{network}` as {name}: {row['why']}")
+                cells.append("" if row is None else "no" if "why" in row else
+                             f"{row[key]:.0e}, {row['bytes'] / 1e6:.1f} MB")
+            lines.append(f"| `{network}` | {' | '.join(cells)} |")
+        size = next(row["size"] for row in rows if row["precision"] == precision)
+        tail = f"In a cell: {told} on images of {size}, and all bytes that belong to the file. Random weights."
+        parts.append("\n".join(lines) + f"\n\n{tail}" + "".join(f"  \n{one}." for one in why))
+    versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
+    return "\n\n".join(parts) + f" With {versions}."
+
+
+def exported(found: dict[str, Any]) -> str:
+    """Return a Markdown table of what exported forms of networks take beside a plain ONNX file."""
+    lines = ["| network | form | MB | ms | over plain | quartiles |", "|---" * 6 + "|"]
+    for row in found["exported"]:
+        low, high = row["ratio_quartiles"]
+        lines.append(f"| `{row['network']}` | {row['form']} | {row['bytes'] / 1e6:.1f} | {row['ms']:.1f} "
+                     f"| {row['ratio']:.2f} | {low:.2f} to {high:.2f} |")
+    first = found["exported"][0]
+    return "\n".join(lines) + (
+        f"\n\nProcessor time of one image of {first['size']} on one thread of an {found['processor']} (for int8: "
+        f"{', '.join(found['int8'] or ()) or 'no instructions'}), medians of {first['rounds']} rounds, all in turn within "
+        f"a round; torch {found['torch']}."
+    )
+
+
 def interval(value: dict[str, float], sign: str = "") -> str:
     """Return a number with its interval."""
     return f"{value['value']:{sign}.3f} [{value['low']:{sign}.3f}, {value['high']:{sign}.3f}]"
@@ -283,7 +325,7 @@ def rendered(document: dict[str, Any]) -> str:
     """Return the table of a result file, by what it holds."""
     known = {
         "benchmark": costs, "ratios": ratios, "dpm": dpm, "study": study, "overhead": overhead, "fidelity": fidelity,
-        "loading": loading, "reduced": reduced,
+        "loading": loading, "reduced": reduced, "formats": formats, "exported": exported,
     }
     for key, render in known.items():
         if key in document:
