@@ -311,8 +311,8 @@ def exported(found: dict[str, Any]) -> str:
     first = found["exported"][0]
     return "\n".join(lines) + (
         f"\n\nProcessor time of one image of {first['size']} on one thread of an {found['processor']} (for int8: "
-        f"{', '.join(found['int8'] or ()) or 'no instructions'}), medians of {first['rounds']} rounds, all in turn within "
-        f"a round; torch {found['torch']}."
+        f"{', '.join(found['int8'] or ()) or 'no instructions'}), medians of {first['rounds']} rounds, all in turn "
+        f"within a round; torch {found['torch']}."
     )
 
 

@@ -79,8 +79,8 @@ def _drift(wanted: Tensor, given: Tensor, shape: tuple[int, ...], output: str) -
         sides = ["x".join(map(str, one.shape)) for one in (given, wanted)]
         raise ConfigError(f"the file gives {output} of {sides[0]}, the model of {sides[1]}, {told}")
     if not bool(torch.isfinite(given).all()):
-        share = float((~torch.isfinite(given)).double().mean())
-        raise ConfigError(f"the file gives numbers for {output} that are not finite, at {share:.0%} of the pixels, "
+        many = float((~torch.isfinite(given)).double().mean())
+        raise ConfigError(f"the file gives numbers for {output} that are not finite, at {many:.0%} of the pixels, "
                           f"{told}")
     wanted, given = wanted.double(), given.double()
     apart = (given - wanted).abs()

@@ -44,11 +44,11 @@ def require_half_range(model: nn.Module, image: Tensor) -> None:
                           f"precision ends at {LARGEST:.0f}; export it with --precision fp32")
 
 
-class _Watch(TorchDispatchMode):
+class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Keeps the largest finite number that an operator gave, and which operator that was."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.largest, self.where = 0.0, ""
         self._folded: tuple[Tensor, str] | None = None
         """What a convolution gave, while it is not known whether a norm follows."""
