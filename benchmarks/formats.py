@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from kdcli.errors import KdcliError
 from kdcli.exporters import export
@@ -31,10 +32,21 @@ PACKAGES = ("torch", "onnxruntime", "openvino", "ncnn", "pnnx", "executorch", "l
             "coremltools")  # fmt: skip
 
 
+def untrained(network: str) -> nn.Module:
+    """Return a network with random weights; norms that begin at zero are drawn too, since a converter may fold away
+    what is multiplied by nothing.
+    """
+    torch.manual_seed(0)
+    model: nn.Module = registry.build("student", network).eval()
+    for name, parameter in model.named_parameters():
+        if name.endswith("weight") and parameter.dim() == 1 and not parameter.any():
+            nn.init.uniform_(parameter, 0.2, 0.4)
+    return model
+
+
 def cell(network: str, form: str, precision: Any, size: tuple[int, int]) -> dict[str, Any]:
     """Write one file and return what became of it."""
-    torch.manual_seed(0)
-    model = registry.build("student", network).eval()
+    model = untrained(network)
     row: dict[str, Any] = {"network": network, "format": form, "precision": precision, "size": f"{size[0]}x{size[1]}"}
     ending = next(ending for ending, name in ENDINGS.items() if name == form)
     with tempfile.TemporaryDirectory() as folder:

@@ -107,7 +107,8 @@ class GlobalContext(nn.Module):
     def forward(self, feature: Tensor) -> Tensor:
         """Return a map of the same shape."""
         weights = torch.softmax(self.context_weight(feature).flatten(2), dim=2)
-        context = feature.flatten(2) @ weights.transpose(1, 2).to(feature.dtype)
+        # Weights first: LiteRT's converter (0.10) merges a map times a column with the convolution behind it, wrongly.
+        context = (weights.to(feature.dtype) @ feature.flatten(2).transpose(1, 2)).transpose(1, 2)
         return feature + self.transform(context.unsqueeze(-1))  # type: ignore[no-any-return]
 
 
