@@ -164,7 +164,7 @@ def _calibration_of(card: Mapping[str, Any]) -> Calibration | None:
     return read_calibration(card["calibration"], DepthKind(card["depth_kind"]), (low, high))
 
 
-def _network(text: str, shapes: Mapping[str, tuple[int, ...]]) -> nn.Module:
+def _network(text: str, shapes: Mapping[str, tuple[int, ...]]) -> Any:
     """Build the network that a card names, and give it the layers of the file where some were cut.
 
     Raises:
@@ -174,11 +174,10 @@ def _network(text: str, shapes: Mapping[str, tuple[int, ...]]) -> nn.Module:
     factory = registry.load(registry.find("student", spec.name))
     within = factory.inside(spec) if hasattr(factory, "of_shapes") else None
     if within is None:
-        made: nn.Module = registry.build("student", spec)
-        return made
+        return registry.build("student", spec)
     network = _network(within[0], shapes)
     factory.of_shapes(network, shapes)
-    network.architecture = str(spec)  # type: ignore[assignment]
+    network.architecture = str(spec)
     return network
 
 

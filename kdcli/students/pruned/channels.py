@@ -1,8 +1,8 @@
 """Which channels of a network hang together, and how much each counts: both by the package torch-pruning.
 
 A channel that a convolution gives is one that norms scale, additions pair with a channel of another layer, and later
-convolutions read: it is cut everywhere or nowhere. torch-pruning (arXiv 2301.12900) finds these sets in the graph that a
-backward pass would walk.
+convolutions read: it is cut everywhere or nowhere. torch-pruning (arXiv 2301.12900) finds these sets in the graph that
+a backward pass would walk.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Side:
 class ChannelSet:
     """Channels of several layers that are cut together.
 
-    root: the layer whose places number them. importance: of each, C. parts: equal parts that have to lose alike, since a
-    grouped convolution has one filter for each.
+    root: the layer whose places number them. importance: of each, C. parts: equal parts that have to lose alike,
+    since a grouped convolution has one filter for each.
     """
 
     root: str
@@ -112,6 +112,8 @@ class Channels:
     def _fits(self, side: Side, count: int) -> bool:
         module = self._modules[side.layer]
         there = self._graph.get_out_channels(module) if side.out else self._graph.get_in_channels(module)
+        if isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels != module.out_channels:
+            return False  # several filters for each channel: which ones go with it is not told
         inside = all(0 <= root < count for root in side.roots)
         return inside and (there is None or max(side.places, default=0) < there)
 
@@ -128,7 +130,8 @@ def _package() -> Any:
         return importlib.import_module("torch_pruning")
     except ImportError as error:
         raise ConfigError(
-            "a student is pruned by the package torch-pruning, which is not installed; run: pip install 'kdcli[pruning]'"
+            "pruning a student needs the package torch-pruning, which is not installed; run: pip install "
+            "'kdcli[pruning]'"
         ) from error
 
 
@@ -139,16 +142,30 @@ def _outputs(network: nn.Module, image: Tensor) -> list[Tensor]:
     return [one * 1.0 for one in found if one is not None and one.requires_grad]
 
 
+_JOINS = (torch.cat, torch.concat)
+_SHAPES = (Tensor.view, Tensor.reshape, torch.reshape, Tensor.unflatten, Tensor.flatten, torch.flatten)
+_PRODUCTS = (torch.matmul, torch.bmm, Tensor.matmul, Tensor.bmm, Tensor.__matmul__)
+
+
 class _AlongChannels(TorchFunctionMode):
-    """Hide maps that are joined along height or width: the package takes every joining for one of channels."""
+    """Show operations that the package misreads as what they are for channels; some it would follow without end.
+
+    It takes every joining for one of channels, also that along height or width; pixels in a row, and parts of channels
+    in a dimension of their own, for channels after channels. Numbers are of no account here, only what depends on what.
+    """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         given = kwargs or {}
-        if func in (torch.cat, torch.concat):
+        made = func(*args, **given)
+        if func in _JOINS and made.dim() == 4:
             tensors = list(args[0] if args else given["tensors"])
-            dim = int(given.get("dim", args[1] if len(args) > 1 else 0))
-            if tensors[0].dim() == 4 and dim % 4 > 1:
-                made = func([one.detach() for one in tensors], dim=dim)
-                # The numbers are of no account, only what depends on what.
-                return made + sum(one.mean(dim=(2, 3), keepdim=True) for one in tensors)
-        return func(*args, **given)
+            if int(given.get("dim", args[1] if len(args) > 1 else 0)) % 4 > 1:
+                return made.detach() + sum(one.mean(dim=(2, 3), keepdim=True) for one in tensors)
+        if func in _SHAPES and args[0].dim() == 4:
+            if made.dim() > 4:
+                return made.detach() + args[0].mean()
+            if made.dim() == 3 and made.shape[1] == args[0].shape[1]:
+                return made.detach() + args[0].mean(dim=(2, 3)).unsqueeze(-1)
+        if func in _PRODUCTS and made.dim() == 3:
+            return made.detach() + args[0].mean(dim=2, keepdim=True) + args[1].mean(dim=1, keepdim=True)
+        return made

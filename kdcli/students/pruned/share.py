@@ -1,10 +1,11 @@
-"""How many channels each layer keeps, so that a network keeps a share of its multiply-adds; which ones, by importance."""
+"""How many channels each layer keeps, so that a network keeps a share of its multiply-adds, and which ones."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,19 +35,16 @@ def work_of(network: nn.Module, image: Tensor) -> dict[str, Work]:
     """Return what the convolutions and matrix products with weights do for one image, by layer."""
     found: dict[str, Work] = {}
 
-    def look(name: str) -> object:
-        def hook(module: nn.Module, _: object, output: Tensor) -> None:
-            weight: Tensor = module.weight  # type: ignore[assignment]
-            if isinstance(module, nn.Linear):
-                out, reads, grouped, pair = len(weight), weight.shape[1], 1, output.numel() // len(weight)
-            else:
-                out, reads, grouped = output.shape[1], module.in_channels // module.groups, module.groups  # type: ignore[operator]
-                pair = math.prod(output.shape[2:]) * math.prod(weight.shape[2:])
-            before = found[name].pair if name in found else 0
-            found[name] = Work(out=out, reads=int(reads), pair=pair + before, grouped=int(grouped))  # type: ignore[arg-type]
+    def look(name: str) -> Any:
+        def hook(module: nn.Conv2d | nn.Linear, _: object, output: Tensor) -> None:
+            out, reads, *kernel = module.weight.shape
+            # A layer that is run several times does its work as often.
+            pair = output.numel() // out * math.prod(kernel) + (found[name].pair if name in found else 0)
+            grouped = 1 if isinstance(module, nn.Linear) else module.groups
+            found[name] = Work(out=out, reads=reads, pair=pair, grouped=grouped)
         return hook
 
-    hooks = [module.register_forward_hook(look(name)) for name, module in network.named_modules()  # type: ignore[arg-type]
+    hooks = [module.register_forward_hook(look(name)) for name, module in network.named_modules()
              if isinstance(module, nn.Conv2d | nn.Linear)]
     with torch.no_grad():
         network(image)
@@ -82,8 +80,8 @@ class Narrowing:
         share = self._share(width)
         if low == 0 and share > keep + 0.02:
             rest = "" if self._multiple == 1 else "; multiple=1 cuts more finely"
-            raise SpecError(f"keep={keep:g} cannot be had: the narrowest that its layers can be cut to keeps {share:.3f}"
-                            f" of the multiply-adds{rest}")
+            raise SpecError(f"keep={keep:g} cannot be had: the narrowest that its layers can be cut to keeps "
+                            f"{share:.3f} of the multiply-adds{rest}")
         return cut, share
 
     def _share(self, width: float) -> float:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from kdcli.errors import ConfigError, SpecError
 from kdcli.networks.deployed import deployed
 from kdcli.networks.taps import TapReader
+from kdcli.networks.widths import Shape, narrow, settle_blocks
 from kdcli.protocols import plugin
 from kdcli.remarks import remark
 from kdcli.spec import Spec, bind, members, parse
@@ -20,7 +21,6 @@ from kdcli.students.pruned.begun import begun, is_trained
 from kdcli.students.pruned.channels import Channels, Criterion
 from kdcli.students.pruned.proof import differs, norms_over_channels, silenced
 from kdcli.students.pruned.share import Narrowing, work_of
-from kdcli.students.pruned.widths import Shape, narrow
 from kdcli.types import Tap
 
 COUNTED_AT = (192, 256)
@@ -90,6 +90,7 @@ def _cut(network: nn.Module, text: str, keep: float, by: Criterion, multiple: in
     exact = not norms_over_channels(network, sets, cut)
     try:
         channels.cut(cut)
+        settle_blocks(network)
         with torch.no_grad():
             whole, narrower = wanted(image).depth, network(image).depth
             wrong = differs(whole, narrower) if exact else None
@@ -169,4 +170,4 @@ def _image(size: tuple[int, int]) -> Tensor:
 
 
 def _trained(network: nn.Module, text: str) -> bool:
-    return hasattr(network, "provenance") or parse(text).options.get("pretrained", "false").lower() not in ("false", "no")
+    return hasattr(network, "provenance") or parse(text).options.get("pretrained", "false") != "false"

@@ -36,6 +36,15 @@ def narrow(network: nn.Module, shapes: Mapping[str, Shape]) -> None:
         for name, shape in changed.items():
             _replace(module, name, shape)
         _settle(module, depthwise)
+    settle_blocks(network)
+
+
+def settle_blocks(network: nn.Module) -> None:
+    """Let the blocks of timm that fold their branches (MobileOne) know the groups of their convolutions again."""
+    for module in network.modules():
+        branches = getattr(module, "conv_kxk", None)
+        if isinstance(branches, nn.ModuleList) and isinstance(getattr(module, "groups", None), int):
+            module.groups = int(branches[0].conv.groups)  # type: ignore[union-attr,arg-type,assignment]
 
 
 def _own(module: nn.Module) -> dict[str, Tensor]:
