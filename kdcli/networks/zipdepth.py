@@ -76,7 +76,8 @@ class ZipDepthNet(nn.Module):
         """Return the network for inference alone, with branches and inner norms in single convolutions."""
         with torch.device("meta"):
             made = ZipDepthNet(self.variant, self.head, "folded")
-        state = folded(self.state_dict())
+        blocks = {name for name, module in self.named_modules() if isinstance(module, RepBlock) and module.shortcut}
+        state = folded(self.state_dict(), blocks)
         narrow(made, {name: tuple(value.shape) for name, value in state.items()})  # channels may have been cut
         made.load_state_dict(state, assign=True)
         return made

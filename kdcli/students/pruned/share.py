@@ -13,6 +13,14 @@ from torch import Tensor, nn
 from kdcli.errors import SpecError
 from kdcli.students.pruned.channels import ChannelSet
 
+SPARE = 0.02
+"""Of the whole network's multiply-adds, by which more may be kept than was asked for."""
+NEAR = 0.002
+"""Of them, from which on nothing nearer is looked for."""
+
+Step = tuple[float, int, int]
+"""The width of layers below which a set, by its number, keeps so many channels."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
@@ -59,6 +67,8 @@ class Narrowing:
     def __init__(self, sets: Sequence[ChannelSet], work: Mapping[str, Work], multiple: int) -> None:
         self._sets, self._work, self._multiple = sets, work, multiple
         self._whole = self._cost({})
+        steps = [(width, i, kept) for i, one in enumerate(sets) for width, kept in _steps(one, multiple)]
+        self._steps: list[Step] = sorted(steps, key=lambda step: (-step[0], step[1]))
 
     def at(self, keep: float) -> tuple[dict[str, list[int]], float]:
         """Return the channels to cut, by the sets' roots, and the share of the multiply-adds that is kept then.
@@ -68,24 +78,40 @@ class Narrowing:
         Raises:
             SpecError: it cannot be had.
         """
-        if keep == 1:
-            return {}, 1.0
-        widths = sorted({width for one in self._sets for width in self._turns(one)} | {1.0})
-        low, high = 0, len(widths) - 1  # costs grow with the width
+        low, high = 0, len(self._steps)  # each step makes it cheaper
         while low < high:
             middle = (low + high) // 2
-            low, high = (middle + 1, high) if self._share(widths[middle]) < keep else (low, middle)
-        width = min(widths[max(low - 1, 0) : low + 1], key=lambda one: (abs(self._share(one) - keep), one))
-        cut = self._cut(width)
-        share = self._share(width)
-        if low == 0 and share > keep + 0.02:
+            low, high = (middle + 1, high) if self._share(self._steps[:middle]) > keep else (low, middle)
+        found = min((self._nearer(low - 1, keep), self._steps[:low]), key=lambda taken: abs(self._share(taken) - keep))
+        share = self._share(found)
+        if share > keep + SPARE:
             rest = "" if self._multiple == 1 else "; multiple=1 cuts more finely"
             raise SpecError(f"keep={keep:g} cannot be had: the narrowest that its layers can be cut to keeps "
                             f"{share:.3f} of the multiply-adds{rest}")
-        return cut, share
+        return self._cut(found), share
 
-    def _share(self, width: float) -> float:
-        return self._cost(self._cut(width)) / self._whole
+    def _nearer(self, count: int, keep: float) -> list[Step]:
+        """Return the first so many steps and those of the others that bring the share nearer, not below.
+
+        One step of a layer at a fine resolution may be a fifth of all multiply-adds.
+        """
+        taken, held = self._steps[: max(count, 0)], set()
+        for step in self._steps[max(count, 0) :]:
+            share = self._share([*taken, step])
+            if step[1] in held or share < keep:
+                held.add(step[1])
+                continue
+            taken.append(step)
+            if share < keep + NEAR:
+                break
+        return taken
+
+    def _share(self, steps: Sequence[Step]) -> float:
+        return self._cost(self._cut(steps)) / self._whole
+
+    def _cut(self, steps: Sequence[Step]) -> dict[str, list[int]]:
+        kept = {i: count for _, i, count in steps}
+        return {self._sets[i].root: _least(self._sets[i], count) for i, count in kept.items()}
 
     def _cost(self, cut: Mapping[str, Sequence[int]]) -> int:
         lost: dict[tuple[str, bool], int] = {}
@@ -100,26 +126,16 @@ class Narrowing:
             total += work.multiply_adds(out, work.reads * work.grouped - lost.get((layer, False), 0))
         return total
 
-    def _cut(self, width: float) -> dict[str, list[int]]:
-        found = {one.root: _least(one, len(one.importance) - self._kept(one, width)) for one in self._sets}
-        return {root: places for root, places in found.items() if places}
 
-    def _step(self, one: ChannelSet) -> int:
-        return math.lcm(self._multiple, one.parts)
-
-    def _kept(self, one: ChannelSet, width: float) -> int:
-        count, step = len(one.importance), self._step(one)
-        nearest = math.floor(count * width / step + 0.5 + 1e-9) * step
-        return min(max(nearest, step), count)
-
-    def _turns(self, one: ChannelSet) -> list[float]:
-        """Return the widths from which a set keeps another number of channels."""
-        count, step = len(one.importance), self._step(one)
-        return [min((kept - step / 2) / count, 1.0) for kept in range(step, count + step, step)]
+def _steps(one: ChannelSet, multiple: int) -> list[tuple[float, int]]:
+    """Return the widths below which a set has fewer channels, and how many then: the multiple nearest to its share."""
+    count, step = len(one.importance), math.lcm(multiple, one.parts)
+    return [((kept + step / 2) / count, kept) for kept in range(step, count, step)]
 
 
-def _least(one: ChannelSet, lost: int) -> list[int]:
-    """Return the places that count least, alike in every part; of equals the first ones."""
+def _least(one: ChannelSet, kept: int) -> list[int]:
+    """Return the places that count least but for so many, alike in every part; of equals the first ones."""
     part = len(one.importance) // one.parts
-    order = one.importance.view(one.parts, part).mean(0).argsort(stable=True)[: lost // one.parts].tolist()
+    lost = part - kept // one.parts
+    order = one.importance.view(one.parts, part).mean(0).argsort(stable=True)[:lost].tolist()
     return sorted(place + i * part for i in range(one.parts) for place in order)
