@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, KdcliError, SpecError, WeightsError
 from kdcli.evals.cost import cost_of
+from kdcli.exporters import export
+from kdcli.exporters.endings import ENDINGS
 from kdcli.networks.deployed import deployed
 from kdcli.plugins import registry
 from kdcli.remarks import heard
@@ -22,7 +24,7 @@ from kdcli.students.mobilenet import MobileNet
 from kdcli.students.pruned import channels as pruning
 from kdcli.students.pruned.student import inside, of_shapes, pruned
 from kdcli.students.within import within
-from kdcli.testing import check_student
+from kdcli.testing import check_student, toy_batch
 from kdcli.weights import load_tensors, save
 
 pytest.importorskip("torch_pruning", reason="needs the extra kdcli[pruning]")
@@ -251,3 +253,14 @@ def test_an_uncut_file_is_no_pruned_one_with_other_names(trained: Path) -> None:
     network = MobileNet(width=0.35)
     with pytest.raises(SpecError, match="do not fit one another"):
         of_shapes(network, {"backbone.conv_stem.weight": (8, 3, 3, 3)})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["onnx", "pt2", "xml", "pte", "param", "tflite"])
+def test_a_pruned_student_is_exported(cut_file: Path, ending: str) -> None:
+    pytest.importorskip({"xml": "openvino", "pte": "executorch", "param": "ncnn", "tflite": "litert_torch"}.get(
+        ending, "onnxruntime"))
+    network, card = load_student(cut_file)
+    out = cut_file.with_name(f"out.{ending}")
+    told = export(network, ENDINGS[out.suffix], out, images=toy_batch(batch=2, size=(64, 96)).image, card=card)
+    assert told.worst is not None and told.worst.relative < 1e-3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,6 +66,7 @@ class Narrowing:
 
     def __init__(self, sets: Sequence[ChannelSet], work: Mapping[str, Work], multiple: int) -> None:
         self._sets, self._work, self._multiple = sets, work, multiple
+        self._queues = [_Queue(one) for one in sets]
         self._whole = self._cost({})
         steps = [(width, i, kept) for i, one in enumerate(sets) for width, kept in _steps(one, multiple)]
         self._steps: list[Step] = sorted(steps, key=lambda step: (-step[0], step[1]))
@@ -107,19 +108,16 @@ class Narrowing:
         return taken
 
     def _share(self, steps: Sequence[Step]) -> float:
-        return self._cost(self._cut(steps)) / self._whole
+        return self._cost(_last(steps)) / self._whole
 
     def _cut(self, steps: Sequence[Step]) -> dict[str, list[int]]:
-        kept = {i: count for _, i, count in steps}
-        return {self._sets[i].root: _least(self._sets[i], count) for i, count in kept.items()}
+        return {self._sets[i].root: self._queues[i].first(kept) for i, kept in _last(steps).items()}
 
-    def _cost(self, cut: Mapping[str, Sequence[int]]) -> int:
+    def _cost(self, kept: Mapping[int, int]) -> int:
         lost: dict[tuple[str, bool], int] = {}
-        for one in self._sets:
-            gone = frozenset(cut.get(one.root, ()))
-            for side in one.sides if gone else ():
-                key = side.layer, side.out
-                lost[key] = lost.get(key, 0) + sum(root in gone for root in side.roots)
+        for i, count in kept.items():
+            for key, number in self._queues[i].lost(count):
+                lost[key] = lost.get(key, 0) + number
         total = 0
         for layer, work in self._work.items():
             out = work.out - lost.get((layer, True), 0)
@@ -127,15 +125,36 @@ class Narrowing:
         return total
 
 
+class _Queue:
+    """The channels of a set in the order in which they go: those that count least first, alike in every part."""
+
+    def __init__(self, one: ChannelSet) -> None:
+        self._parts, self._part = one.parts, len(one.importance) // one.parts
+        self._order = one.importance.view(one.parts, self._part).mean(0).argsort(stable=True)
+        self._lost: dict[tuple[str, bool], list[int]] = {}
+        for side in one.sides:
+            there = torch.bincount(torch.tensor(side.roots, dtype=torch.long), minlength=len(one.importance))
+            going = there.view(one.parts, self._part).sum(0)[self._order].cumsum(0)
+            before = self._lost.get((side.layer, side.out), [0] * (self._part + 1))
+            self._lost[side.layer, side.out] = [a + b for a, b in zip(before, [0, *going.tolist()], strict=True)]
+
+    def first(self, kept: int) -> list[int]:
+        """Return the places that go where so many are kept; of equals the first ones."""
+        order = self._order[: self._part - kept // self._parts].tolist()
+        return sorted(place + i * self._part for i in range(self._parts) for place in order)
+
+    def lost(self, kept: int) -> Iterator[tuple[tuple[str, bool], int]]:
+        """Return how many channels each side of a layer loses then."""
+        gone = self._part - kept // self._parts
+        return ((key, numbers[gone]) for key, numbers in self._lost.items())
+
+
+def _last(steps: Sequence[Step]) -> dict[int, int]:
+    """Return how many channels each set keeps after steps, by its number."""
+    return {i: kept for _, i, kept in steps}
+
+
 def _steps(one: ChannelSet, multiple: int) -> list[tuple[float, int]]:
     """Return the widths below which a set has fewer channels, and how many then: the multiple nearest to its share."""
     count, step = len(one.importance), math.lcm(multiple, one.parts)
     return [((kept + step / 2) / count, kept) for kept in range(step, count, step)]
-
-
-def _least(one: ChannelSet, kept: int) -> list[int]:
-    """Return the places that count least but for so many, alike in every part; of equals the first ones."""
-    part = len(one.importance) // one.parts
-    lost = part - kept // one.parts
-    order = one.importance.view(one.parts, part).mean(0).argsort(stable=True)[:lost].tolist()
-    return sorted(place + i * part for i in range(one.parts) for place in order)

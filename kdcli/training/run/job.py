@@ -25,7 +25,7 @@ from kdcli.training.run.folder import RunFolder, new_path
 from kdcli.training.run.made_for import made_for
 from kdcli.training.run.preflight import preflight
 from kdcli.training.run.progress import Progress, Silent
-from kdcli.training.run.provenance import begun_from, licensed, provenance
+from kdcli.training.run.provenance import begun_from, check_begun, licensed, provenance
 from kdcli.training.run.results import RUN
 from kdcli.training.run.variant import VariantTraining
 from kdcli.training.run.workshop import Workshop
@@ -99,6 +99,8 @@ def distill(
         progress.note(told(config))
     # Everything that can be refused is refused before anything is written.
     student, spec = shop.student()
+    if resume is not None:
+        check_begun(student, run.manifest().get("begun_from"))
     preflight(shop, student)
     teachers = provenance(shop)
     if resume is None:
