@@ -83,6 +83,10 @@ class Student(DepthModel, Protocol):
     ``depth_kind`` is then set to the teacher's, and its predictions must follow. ``begin_at(depth)`` is told, once and
     before the first update of a network that the run has just built, the median of what its teachers say of the first
     images; a network whose last layer is drawn at random begins there.
+
+    Optional members of the factory of a student that is made of another one: ``inside(spec)`` gives the other one's
+    spec and a function that puts another in its place, None where it is no spec; ``of_shapes(network, shapes)`` gives
+    that other one, in place, the layers whose tensors have the shapes of a file, by name.
     """
 
 

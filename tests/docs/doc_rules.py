@@ -7,8 +7,9 @@ ONE = ("--batch-size", "1", "--workers", "0", *CPU)
 TWO = ("--batch-size", "2", "--workers", "0", *CPU)
 FEW = "sim:rooms,count=2,seed=1000"
 
-ONE_ARM = {"data-free-nyu": "both", "tie-kd-nyu": "corrected", "tie-kd-kitti": "corrected", "zoo-mini": "attention"}
-"""Studies of large networks or of many arms, of which one arm is measured: half a minute each."""
+ONE_ARM = {"data-free-nyu": "both", "tie-kd-nyu": "corrected", "tie-kd-kitti": "corrected", "zoo-mini": "attention",
+           "pruning-mini": "whole"}
+"""Studies of large networks, of many arms or of what others come to, of which one is measured: half a minute each."""
 
 REASONS: dict[str, str] = {
     "kdcli export runs/small --out small.onnx --verify-on": "it takes what a device gave; tests/exporters makes some",
