@@ -14,6 +14,7 @@
     eval/            results.json, per_image.csv
     fidelity/        the same against the teacher on images that were held out: no accuracy
     report.html  picture.png  log.txt
+    loggers.json     what loggers want to find again; what they write lies in folders of their names
 """
 
 from __future__ import annotations
@@ -139,6 +140,11 @@ class RunFolder:
         """Add facts to the manifest."""
         self.write_manifest({**self.manifest(), **facts})
 
+    def begin_again(self) -> None:
+        """Write down that a process is at work on it, also on one that was interrupted or failed before."""
+        kept = {key: value for key, value in self.manifest().items() if key != "error"}
+        self.write_manifest({**kept, "state": "running"})
+
     def log_step(self, log: StepLog) -> None:
         """Append one line to metrics.jsonl."""
         metrics.append(self.path / "metrics.jsonl", log)
@@ -157,9 +163,9 @@ class RunFolder:
         """
         return metrics.read(self.path / "metrics.jsonl")
 
-    def forget_after(self, variant: str, stage: str, step: int) -> None:
-        """Drop metric lines past a checkpoint, so that a resumed run logs each step once."""
-        metrics.forget_after(self.path / "metrics.jsonl", variant, stage, step)
+    def forget_after(self, variant: str, stage: str, step: int) -> int:
+        """Drop metric lines past a checkpoint, so that a resumed run logs each step once; return the last of them."""
+        return metrics.forget_after(self.path / "metrics.jsonl", variant, stage, step)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
