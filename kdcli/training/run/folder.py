@@ -40,6 +40,7 @@ from kdcli.training.run import metrics
 from kdcli.training.run.environment import environment
 from kdcli.training.run.manifest import read_manifest
 from kdcli.training.run.results import RUN, file_of, order_file
+from kdcli.watching import state_of
 
 RUNS = Path("runs")
 
@@ -250,14 +251,16 @@ def list_runs(folder: Path) -> list[dict[str, Any]]:
         try:
             facts = run.manifest()
         except DataError as error:
-            rows.append({"run": str(run.path), "state": "damaged", "error": str(error), "recipe": None,
+            rows.append({"run": str(run.path), "state": "damaged", "error": str(error), "resume": None, "recipe": None,
                          "student": None, "teacher": None, "delta1": {}, "fidelity_delta1": {}})  # fmt: skip
             continue
+        how = state_of(run.path, facts)
         faithful = facts.get("fidelity", {}).get("teacher", {})
         rows.append(
             {
                 "run": str(run.path),
-                "state": facts.get("state"),
+                "state": how.state,
+                "resume": how.resume,
                 "recipe": facts.get("recipe"),
                 "student": facts.get("student"),
                 "teacher": ", ".join(t["spec"] for t in facts.get("teachers", [])),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from kdcli.training.run.provenance import begun_from, licensed, provenance
 from kdcli.training.run.results import RUN
 from kdcli.training.run.variant import VariantTraining
 from kdcli.training.run.workshop import Workshop
+from kdcli.watching.look import EVALUATION
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +74,14 @@ def distill(
     cache: RenderCache | None = None,
     measure_teachers: bool = True,
     built: Built | None = None,
+    loggers: Sequence[str] | None = None,
 ) -> RunResult:
     """Distil, evaluate beside teacher and twin, and export.
 
     With ``resume`` the configuration of that run is used, finished parts are kept, and the stage under way goes on
     from its last checkpoint. cache: rendered images to share with other runs. measure_teachers: False where the
-    teachers were measured on the same images before. built: teachers and sources that are there already.
+    teachers were measured on the same images before. built: teachers and sources that are there already. loggers: specs
+    of who is told, in place of the configuration's, of a run that goes on too.
 
     Raises:
         ConfigError, DataError, WeightsError, PluginError: before the first step, wherever possible.
@@ -89,6 +92,8 @@ def distill(
     if resume is not None:
         run = RunFolder.open(Path(resume))
         config = run.config()
+    if loggers is not None:
+        config = replace(config, loggers=tuple(loggers))
     shop = Workshop(
         config=config, device=torch.device(device), cache=cache or RenderCache(), built=built or Built()
     )
@@ -99,7 +104,9 @@ def distill(
     if resume is None and config.reasons:
         progress.note(told(config))
     # Everything that can be refused is refused before anything is written.
-    loggers = Loggers(build_loggers(config, resumed=resume is not None, note=progress.note), progress.note)
+    watchers = Loggers(build_loggers(config, resumed=resume is not None, note=progress.note), progress.note)
+    if config.origins.get("run.loggers") == "recipe" and config.loggers:
+        progress.note(f"told to {', '.join(config.loggers)}, as recipe '{config.recipe}' says; --logger none: to nobody")
     student, spec = shop.student()
     preflight(shop, student)
     teachers = provenance(shop)
@@ -117,20 +124,20 @@ def distill(
         progress.note(f"the run was begun on {threads} threads and goes on with {now}: last bits may differ")
     for row in (*teachers, *begun_from(student)):
         progress.note(f"{row['spec']}: licence {row['licence']}, trained on {row['training_data']}")
-    with run.locked(), loggers.watching(run, config, resumed=resume is not None), run.ending(progress.note):
+    with run.locked(), watchers.watching(run, config, resumed=resume is not None), run.ending(progress.note):
         run.begin_again()
         kept_before = float(run.manifest().get("seconds", 0.0)) if resume is not None else 0.0
         try:
-            steps = _train(shop, run, spec, teachers, progress, loggers)
+            steps = _train(shop, run, spec, teachers, progress, watchers)
         finally:
             run.update(seconds=kept_before + time.perf_counter() - begin)
-        run.update(now={"variant": RUN, "stage": "evaluation"})
+        run.update(now={"variant": RUN, "stage": EVALUATION})
         results = evaluate_run(shop, run, progress, teachers=measure_teachers)
-        loggers.results("eval", results)
+        watchers.results("eval", results)
         fidelity = fidelity_of_run(shop, run, progress, lambda: models_of(shop, run))
-        loggers.results("fidelity", next(iter(fidelity.values()), {}))
+        watchers.results("fidelity", next(iter(fidelity.values()), {}))
         picture_of_run(shop, run)
-        loggers.pictures(run.path, ("picture", "images"))
+        watchers.pictures(run.path, ("picture", "images"))
         exported = export_run(shop, run, progress)
         seconds = kept_before + time.perf_counter() - begin
         report_of_run(run, config, results, fidelity, seconds)
