@@ -16,7 +16,8 @@ from kdcli.loggers.wandb import WandbLogger
 from kdcli.records import RunRecord, StepRecord
 from kdcli.testing import check_logger
 
-CONFIG = {"student": "mobilenet", "eval_data": None, "stages": [{"name": "distill", "lr": 1e-3}], "twin": {"label": "t"}}
+CONFIG = {"student": "mobilenet", "eval_data": None, "stages": [{"name": "distill", "lr": 1e-3}],
+          "twin": {"label": "t"}}
 
 
 def begun(folder: Path, kept: dict[str, str], *, resumed: bool = False) -> RunRecord:
@@ -61,8 +62,8 @@ def test_wandb_has_an_axis_for_each_variant_and_no_step_of_its_own(calls: stand_
     begin = of(calls, "init")[0]
     assert (begin["project"], begin["group"], begin["name"]) == ("depth", "grid", "plain/seed0")
     assert begin["id"] is None and begin["resume"] is None and begin["dir"] == str(tmp_path) and kept == {"id": "id1"}
-    axes = [given for given in of(calls, "define_metric") if given["step_metric"]]
-    assert axes == [{"name": "student/*", "step_metric": "student/step"}, {"name": "twin/*", "step_metric": "twin/step"}]
+    axes = {given["name"]: given["step_metric"] for given in of(calls, "define_metric") if given["step_metric"]}
+    assert axes == {"student/*": "student/step", "twin/*": "twin/step"}
     expected = {"student/step": 22, "student/distill/loss": 0.5, "student/distill/term/log-l1,x=1:y": 0.25}
     assert of(calls, "log")[1] == expected and "twin/step" in of(calls, "log")[2]
     assert {"eval/student/delta1": 0.9} in of(calls, "summary") and of(calls, "finish") == [{"exit_code": 130}]
@@ -80,7 +81,9 @@ def test_wandb_goes_on_in_the_same_run_and_leaves_out_what_it_has(calls: stand_i
     assert logger.where == f"wandb sync {tmp_path}/wandb/run-old"
 
 
-def test_wandb_without_an_account_is_refused_before_a_run(calls: stand_ins.Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wandb_without_an_account_is_refused_before_a_run(
+    calls: stand_ins.Calls, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "wandb", stand_ins.wandb(calls, account=False))
     with pytest.raises(ConfigError, match=r"no account to write to; run: wandb login, or write wandb,mode=offline"):
         WandbLogger()
@@ -105,7 +108,8 @@ def test_mlflow_makes_experiment_run_and_parameters(calls: stand_ins.Calls, tmp_
         ("student/distill/loss", 0.5, 21), ("student/distill/term/log-l1_x_1_y", 0.25, 21),
     ]
     assert batches[2]["metrics"] == [("eval/teacher 2/delta1", 0.9, 40)]
-    assert batches[3]["tags"] == {"kdcli.error": "not a number"} and of(calls, "set_terminated") == [{"status": "FAILED"}]
+    assert batches[3]["tags"] == {"kdcli.error": "not a number"}
+    assert of(calls, "set_terminated") == [{"status": "FAILED"}]
 
 
 def test_mlflow_goes_on_in_the_same_run(calls: stand_ins.Calls, tmp_path: Path) -> None:
@@ -123,7 +127,7 @@ def test_a_package_that_is_not_there_is_one_line(
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     extra = package.partition(".")[0]
-    with pytest.raises(ConfigError, match=rf"logger '{extra}' needs the package {extra}.*pip install 'kdcli\[{extra}\]'"):
+    with pytest.raises(ConfigError, match=rf"needs the package {extra}.*run: pip install 'kdcli\[{extra}\]'"):
         make()
 
 

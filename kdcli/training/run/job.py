@@ -106,7 +106,7 @@ def distill(
     # Everything that can be refused is refused before anything is written.
     watchers = Loggers(build_loggers(config, resumed=resume is not None, note=progress.note), progress.note)
     if config.origins.get("run.loggers") == "recipe" and config.loggers:
-        progress.note(f"told to {', '.join(config.loggers)}, as recipe '{config.recipe}' says; --logger none: to nobody")
+        progress.note(f"recipe '{config.recipe}' has it told to {', '.join(config.loggers)}; --logger none: to nobody")
     student, spec = shop.student()
     preflight(shop, student)
     teachers = provenance(shop)
