@@ -31,7 +31,7 @@ KEPT = "loggers.json"
 AUTO = "auto"
 END = 60.0
 """Seconds that a finished run waits for its loggers: somebody's upload."""
-STOPPED = 2.0
+STOPPED = 1.5
 """Seconds that one waits which was asked to stop, or that failed."""
 
 Plan = Mapping[tuple[str, str], int]
@@ -190,8 +190,8 @@ class Loggers:
         for teller in self._tellers:
             told = {"where": teller.where and f"logger '{teller.label}': {teller.where}"}
             told["trouble"] = teller.trouble and (
-                f"logger '{teller.label}' is left out from here on: {teller.trouble}; the run goes on, metrics.jsonl "
-                "has all of its numbers"
+                f"logger '{teller.label}' is left out from here on: {teller.trouble}; nothing else is touched, and "
+                "metrics.jsonl has all of the run's numbers"
             )
             for kind, text in told.items():
                 if text and (teller.label, kind) not in self._said:
