@@ -11,6 +11,8 @@ ONE_ARM = {"data-free-nyu": "both", "tie-kd-nyu": "corrected", "tie-kd-kitti": "
 """Studies of large networks or of many arms, of which one arm is measured: half a minute each."""
 
 REASONS: dict[str, str] = {
+    "kdcli distill --resume runs/small --logger": "that run is finished here; tests/training/test_loggers.py stops one",
+    "kdcli runs watch studies/grid": "it takes a study's folder; tests/watching makes some",
     "kdcli export runs/small --out small.onnx --verify-on": "it takes what a device gave; tests/exporters makes some",
     "kdcli export runs/small --out small.tflite": "LiteRT's converter takes minutes; tests/exporters runs it on less",
 }
