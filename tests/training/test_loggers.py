@@ -27,6 +27,20 @@ from kdcli.weights import load_state
 
 Resolve = Callable[..., RunConfig]
 
+TINY = """
+[run]
+student = "mobilenet,width=0.35"
+export = "none"
+[[stage]]
+name = "train"
+teachers = ["ground-truth"]
+data = "sim:blocks,count=8"
+size = "32x48"
+batch_size = 4
+losses = { l1 = 1.0 }
+steps = 1
+"""
+
 STAGES = """
 [run]
 student = "mobilenet,width=0.35"
@@ -210,6 +224,16 @@ def test_one_that_cannot_be_made_is_refused_before_a_run_and_left_out_of_one_tha
     notes = Notes()
     assert build_loggers(config, resumed=True, note=notes.note) == {}
     assert notes.lines[0].startswith("logger 'wandb' is left out: logger 'wandb' needs the package wandb")
+
+
+def test_a_recipe_that_names_loggers_is_said_to(tiny: Resolve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(job, "build_loggers", lambda config, **_: {})
+    notes = Notes()
+    distill(tiny(text=TINY.replace("[run]", '[run]\nloggers = ["mlflow,uri=http://there"]')), out=tmp_path / "a",
+            progress=notes)
+    distill(tiny("loggers=wandb"), out=tmp_path / "b", progress=notes)
+    lines = [text for text in notes.lines if "--logger none" in text]
+    assert lines == ["recipe 'tiny' has this run told to mlflow,uri=http://there; --logger none: to nobody"]
 
 
 def test_a_run_that_goes_on_may_be_told_to_others(tiny: Resolve, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from kdcli.training.run.choice import choice_of, told
 from kdcli.training.run.fidelity import fidelity_of_run
 from kdcli.training.run.finish import evaluate_run, export_run, models_of, picture_of_run, report_of_run
 from kdcli.training.run.folder import RunFolder, new_path
-from kdcli.training.run.loggers import Loggers, build_loggers
+from kdcli.training.run.loggers import AUTO, Loggers, build_loggers
 from kdcli.training.run.made_for import made_for
 from kdcli.training.run.preflight import preflight
 from kdcli.training.run.progress import Progress, Silent
@@ -105,8 +105,9 @@ def distill(
         progress.note(told(config))
     # Everything that can be refused is refused before anything is written.
     watchers = Loggers(build_loggers(config, resumed=resume is not None, note=progress.note), progress.note)
-    if config.origins.get("run.loggers") == "recipe" and config.loggers:
-        progress.note(f"recipe '{config.recipe}' has it told to {', '.join(config.loggers)}; --logger none: to nobody")
+    others = [spec for spec in config.loggers if spec != AUTO]
+    if resume is None and others and config.origins.get("run.loggers") == "recipe":  # it may be a stranger's
+        progress.note(f"recipe '{config.recipe}' has this run told to {', '.join(others)}; --logger none: to nobody")
     student, spec = shop.student()
     preflight(shop, student)
     teachers = provenance(shop)
