@@ -151,15 +151,21 @@ def distill(
 def _run(session: Session, choice: Choice | None, out: Path | None, resume: Path | None) -> None:
     from kdcli.cli.show import TrainingProgress, run_table
     from kdcli.devices import keep_freed_memory
+    from kdcli.many.group import joined, own_device
     from kdcli.training.run.job import distill, resumable
 
-    if session.device.type == "cpu":
+    device = own_device(session.device)
+    if device.type == "cpu":
         keep_freed_memory()
     if choice is None:
         assert resume is not None
         config, built = resumable(resume), None
     else:
         config, built = choice.config, choice.built
-    with TrainingProgress(session) as progress:
-        result = distill(config, out=out, resume=resume, device=session.device, progress=progress, built=built)
-    session.result(result.document(), lambda: run_table(session, result.document(), config))
+    with joined(device) as group, TrainingProgress(session) as progress:
+        told = progress if group is None or group.first else None
+        result = distill(
+            config, out=out, resume=resume, device=device, progress=told, built=built, group=group
+        )
+    if result is not None:
+        session.result(result.document(), lambda: run_table(session, result.document(), config))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from torch import nn
 from kdcli.config import StageConfig
 from kdcli.config.references import STAGE, origin_of
 from kdcli.errors import ConfigError, WeightsError
+from kdcli.many.group import Group
 from kdcli.networks.untouched import untouched
 from kdcli.plugins.surroundings import kept_by_plugins
 from kdcli.students.files import save_student
@@ -19,6 +22,7 @@ from kdcli.training.batches.hard_order import HardOrder
 from kdcli.training.batches.keeping import why_asked
 from kdcli.training.batches.memory_maps import MEMORY, MemoryMaps
 from kdcli.training.batches.order import Order
+from kdcli.training.batches.shared import SharedFeed
 from kdcli.training.batches.teacher_cache import make
 from kdcli.training.loop import checkpoint
 from kdcli.training.loop import train as loop
@@ -29,6 +33,7 @@ from kdcli.training.run.beginning import begin
 from kdcli.training.run.drift import ScaleWatch
 from kdcli.training.run.fit_stage import FitFiles, fit_stage, keep_joint
 from kdcli.training.run.folder import RunFolder
+from kdcli.training.run.following import writes
 from kdcli.training.run.hard_images import begins, hard_images, record_order, recorded_order
 from kdcli.training.run.made_for import made_for
 from kdcli.training.run.progress import Progress
@@ -106,8 +111,13 @@ class VariantTraining:
         return self._networks[origin]
 
     def _fit(self, stage: StageConfig) -> None:
-        if self.run.transform.is_file():
-            return
+        group = self.shop.group
+        if writes(group) and not self.run.transform.is_file():
+            self._fit_here(stage)
+        if group is not None:
+            group.wait()
+
+    def _fit_here(self, stage: StageConfig) -> None:
         self.progress.note(
             f"{self.variant}: {stage.name}: fitting the transformation network to the teacher's statistics"
         )
@@ -162,27 +172,30 @@ class VariantTraining:
                 self.progress.note(f"{where}: {warning}")
 
         # Maps in memory are made again by a run that goes on, which counts them once.
-        before = resume.get("teacher_images", 0) if resume is not None else making()
+        before = making() if resume is None else resume.get("teacher_images", 0)
+        if resume is not None and not writes(shop.group):
+            before = 0  # the first process tells what all of them had shown
         with (
             untouched(shop.teachers(stage)), kept_by_plugins(f"stage '{stage.name}'"),
-            images_shown(outside, before) as shown,
+            images_shown(outside, before) as here,
         ):
+            shown = partial(_of_all, shop.group, here)
             state = loop.train(
                 stage, task, feed, seed=shop.config.seed, state_file=run.state, variant=self.variant, report=report,
-                resume=resume, shown=shown,
+                resume=resume, shown=shown, group=shop.group,
             )
         asked = run.manifest().get("teacher_images", {})
-        run.update(teacher_images={**asked, f"{self.variant}.{stage.name}": shown()})
+        run.update(teacher_images={**asked, f"{self.variant}.{stage.name}": shown()})  # every process is asked
         student.load_state_dict(state)
-        if self.variant == RUN:
+        if self.variant == RUN and writes(shop.group):
             for file in keep_along(shop, run, stage, task):
                 self.progress.note(f"{where}: trained along and kept: {file}")
         self._tell_scale(stage, watch)
-        if isinstance(order, HardOrder):
-            self._tell_hard(stage, feed, order, batches)
+        if isinstance(order, HardOrder) and writes(shop.group):
+            self._tell_hard(stage, shop.feed(stage), order, batches)
         if (cache := shop.taught(stage)) is not None and cache.made:
             self.progress.note(f"{where}: {cache.made} maps were missing or of changed images, made again")
-        if stage.transform == "joint":
+        if stage.transform == "joint" and writes(shop.group):
             keep_joint(shop, stage, task, run.transform)
         if self._several:
             self._keep(stage, task)
@@ -193,6 +206,8 @@ class VariantTraining:
         order = self.shop.order(stage)
         if order is None or self.variant == RUN:
             return order
+        if self.shop.group is not None:
+            self.shop.group.wait()  # until the first process has written it
         return recorded_order(order_file(self._folder, stage.name), len(self.shop.images(stage)), stage.batch_size)
 
     def _tell_hard(self, stage: StageConfig, feed: Feed, order: HardOrder, batches: int) -> None:
@@ -217,7 +232,7 @@ class VariantTraining:
     def _keep(self, stage: StageConfig, task: DistillTask) -> None:
         """Keep a stage's result for later ones; a network that is not the run's student as a student's file too."""
         origin = origin_of(self.shop.config.stages, stage)
-        if origin is not None:
+        if origin is not None and writes(self.shop.group):
             _, spec = self._network(stage)
             facts = inherited(self.shop, stage, task.student)
             save_student(
@@ -229,15 +244,21 @@ class VariantTraining:
         self.shop.results.keep(self.variant, stage.name, task, self._folder)
         self._done.append(stage.name)
 
-    def _feed(self, stage: StageConfig, task: DistillTask, order: Order | None) -> Feed:
+    def _feed(self, stage: StageConfig, task: DistillTask, order: Order | None) -> Feed | SharedFeed:
         """Return a stage's batches; with a teacher cache, once all of its maps are there."""
         cache = self.shop.taught(stage)
         feed, where = self.shop.feed(stage, cache, order=order), f"{self.variant}: {stage.name}"
+        group = self.shop.group
+        shared = feed if group is None else SharedFeed(feed, group)
         known, key = self.run.manifest().get("teacher_cache", {}), f"{self.variant}.{stage.name}"
+        if cache is not None and group is not None and not group.first and not isinstance(cache, MemoryMaps):
+            group.wait()  # until the first process has made them
         if cache is not None:
             in_memory = isinstance(cache, MemoryMaps)
             # Maps on a disk are of images as they are, those in memory of images as the stage shows them.
             told = make(cache, stage, self.shop.feed(stage, cache, exact=not in_memory), self.progress.count)
+            if group is not None and group.first and not in_memory:
+                group.wait()
             folders = "memory" if in_memory else ", ".join(str(row["folder"]) for row in told["caches"])
             self.progress.note(
                 f"{where}: teacher cache of {told['maps']} maps, {told['made']} made now, in {folders}"
@@ -256,4 +277,9 @@ class VariantTraining:
                 )
             self.progress.note(f"{where}: teachers are asked in each step: {why}")
             self.run.update(teacher_cache={**known, key: {"asked": why}})
-        return feed
+        return shared
+
+
+def _of_all(group: Group | None, count: Callable[[], int]) -> int:
+    """Return what all processes counted."""
+    return count() if group is None else group.total(count())
