@@ -72,7 +72,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the resolved recip
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "distill")(distill)
+    command(app, "distill", many=True)(distill)
 
 
 def distill(
@@ -151,10 +151,13 @@ def distill(
 def _run(session: Session, choice: Choice | None, out: Path | None, resume: Path | None) -> None:
     from kdcli.cli.show import TrainingProgress, run_table
     from kdcli.devices import keep_freed_memory
-    from kdcli.many.group import joined, own_device
+    from kdcli.many.group import begun_again, joined, own_device
+    from kdcli.training.run.following import writes
     from kdcli.training.run.job import distill, resumable
 
     device = own_device(session.device)
+    if choice is not None and out is not None and begun_again() and (out / "manifest.json").is_file():
+        choice, out, resume = None, None, out  # what they began before one of them was lost
     if device.type == "cpu":
         keep_freed_memory()
     if choice is None:
@@ -163,9 +166,9 @@ def _run(session: Session, choice: Choice | None, out: Path | None, resume: Path
     else:
         config, built = choice.config, choice.built
     with joined(device) as group, TrainingProgress(session) as progress:
-        told = progress if group is None or group.first else None
         result = distill(
-            config, out=out, resume=resume, device=device, progress=told, built=built, group=group
+            config, out=out, resume=resume, device=device, progress=progress if writes(group) else None, built=built,
+            group=group,
         )
     if result is not None:
         session.result(result.document(), lambda: run_table(session, result.document(), config))

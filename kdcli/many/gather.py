@@ -20,12 +20,12 @@ from kdcli.types import Batch, Prediction
 
 def together(part: Tensor, group: Group) -> Tensor:
     """Return the parts of all processes along the first axis, in the order of ranks; shapes are the same in all."""
-    return _Together.apply(part, group)  # type: ignore[no-any-return,no-untyped-call]
+    return _Together.apply(part, group)  # type: ignore[no-any-return]
 
 
 def exchanged(part: Tensor, group: Group) -> Tensor:
     """Return the parts of all processes, stacked: N x the shape of one."""
-    return _Exchanged.apply(part, group)  # type: ignore[no-any-return,no-untyped-call]
+    return _Exchanged.apply(part, group)  # type: ignore[no-any-return]
 
 
 def whole_prediction(said: Prediction, images: int, group: Group) -> Prediction:

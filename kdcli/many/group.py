@@ -90,7 +90,21 @@ def asked_for() -> int:
     try:
         return max(int(os.environ.get("WORLD_SIZE", "1")), 1) if "RANK" in os.environ else 1
     except ValueError:
-        raise ConfigError(f"WORLD_SIZE={os.environ['WORLD_SIZE']} is no number of processes; start with torchrun") from None
+        said = os.environ["WORLD_SIZE"]
+        raise ConfigError(f"WORLD_SIZE={said} is no number of processes; start them with torchrun") from None
+
+
+def on_this_machine() -> int:
+    """Return how many of them share this machine, its memory and its cores."""
+    try:
+        return max(int(os.environ.get("LOCAL_WORLD_SIZE", "1")), 1) if asked_for() > 1 else 1
+    except ValueError:
+        return 1
+
+
+def begun_again() -> bool:
+    """Whether ``torchrun`` started the processes once more after one of them was lost."""
+    return asked_for() > 1 and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") not in ("", "0")
 
 
 def own_device(device: torch.device) -> torch.device:
@@ -103,8 +117,9 @@ def own_device(device: torch.device) -> torch.device:
         return device
     local, there = int(os.environ.get("LOCAL_RANK", "0")), torch.cuda.device_count()
     if local >= there:
-        raise ConfigError(f"process {local} of this machine finds {there} GPUs; start at most {there} a machine, or give "
-                          "--device cpu")
+        raise ConfigError(
+            f"process {local} of this machine finds {there} GPUs; start at most {there} a machine, or give --device cpu"
+        )
     return torch.device("cuda", local)
 
 
@@ -127,7 +142,9 @@ def joined(device: torch.device) -> Iterator[Group | None]:
         _between_cpus = distributed.new_group(backend="gloo", timeout=_PATIENCE)
     except (ValueError, RuntimeError) as error:
         why = " ".join(str(error).split())[:160]
-        raise ConfigError(f"the processes of this run do not find one another ({why}); start them with torchrun") from None
+        raise ConfigError(
+            f"the processes of this run do not find one another ({why}); start them with torchrun"
+        ) from None
     try:
         yield Group(rank=distributed.get_rank(), size=distributed.get_world_size())
     finally:

@@ -26,8 +26,9 @@ def shared_norms(model: nn.Module, group: Group | None) -> Iterator[int]:
     They stay the modules that they are: what a class of norms does besides (an activation, a count of batches) it goes
     on doing. Without a group nothing is changed.
     """
-    norms = [module for module in model.modules() if isinstance(module, _Norms)] if group is not None else []
+    norms = [] if group is None else [module for module in model.modules() if isinstance(module, _Norms)]
     for norm in norms:
+        assert group is not None
         norm.forward = partial(_forward, norm, group)  # type: ignore[method-assign]
     try:
         yield len(norms)

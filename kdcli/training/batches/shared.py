@@ -25,7 +25,12 @@ class SharedFeed:
         """
         self._feed, self._group = feed, group
         self._part = group.part(feed.batch_size)
-        self.order, self.device, self.steps_per_epoch = feed.order, feed.device, feed.steps_per_epoch
+        self.order, self.device = feed.order, feed.device
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches that show every image about once."""
+        return self._feed.steps_per_epoch
 
     def batches(self, start: int, stop: int) -> Iterator[Batch]:
         """Yield the batches of steps start..stop-1, whole, on the device."""

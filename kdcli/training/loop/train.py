@@ -19,11 +19,11 @@ from kdcli import interrupts
 from kdcli.config import StageConfig
 from kdcli.config.sizes import check_steps
 from kdcli.errors import TrainingError
+from kdcli.many.group import Group
 from kdcli.training.batches.augment import augment_step
-from kdcli.training.batches.feed import Feed
+from kdcli.training.batches.feed import Batches
 from kdcli.training.batches.growing import growing
 from kdcli.training.loop import checkpoint
-from kdcli.many.group import Group
 from kdcli.training.loop.optim import Averaged, has_learned, lr_factor, lr_scales, optimizer_of
 from kdcli.training.loop.stepping import stepping
 from kdcli.training.seeds import global_random_kept
@@ -60,7 +60,7 @@ class StepLog:
 Report = Callable[[StepLog], None]
 
 
-def total_steps(stage: StageConfig, feed: Feed) -> int:
+def total_steps(stage: StageConfig, feed: Batches) -> int:
     """Return the number of updates of a stage; an epoch shows every image about once.
 
     Raises:
@@ -77,7 +77,7 @@ def total_steps(stage: StageConfig, feed: Feed) -> int:
 def train(
     stage: StageConfig,
     task: DistillTask,
-    feed: Feed,
+    feed: Batches,
     *,
     seed: int,
     state_file: Path,
@@ -124,8 +124,8 @@ def train(
     with stop_requests() as asked, global_random_kept(device), steps.norms():
         for step in range(start, total):
             lr = stage.lr * lr_factor(stage, step, total)
-            for group in optimizer.param_groups:
-                group["lr"] = lr * group.get("lr_scale", 1.0)
+            for moved in optimizer.param_groups:
+                moved["lr"] = lr * moved.get("lr_scale", 1.0)
             optimizer.zero_grad(set_to_none=True)
             done = step + 1
             regular = done % stage.log_every == 0 or done in (1, total)

@@ -29,7 +29,7 @@ from typing import Any
 from kdcli.config import RunConfig, dump, load
 from kdcli.documents import read_text
 from kdcli.drafts import clean, is_draft, whole_folder
-from kdcli.errors import ConfigError, DataError
+from kdcli.errors import ConfigError, DataError, code_of
 from kdcli.files import write_json, write_text
 from kdcli.locks import NAME as LOCK
 from kdcli.locks import only_one
@@ -193,7 +193,8 @@ class RunFolder:
             if self._came_to_nothing():
                 raise
             stopped = isinstance(error, KeyboardInterrupt)
-            why = {} if stopped else {"error": " ".join(str(error).split())[:500]}
+            why: dict[str, Any] = {} if stopped else {"error": " ".join(str(error).split())[:500]}
+            why["exit_code"] = code_of(error)  # what starts several processes ends with 1, however they ended
             with contextlib.suppress(OSError):  # on a full disk the first error is the one to tell
                 self.update(state="interrupted" if stopped else "failed", **why)
             if stopped:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from kdcli.config import RunConfig
+from kdcli.config import RunConfig, StageConfig
 from kdcli.many.group import Group
 from kdcli.training.loop.train import StepLog
 from kdcli.training.run.folder import RunFolder
@@ -62,3 +62,28 @@ def opened(group: Group | None, first: Callable[[], RunFolder]) -> RunFolder:
 def writes(group: Group | None) -> bool:
     """Whether this process writes files."""
     return group is None or group.first
+
+
+@contextlib.contextmanager
+def in_turn(group: Group | None) -> Iterator[None]:
+    """Let the first process go through the block before the others enter it."""
+    if group is not None and not group.first:
+        group.wait()
+    yield
+    if group is not None and group.first:
+        group.wait()
+
+
+def of_all(group: Group | None, count: Callable[[], int]) -> int:
+    """Return what all processes counted."""
+    return count() if group is None else group.total(count())
+
+
+def shared_how(group: Group, stage: StageConfig) -> str:
+    """Return in words how the processes share a stage."""
+    share = stage.batch_size // group.size
+    norms = "batch norms see all of a batch" if stage.sync_batch_norm else (
+        f"batch norms see the {share} images of their process, as in a smaller batch; sync_batch_norm=true shows them "
+        "all"
+    )
+    return f"{group.size} processes, {share} of the {stage.batch_size} images of a batch each; {norms}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,11 +12,10 @@ from torch import nn
 from kdcli.config import StageConfig
 from kdcli.config.references import STAGE, origin_of
 from kdcli.errors import ConfigError, WeightsError
-from kdcli.many.group import Group
 from kdcli.networks.untouched import untouched
 from kdcli.plugins.surroundings import kept_by_plugins
 from kdcli.students.files import save_student
-from kdcli.training.batches.feed import Feed
+from kdcli.training.batches.feed import Batches, Feed
 from kdcli.training.batches.hard_order import HardOrder
 from kdcli.training.batches.keeping import why_asked
 from kdcli.training.batches.memory_maps import MEMORY, MemoryMaps
@@ -33,7 +31,7 @@ from kdcli.training.run.beginning import begin
 from kdcli.training.run.drift import ScaleWatch
 from kdcli.training.run.fit_stage import FitFiles, fit_stage, keep_joint
 from kdcli.training.run.folder import RunFolder
-from kdcli.training.run.following import writes
+from kdcli.training.run.following import in_turn, of_all, shared_how, writes
 from kdcli.training.run.hard_images import begins, hard_images, record_order, recorded_order
 from kdcli.training.run.made_for import made_for
 from kdcli.training.run.progress import Progress
@@ -153,6 +151,8 @@ class VariantTraining:
             self.progress.note(f"{where}: going on after step {resume['step']}")
         else:
             self.progress.note(f"{where}: {loop.total_steps(stage, feed)} steps of {stage.batch_size} images")
+        if shop.group is not None:
+            self.progress.note(f"{where}: {shared_how(shop.group, stage)}")
         batches = loop.total_steps(stage, feed) * stage.accumulate
         if isinstance(order, HardOrder):
             self.progress.note(f"{where}: {begins(order, batches)}")
@@ -179,7 +179,7 @@ class VariantTraining:
             untouched(shop.teachers(stage)), kept_by_plugins(f"stage '{stage.name}'"),
             images_shown(outside, before) as here,
         ):
-            shown = partial(_of_all, shop.group, here)
+            shown = partial(of_all, shop.group, here)
             state = loop.train(
                 stage, task, feed, seed=shop.config.seed, state_file=run.state, variant=self.variant, report=report,
                 resume=resume, shown=shown, group=shop.group,
@@ -244,21 +244,18 @@ class VariantTraining:
         self.shop.results.keep(self.variant, stage.name, task, self._folder)
         self._done.append(stage.name)
 
-    def _feed(self, stage: StageConfig, task: DistillTask, order: Order | None) -> Feed | SharedFeed:
+    def _feed(self, stage: StageConfig, task: DistillTask, order: Order | None) -> Batches:
         """Return a stage's batches; with a teacher cache, once all of its maps are there."""
         cache = self.shop.taught(stage)
         feed, where = self.shop.feed(stage, cache, order=order), f"{self.variant}: {stage.name}"
         group = self.shop.group
-        shared = feed if group is None else SharedFeed(feed, group)
+        shared: Batches = feed if group is None else SharedFeed(feed, group)
         known, key = self.run.manifest().get("teacher_cache", {}), f"{self.variant}.{stage.name}"
-        if cache is not None and group is not None and not group.first and not isinstance(cache, MemoryMaps):
-            group.wait()  # until the first process has made them
         if cache is not None:
             in_memory = isinstance(cache, MemoryMaps)
             # Maps on a disk are of images as they are, those in memory of images as the stage shows them.
-            told = make(cache, stage, self.shop.feed(stage, cache, exact=not in_memory), self.progress.count)
-            if group is not None and group.first and not in_memory:
-                group.wait()
+            with in_turn(None if in_memory else group):  # what the first process makes, the others find
+                told = make(cache, stage, self.shop.feed(stage, cache, exact=not in_memory), self.progress.count)
             folders = "memory" if in_memory else ", ".join(str(row["folder"]) for row in told["caches"])
             self.progress.note(
                 f"{where}: teacher cache of {told['maps']} maps, {told['made']} made now, in {folders}"
@@ -278,8 +275,3 @@ class VariantTraining:
             self.progress.note(f"{where}: teachers are asked in each step: {why}")
             self.run.update(teacher_cache={**known, key: {"asked": why}})
         return shared
-
-
-def _of_all(group: Group | None, count: Callable[[], int]) -> int:
-    """Return what all processes counted."""
-    return count() if group is None else group.total(count())
