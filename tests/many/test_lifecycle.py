@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import signal
 import subprocess
@@ -15,6 +16,9 @@ from started import TINY, command, environment, started, steps_of
 from typer.testing import CliRunner
 
 from kdcli.cli.app import app
+from kdcli.evals import evaluate
+from kdcli.models import load_model
+from kdcli.plugins import registry
 
 RUN = ("-m", "kdcli", *TINY, "--recipe", "plain", "--data", "sim:blocks,count=64")
 LONG = ("--steps", "2000", "--set", "checkpoint_every=5")
@@ -82,6 +86,18 @@ def test_what_several_cannot_share_is_refused(tmp_path: Path) -> None:
     told = started(2, *RUN, "--batch-size", "3", "--out", "run", folder=tmp_path, code=1)
     assert "batch of 3 images cannot be shared by 2 processes; give --batch-size 2" in told
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_each_measures_its_part_and_none_twice(tmp_path: Path) -> None:
+    data = "sim:rooms,count=7,seed=3"
+    started(2, *RUN, "--steps", "2", "--eval-data", data, "--twin", "--out", "run", folder=tmp_path)
+    with (tmp_path / "run" / "eval" / "per_image.csv").open() as stream:
+        ids = [row["id"] for row in csv.DictReader(stream) if row["model"] == "student"]
+    assert len(ids) == len(set(ids)) == 7
+    told = json.loads((tmp_path / "run" / "eval" / "results.json").read_text())["student"]
+    alone = evaluate({"student": load_model(tmp_path / "run")}, registry.build("source", data), size=(32, 48))
+    assert told["metrics"]["delta1"] == pytest.approx(alone["student"].metrics["delta1"], abs=1e-5)
 
 
 def test_other_commands_are_of_one_process(monkeypatch: pytest.MonkeyPatch) -> None:

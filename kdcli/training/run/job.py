@@ -125,9 +125,11 @@ def distill(
             steps = _train(shop, run, spec, teachers, progress)
         finally:
             run.update(seconds=kept_before + time.perf_counter() - begin)
+        if group is not None:
+            group.wait()  # until the first process has written student and twin
+        results = evaluate_run(shop, run, progress, teachers=measure_teachers)
         if not writes(group):
             return None
-        results = evaluate_run(shop, run, progress, teachers=measure_teachers)
         fidelity = fidelity_of_run(shop, run, progress, lambda: models_of(shop, run))
         picture_of_run(shop, run)
         exported = export_run(shop, run, progress)
