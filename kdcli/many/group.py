@@ -14,8 +14,10 @@ from typing import Any
 
 import torch
 from torch import distributed
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
-from kdcli.errors import ConfigError
+from kdcli.errors import ConfigError, TrainingError
 
 _PATIENCE = datetime.timedelta(days=2)
 """How long one waits for the others, who may be told to wait for the first to fit a network or to fill a cache: one
@@ -128,7 +130,7 @@ def joined(device: torch.device) -> Iterator[Group | None]:
     """Join the other processes of a run; None where there is one process alone.
 
     Raises:
-        ConfigError: they do not find one another.
+        ConfigError: they do not find one another. TrainingError: one of them was lost in the middle of the work.
     """
     global _between_cpus
     if asked_for() == 1:
@@ -138,7 +140,10 @@ def joined(device: torch.device) -> Iterator[Group | None]:
         torch.cuda.set_device(device)
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     try:
-        distributed.init_process_group(backend, timeout=_PATIENCE)
+        store, rank, size = next(rendezvous("env://", timeout=_PATIENCE))
+        # torchrun keeps its store when it starts the processes once more; PyTorch 2.14 finds the old addresses in it.
+        again = PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
+        distributed.init_process_group(backend, store=again, rank=rank, world_size=size, timeout=_PATIENCE)
         _between_cpus = distributed.new_group(backend="gloo", timeout=_PATIENCE)
     except (ValueError, RuntimeError) as error:
         why = " ".join(str(error).split())[:160]
@@ -146,7 +151,14 @@ def joined(device: torch.device) -> Iterator[Group | None]:
             f"the processes of this run do not find one another ({why}); start them with torchrun"
         ) from None
     try:
-        yield Group(rank=distributed.get_rank(), size=distributed.get_world_size())
+        yield Group(rank=rank, size=size)
+    except RuntimeError as error:
+        why = " ".join(str(error).split())
+        if not any(backend in why for backend in ("gloo", "Gloo", "NCCL")):
+            raise
+        raise TrainingError(
+            f"process {rank} of this run lost another one ({why[:120]}); what that one says tells why"
+        ) from error
     finally:
         _between_cpus = None
         distributed.destroy_process_group()

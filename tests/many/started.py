@@ -48,10 +48,14 @@ def steps_of(run: Path) -> list[dict[str, Any]]:
 
 
 def apart(one: Path, other: Path) -> float:
-    """Return how far apart two runs are: the largest relative difference of anything that they logged of a step."""
+    """Return how far apart two runs are: the largest relative difference of losses and terms that they logged.
+
+    The norm of a gradient says more of where absolute values have their kinks.
+    """
+    besides = ("images_per_second", "grad_norm")
     rows = list(zip(steps_of(one), steps_of(other), strict=True))
     assert rows
     return max(
         abs(mine[key] - theirs[key]) / max(abs(mine[key]), 1e-3)
-        for mine, theirs in rows for key in mine if isinstance(mine[key], float) and key != "images_per_second"
+        for mine, theirs in rows for key in mine if isinstance(mine[key], float) and key not in besides
     )
