@@ -76,7 +76,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the resolved recip
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "distill")(distill)
+    command(app, "distill", many=True)(distill)
 
 
 def distill(
@@ -162,9 +162,14 @@ def _run(
     from kdcli.config import RunConfig
     from kdcli.config.values import convert
     from kdcli.devices import keep_freed_memory
+    from kdcli.many.group import begun_again, joined, own_device
+    from kdcli.training.run.following import writes
     from kdcli.training.run.job import distill, resumable
 
-    if session.device.type == "cpu":
+    device = own_device(session.device)
+    if choice is not None and out is not None and begun_again() and (out / "manifest.json").is_file():
+        choice, out, resume = None, None, out  # what they began before one of them was lost
+    if device.type == "cpu":
         keep_freed_memory()
     if choice is None:
         assert resume is not None
@@ -172,7 +177,10 @@ def _run(
         loggers = None if loggers is None else convert("loggers", loggers, RunConfig, "--logger")
     else:
         config, built = choice.config, choice.built
-    with TrainingProgress(session) as progress:
-        result = distill(config, out=out, resume=resume, device=session.device, progress=progress, built=built,
-                         loggers=loggers)
-    session.result(result.document(), lambda: run_table(session, result.document(), config))
+    with joined(device) as group, TrainingProgress(session) as progress:
+        result = distill(
+            config, out=out, resume=resume, device=device, progress=progress if writes(group) else None, built=built,
+            loggers=loggers, group=group,
+        )
+    if result is not None:
+        session.result(result.document(), lambda: run_table(session, result.document(), config))

@@ -33,6 +33,7 @@ from kdcli.evals.sizes import Seen, rendered_at, views
 from kdcli.evals.stored.model import Predictions
 from kdcli.evals.uncertainty import SHARES, Uncertainty
 from kdcli.evals.uncertainty import per_image as uncertainties
+from kdcli.many.group import Group
 from kdcli.networks.read_out import read_out_of
 from kdcli.networks.shown_size import Asked
 from kdcli.types import DepthKind, Geometry
@@ -50,6 +51,16 @@ class _Tally:
     attacked: dict[int, dict[str, Tensor]] = field(default_factory=dict)
     far: dict[int, Tensor] = field(default_factory=dict)
     seen: Seen = field(default_factory=Seen)
+
+    def take(self, other: _Tally) -> None:
+        """Add what another process measured, of other images."""
+        self.kind = self.kind or other.kind
+        self.rows.take(other.rows)
+        self.seen.take(other.seen)
+        self.skipped |= other.skipped
+        self.sure |= other.sure
+        self.attacked |= other.attacked
+        self.far |= other.far
 
 
 def evaluate(
@@ -70,6 +81,7 @@ def evaluate(
     against: Reference | None = None,
     perturb: float | None = None,
     distances: bool = False,
+    group: Group | None = None,
 ) -> dict[str, Result]:
     """Measure models on a source under a protocol; one pass over the images for all models.
 
@@ -82,7 +94,8 @@ def evaluate(
     how sure they are know where they are wrong (``Result.uncertainty``). against: a teacher whose depth takes the place
     of ground truth, which the source need not have; the protocol is then ``fidelity``. perturb: also measure the models
     on images that were changed to mislead them, by at most so much a number of a colour in 0..1
-    (``kdcli.evals.perturb``). distances: also add up errors by distance (``kdcli.evals.distances``). Models are
+    (``kdcli.evals.perturb``). distances: also add up errors by distance (``kdcli.evals.distances``). group: of
+    processes that each measure their part of the images; all get the results of all of them. Models are
     moved to the device; their training mode is what it was afterwards.
 
     Images without ground truth, without a pixel that counts, with no more pixels than the alignment has unknowns, or
@@ -100,6 +113,7 @@ def evaluate(
         check_perturbed(models, perturb)
     rules = rules if against is None else against.rules(rules)
     order = positions(source, limit)
+    mine = order if group is None else order[group.rank :: group.size]
     match_stored(models if against is None else {**models, "": against.model}, source)
     tallies = {name: _Tally(rows=Rows(more=len(columns(rules.extras)))) for name in models}
     own = {name: rules.for_model(read_out_of(model)) for name, model in models.items()}
@@ -108,7 +122,7 @@ def evaluate(
     everyone = models if against is None else {**models, "": against.model}
     with evaluating(everyone, where):
         rendered = rendered_at(everyone, size)
-        for indices, batch in batches(source, order, batch_size=batch_size, size=rendered, device=where):
+        for indices, batch in batches(source, mine, batch_size=batch_size, size=rendered, device=where):
             prepared = prepare(batch if against is None else against.label(batch, size), rules)
             open_rows = _usable(indices, prepared, tallies, rules.least, against)
             if open_rows:
@@ -123,11 +137,13 @@ def evaluate(
                              perturb, geometry, distances)
             done += len(indices)
             if progress is not None:
-                progress(done, len(order))
+                progress(done if group is None else min(done * group.size, len(order)), len(order))
         shown_first = [None] * len(models) if first is None else views(models, first, size)
         costs = {
             name: _cost(name, model, one, rules) for (name, model), one in zip(models.items(), shown_first, strict=True)
         }
+    if group is not None:
+        tallies = _of_all(tallies, group)
     if not any(tally.kind for tally in tallies.values()):
         _refuse_empty(source, next(iter(tallies.values())), len(order))
     named = spec or str(getattr(source, "name", ""))
@@ -136,6 +152,15 @@ def evaluate(
                       costs[name], against, perturb)
         for name, tally in tallies.items()
     }
+
+
+def _of_all(tallies: Mapping[str, _Tally], group: Group) -> dict[str, _Tally]:
+    """Return what all processes measured."""
+    first, *others = group.all_of(dict(tallies))
+    for other in others:
+        for name, tally in other.items():
+            first[name].take(tally)
+    return first  # type: ignore[no-any-return]
 
 
 def match_stored(models: Mapping[str, nn.Module], source: Any) -> None:

@@ -30,7 +30,7 @@ from typing import Any
 from kdcli.config import RunConfig, dump, load
 from kdcli.documents import read_text
 from kdcli.drafts import clean, is_draft, whole_folder
-from kdcli.errors import ConfigError, DataError
+from kdcli.errors import ConfigError, DataError, code_of
 from kdcli.files import write_json, write_text
 from kdcli.locks import NAME as LOCK
 from kdcli.locks import only_one
@@ -143,7 +143,7 @@ class RunFolder:
 
     def begin_again(self) -> None:
         """Write down that a process is at work on it, also on one that was interrupted or failed before."""
-        kept = {key: value for key, value in self.manifest().items() if key != "error"}
+        kept = {key: value for key, value in self.manifest().items() if key not in ("error", "exit_code")}
         self.write_manifest({**kept, "state": "running"})
 
     def log_step(self, log: StepLog) -> None:
@@ -200,7 +200,8 @@ class RunFolder:
             if self._came_to_nothing():
                 raise
             stopped = isinstance(error, KeyboardInterrupt)
-            why = {} if stopped else {"error": " ".join(str(error).split())[:500]}
+            why: dict[str, Any] = {} if stopped else {"error": " ".join(str(error).split())[:500]}
+            why["exit_code"] = code_of(error)  # what starts several processes ends with 1, however they ended
             with contextlib.suppress(OSError):  # on a full disk the first error is the one to tell
                 self.update(state="interrupted" if stopped else "failed", **why)
             if stopped:

@@ -15,6 +15,7 @@ from kdcli.config import RunConfig, StageConfig
 from kdcli.config.references import trains_student
 from kdcli.errors import ConfigError
 from kdcli.files import sha256_of
+from kdcli.many.group import Group
 from kdcli.students.files import save_student
 from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.loop import train as loop
@@ -22,12 +23,13 @@ from kdcli.training.run.choice import choice_of, told
 from kdcli.training.run.fidelity import fidelity_of_run
 from kdcli.training.run.finish import evaluate_run, export_run, models_of, picture_of_run, report_of_run
 from kdcli.training.run.folder import RunFolder, new_path
+from kdcli.training.run.following import opened, writes
 from kdcli.training.run.loggers import AUTO, Loggers, build_loggers
 from kdcli.training.run.made_for import made_for
 from kdcli.training.run.preflight import preflight
 from kdcli.training.run.progress import Progress, Silent
 from kdcli.training.run.provenance import begun_from, check_begun, licensed, provenance
-from kdcli.training.run.results import RUN
+from kdcli.training.run.results import RUN, StageResults
 from kdcli.training.run.variant import VariantTraining
 from kdcli.training.run.workshop import Workshop
 from kdcli.watching.look import EVALUATION
@@ -75,13 +77,15 @@ def distill(
     measure_teachers: bool = True,
     built: Built | None = None,
     loggers: Sequence[str] | None = None,
-) -> RunResult:
+    group: Group | None = None,
+) -> RunResult | None:
     """Distil, evaluate beside teacher and twin, and export.
 
     With ``resume`` the configuration of that run is used, finished parts are kept, and the stage under way goes on
     from its last checkpoint. cache: rendered images to share with other runs. measure_teachers: False where the
     teachers were measured on the same images before. built: teachers and sources that are there already. loggers: specs
-    of who is told, in place of the configuration's, of a run that goes on too.
+    of who is told, in place of the configuration's, of a run that goes on too. group: the processes that train it, each
+    on its part of every batch; the first one does the rest, and the others return None.
 
     Raises:
         ConfigError, DataError, WeightsError, PluginError: before the first step, wherever possible.
@@ -90,12 +94,13 @@ def distill(
     progress = progress or Silent()
     begin = time.perf_counter()
     if resume is not None:
-        run = RunFolder.open(Path(resume))
+        run = opened(group, lambda: RunFolder.open(Path(resume)))
         config = run.config()
     if loggers is not None:
         config = replace(config, loggers=tuple(loggers))
     shop = Workshop(
-        config=config, device=torch.device(device), cache=cache or RenderCache(), built=built or Built()
+        config=config, device=torch.device(device), cache=cache or RenderCache(), built=built or Built(),
+        group=group, results=StageResults(writes=writes(group)),
     )
     if resume is not None:
         shop.built.encoders.pinned = run.manifest().get("encoders")
@@ -114,14 +119,13 @@ def distill(
     preflight(shop, student)
     teachers = provenance(shop)
     if resume is None:
-        run = RunFolder.create(
-            Path(out) if out else new_path(config), config,
-            {
-                "student": spec, "teachers": teachers, "begun_from": begun_from(student), "device": str(shop.device),
-                "choice": choice_of(config), "encoders": shop.built.encoders.taken,
-                **({} if shop.holdout is None else {"holdout": shop.holdout.document()}),
-            },
-        )
+        facts = {
+            "student": spec, "teachers": teachers, "begun_from": begun_from(student), "device": str(shop.device),
+            "choice": choice_of(config), "encoders": shop.built.encoders.taken,
+            **({} if shop.holdout is None else {"holdout": shop.holdout.document()}),
+            **({} if group is None else {"processes": group.size}),
+        }
+        run = opened(group, lambda: RunFolder.create(Path(out) if out else new_path(config), config, facts))
     elif (threads := run.manifest().get("threads")) != torch.get_num_threads():
         now = torch.get_num_threads()
         progress.note(f"the run was begun on {threads} threads and goes on with {now}: last bits may differ")
@@ -135,7 +139,11 @@ def distill(
         finally:
             run.update(seconds=kept_before + time.perf_counter() - begin)
         run.update(now={"variant": RUN, "stage": EVALUATION})
+        if group is not None:
+            group.wait()  # until the first process has written student and twin
         results = evaluate_run(shop, run, progress, teachers=measure_teachers)
+        if not writes(group):
+            return None
         watchers.results("eval", results)
         fidelity = fidelity_of_run(shop, run, progress, lambda: models_of(shop, run))
         watchers.results("fidelity", next(iter(fidelity.values()), {}))
@@ -181,6 +189,8 @@ def _train(
             training.restore()
             continue
         student, state = training.train()
+        if not writes(shop.group):
+            continue
         save_student(
             path,
             student,

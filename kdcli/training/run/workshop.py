@@ -18,6 +18,7 @@ from kdcli.config import RunConfig, StageConfig, teachers_of
 from kdcli.config.references import STAGE, origin_of
 from kdcli.devices import autocast_dtype
 from kdcli.errors import ConfigError, PluginError
+from kdcli.many.group import Group
 from kdcli.networks.activations import out_of_place
 from kdcli.plugins import registry
 from kdcli.protocols import DepthModel, Loss, Mixer, Source
@@ -58,9 +59,12 @@ class Workshop:
     built: Built = field(default_factory=Built)
     """Teachers and sources, each built once: those that the configuration was chosen by among them."""
     kept: KeptImages = field(default_factory=KeptImages)
+    group: Group | None = None
+    """The processes that train it, each on its part of every batch; None = this one alone."""
     variant: str = RUN
     """Whose stages are at work: the run's or its twin's."""
     results: StageResults = field(default_factory=StageResults)
+    """Of stages that are done."""
     _teachers: dict[str, nn.Module] = field(default_factory=dict)
     _expected: dict[str | None, nn.Module] = field(default_factory=dict)
     _taught: dict[tuple[object, ...], Taught | MemoryMaps | None] = field(default_factory=dict)
@@ -273,6 +277,7 @@ class Workshop:
             device=self.device,
             amp=None if full else self.amp(stage),
             cached=() if taught is None else tuple(taught.teachers),
+            group=self.group,
         )
         return made.to(self.device)
 
