@@ -22,14 +22,18 @@ class FollowedRun(RunFolder):
     def update(self, **facts: Any) -> None:
         """Leave it to the first process."""
 
+    def begin_again(self) -> None:
+        """Leave it to the first process."""
+
     def log_step(self, log: StepLog) -> None:
         """Leave it to the first process."""
 
     def note(self, message: str) -> None:
         """Leave it to the first process."""
 
-    def forget_after(self, variant: str, stage: str, step: int) -> None:
-        """Leave it to the first process."""
+    def forget_after(self, variant: str, stage: str, step: int) -> int:
+        """Leave it to the first process, which alone tells of steps."""
+        return 0
 
     def drop_states(self, config: RunConfig) -> None:
         """Leave it to the first process."""
