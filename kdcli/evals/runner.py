@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -29,8 +29,9 @@ from kdcli.evals.protocol import Alignment, Protocol, find
 from kdcli.evals.reference import Reference, as_known, check_reference, kind_against
 from kdcli.evals.results import Result, Skipped
 from kdcli.evals.rows import Rows
-from kdcli.evals.sizes import Seen, rendered_at, views
+from kdcli.evals.sizes import rendered_at, views
 from kdcli.evals.stored.model import Predictions
+from kdcli.evals.tally import Tally, of_all
 from kdcli.evals.uncertainty import SHARES, Uncertainty
 from kdcli.evals.uncertainty import per_image as uncertainties
 from kdcli.many.group import Group
@@ -40,27 +41,6 @@ from kdcli.types import DepthKind, Geometry
 
 Report = Callable[[int, int], None]
 """Called with images done and images in all."""
-
-
-@dataclass(slots=True)
-class _Tally:
-    kind: DepthKind | None = None
-    rows: Rows = field(default_factory=Rows)
-    skipped: dict[int, Skipped] = field(default_factory=dict)
-    sure: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    attacked: dict[int, dict[str, Tensor]] = field(default_factory=dict)
-    far: dict[int, Tensor] = field(default_factory=dict)
-    seen: Seen = field(default_factory=Seen)
-
-    def take(self, other: _Tally) -> None:
-        """Add what another process measured, of other images."""
-        self.kind = self.kind or other.kind
-        self.rows.take(other.rows)
-        self.seen.take(other.seen)
-        self.skipped |= other.skipped
-        self.sure |= other.sure
-        self.attacked |= other.attacked
-        self.far |= other.far
 
 
 def evaluate(
@@ -115,7 +95,7 @@ def evaluate(
     order = positions(source, limit)
     mine = order if group is None else order[group.rank :: group.size]
     match_stored(models if against is None else {**models, "": against.model}, source)
-    tallies = {name: _Tally(rows=Rows(more=len(columns(rules.extras)))) for name in models}
+    tallies = {name: Tally(rows=Rows(more=len(columns(rules.extras)))) for name in models}
     own = {name: rules.for_model(read_out_of(model)) for name, model in models.items()}
     where = device_of(models, device)
     done, first = 0, None
@@ -143,7 +123,7 @@ def evaluate(
             name: _cost(name, model, one, rules) for (name, model), one in zip(models.items(), shown_first, strict=True)
         }
     if group is not None:
-        tallies = _of_all(tallies, group)
+        tallies = of_all(tallies, group)
     if not any(tally.kind for tally in tallies.values()):
         _refuse_empty(source, next(iter(tallies.values())), len(order))
     named = spec or str(getattr(source, "name", ""))
@@ -152,15 +132,6 @@ def evaluate(
                       costs[name], against, perturb)
         for name, tally in tallies.items()
     }
-
-
-def _of_all(tallies: Mapping[str, _Tally], group: Group) -> dict[str, _Tally]:
-    """Return what all processes measured."""
-    first, *others = group.all_of(dict(tallies))
-    for other in others:
-        for name, tally in other.items():
-            first[name].take(tally)
-    return first  # type: ignore[no-any-return]
 
 
 def match_stored(models: Mapping[str, nn.Module], source: Any) -> None:
@@ -211,7 +182,7 @@ def _measure(
     indices: list[int],
     rules: Protocol,
     align: str | None,
-    tally: _Tally,
+    tally: Tally,
     uncertainty: bool,
     against: Reference | None,
     perturb: float | None,
@@ -288,7 +259,7 @@ def _sureness(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) ->
 
 
 def _usable(
-    indices: list[int], prepared: Prepared, tallies: Mapping[str, _Tally], least: int, against: Reference | None
+    indices: list[int], prepared: Prepared, tallies: Mapping[str, Tally], least: int, against: Reference | None
 ) -> list[int]:
     """Return the rows with ground truth that counts; write the others down for every model."""
     labelled = prepared.batch.labelled
@@ -333,7 +304,7 @@ def _cost(name: str, model: nn.Module, one: Prepared | None, rules: Protocol) ->
 
 
 def _result(
-    name: str, tally: _Tally, source: str, rules: Protocol, align: str | None, seed: int, asked: Asked | None,
+    name: str, tally: Tally, source: str, rules: Protocol, align: str | None, seed: int, asked: Asked | None,
     model: nn.Module, cost: Cost, against: Reference | None, perturb: float | None,
 ) -> Result:
     kind = tally.kind if against is None or tally.kind is None else kind_against(tally.kind, against.kind)
@@ -404,7 +375,7 @@ def check(
         resolve(align, DepthKind(kind) if kind is not None else DepthKind.METRIC, rules.alignment)
 
 
-def _refuse_empty(source: Any, tally: _Tally, total: int) -> None:
+def _refuse_empty(source: Any, tally: Tally, total: int) -> None:
     name = getattr(source, "name", type(source).__name__)
     first = next(iter(tally.skipped.values()), None)
     why = "it is empty" if first is None else f"the first, '{first.id}': {first.reason}"
