@@ -15,7 +15,7 @@ _ROW = {
     "model": str, "protocol": {"name": str, "hash": str}, "spec": str, "n": int, "size?": ([int, int], None),
     "metrics": Each((float, None)), "ci95": Each([(float, None), (float, None)]),
 }
-_SHAPES = (_ROW, [_ROW], {"fidelity": [_ROW]}, Each(_ROW))
+_SHAPES = (_ROW, [_ROW], {"fidelity": ([_ROW], _ROW)}, Each(_ROW))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,12 +96,13 @@ def differing(found: Sequence[Accuracy]) -> str | None:
 
 def _read(path: Path, only: str | None = None) -> list[Accuracy]:
     document = read_json(path, _SHAPES, _ADVICE)
-    rows: list[Any] = [document]
+    if isinstance(document, dict) and "fidelity" in document:
+        document = document["fidelity"]
     if isinstance(document, list):
-        rows = document
-    elif "fidelity" in document and isinstance(document["fidelity"], list):
-        rows = document["fidelity"]
-    elif "metrics" not in document:
+        rows: list[Any] = document
+    elif "metrics" in document:
+        rows = [document]
+    else:
         rows = [row for name, row in document.items() if only in (None, name)]
     return [_accuracy(row) for row in rows if row["metrics"].get("delta1") is not None]
 

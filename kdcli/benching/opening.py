@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from kdcli.benching.counting import facts_of, multiply_adds_of
 from kdcli.benching.subject import Source, Subject, file_size, of_network
-from kdcli.errors import ConfigError, WeightsError
+from kdcli.errors import ConfigError, KdcliError, WeightsError
 from kdcli.exporters.endings import format_of, is_exported
 
 RUNTIMES = {
@@ -70,7 +70,7 @@ def _file(source: Source) -> Subject:
     try:
         model = load_exported(path)
     except WeightsError as error:
-        if path.suffix == ".onnx" and "does not say what its numbers mean" in str(error):
+        if path.suffix == ".onnx" and _is_foreign(path):
             raise WeightsError(f"'{path}' is no file of kdcli export; give it with --against {path}") from error
         raise
     if not model.runs:
@@ -85,6 +85,16 @@ def _file(source: Source) -> Subject:
         bytes=sum(bytes_of(one) for one in files_of(path)), parameters=model.outside_parameters,
         weights=facts.get("sha256"), count=_counting(path) if format == "onnx" else _unknown,
     )
+
+
+def _is_foreign(path: Path) -> bool:
+    """Whether a file can be measured, and says nothing of what its numbers mean."""
+    from kdcli.teachers.onnx_session import OnnxSession
+
+    try:
+        return "depth_kind" not in OnnxSession(path, maps=False).metadata
+    except KdcliError:
+        return False
 
 
 def _foreign(source: Source) -> Subject:

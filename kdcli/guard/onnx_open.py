@@ -37,6 +37,7 @@ def open_onnx(path: Path, provider: Any = "CPUExecutionProvider", *, trace: Path
     if trace is not None:
         options.enable_profiling, options.profile_file_prefix = True, os.fspath(trace)
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.add_session_config_entry("session.disable_prepacking", "1")  # packed weights have no shape
     values = []
     if inspected.beside:
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensor) for tensor in inspected.beside.values()]
