@@ -14,7 +14,8 @@ def title(report: Report) -> str:
     sizes = list(dict.fromkeys("{}x{}".format(*row.size) for row in report.rows))
     many = f", {report.batch} images at a time" if report.batch > 1 else ""
     threads = "1 thread" if report.threads == 1 else f"{report.threads} threads"
-    return f"{' and '.join(sizes)}{many}, {threads}, {report.rounds} rounds in turn, {report.machine}"
+    rounds = "1 round" if report.rounds == 1 else f"{report.rounds} rounds in turn"
+    return f"{' and '.join(sizes)}{many}, {threads}, {rounds}, {report.machine}"
 
 
 def table(report: Report) -> tuple[list[str], list[list[str]]]:
