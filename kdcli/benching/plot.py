@@ -51,7 +51,8 @@ def plot(report: Report, path: Path) -> None:
             color=f"C{models.index(_called(row, report)) % 10}", elinewidth=0.8, alpha=0.85, zorder=3,
         )
     front = front_of([row for row, _ in shown])
-    axes.step([x for x, _ in front], [y for _, y in front], where="post", color="0.6", linewidth=1, zorder=1)
+    line = {"color": "0.25", "linewidth": 1.2, "linestyle": "--"}
+    axes.step([x for x, _ in front], [y for _, y in front], where="post", zorder=4, **line)
     axes.set_xscale("log")
     _plain_ticks(axes)
     axes.set(xlabel="latency, ms (less is better)", ylabel="delta1 (more is better)", title=title(report))
@@ -60,6 +61,7 @@ def plot(report: Report, path: Path) -> None:
     marks = [Line2D([], [], color=f"C{i % 10}", marker="o", linestyle="", label=one) for i, one in enumerate(models)]
     marks += [Line2D([], [], color="0.3", marker=_MARKERS[i % len(_MARKERS)], linestyle="", label=one)
               for i, one in enumerate(runtimes)]
+    marks.append(Line2D([], [], label="nothing is faster and better", **line))
     figure.legend(handles=marks, loc="outside right upper", fontsize="small")
     # Pictures of the same numbers are the same to the byte.
     with rc_context({"svg.hashsalt": "kdcli"}), atomic(path) as temporary:
@@ -93,6 +95,6 @@ def _plain_ticks(axes: object) -> None:
 
     axis = axes.xaxis  # type: ignore[attr-defined]
     low, high = axes.get_xlim()  # type: ignore[attr-defined]
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 100 else (1,)))
+    axis.set_major_locator(LogLocator(subs=(1, 2, 3, 5, 7) if high / low < 20 else (1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(FuncFormatter(lambda value, _: ""))

@@ -46,6 +46,8 @@ def shortened(words: list[str], *, kept: bool) -> list[str]:
             return [*words, *ONE]
         case "eval":
             return [*words, "--limit", "1", *CPU]
+        case "bench":
+            return [*words, "--runs", "1", "--warmup", "0", "--no-memory", *CPU]
     return [*words, *CPU]
 
 
