@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-
 from torch import Tensor, nn
 
 from kdcli.exporters import export, load_exported
