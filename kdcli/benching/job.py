@@ -111,11 +111,12 @@ def _with_formats(
         files, missing = write(one.network, one.source.model, formats, folder, size, told.say)
         failed += missing
         for source in files:
-            file = opened(source, device)
             try:
+                file = opened(source, device)
                 file.require(size, batch)
-            except ConfigError as error:
-                failed.append(Failed(name=f"{source.model} in {file.runtime}", reason=str(error), error=error))
+            except ConfigError as error:  # of one image, say, or for a Mac
+                name = f"{source.model} as {Path(source.text).parent.name}"
+                failed.append(Failed(name=name, reason=str(error), error=error))
                 continue
             found.append(replace(file, parameters=one.parameters))
     return found, failed

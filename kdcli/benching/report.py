@@ -7,6 +7,7 @@ from typing import Any
 
 from kdcli.benching.accuracy import Accuracy
 from kdcli.benching.spread import Spread
+from kdcli.errors import KdcliError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class Failed:
 
     name: str
     reason: str
-    error: Exception
+    error: KdcliError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

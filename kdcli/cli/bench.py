@@ -92,7 +92,8 @@ def bench(
             raise
     _tell(session, report, plot)
     if report.failed:
-        raise report.failed[0].error
+        first = report.failed[0]
+        raise type(first.error)(f"{first.name}: {first.reason}") from first.error
 
 
 def _tell(session: Session, report: Report, plot: Path | None) -> None:
