@@ -51,8 +51,7 @@ def plot(report: Report, path: Path) -> None:
             color=f"C{models.index(_called(row, report)) % 10}", elinewidth=0.8, alpha=0.85, zorder=3,
         )
     front = front_of([row for row, _ in shown])
-    line = {"color": "0.25", "linewidth": 1.2, "linestyle": "--"}
-    axes.step([x for x, _ in front], [y for _, y in front], where="post", zorder=4, **line)
+    axes.step([x for x, _ in front], [y for _, y in front], "--", where="post", zorder=4, color="0.25", linewidth=1.2)
     axes.set_xscale("log")
     _plain_ticks(axes)
     axes.set(xlabel="latency, ms (less is better)", ylabel="delta1 (more is better)", title=title(report))
@@ -61,7 +60,7 @@ def plot(report: Report, path: Path) -> None:
     marks = [Line2D([], [], color=f"C{i % 10}", marker="o", linestyle="", label=one) for i, one in enumerate(models)]
     marks += [Line2D([], [], color="0.3", marker=_MARKERS[i % len(_MARKERS)], linestyle="", label=one)
               for i, one in enumerate(runtimes)]
-    marks.append(Line2D([], [], label="nothing is faster and better", **line))
+    marks.append(Line2D([], [], label="nothing is faster and better", color="0.25", linestyle="--"))
     figure.legend(handles=marks, loc="outside right upper", fontsize="small")
     # Pictures of the same numbers are the same to the byte.
     with rc_context({"svg.hashsalt": "kdcli"}), atomic(path) as temporary:
