@@ -114,12 +114,12 @@ def main() -> None:
         row |= {key: told[key] for key in ("processor_ratio", "processor_ms", "bytes", "parameters", "multiply_adds")}
         print(f"{row['backbone']}: {row['processor_ratio']['median']:.3f} {row['processor_ratio']['quartiles']}")
     result = {
-        "backbones": rows, "size": "{}x{}".format(*given.size), "threads": report.threads, "rounds": report.rounds,
+        "rows": rows, "size": "{}x{}".format(*given.size), "threads": report.threads, "rounds": report.rounds,
         "machine": report.machine, "runtime": report.rows[0].runtime, "torch": torch.__version__,
         "timm": timm.__version__,
     }
     if given.out is not None:
-        write_json(given.out, result)
+        write_json(given.out, {"backbones": result})
 
 
 if __name__ == "__main__":

@@ -277,7 +277,7 @@ def reduced(found: dict[str, Any]) -> str:
 
 def backbones(found: dict[str, Any]) -> str:
     """Return a Markdown table of backbones by their time beside the first one's, and of those that could not be had."""
-    rows = [row for row in found["backbones"] if row["failed"] is None]
+    rows = [row for row in found["rows"] if row["failed"] is None]
     first = rows[0]["backbone"]
     heads = ("backbone", f"time / `{first}`'s", "quartiles", "parameters", "multiply-adds", "file, MB")
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
@@ -294,7 +294,7 @@ def backbones(found: dict[str, Any]) -> str:
     tail = f"Images of {found['size']}, {found['rounds']} rounds, {found['threads']} thread(s), {found['runtime']} in "
     tail += f"float32, timm {found['timm']}, torch {found['torch']}, {found['machine']}; parameters and multiply-adds "
     tail += f"of the exported form. Largest relative difference of a file to its network: {worst:.1e}."
-    lost = [row for row in found["backbones"] if row["failed"] is not None]
+    lost = [row for row in found["rows"] if row["failed"] is not None]
     if lost:
         heads = "| backbone | not | why |\n|---|---|---|\n"
         told = "\n".join(f"| `{row['backbone']}` | {row['failed']} | {row['reason']} |" for row in lost)
