@@ -7,7 +7,8 @@ ONE = ("--batch-size", "1", "--workers", "0", *CPU)
 TWO = ("--batch-size", "2", "--workers", "0", *CPU)
 FEW = "sim:rooms,count=2,seed=1000"
 
-ONE_ARM = {"data-free-nyu": "both", "tie-kd-nyu": "corrected", "tie-kd-kitti": "corrected", "zoo-mini": "attention"}
+ONE_ARM = {"backbones-mini": "lcnet", "data-free-nyu": "both", "tie-kd-nyu": "corrected", "tie-kd-kitti": "corrected",
+           "zoo-mini": "attention"}
 """Studies of large networks or of many arms, of which one arm is measured: half a minute each."""
 
 REASONS: dict[str, str] = {
