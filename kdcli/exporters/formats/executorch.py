@@ -103,8 +103,9 @@ def _share_threads(library: Any) -> None:
     It has one set of threads for the whole process, one for each core unless told (1.5.1).
     """
     wanted = torch.get_num_threads()
-    if not _open and library._threadpool_get_thread_count() != wanted:
-        library._unsafe_reset_threadpool(wanted)
+    with quiet():  # it logs what it finds of the processor
+        if not _open and library._threadpool_get_thread_count() != wanted:
+            library._unsafe_reset_threadpool(wanted)
 
 
 _open: weakref.WeakSet[ExecutorchFile] = weakref.WeakSet()
