@@ -67,6 +67,10 @@ Align = Annotated[str | None, typer.Option(help="Alignment in the evaluation: no
 Out = Annotated[Path | None, typer.Option(help="Run folder to make; default: runs/DATE_RECIPE-STUDENT.")]
 Resume = Annotated[Path | None, typer.Option(help="Run folder to go on with, from its last checkpoint.")]
 Workers = Annotated[int | None, typer.Option(help="Processes that decode files.", min=0)]
+Loggers = Annotated[list[str] | None, typer.Option(
+    "--logger", help="Logger SPEC, told of each logged step; repeat for several. none: nobody. Else tensorboard, "
+    "where that is installed.", autocompletion=complete.logger,
+)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the resolved recipe, do one real step, write nothing.")]
 
 
@@ -98,6 +102,7 @@ def distill(
     out: Out = None,
     resume: Resume = None,
     workers: Workers = None,
+    logger: Loggers = None,
     dry_run: DryRun = False,
 ) -> None:
     """Distil a teacher into a student, measure it beside teacher and twin, and export it.
@@ -127,9 +132,11 @@ def distill(
         "protocol": protocol,
         "align": align,
         "workers": workers,
+        "loggers": tuple(logger) if logger else None,
         "seed": session.seed_given,
     }
     if resume is not None:
+        loggers = flags.pop("loggers")  # whoever is told, the run is the same
         given = [key for key, value in flags.items() if value is not None]
         if given or set_ or out or dry_run or not twin:
             first = (given or ["set" if set_ else "out" if out else "dry-run" if dry_run else "no-twin"])[0]
@@ -137,7 +144,7 @@ def distill(
                 f"--resume '{resume}' goes on with that run's own recipe, so '{first}' cannot be given beside it; "
                 f"start another run with --recipe '{resume}/config.toml'"
             )
-        _run(session, None, None, resume)
+        _run(session, None, None, resume, loggers)
         return
     choice = choose(recipe, flags, set_ or (), twin=twin)
     if dry_run:
@@ -148,8 +155,12 @@ def distill(
     _run(session, choice, out, None)
 
 
-def _run(session: Session, choice: Choice | None, out: Path | None, resume: Path | None) -> None:
+def _run(
+    session: Session, choice: Choice | None, out: Path | None, resume: Path | None, loggers: Any = None
+) -> None:
     from kdcli.cli.show import TrainingProgress, run_table
+    from kdcli.config import RunConfig
+    from kdcli.config.values import convert
     from kdcli.devices import keep_freed_memory
     from kdcli.training.run.job import distill, resumable
 
@@ -158,8 +169,10 @@ def _run(session: Session, choice: Choice | None, out: Path | None, resume: Path
     if choice is None:
         assert resume is not None
         config, built = resumable(resume), None
+        loggers = None if loggers is None else convert("loggers", loggers, RunConfig, "--logger")
     else:
         config, built = choice.config, choice.built
     with TrainingProgress(session) as progress:
-        result = distill(config, out=out, resume=resume, device=session.device, progress=progress, built=built)
+        result = distill(config, out=out, resume=resume, device=session.device, progress=progress, built=built,
+                         loggers=loggers)
     session.result(result.document(), lambda: run_table(session, result.document(), config))

@@ -49,7 +49,7 @@ COMMANDS = {
     "data": ("data", "Check a data set for traps, look at it, divide it, or convert it."),
     "weights": ("weights", "Weights of others: list, locate, pull, convert."),
     "recipes": ("recipes", "Recipes: list, show, copy to edit."),
-    "runs": ("runs", "Runs: list, show, compare."),
+    "runs": ("runs", "Runs: list, watch, show, compare."),
 }
 """Command -> its module beside this one, and the first line of its help."""
 

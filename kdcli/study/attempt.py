@@ -33,6 +33,7 @@ def attempt(job: Job, out: Path, device: torch.device | str, progress: Progress,
         progress=_Within(progress, job.cell.title),
         cache=cache,
         measure_teachers=False,
+        loggers=job.cell.config.loggers,
     )
 
 

@@ -44,6 +44,13 @@ def test_without_counts_and_with_other_seeds(tiny: Resolve) -> None:
     assert all(cell.count is None and cell.config.seed == 5 for cell in study.cells)
 
 
+def test_a_run_may_name_what_was_trained_with_its_seed(tiny: Resolve) -> None:
+    named = 'set = { transform = "none", student = "pruned:[run:a/seed{seed}]" }'
+    study = tiny(('set = { transform = "none" }', named))
+    cells = [cell for cell in study.cells if cell.arm == "mixed"]
+    assert cells and all(cell.config.student == f"pruned:[run:a/seed{cell.seed}]" for cell in cells)
+
+
 def test_settings_of_stages_and_types(tiny: Resolve) -> None:
     wanted = 'set = { "fit.steps" = 3, lr = 2e-3, loss = { l1 = 2.0 }, export = "onnx" }'
     study = tiny(('set = { transform = "none" }', wanted))
@@ -151,7 +158,8 @@ def test_shipped_studies_of_tie_kd() -> None:
 
 
 def test_shipped_studies() -> None:
-    own = ["backbones-mini", "data-free-mini", "data-free-nyu", "data-free-photos", "hard-mini", "statistics-mini"]
+    own = ["backbones-mini", "data-free-mini", "data-free-nyu", "data-free-photos", "hard-mini", "pruning-mini",
+           "statistics-mini"]
     assert [name for name in names() if registry.find("study", name).built_in] == [*own, *TIE_KD]
     path, text = read("data-free-mini")
     mini = plan(text, source=path)

@@ -30,6 +30,7 @@ from kdcli.training.run.drift import ScaleWatch
 from kdcli.training.run.fit_stage import FitFiles, fit_stage, keep_joint
 from kdcli.training.run.folder import RunFolder
 from kdcli.training.run.hard_images import begins, hard_images, record_order, recorded_order
+from kdcli.training.run.loggers import Loggers
 from kdcli.training.run.made_for import made_for
 from kdcli.training.run.progress import Progress
 from kdcli.training.run.provenance import inherited
@@ -47,6 +48,7 @@ class VariantTraining:
     variant: str
     stages: tuple[StageConfig, ...]
     progress: Progress
+    loggers: Loggers
     _networks: dict[str | None, tuple[nn.Module, str]] = field(default_factory=dict)
     """By the stage that began them; None is the run's student. With their specs."""
     _done: list[str] = field(default_factory=list)
@@ -111,7 +113,12 @@ class VariantTraining:
         self.progress.note(
             f"{self.variant}: {stage.name}: fitting the transformation network to the teacher's statistics"
         )
-        found, notes = fit_stage(self.shop, stage, FitFiles.beside(self.run.transform), self.progress.count)
+        self._now(stage)
+        found, notes = fit_stage(
+            self.shop, stage, FitFiles.beside(self.run.transform), self.progress.count,
+            lambda step, total, loss: self.loggers.fitted(self.variant, stage.name, step, total, loss),
+        )
+        self.loggers.pictures(self.run.path, ("transform-images", "transform-layers"))
         worse = "" if found.improved else "; no better: try other images, more steps or another lr"
         notes = [f"statistics loss {found.before:.4g} -> {found.after:.4g}{worse}", *notes]
         for note in notes:
@@ -138,11 +145,12 @@ class VariantTraining:
         task.build(first)
         for name in shop.results.carry(self.variant, self._done, task, shop.device):
             self.progress.note(f"{where}: loss '{name}' goes on with what it learned before")
-        run.forget_after(self.variant, stage.name, int(resume["step"]) if resume is not None else 0)
+        told_before = run.forget_after(self.variant, stage.name, int(resume["step"]) if resume is not None else 0)
         if resume is not None:
             self.progress.note(f"{where}: going on after step {resume['step']}")
         else:
             self.progress.note(f"{where}: {loop.total_steps(stage, feed)} steps of {stage.batch_size} images")
+        self._now(stage)
         batches = loop.total_steps(stage, feed) * stage.accumulate
         if isinstance(order, HardOrder):
             self.progress.note(f"{where}: {begins(order, batches)}")
@@ -158,6 +166,7 @@ class VariantTraining:
             if not log.regular:  # what is written down is the same however often a run was stopped
                 return
             run.log_step(log)
+            self.loggers.step(log, repeated=log.step <= told_before)
             if (warning := watch.add(log)) is not None:
                 self.progress.note(f"{where}: {warning}")
 
@@ -187,6 +196,10 @@ class VariantTraining:
         if self._several:
             self._keep(stage, task)
         return state
+
+    def _now(self, stage: StageConfig) -> None:
+        """Write down which stage is under way, for those who watch."""
+        self.run.update(now={"variant": self.variant, "stage": stage.name})
 
     def _order(self, stage: StageConfig) -> Order | None:
         """Return the order of a stage's images; a twin's is the run's, whatever its own student finds hard."""

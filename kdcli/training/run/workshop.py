@@ -21,7 +21,8 @@ from kdcli.errors import ConfigError, PluginError
 from kdcli.networks.activations import out_of_place
 from kdcli.plugins import registry
 from kdcli.protocols import DepthModel, Loss, Mixer, Source
-from kdcli.spec import Spec, parse
+from kdcli.spec import Spec
+from kdcli.students.within import within
 from kdcli.training.batches.feed import Feed
 from kdcli.training.batches.geometry import centre_crop
 from kdcli.training.batches.hard_order import HardOrder
@@ -234,8 +235,8 @@ class Workshop:
 
         Its range of depth follows a metric teacher's where it does not say otherwise.
         """
-        plugin, spec = registry.resolve("student", parse(self.config.student if text is None else text))
-        factory = registry.load(plugin)
+        inner = within(self.config.student if text is None else text)
+        spec, factory = inner.spec, inner.factory
         spec = with_pretrained(spec, factory, self.config) if text is None else spec
         keys = inspect.signature(factory).parameters
         teacher = next(iter(teachers.values()))
@@ -245,8 +246,8 @@ class Workshop:
         built_in = spec.location is not None and getattr(factory, "bounded", True) and hasattr(factory, "weights")
         unset = "max_depth" in keys and not said and not built_in
         if unset and far is not None:
-            return replace(spec, options={**spec.options, "max_depth": f"{far:g}"})
-        return spec
+            spec = replace(spec, options={**spec.options, "max_depth": f"{far:g}"})
+        return inner.whole(spec)
 
     def task(self, stage: StageConfig, student: nn.Module, fitted: Path | None) -> DistillTask:
         """Wire a stage and check that its losses get what they need."""
