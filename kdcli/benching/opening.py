@@ -54,7 +54,7 @@ def _student(spec: str) -> nn.Module:
 
 
 def _bytes_of(text: str, network: nn.Module) -> int | None:
-    from kdcli.teachers.run import find_student
+    from kdcli.students.files import find_student
 
     if text.startswith("teacher:"):
         place = getattr(getattr(network, "provenance", None), "weights", None)
