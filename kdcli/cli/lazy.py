@@ -31,6 +31,9 @@ COMMANDS = {
         "calibrate", "Bring a student's numbers to metres by images with measured depth, in a new student file.",
     ),
     "export": ("export", "Export a model, run the file, and keep it only if it gives the model's numbers."),
+    "bench": (
+        "bench", "Measure how long models and exported files take on this machine, side by side, and what they cost.",
+    ),
     "predict": (
         "predict", "Predict depth: raw numbers with their meaning in a JSON sidecar, and a colour map with a legend.",
     ),

@@ -116,8 +116,11 @@ class Session:
             table.add_row(*text)
         Console(file=whole(sys.stdout), highlight=False, markup=False).print(table)
 
-    def progress(self) -> AbstractContextManager[Progress]:
-        """Return a rich progress display on standard error; nothing is drawn when that is no terminal."""
+    def progress(self, *, still: bool = False) -> AbstractContextManager[Progress]:
+        """Return a rich progress display on standard error; nothing is drawn when that is no terminal.
+
+        still: drawn when something is told alone, not by a thread that works beside what is measured.
+        """
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         return Progress(
@@ -128,6 +131,7 @@ class Session:
             TextColumn("{task.fields[note]}", markup=False),
             console=self.console,
             transient=True,
+            auto_refresh=not still,
             disable=self.quiet or not sys.stderr.isatty(),
         )
 

@@ -7,8 +7,8 @@ ONE = ("--batch-size", "1", "--workers", "0", *CPU)
 TWO = ("--batch-size", "2", "--workers", "0", *CPU)
 FEW = "sim:rooms,count=2,seed=1000"
 
-ONE_ARM = {"data-free-nyu": "both", "tie-kd-nyu": "corrected", "tie-kd-kitti": "corrected", "zoo-mini": "attention",
-           "pruning-mini": "whole"}
+ONE_ARM = {"backbones-mini": "lcnet", "data-free-nyu": "both", "tie-kd-nyu": "corrected", "tie-kd-kitti": "corrected",
+           "zoo-mini": "attention", "pruning-mini": "whole"}
 """Studies of large networks, of many arms or of what others come to, of which one is measured: half a minute each."""
 
 REASONS: dict[str, str] = {
@@ -51,6 +51,8 @@ def shortened(words: list[str], *, kept: bool) -> list[str]:
             return [*words, *ONE]
         case "eval":
             return [*words, "--limit", "1", *CPU]
+        case "bench":
+            return [*words, "--runs", "1", "--warmup", "0", "--no-memory", *CPU]
     return [*words, *CPU]
 
 

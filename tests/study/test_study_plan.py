@@ -158,7 +158,8 @@ def test_shipped_studies_of_tie_kd() -> None:
 
 
 def test_shipped_studies() -> None:
-    own = ["data-free-mini", "data-free-nyu", "data-free-photos", "hard-mini", "pruning-mini", "statistics-mini"]
+    own = ["backbones-mini", "data-free-mini", "data-free-nyu", "data-free-photos", "hard-mini", "pruning-mini",
+           "statistics-mini"]
     assert [name for name in names() if registry.find("study", name).built_in] == [*own, *TIE_KD]
     path, text = read("data-free-mini")
     mini = plan(text, source=path)
@@ -181,7 +182,7 @@ def test_shipped_studies() -> None:
     config = next(cell.config for cell in nyu.cells if cell.arm == "both")
     assert config.eval_data == "nyu:/data/nyu,split=test" and config.main.size == (228, 304)
     assert config.main.optimizer == "adam" and config.stages[0].optimizer == "adamw"
-    with pytest.raises(ConfigError, match=r"no study 'data-free-mni'.*data-free-mini.*Studies: data-free-mini, data-f"):
+    with pytest.raises(ConfigError, match=r"no study 'data-free-mni'.*data-free-mini.*Studies: backbones-mini, data-"):
         read("data-free-mni")
 
 
@@ -191,3 +192,12 @@ def test_the_shipped_study_of_sampling_compares_nothing_else() -> None:
     even, hard = (next(c.config for c in study.cells if (c.arm, c.seed) == (arm, 4)) for arm in ("even", "hard"))
     assert differing(even, hard) == ["distill.sampling"] and hard.main.sampling == "hard"
     assert len(study.cells) == 10 and even.main.data == "sim:rooms,count=300"
+
+
+def test_the_shipped_study_of_backbones_compares_nothing_else() -> None:
+    path, text = read("backbones-mini")
+    study = plan(text, source=path)
+    first, *others = (cell.config for cell in study.cells if cell.seed == 0)
+    assert first.student == "mobilenet" and len(study.cells) == 3 * len(study.arms)
+    for config in others:
+        assert differing(first, config) == ["student"] and config.student.startswith("timm:")
