@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -105,6 +105,11 @@ class OnnxFile:
             ConfigError, WeightsError: as ``maps_of``.
         """
         return self._run(image, self.outputs)
+
+    def prepared(self, image: Tensor) -> Callable[[], object]:
+        """Return what runs the file once, for measuring: as ``RunFile.prepared``."""
+        feed, names = {"image": as_given(image, self._kind).numpy()}, list(self.outputs)
+        return lambda: self._session.run(names, feed)
 
     def _run(self, image: Tensor, names: tuple[str, ...]) -> Mapping[str, Tensor]:
         feed = {"image": as_given(image, self._kind).numpy()}
