@@ -32,10 +32,10 @@ class Block:
     def calls(self) -> list[list[str]]:
         """Return the words of every command, of kdcli's and of others, in order; comments and prompts are left out."""
         return [
-            shlex.split(part, comments=True)
+            words
             for line in self.text.replace("\\\n", " ").splitlines()
             for part in re.split(r"&&|\|(?!\w)|;", line.removeprefix("$ "))
-            if part.strip()
+            if (words := shlex.split(part, comments=True))
         ]
 
 
