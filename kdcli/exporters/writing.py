@@ -99,7 +99,7 @@ def export(
         if input == "uint8":
             model, form = TakesBytes(model), TakesBytes(form).eval()
         with together(target) as temporary:
-            shape = size if isinstance(size, tuple) else _made_for(given)
+            shape = tried_at(given, size)
             fixed, shown = isinstance(size, tuple), None
             if precision == "int8":
                 shown = _shown(images, shape)
@@ -149,6 +149,15 @@ def size_of(report: ExportReport) -> tuple[int, int]:
     return report.size or (seen[0], seen[1])
 
 
+def tried_at(model: nn.Module, size: tuple[int, int] | str | None) -> tuple[int, int]:
+    """Return the height and width that an export is tried out at: those asked for, else what the model was made for."""
+    if isinstance(size, tuple):
+        return size
+    made = getattr(model, "made_for", None)
+    known = (made.eval_size or made.train_size) if isinstance(made, MadeFor) else None
+    return known or DEFAULT_SIZE
+
+
 def _require_sense(exporter: Exporter, format: str, target: Path, precision: Precision, uncertainty: bool) -> None:
     """Refuse what does not go together before anything is traced.
 
@@ -164,13 +173,6 @@ def _require_sense(exporter: Exporter, format: str, target: Path, precision: Pre
     if precision == "int8" and uncertainty:
         raise ConfigError("--int8 and --uncertainty do not go together: eight bits leave no digits of a deviation; "
                           "export two files")
-
-
-def _made_for(model: nn.Module) -> tuple[int, int]:
-    """Return the size that a model is used at, or else that of its training."""
-    made = getattr(model, "made_for", None)
-    known = (made.eval_size or made.train_size) if isinstance(made, MadeFor) else None
-    return known or DEFAULT_SIZE
 
 
 def _with_spread(model: nn.Module) -> nn.Module:

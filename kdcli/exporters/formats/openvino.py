@@ -7,7 +7,6 @@ and the file then gives the old map for images of other sizes without a word.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from kdcli.errors import WeightsError
 from kdcli.exporters.formats.failing import opening, writing
 from kdcli.exporters.formats.onnx import OnnxExporter
+from kdcli.exporters.formats.openvino_int8 import condense, without_indentation
 from kdcli.exporters.formats.packages import needed
 from kdcli.exporters.formats.running import RunFile, fixed_sides
 from kdcli.exporters.inputs import as_given, input_in
@@ -65,9 +65,8 @@ class OpenvinoExporter:
 
         def write(floating: Floating) -> None:
             first(floating)
-            _convert(model, between, path, metadata)
-            # A third of the text is indentation, which no reader asks for.
-            path.write_text(re.sub(r">\s+<", "><", path.read_text(encoding="utf-8")), encoding="utf-8")
+            _convert(model, between, path, metadata, condensed=True)
+            without_indentation(path)
 
         return write
 
@@ -76,7 +75,10 @@ class OpenvinoExporter:
         return OpenvinoFile(path)
 
 
-def _convert(model: nn.Module, between: Path, path: Path, metadata: Mapping[str, str], *, half: bool = False) -> None:
+def _convert(
+    model: nn.Module, between: Path, path: Path, metadata: Mapping[str, str], *, half: bool = False,
+    condensed: bool = False,
+) -> None:
     """Turn an ONNX file into OpenVINO's, and remove it."""
     openvino = needed("openvino", "openvino")
     try:
@@ -84,6 +86,8 @@ def _convert(model: nn.Module, between: Path, path: Path, metadata: Mapping[str,
             graph = openvino.convert_model(os.fspath(between))
             for key, value in metadata.items():
                 graph.set_rt_info(value, [_NOTES, key])
+            if condensed:
+                condense(graph)
             openvino.save_model(graph, os.fspath(path), compress_to_fp16=half)
     finally:
         between.unlink(missing_ok=True)
