@@ -1,6 +1,6 @@
 """Eight-bit LiteRT: ranges seen on calibration images, and no number stored twice (ai-edge-quantizer).
 
-Its own default averages the ends of the ranges over the images, which cuts the largest numbers off: four times the
+Its own default averages the ends of the ranges over the images, which cuts the largest numbers off: five times the
 error of ranges that hold all that was seen (0.10).
 """
 

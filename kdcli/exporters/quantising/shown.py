@@ -9,7 +9,7 @@ from torch import Tensor
 from kdcli.exporters.gate.pictures import images_at, synthetic
 
 CALIBRATE, JUDGE = 32, 16
-"""How many are enough: with twice as many of either no figure in docs/int8.md changes in its first digit."""
+"""How many are made where none are given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
