@@ -219,6 +219,6 @@ def _write(
     return None
 
 
-def _run(exporter: Exporter, writer: Writer, floating: Floating) -> None:
+def _run(exporter: Exporter, writer: Writer, floating: Floating) -> int:
     with blame(exporter, "quantised"):
-        writer(floating)
+        return writer(floating)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -12,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kdcli.errors import ConfigError
-from kdcli.exporters import export
+from kdcli.exporters import export, writing
+from kdcli.exporters.formats.onnx import OnnxExporter
 from kdcli.exporters.gate.compare import Drift
 from kdcli.exporters.gate.judge import TooFar, judge
 from kdcli.exporters.gate.pictures import synthetic
@@ -83,10 +85,36 @@ def test_those_that_cost_most_stay_in_float_until_the_budget_holds(
     assert sum(node.op_type == "Conv" and node.input[1] in held for node in graph.node) == kept
 
 
-def test_ranges_that_are_too_narrow_saturate_and_are_refused(tmp_path: Path) -> None:
+class Saturated(OnnxExporter):
+    """Writes eight bits whose maps end at an eighth of what they reach."""
+
+    def quantised(self, model: nn.Module, path: Path, **options: object) -> Callable[[Floating], int]:  # type: ignore[override]
+        write = super().quantised(model, path, **options)  # type: ignore[arg-type]
+
+        def spoiled(floating: Floating) -> int:
+            count = write(floating)
+            proto = onnx.load(path)
+            steps = {node.input[1] for node in proto.graph.node if node.op_type == "QuantizeLinear"}
+            for held in proto.graph.initializer:
+                if held.name in steps:
+                    held.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(held) / 8, held.name))
+            onnx.save(proto, path)
+            return count
+
+        return spoiled
+
+
+def test_a_saturated_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writing.registry, "build", lambda *_: Saturated())
+    with pytest.raises(ConfigError, match=r"the int8 file is \d+\.\d+% from the model on average"):
+        export(Net().eval(), "onnx", tmp_path / "q.onnx", size=SIZE, int8=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_ranges_of_the_dark_do_not_hold_in_daylight(tmp_path: Path) -> None:
     dark = Shown(calibrate=synthetic(8, SIZE, seed=1) * 0.05, judge=synthetic(8, SIZE, seed=2), told="the dark")
     with pytest.raises(ConfigError, match=r"the int8 file is \d+\.\d+% from the model on average"):
-        export(Uneven().eval(), "onnx", tmp_path / "q.onnx", size=SIZE, int8=True, images=dark)
+        export(Net().eval(), "onnx", tmp_path / "q.onnx", size=SIZE, int8=True, images=dark)
     assert not list(tmp_path.iterdir())
 
 
@@ -104,19 +132,27 @@ def test_one_pixel_beyond_the_budget_is_enough() -> None:
 def test_another_failure_than_the_budget_ends_the_search() -> None:
     written: list[Floating] = []
 
+    def write(floating: Floating) -> int:
+        written.append(floating)
+        return 1
+
     def gate() -> tuple[tuple[Drift, ...], list[str]]:
         raise ConfigError("the file does not open")
 
     with pytest.raises(ConfigError, match="does not open"):
-        within_budget(written.append, gate, lambda: ([0], 2))
+        within_budget(write, gate, lambda: ([0], 2))
     assert written == [Floating()]
 
 
-def test_numbers_that_fit_another_network_are_refused() -> None:
-    floating = Floating(frozenset({1}), 4)
-    assert floating.among("abcd") == ["b", "d"] and Floating().among("abc") == ["c"]
-    with pytest.raises(ConfigError, match="its file has 3 convolutions, the network 4"):
-        floating.among("abc")
+def test_what_a_convolution_in_float_reads_stays_in_float_down_to_where_that_comes_from() -> None:
+    # conv 0, relu 1, conv 2, add 3 of 1 and 2, relu 4, conv 5, conv 6, exp 7
+    reads = {0: [], 1: [0], 2: [1], 3: [1, 2], 4: [3], 5: [4], 6: [5], 7: [6]}
+    convolves = [at in (0, 2, 5, 6) for at in range(8)]
+    assert Floating().among(convolves, reads.__getitem__) == ({6, 7}, 1)
+    assert Floating(frozenset({1}), 4).among(convolves, reads.__getitem__) == ({0, 1, 2, 6, 7}, 3)
+    assert Floating(frozenset({2}), 4).among(convolves, reads.__getitem__) == ({3, 4, 5, 6, 7}, 2)
+    with pytest.raises(ConfigError, match="its file has 4 convolutions, the network 5"):
+        Floating(frozenset({1}), 5).among(convolves, reads.__getitem__)
 
 
 def test_images_to_calibrate_on_and_to_judge_on_are_apart() -> None:

@@ -53,7 +53,7 @@ class ExecutorchExporter:
     def quantised(
         self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str],
         images: Tensor,
-    ) -> Callable[[Floating], None]:
+    ) -> Callable[[Floating], int]:
         """Return what writes the files in eight bits, with ranges seen on images.
 
         Raises:
@@ -62,10 +62,12 @@ class ExecutorchExporter:
         _require_fixed(dynamic)
         network, kind = network_of(model), input_of(model)
 
-        def write(floating: Floating) -> None:
+        def write(floating: Floating) -> int:
             with writing(model, "for ExecuTorch in eight bits"), torch.no_grad(), quiet():
-                _write(eight_bits(network, example(kind, 1, size), images, kind, floating), path)
+                program, count = eight_bits(network, example(kind, 1, size), images, kind, floating)
+                _write(program, path)
             write_sidecar(path, metadata, batch=1, size=size)
+            return count
 
         return write
 

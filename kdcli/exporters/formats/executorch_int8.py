@@ -14,8 +14,10 @@ from kdcli.exporters.quantising.floating import Floating
 _EXTRA = "executorch"
 
 
-def eight_bits(network: nn.Module, example: Tensor, images: Tensor, kind: Input, floating: Floating) -> Any:
-    """Return a network as an exported program in eight bits: weights by output channel, inner maps as wholes.
+def eight_bits(network: nn.Module, example: Tensor, images: Tensor, kind: Input, floating: Floating) -> tuple[Any, int]:
+    """Return a network as an exported program in eight bits, and how many convolutions stay in float.
+
+    Weights have a scale for each output channel, inner maps one for all.
 
     Args:
         network: in eval mode, on the CPU, from a tensor to a tensor.
@@ -29,19 +31,24 @@ def eight_bits(network: nn.Module, example: Tensor, images: Tensor, kind: Input,
     tools = needed("torchao.quantization.pt2e.quantize_pt2e", _EXTRA)
     xnnpack = needed("executorch.backends.xnnpack.quantizer.xnnpack_quantizer", _EXTRA)
     module: Any = torch.export.export(network, (example,)).module()
-    kept = _kept(module, floating)
+    kept, count = _kept(module, floating)
     quantiser = xnnpack.XNNPACKQuantizer()
     quantiser.set_global(xnnpack.get_symmetric_quantization_config(is_per_channel=True))
     quantiser.set_filter_function(lambda node: node.name not in kept)
     prepared = tools.prepare_pt2e(module, quantiser)
     for image in torch.split(images, 1):
         prepared(as_given(image, kind))
-    return torch.export.export(tools.convert_pt2e(prepared), (example,))
+    return torch.export.export(tools.convert_pt2e(prepared), (example,)), count
 
 
-def _kept(module: Any, floating: Floating) -> set[str]:
-    """Return the names of what stays in float: convolutions, and all that runs after the last one."""
+def _kept(module: Any, floating: Floating) -> tuple[set[str], int]:
+    """Return the names of what stays in float, and how many of it are convolutions."""
     nodes = list(module.graph.nodes)
-    found = [node for node in nodes if node.target is torch.ops.aten.conv2d.default]
-    kept = floating.among(found)
-    return {node.name for node in (*kept, *nodes[nodes.index(kept[-1]):])}
+    places = {node: at for at, node in enumerate(nodes)}
+
+    def sources(at: int) -> list[int]:
+        return [places[one] for one in nodes[at].all_input_nodes if one.op == "call_function"]
+
+    convolves = [node.target is torch.ops.aten.conv2d.default for node in nodes]
+    kept, count = floating.among(convolves, sources)
+    return {nodes[at].name for at in kept}, count

@@ -54,7 +54,7 @@ class LitertExporter:
     def quantised(
         self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str],
         images: Tensor,
-    ) -> Callable[[Floating], None]:
+    ) -> Callable[[Floating], int]:
         """Return what writes the files in eight bits, with ranges seen on images; it is converted once.
 
         Raises:
@@ -64,10 +64,12 @@ class LitertExporter:
         with writing(model, "for LiteRT in eight bits"), quiet():
             make = eight_bits(path.read_bytes(), images, input_of(model))
 
-        def write(floating: Floating) -> None:
+        def write(floating: Floating) -> int:
             with writing(model, "for LiteRT in eight bits"), quiet():
-                path.write_bytes(make(floating))
+                content, count = make(floating)
+                path.write_bytes(content)
             write_sidecar(path, metadata, batch=1, size=size)
+            return count
 
         return write
 

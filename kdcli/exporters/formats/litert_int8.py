@@ -22,8 +22,8 @@ _CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
 _QUANTISED = (*_CONVOLUTIONS, "ADD", "RESIZE_BILINEAR", "PAD", "AVERAGE_POOL_2D", "MAX_POOL_2D")
 
 
-def eight_bits(content: bytes, images: Tensor, kind: Input) -> Callable[[Floating], bytes]:
-    """Return what makes the eight-bit version of a LiteRT file, with some convolutions in float.
+def eight_bits(content: bytes, images: Tensor, kind: Input) -> Callable[[Floating], tuple[bytes, int]]:
+    """Return what makes the eight-bit version of a LiteRT file, with some convolutions in float, and tells how many.
 
     Args:
         content: of the file in float32.
@@ -38,9 +38,14 @@ def eight_bits(content: bytes, images: Tensor, kind: Input) -> Callable[[Floatin
     model = flat.read_model(content)
     names = _name_shortly(model)
     content = _packed(model)
-    codes = [model.operatorCodes[one.opcodeIndex].builtinCode for one in model.subgraphs[0].operators]
+    operators = model.subgraphs[0].operators
+    codes = [model.operatorCodes[one.opcodeIndex].builtinCode for one in operators]
     kinds = [getattr(flat.TFL_OP_CODE_TO_NAME.get(code), "value", "") for code in codes]
-    found = [at for at, name in enumerate(kinds) if name in _CONVOLUTIONS]
+    convolves = [name in _CONVOLUTIONS for name in kinds]
+    made_by = {side: at for at, one in enumerate(operators) for side in one.outputs}
+
+    def sources(at: int) -> list[int]:
+        return [made_by[side] for side in operators[at].inputs if side in made_by]
 
     def tool() -> Any:
         made = quantizer.Quantizer(content)
@@ -50,15 +55,14 @@ def eight_bits(content: bytes, images: Tensor, kind: Input) -> Callable[[Floatin
 
     ranges = _ranges(content, tool().get_quantization_recipe(), images, kind)
 
-    def make(floating: Floating) -> bytes:
-        kept = floating.among(found)
-        kept += range(kept[-1] + 1, len(names))
+    def make(floating: Floating) -> tuple[bytes, int]:
+        kept, count = floating.among(convolves, sources)
         asked = tool()
-        for at in kept:
+        for at in sorted(kept):
             asked.update_quantization_recipe(f"^{names[at]};$", types.TFLOperationName.ALL_SUPPORTED,
                                              algorithm_key=quantizer.AlgorithmName.NO_QUANTIZE)
         made = asked.quantize(copy.deepcopy(ranges), enable_progress_report=False).quantized_model
-        return _packed(flat.read_model(bytes(made)))
+        return _packed(flat.read_model(bytes(made))), count
 
     return make
 

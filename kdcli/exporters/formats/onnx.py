@@ -47,7 +47,7 @@ class OnnxExporter:
     def quantised(
         self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str],
         images: Tensor,
-    ) -> Callable[[Floating], None]:
+    ) -> Callable[[Floating], int]:
         """Return what writes the file in eight bits, with ranges seen on images.
 
         Raises:
@@ -55,8 +55,10 @@ class OnnxExporter:
         """
         make = eight_bits(_proto(model, size, dynamic, metadata), images, input_of(model))
 
-        def write(floating: Floating) -> None:
-            path.write_bytes(make(floating).SerializeToString())
+        def write(floating: Floating) -> int:
+            made, count = make(floating)
+            path.write_bytes(made.SerializeToString())
+            return count
 
         return write
 

@@ -31,8 +31,8 @@ class _Reader:
         return None if image is None else {"image": as_given(image, self._kind).numpy()}
 
 
-def eight_bits(proto: Any, images: Tensor, kind: Input) -> Callable[[Floating], Any]:
-    """Return what makes the eight-bit version of an ONNX model, with some convolutions in float.
+def eight_bits(proto: Any, images: Tensor, kind: Input) -> Callable[[Floating], tuple[Any, int]]:
+    """Return what makes the eight-bit version of an ONNX model, with some convolutions in float, and tells how many.
 
     Weights have a scale for each output channel and seven bits: with eight, processors that add products in 16 bits
     (those without VNNI or its like) saturate, by up to a fifth of the depth at single pixels, and the eighth bit gains
@@ -48,17 +48,21 @@ def eight_bits(proto: Any, images: Tensor, kind: Input) -> Callable[[Floating], 
     from onnxruntime.quantization import CalibrationDataReader
 
     CalibrationDataReader.register(_Reader)
-    found = [at for at, node in enumerate(proto.graph.node) if node.op_type == "Conv"]
+    nodes = proto.graph.node
+    convolves = [node.op_type == "Conv" for node in nodes]
+    made_by = {name: at for at, node in enumerate(nodes) for name in node.output}
 
-    def make(floating: Floating) -> Any:
-        kept = floating.among(found)
-        kept += range(kept[-1] + 1, len(proto.graph.node))
-        made = _made(proto, _Reader(images, kind), [proto.graph.node[at].name for at in kept])
+    def sources(at: int) -> list[int]:
+        return [made_by[name] for name in nodes[at].input if name in made_by]
+
+    def make(floating: Floating) -> tuple[Any, int]:
+        kept, count = floating.among(convolves, sources)
+        made = _made(proto, _Reader(images, kind), [nodes[at].name for at in sorted(kept)])
         del made.metadata_props[:]
         for one in proto.metadata_props:
             made.metadata_props.add(key=one.key, value=one.value)
         _share(made)
-        return made
+        return made, count
 
     return make
 

@@ -51,7 +51,7 @@ class OpenvinoExporter:
     def quantised(
         self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str],
         images: Tensor,
-    ) -> Callable[[Floating], None]:
+    ) -> Callable[[Floating], int]:
         """Return what writes the files in eight bits, made of the eight-bit ONNX file.
 
         OpenVINO's own tool for that (nncf 3.4) comes out at twice the mean error and four times the largest on the
@@ -63,10 +63,11 @@ class OpenvinoExporter:
         between = path.with_suffix(".onnx")
         first = OnnxExporter().quantised(model, between, size=size, dynamic=dynamic, metadata={}, images=images)
 
-        def write(floating: Floating) -> None:
-            first(floating)
+        def write(floating: Floating) -> int:
+            count = first(floating)
             _convert(model, between, path, metadata, condensed=True)
             without_indentation(path)
+            return count
 
         return write
 

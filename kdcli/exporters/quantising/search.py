@@ -11,10 +11,11 @@ from kdcli.exporters.gate.judge import TooFar
 from kdcli.exporters.quantising.floating import Floating
 
 LEVELS = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
-"""How many of the most sensitive convolutions stay in float, tried in this order; at most half of all."""
+"""How many of the most sensitive convolutions stay in float, tried in this order. With those that go along, that is at
+most half of all: a file that is float for the most part is no answer to who asks for eight bits."""
 
-Writer = Callable[[Floating], None]
-"""Writes the file with these convolutions in float; an exporter's ``quantised`` returns it."""
+Writer = Callable[[Floating], int]
+"""Writes the file with these convolutions in float and returns how many are; an exporter's ``quantised`` gives it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,24 +42,23 @@ def within_budget(
     Raises:
         ConfigError: no file kept to the budget.
     """
-    write(Floating())
+    kept = write(Floating())
     try:
         drift, notes = gate()
         return Held(drift=drift, notes=notes, floating=Floating())
     except TooFar as error:
-        nearest, kept = error, 1
+        nearest, fewest = error, kept
     numbers, of = order()
     for level in LEVELS[1:]:
-        if 2 * level > of:
-            break
         floating = Floating(frozenset(numbers[:level]), of)
-        write(floating)
+        if level > len(numbers) or 2 * (kept := write(floating)) > of:
+            break
         try:
             drift, notes = gate()
         except TooFar as error:
             if error.mean < nearest.mean:
-                nearest, kept = error, level + 1
+                nearest, fewest = error, kept
         else:
-            told = f"{level + 1} of its {of} convolutions stay in float, those that eight bits would cost most"
+            told = f"{kept} of its {of} convolutions stay in float, those that eight bits would cost most"
             return Held(drift=drift, notes=[told, *notes], floating=floating)
-    raise ConfigError(f"{nearest}; that is with {kept} of {of} convolutions in float, the nearest that was found")
+    raise ConfigError(f"{nearest}; that is with {fewest} of {of} convolutions in float, the nearest that was found")
