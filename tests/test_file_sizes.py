@@ -7,7 +7,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted(
     path.relative_to(ROOT)
-    for folder in ("kdcli", "tests", "plugins", "benchmarks")
+    for folder in ("kdcli", "tests", "plugins", "benchmarks", "examples")
     for path in (ROOT / folder).rglob("*.py")
     if "build" not in path.parts
 )

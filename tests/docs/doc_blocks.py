@@ -9,7 +9,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("plugins/*/README.md")),
-         *sorted(ROOT.glob("plugins/*/docs/*.md"))]
+         *sorted(ROOT.glob("plugins/*/docs/*.md")), *sorted(ROOT.glob("examples/**/README.md"))]
 _FENCE = re.compile(r"```(\w*)\n(.*?)```", flags=re.DOTALL)
 _GROUPS = frozenset({"data", "plugins", "recipes", "runs", "weights"})
 _PLACE_HOLDER = re.compile(r"(?<![\w.])(SPEC|FILE|DIR|NAME|MODEL|PX|HxW)(?![\w])|\.\.\.")

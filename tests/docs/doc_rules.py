@@ -12,6 +12,8 @@ ONE_ARM = {"data-free-nyu": "both", "tie-kd-nyu": "corrected", "tie-kd-kitti": "
 
 REASONS: dict[str, str] = {
     "kdcli export runs/small --out small.onnx --verify-on": "it takes what a device gave; tests/exporters makes some",
+    "kdcli export runs/small --out Small.mlpackage": "tests/examples writes one of a smaller network",
+    "kdcli export runs/small --out small.onnx --size 240x320 --input uint8": "tests/examples writes one of less",
     "kdcli export runs/small --out small.tflite": "LiteRT's converter takes minutes; tests/exporters runs it on less",
 }
 """Beginning of a command that is not run -> why."""
