@@ -32,7 +32,7 @@ def simulated(model: nn.Module, named: str, size: tuple[int, int]) -> Shown:
     Args:
         model: ``made_for`` is read of it.
         named: as on the command line: a run's folder, a student's file, ``teacher:SPEC``.
-        size: height and width that they are rendered at.
+        size: height and width that they are brought to.
 
     Raises:
         WeightsError: the run's transformation network is broken.
@@ -56,7 +56,7 @@ def simulated(model: nn.Module, named: str, size: tuple[int, int]) -> Shown:
 
 
 def rendered(spec: str, scenes: Sequence[int], size: tuple[int, int]) -> Tensor:
-    """Return images of a simulated source, B x 3 x H x W in 0..1."""
+    """Return images of a simulated source, brought to a size, B x 3 x H x W in 0..1."""
     source = load_source(spec)
     images = [source[scene % len(source)].image for scene in scenes]
     return functional.interpolate(torch.stack(images), size=size, mode="bilinear", align_corners=False, antialias=True)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from kdcli.deploying import images
 from kdcli.deploying.cost import measured
 from kdcli.deploying.images import TRANSFORM, rendered, simulated, transform_of
 from kdcli.errors import WeightsError
@@ -23,6 +24,12 @@ from kdcli.types import MadeFor
 SIZE = (32, 48)
 
 
+@pytest.fixture(autouse=True)
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "CALIBRATE", 3)
+    monkeypatch.setattr(images, "JUDGE", 2)
+
+
 class Made(nn.Module):
     def __init__(self, made_for: MadeFor | None) -> None:
         super().__init__()
@@ -32,16 +39,16 @@ class Made(nn.Module):
 def test_scenes_are_those_of_its_training_and_others_of_its_own_world() -> None:
     made = MadeFor(domain="indoor", transfer="sim:blocks,count=40", test="sim:rooms,count=20,seed=1000")
     shown = simulated(Made(made), "teacher:demo", SIZE)
-    assert torch.equal(shown.calibrate, rendered("sim:blocks", range(32), SIZE))
-    assert torch.equal(shown.judge, rendered("sim:rooms,seed=1000", range(16), SIZE))
-    assert shown.told == "32 scenes of sim:blocks,count=40" and shown.calibrate.shape[-2:] == SIZE
+    assert torch.equal(shown.calibrate, rendered("sim:blocks", range(3), SIZE))
+    assert torch.equal(shown.judge, rendered("sim:rooms,seed=1000", range(2), SIZE))
+    assert shown.told == "3 scenes of sim:blocks,count=40" and shown.calibrate.shape[-2:] == SIZE
 
 
 @pytest.mark.parametrize("made", [None, MadeFor(domain="driving")])
 def test_without_a_test_world_further_scenes_are_judged_on(made: MadeFor | None) -> None:
     shown = simulated(Made(made), "teacher:demo", SIZE)
     world = "sim:interiors" if made is None else "sim:streets"
-    assert torch.equal(shown.judge, rendered(world, range(32, 48), SIZE)) and world in shown.told
+    assert torch.equal(shown.judge, rendered(world, range(3, 5), SIZE)) and world in shown.told
 
 
 def test_the_transformation_of_the_run_is_applied(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from torch.nn import functional
 from kdcli.errors import ConfigError
 from kdcli.exporters import export, writing
 from kdcli.exporters.formats.onnx import OnnxExporter
-from kdcli.exporters.gate.compare import Drift
+from kdcli.exporters.gate.compare import Drift, measure_of
 from kdcli.exporters.gate.judge import TooFar, judge
 from kdcli.exporters.gate.pictures import synthetic
 from kdcli.exporters.quantising.floating import Floating
@@ -127,6 +127,12 @@ def test_one_pixel_beyond_the_budget_is_enough() -> None:
     for mean, largest in ((0.0061, 0.05), (0.001, 0.051), (float("inf"), float("inf")), (float("nan"), 0.01)):
         with pytest.raises(TooFar, match=r"0\.6% and 5% are allowed"):
             judge([drift(0.001, 0.01), drift(mean, largest)], precision="int8", tolerance=1e-3)
+
+
+def test_a_zero_that_means_nothing_is_no_measure() -> None:
+    wanted = torch.tensor([0.0, 1.0, 3.0])
+    assert measure_of(wanted, positive=True).tolist()[1:] == [1, 3]
+    assert measure_of(wanted, positive=False).tolist() == pytest.approx([4 / 3, 4 / 3, 3])
 
 
 def test_another_failure_than_the_budget_ends_the_search() -> None:

@@ -90,9 +90,7 @@ def _drift(wants: list[Tensor], gives: list[Tensor], shape: tuple[int, ...], out
     wanted, given = wanted.double(), given.double()
     apart = (given - wanted).abs()
     scale = max(float(wanted.abs().max()), 1e-12)
-    # The zero of a depth or a disparity that is known up to an offset means nothing, and need not be far away.
-    least = 1e-12 if positive else max(float(wanted.abs().mean()), 1e-12)
-    share = apart / wanted.abs().clamp(min=least)
+    share = apart / measure_of(wanted, positive=positive)
     ratio = torch.maximum(given / wanted, wanted / given)
     return Drift(
         shape=shape, absolute=float(apart.max()), relative=float(apart.max()) / scale, mean=float(apart.mean()) / scale,
@@ -100,3 +98,10 @@ def _drift(wants: list[Tensor], gives: list[Tensor], shape: tuple[int, ...], out
         agreement=float(((ratio < 1.25) | (given == wanted)).double().mean()),
         flat=bool(wanted.max() == wanted.min()), output=output,
     )
+
+
+def measure_of(wanted: Tensor, *, positive: bool) -> Tensor:
+    """Return what differences to a map are held against: its own numbers; where their zero means nothing, as that of a
+    depth or a disparity known up to an offset does, at least their mean."""
+    least = 1e-12 if positive else max(float(wanted.abs().mean()), 1e-12)
+    return wanted.abs().clamp(min=least)

@@ -10,7 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from kdcli.exporters.gate.compare import measure_of
 from kdcli.exporters.inputs import TakesBytes
+from kdcli.types import POSITIVE_DEPTH
 
 IMAGES = 4
 """On which the effect of each is measured: they are to be put in order, not judged."""
@@ -59,20 +61,28 @@ def by_effect(model: nn.Module, images: Tensor) -> tuple[list[int], int]:
 
     with torch.no_grad():
         with _Each(note):
-            wanted = bare(images).depth.double()
-        effects = [_effect(bare, images, wanted, number, ends[number]) for number in range(len(ends) - 1)]
+            said = bare(images)
+        wanted = said.depth.double()
+        measure = measure_of(wanted, positive=said.kind in POSITIVE_DEPTH)
+
+        def effect(number: int) -> float:
+            given = _alone(bare, images, number, ends[number])
+            found = float(((given - wanted).abs() / measure).mean())
+            return found if found == found else float("inf")
+
+        effects = [effect(number) for number in range(len(ends) - 1)]
     order = sorted(range(len(effects)), key=lambda number: effects[number], reverse=True)
     return order, len(ends)
 
 
-def _effect(model: nn.Module, images: Tensor, wanted: Tensor, number: int, ends: tuple[float, float]) -> float:
+def _alone(model: nn.Module, images: Tensor, number: int, ends: tuple[float, float]) -> Tensor:
+    """Return the depth of a network with one convolution in eight bits."""
     def change(at: int, image: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         return (_image(image, ends), rounded(weight)) if at == number else (image, weight)
 
     with _Each(change):
-        given = model(images).depth.double()
-    found = float(((given - wanted).abs() / wanted.abs().clamp(min=1e-12)).mean())
-    return found if found == found else float("inf")
+        depth: Tensor = model(images).depth.double()
+    return depth
 
 
 def _image(image: Tensor, ends: tuple[float, float]) -> Tensor:
