@@ -14,6 +14,7 @@ python benchmarks/evaluation.py --out docs/results/NAME.json
 python benchmarks/loading.py --out docs/results/NAME.json
 python benchmarks/reduced.py --out docs/results/NAME.json
 python benchmarks/converting.py --out docs/results/NAME.json
+python benchmarks/backbones.py --out docs/results/NAME.json
 python docs/figures.py                    write all tables anew from docs/results
 """
 
@@ -274,6 +275,33 @@ def reduced(found: dict[str, Any]) -> str:
     )
 
 
+def backbones(found: dict[str, Any]) -> str:
+    """Return a Markdown table of backbones by their time beside the first one's, and of those that could not be had."""
+    rows = [row for row in found["rows"] if row["failed"] is None]
+    first = rows[0]["backbone"]
+    heads = ("backbone", f"time / `{first}`'s", "quartiles", "parameters", "multiply-adds", "file, MB")
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in sorted(rows, key=lambda row: row["processor_ratio"]["median"]):
+        low, high = row["processor_ratio"]["quartiles"]
+        work = row["multiply_adds"]
+        cells = (
+            f"`{row['backbone']}`", f"{row['processor_ratio']['median']:.2f}", f"{low:.2f} to {high:.2f}",
+            f"{row['parameters'] / 1e6:.2f} M", "" if work is None else f"{work / 1e6:.0f} M",
+            f"{row['bytes'] / 1e6:.1f}",
+        )  # fmt: skip
+        lines.append(f"| {' | '.join(cells)} |")
+    worst = max(row["difference"] for row in rows)
+    tail = f"Images of {found['size']}, {found['rounds']} rounds, {found['threads']} thread(s), {found['runtime']} in "
+    tail += f"float32, timm {found['timm']}, torch {found['torch']}, {found['machine']}; parameters and multiply-adds "
+    tail += f"of the exported form. Largest relative difference of a file to its network: {worst:.1e}."
+    lost = [row for row in found["rows"] if row["failed"] is not None]
+    if lost:
+        heads = "| backbone | not | why |\n|---|---|---|\n"
+        told = "\n".join(f"| `{row['backbone']}` | {row['failed']} | {row['reason']} |" for row in lost)
+        return "\n".join(lines) + f"\n\n{tail}\n\nNot among them:\n\n{heads}{told}"
+    return "\n".join(lines) + f"\n\n{tail}"
+
+
 def interval(value: dict[str, float], sign: str = "") -> str:
     """Return a number with its interval."""
     return f"{value['value']:{sign}.3f} [{value['low']:{sign}.3f}, {value['high']:{sign}.3f}]"
@@ -283,7 +311,7 @@ def rendered(document: dict[str, Any]) -> str:
     """Return the table of a result file, by what it holds."""
     known = {
         "benchmark": costs, "ratios": ratios, "dpm": dpm, "study": study, "overhead": overhead, "fidelity": fidelity,
-        "loading": loading, "reduced": reduced,
+        "loading": loading, "reduced": reduced, "backbones": backbones,
     }
     for key, render in known.items():
         if key in document:

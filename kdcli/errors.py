@@ -56,6 +56,11 @@ class TrainingError(KdcliError):
     """A run that cannot go on, for example because the loss is not a number."""
 
 
+def code_of(error: BaseException) -> int:
+    """Return the exit code of a process that ends with an error."""
+    return 130 if isinstance(error, KeyboardInterrupt) else error.exit_code if isinstance(error, KdcliError) else 1
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the closest known name, or an empty string."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)

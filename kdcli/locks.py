@@ -88,6 +88,18 @@ def for_a_moment(folder: Path) -> Iterator[None]:
         release()
 
 
+def owner(folder: Path) -> Process | None:
+    """Return who owns a folder, or was killed as its owner, by the name in its lock; None where there is none.
+
+    Nothing is asked of the lock itself: whoever looks on is in nobody's way.
+    """
+    try:
+        with (folder / NAME).open("rb") as stream:
+            return Process.read(_parsed(stream.read(_MOST_BYTES)))
+    except OSError:
+        return None
+
+
 def _take(folder: Path) -> Callable[[], None]:
     """Become the owner and return what ends that.
 

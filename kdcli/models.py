@@ -11,8 +11,7 @@ from kdcli.errors import ConfigError, PluginError
 from kdcli.exporters.endings import is_exported
 from kdcli.plugins import registry
 from kdcli.protocols import DepthModel
-from kdcli.students.files import load_student
-from kdcli.teachers.run import find_student
+from kdcli.students.files import find_student, load_student
 
 
 def load_model(model: str | Path, device: torch.device | str = "cpu") -> nn.Module:

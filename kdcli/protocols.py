@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from kdcli.records import RunRecord, StepRecord
     from kdcli.types import Batch, DepthKind, Finding, Needs, Prediction, Provenance, Sample, Tap
 
 API_VERSION = 2
@@ -83,6 +84,10 @@ class Student(DepthModel, Protocol):
     ``depth_kind`` is then set to the teacher's, and its predictions must follow. ``begin_at(depth)`` is told, once and
     before the first update of a network that the run has just built, the median of what its teachers say of the first
     images; a network whose last layer is drawn at random begins there.
+
+    Optional members of the factory of a student that is made of another one: ``inside(spec)`` gives the other one's
+    spec and a function that puts another in its place, None where it is no spec; ``of_shapes(network, shapes)`` gives
+    that other one, in place, the layers whose tensors have the shapes of a file, by name.
     """
 
 
@@ -321,3 +326,32 @@ class Exporter(Protocol):
         It may say more of itself: ``metadata`` as it was written, ``batch`` and ``size`` that it fixes (None: open),
         ``outputs``, ``refuses`` (False: the runtime takes other sizes and answers them wrongly).
         """
+
+
+@runtime_checkable
+class Logger(Protocol):
+    """Takes a run's numbers to where somebody watches them.
+
+    It is told of one process alone, and gets plain numbers: nothing of a step is there to wait for. All calls come from
+    one thread, which is the logger's own, one after the other: training never waits for a logger. The first is
+    ``begin``, when the run has its first number; what the factory needs (a package, an account) it looks for when it is
+    made, before anything is written. What a logger raises costs itself alone: one line says so, no further call comes,
+    and the run goes on. So does a run whose logger has not come to its end in time.
+
+    Optional: ``where``, a text that is told once after ``begin`` (a folder, an address).
+    """
+
+    def begin(self, run: RunRecord) -> None:
+        """Begin, or go on where ``run.resumed`` says so with what ``run.kept`` holds."""
+
+    def step(self, step: StepRecord) -> None:
+        """Take a logged step. ``step.repeated``: it was told before."""
+
+    def results(self, what: str, numbers: Mapping[str, Mapping[str, float]]) -> None:
+        """Take metrics by model and name (``student``, ``twin``, ``teacher``); what is ``eval`` or ``fidelity``."""
+
+    def picture(self, name: str, path: Path) -> None:
+        """Take a picture that the run has drawn, a PNG."""
+
+    def end(self, state: str, message: str) -> None:
+        """End as ``finished``, ``interrupted`` or ``failed``, the last with its one line. Nothing is told after it."""

@@ -10,6 +10,7 @@ import pytest
 from kdcli import protocols, testing
 from kdcli.plugins import registry
 from kdcli.testing.exporters import ExporterChecks
+from kdcli.testing.loggers import LoggerChecks
 from kdcli.testing.losses import LossChecks
 from kdcli.testing.make import subject
 from kdcli.testing.mixers import MixerChecks
@@ -40,6 +41,7 @@ def test_every_check_is_named() -> None:
     expected = {
         "networks": ModelChecks(it, ()).tests(), "loss": LossChecks(it).tests(), "mixer": MixerChecks(it).tests(),
         "source": SourceChecks(it).tests(), "exporter": ExporterChecks(it, network).tests(),
+        "logger": LoggerChecks(it).tests(),
         "recipe": RecipeChecks(Path()).tests(), "study": StudyChecks(Path()).tests(),
     }
     found = rows()

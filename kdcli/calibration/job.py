@@ -22,8 +22,7 @@ from kdcli.files import require_writable, sha256_of
 from kdcli.networks.shown_size import Asked
 from kdcli.students import calibrated
 from kdcli.students.calibrated import Calibration
-from kdcli.students.files import load_student, save_student
-from kdcli.teachers.run import find_student
+from kdcli.students.files import find_student, load_student, save_student
 from kdcli.types import DepthKind
 
 SPREAD = 1.15

@@ -13,7 +13,7 @@ from kdcli.config.schema import RUN_KEYS, RunConfig, StageConfig
 from kdcli.config.values import convert
 from kdcli.errors import ConfigError, nearest
 
-_WORDS = {"teacher": "teachers", "mixer": "mixers", "loss": "losses"}
+_WORDS = {"teacher": "teachers", "mixer": "mixers", "loss": "losses", "logger": "loggers"}
 """Options of ``kdcli distill`` whose key in a recipe is another word."""
 
 

@@ -17,6 +17,7 @@ from kdcli.errors import ConfigError, SpecError
 from kdcli.plugins import registry
 from kdcli.published.base import undrawn
 from kdcli.spec import Spec, convert, hints, keys, parse
+from kdcli.students.within import within
 
 KEY = "pretrained"
 
@@ -28,8 +29,8 @@ def settle_pretrained(made: Draft, built: Built) -> None:
         KdcliError: a student cannot be built, or weights that are on this machine cannot be read.
     """
     if left_open(KEY, made.run.get(KEY)):
-        plugin, spec = registry.resolve("student", parse(str(made.run.get("student", "mobilenet"))))
-        factory = registry.load(plugin)
+        inner = within(str(made.run.get("student", "mobilenet")))
+        spec, factory = inner.spec, inner.factory
         asked = _takes_auto(factory) and KEY not in spec.options
         begun = _begun(spec, factory, built) if asked else []
         made.put(made.run, KEY, bool(begun), AUTO)
@@ -39,11 +40,13 @@ def settle_pretrained(made: Draft, built: Built) -> None:
         text = where.get("student")
         if text is None or text.startswith(STAGE):
             continue
-        plugin, spec = registry.resolve("student", parse(text))
+        inner = within(text)
+        spec = inner.spec
         if spec.options.get(KEY) == AUTO:
-            begun = _begun(spec, registry.load(plugin), built)
+            begun = _begun(spec, inner.factory, built)
             value = "true" if begun else "false"
-            made.put(where, "student", str(replace(parse(text), options={**spec.options, KEY: value})), AUTO)
+            new = replace(spec if inner.around else parse(text), options={**spec.options, KEY: value})
+            made.put(where, "student", str(inner.whole(new)), AUTO)
             made.reasons.append(_told(begun))
 
 
@@ -78,7 +81,7 @@ def _told(begun: list[str]) -> str:
 
 def _filled(spec: Spec, factory: Callable[..., Any]) -> bool:
     """Whether a file fills the whole network."""
-    return spec.location is not None and hasattr(factory, "weights")
+    return spec.location is not None and (hasattr(factory, "weights") or hasattr(factory, "inside"))
 
 
 def _takes_auto(factory: Callable[..., Any]) -> bool:

@@ -13,9 +13,9 @@ from kdcli.config.auto import AUTO
 from kdcli.config.draft import Draft
 from kdcli.config.others import GROUND_TRUTH
 from kdcli.config.references import named
-from kdcli.plugins import registry
 from kdcli.protocols import Source
 from kdcli.spec import keys, parse
+from kdcli.students.within import within
 
 REACHED = 0.95
 """Share of the pixels that a range has to hold."""
@@ -33,8 +33,8 @@ def follow_range(draft: Draft, built: Built) -> None:
     Raises:
         KdcliError: a teacher or the source cannot be built.
     """
-    plugin, spec = registry.resolve("student", parse(str(draft.run.get("student", "mobilenet"))))
-    factory = registry.load(plugin)
+    inner = within(str(draft.run.get("student", "mobilenet")))
+    spec, factory = inner.spec, inner.factory
     options = keys(factory)
     if "max_depth" not in options:
         return
@@ -49,7 +49,7 @@ def follow_range(draft: Draft, built: Built) -> None:
         far, why = _reach(built.source(str(main["data"])), options["max_depth"].default or ENDS[0]), "the images' depth"
     if far is not None:
         kept = {key: value for key, value in spec.options.items() if key not in said}
-        new = str(replace(spec, options={**kept, "max_depth": f"{far:g}"}))
+        new = str(inner.whole(replace(spec, options={**kept, "max_depth": f"{far:g}"})))
         draft.put(draft.run, "student", new, AUTO)
         draft.reasons.append(f"student {new}, whose range follows {why}")
 

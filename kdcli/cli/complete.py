@@ -51,6 +51,11 @@ def exporter(incomplete: str) -> list[str]:
     return _of("exporter", incomplete)
 
 
+def logger(incomplete: str) -> list[str]:
+    """Offer loggers, and the words for the usual one and for none."""
+    return [name for name in ("auto", "none") if name.startswith(incomplete)] + _of("logger", incomplete)
+
+
 def recipe(incomplete: str) -> list[str]:
     """Offer recipes, and the word that chooses one."""
     return [name for name in ("auto",) if name.startswith(incomplete)] + _of("recipe", incomplete)

@@ -67,12 +67,16 @@ Align = Annotated[str | None, typer.Option(help="Alignment in the evaluation: no
 Out = Annotated[Path | None, typer.Option(help="Run folder to make; default: runs/DATE_RECIPE-STUDENT.")]
 Resume = Annotated[Path | None, typer.Option(help="Run folder to go on with, from its last checkpoint.")]
 Workers = Annotated[int | None, typer.Option(help="Processes that decode files.", min=0)]
+Loggers = Annotated[list[str] | None, typer.Option(
+    "--logger", help="Logger SPEC, told of each logged step; repeat for several. none: nobody. Else tensorboard, "
+    "where that is installed.", autocompletion=complete.logger,
+)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the resolved recipe, do one real step, write nothing.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "distill")(distill)
+    command(app, "distill", many=True)(distill)
 
 
 def distill(
@@ -98,6 +102,7 @@ def distill(
     out: Out = None,
     resume: Resume = None,
     workers: Workers = None,
+    logger: Loggers = None,
     dry_run: DryRun = False,
 ) -> None:
     """Distil a teacher into a student, measure it beside teacher and twin, and export it.
@@ -127,9 +132,11 @@ def distill(
         "protocol": protocol,
         "align": align,
         "workers": workers,
+        "loggers": tuple(logger) if logger else None,
         "seed": session.seed_given,
     }
     if resume is not None:
+        loggers = flags.pop("loggers")  # whoever is told, the run is the same
         given = [key for key, value in flags.items() if value is not None]
         if given or set_ or out or dry_run or not twin:
             first = (given or ["set" if set_ else "out" if out else "dry-run" if dry_run else "no-twin"])[0]
@@ -137,7 +144,7 @@ def distill(
                 f"--resume '{resume}' goes on with that run's own recipe, so '{first}' cannot be given beside it; "
                 f"start another run with --recipe '{resume}/config.toml'"
             )
-        _run(session, None, None, resume)
+        _run(session, None, None, resume, loggers)
         return
     choice = choose(recipe, flags, set_ or (), twin=twin)
     if dry_run:
@@ -148,18 +155,32 @@ def distill(
     _run(session, choice, out, None)
 
 
-def _run(session: Session, choice: Choice | None, out: Path | None, resume: Path | None) -> None:
+def _run(
+    session: Session, choice: Choice | None, out: Path | None, resume: Path | None, loggers: Any = None
+) -> None:
     from kdcli.cli.show import TrainingProgress, run_table
+    from kdcli.config import RunConfig
+    from kdcli.config.values import convert
     from kdcli.devices import keep_freed_memory
+    from kdcli.many.group import begun_again, joined, own_device
+    from kdcli.training.run.following import writes
     from kdcli.training.run.job import distill, resumable
 
-    if session.device.type == "cpu":
+    device = own_device(session.device)
+    if choice is not None and out is not None and begun_again() and (out / "manifest.json").is_file():
+        choice, out, resume = None, None, out  # what they began before one of them was lost
+    if device.type == "cpu":
         keep_freed_memory()
     if choice is None:
         assert resume is not None
         config, built = resumable(resume), None
+        loggers = None if loggers is None else convert("loggers", loggers, RunConfig, "--logger")
     else:
         config, built = choice.config, choice.built
-    with TrainingProgress(session) as progress:
-        result = distill(config, out=out, resume=resume, device=session.device, progress=progress, built=built)
-    session.result(result.document(), lambda: run_table(session, result.document(), config))
+    with joined(device) as group, TrainingProgress(session) as progress:
+        result = distill(
+            config, out=out, resume=resume, device=device, progress=progress if writes(group) else None, built=built,
+            loggers=loggers, group=group,
+        )
+    if result is not None:
+        session.result(result.document(), lambda: run_table(session, result.document(), config))

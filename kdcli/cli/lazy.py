@@ -31,6 +31,9 @@ COMMANDS = {
         "calibrate", "Bring a student's numbers to metres by images with measured depth, in a new student file.",
     ),
     "export": ("export", "Export a model, run the file, and keep it only if it gives the model's numbers."),
+    "bench": (
+        "bench", "Measure how long models and exported files take on this machine, side by side, and what they cost.",
+    ),
     "predict": (
         "predict", "Predict depth: raw numbers with their meaning in a JSON sidecar, and a colour map with a legend.",
     ),
@@ -46,7 +49,7 @@ COMMANDS = {
     "data": ("data", "Check a data set for traps, look at it, divide it, or convert it."),
     "weights": ("weights", "Weights of others: list, locate, pull, convert."),
     "recipes": ("recipes", "Recipes: list, show, copy to edit."),
-    "runs": ("runs", "Runs: list, show, compare."),
+    "runs": ("runs", "Runs: list, watch, show, compare."),
 }
 """Command -> its module beside this one, and the first line of its help."""
 

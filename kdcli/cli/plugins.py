@@ -20,7 +20,7 @@ Name = Annotated[str, typer.Argument(
     autocompletion=plugin_name,
 )]
 NewKind = Annotated[str, typer.Argument(
-    metavar="KIND", help="teacher, student, loss, mixer, source, exporter, recipe or study.",
+    metavar="KIND", help="teacher, student, loss, mixer, source, exporter, logger, recipe or study.",
     autocompletion=plugin_kind,
 )]
 NewName = Annotated[str, typer.Argument(metavar="NAME", help="What users will write, for example my-loss.")]

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kdcli.cli.ui import Session, command
+from kdcli.cli.watch import watch
 
 Folder = Annotated[Path, typer.Option("--folder", help="Where runs are.")]
 Run = Annotated[Path, typer.Argument(help="Run folder.")]
@@ -17,24 +18,27 @@ Several = Annotated[list[Path], typer.Argument(help="Run folders.")]
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    group = typer.Typer(help="Runs: list, show, compare.", no_args_is_help=True, rich_markup_mode=None)
+    group = typer.Typer(help="Runs: list, watch, show, compare.", no_args_is_help=True, rich_markup_mode=None)
     command(group, "list")(list_)
+    command(group, "watch")(watch)
     command(group, "show")(show)
     command(group, "compare")(compare)
     app.add_typer(group, name="runs")
 
 
 def list_(session: Session, folder: Folder = Path("runs")) -> None:
-    """List the runs below a folder, newest first."""
+    """List the runs below a folder, newest first: state, results, and the command that goes on where there is one."""
     from kdcli.training.run.folder import list_runs
 
     found = list_runs(folder)
     measured = ("delta1", *(["fidelity_delta1"] if any(r["fidelity_delta1"] for r in found) else []))
-    columns = ("run", "state", "recipe", "student", *(key.replace("_", " ") for key in measured))
+    open_ones = ("go on with",) if any(r["resume"] for r in found) else ()
+    columns = ("run", "state", "recipe", "student", *(key.replace("_", " ") for key in measured), *open_ones)
     rows = [
         (
             r["run"], r["state"], r["recipe"], r["student"],
             *(", ".join(f"{k} {v:.3f}" for k, v in r[key].items() if v is not None) for key in measured),
+            *(r["resume"] for _ in open_ones),
         )
         for r in found
     ]  # fmt: skip

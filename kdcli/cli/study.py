@@ -26,6 +26,9 @@ Set = Annotated[
 Jobs = Annotated[
     int, typer.Option("--jobs", min=1, help="Runs at a time, in processes that share the CPU, each on one of the GPUs.")
 ]
+Loggers = Annotated[list[str] | None, typer.Option(
+    "--logger", help="Logger SPEC of every run; repeat for several. none: no logger.", autocompletion=complete.logger,
+)]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="List the runs, do one real step of each kind, write nothing.")
 ]
@@ -44,17 +47,23 @@ def study(
     seeds: Seeds = None,
     set_: Set = None,
     jobs: Jobs = 1,
+    logger: Loggers = None,
     dry_run: DryRun = False,
 ) -> None:
     """Run a grid of recipes, image counts and seeds, and compare them in one table.
 
     Run it again with the same --out to go on, or to see the table. --seed draws the bootstrap's resamples.
     """
+    from kdcli.config import RunConfig
+    from kdcli.config.values import convert
     from kdcli.study import plan, read
+    from kdcli.study.grid import with_loggers
 
     path, text = read(name)
     arms = [arm for several in only or () for arm in several.split(",")]
     planned = plan(text, source=path, settings=set_ or (), only=arms, seeds=_numbers(seeds))
+    if logger:
+        planned = with_loggers(planned, convert("loggers", logger, RunConfig, "--logger"))
     folder = out or Path("studies", planned.name)
     if dry_run:
         _expected(session, planned, folder)

@@ -22,7 +22,7 @@ import typer
 from kdcli import interrupts
 from kdcli.cli import interrupt
 from kdcli.cli.streams import whole
-from kdcli.errors import KdcliError
+from kdcli.errors import ConfigError, KdcliError
 from kdcli.remarks import heard
 from kdcli.text import CELL, block, line
 
@@ -73,8 +73,6 @@ class Session:
 
         device = choose(self.device_name)
         if device.type == "meta":  # for code that only asks for shapes; it gives no numbers
-            from kdcli.errors import ConfigError
-
             raise ConfigError(f"device '{self.device_name}' gives no numbers; use auto, cpu, cuda or cuda:N")
         return device
 
@@ -118,8 +116,11 @@ class Session:
             table.add_row(*text)
         Console(file=whole(sys.stdout), highlight=False, markup=False).print(table)
 
-    def progress(self) -> AbstractContextManager[Progress]:
-        """Return a rich progress display on standard error; nothing is drawn when that is no terminal."""
+    def progress(self, *, still: bool = False) -> AbstractContextManager[Progress]:
+        """Return a rich progress display on standard error; nothing is drawn when that is no terminal.
+
+        still: drawn when something is told alone, not by a thread that works beside what is measured.
+        """
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         return Progress(
@@ -130,12 +131,18 @@ class Session:
             TextColumn("{task.fields[note]}", markup=False),
             console=self.console,
             transient=True,
+            auto_refresh=not still,
             disable=self.quiet or not sys.stderr.isatty(),
         )
 
 
-def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a function as a command; it is given a ``Session`` first, made from the common options."""
+def command(
+    app: typer.Typer, name: str, *, many: bool = False, **settings: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a function as a command; it is given a ``Session`` first, made from the common options.
+
+    many: several processes may do it together, as ``torchrun`` starts them; otherwise that is refused.
+    """
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(function, eval_str=True)
@@ -155,6 +162,8 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
 
             interrupts.forget()
             be_lenient()
+            if not many:
+                _require_alone(name)
             try:
                 with heard(session.note):
                     _run(function, session, options)
@@ -179,6 +188,14 @@ def command(app: typer.Typer, name: str, **settings: Any) -> Callable[[Callable[
         return function
 
     return register
+
+
+def _require_alone(name: str) -> None:
+    """Refuse to do the same several times at once."""
+    size = os.environ.get("WORLD_SIZE", "1")
+    if "RANK" in os.environ and size != "1":
+        raise ConfigError(f"'{name}' is done by one process, and WORLD_SIZE={size} speaks of several; start it without "
+                          "torchrun")
 
 
 def _run(function: Callable[..., None], session: Session, options: dict[str, Any]) -> None:

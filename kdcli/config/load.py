@@ -70,6 +70,8 @@ def _check(config: RunConfig) -> None:
     if config.twin is not None:
         twin = {stage.name: stage for stage in config.twin.stages(config.stages)}
         check_references([twin.get(stage.name, stage) for stage in config.stages])
+    for text in config.loggers:
+        parse(text)
     fitted = False
     for stage in config.stages:
         fitted = fitted or stage.train == "transform"

@@ -92,6 +92,9 @@ class RunConfig:
     pretrained: bool | None = None
     """Whether the student begins with pretrained weights in its encoder, where its spec does not say; None leaves it to
     the student, and those of kdcli begin at random."""
+    loggers: tuple[str, ...] = ("auto",)
+    """Specs of who is told how the run gets on; ``auto``: ``tensorboard`` where that package is installed. What a run
+    does is the same with any."""
     stages: tuple[StageConfig, ...]
     twin: TwinConfig | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -122,7 +125,7 @@ class RunConfig:
 
 RUN_KEYS = (
     "about", "student", "seed", "eval_data", "protocol", "align", "eval_size", "export", "holdout", "holdout_by",
-    "pretrained",
+    "pretrained", "loggers",
 )
 """Keys of ``[run]`` in a recipe."""
 

@@ -126,6 +126,9 @@ class StageKeys:
     """Batches whose gradients are summed before one update."""
     ema: float = 0.0
     """Decay of the averaged student that is kept; 0 = the plain one."""
+    sync_batch_norm: bool = False
+    """Whether the student's batch norms see the batch of all processes where several train it, instead of each its
+    part."""
     amp: Literal["auto", "bf16", "off"] = "auto"
     """``auto``: bf16 autocast on CUDA devices that have it. ``bf16``: also on a CPU."""
     reduce: bool = False

@@ -89,7 +89,9 @@ def convert(key: str, value: Any, owner: type, where: str) -> Any:
         return None  # for the other keys "none" is a value of its own
     if key == "student" and owner is not None and value in (None, "none"):
         return None
-    if key in ("teachers", "mixers", "freeze"):
+    if key == "loggers" and value in ("none", ["none"], ("none",)):
+        return ()
+    if key in ("teachers", "mixers", "freeze", "loggers"):
         if key == "teachers" and isinstance(value, Mapping):
             value = [f"{name}={spec}" for name, spec in value.items()]
         value = [value] if isinstance(value, str) else value

@@ -34,6 +34,13 @@ class Rows:
         self._values.extend(values)
         self._pixels.append(pixels)
 
+    def take(self, other: Rows) -> None:
+        """Add another table's rows, of as many columns."""
+        self.indices.extend(other.indices)
+        self.ids.extend(other.ids)
+        self._values.extend(other._values)
+        self._pixels.extend(other._pixels)
+
     def sorted(self) -> Rows:
         """Return the rows by position: batches of equal size come in another order."""
         made = Rows(more=self.more)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -29,27 +29,18 @@ from kdcli.evals.protocol import Alignment, Protocol, find
 from kdcli.evals.reference import Reference, as_known, check_reference, kind_against
 from kdcli.evals.results import Result, Skipped
 from kdcli.evals.rows import Rows
-from kdcli.evals.sizes import Seen, rendered_at, views
+from kdcli.evals.sizes import rendered_at, views
 from kdcli.evals.stored.model import Predictions
+from kdcli.evals.tally import Tally, of_all
 from kdcli.evals.uncertainty import SHARES, Uncertainty
 from kdcli.evals.uncertainty import per_image as uncertainties
+from kdcli.many.group import Group
 from kdcli.networks.read_out import read_out_of
 from kdcli.networks.shown_size import Asked
 from kdcli.types import DepthKind, Geometry
 
 Report = Callable[[int, int], None]
 """Called with images done and images in all."""
-
-
-@dataclass(slots=True)
-class _Tally:
-    kind: DepthKind | None = None
-    rows: Rows = field(default_factory=Rows)
-    skipped: dict[int, Skipped] = field(default_factory=dict)
-    sure: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
-    attacked: dict[int, dict[str, Tensor]] = field(default_factory=dict)
-    far: dict[int, Tensor] = field(default_factory=dict)
-    seen: Seen = field(default_factory=Seen)
 
 
 def evaluate(
@@ -70,6 +61,7 @@ def evaluate(
     against: Reference | None = None,
     perturb: float | None = None,
     distances: bool = False,
+    group: Group | None = None,
 ) -> dict[str, Result]:
     """Measure models on a source under a protocol; one pass over the images for all models.
 
@@ -82,7 +74,8 @@ def evaluate(
     how sure they are know where they are wrong (``Result.uncertainty``). against: a teacher whose depth takes the place
     of ground truth, which the source need not have; the protocol is then ``fidelity``. perturb: also measure the models
     on images that were changed to mislead them, by at most so much a number of a colour in 0..1
-    (``kdcli.evals.perturb``). distances: also add up errors by distance (``kdcli.evals.distances``). Models are
+    (``kdcli.evals.perturb``). distances: also add up errors by distance (``kdcli.evals.distances``). group: of
+    processes that each measure their part of the images; all get the results of all of them. Models are
     moved to the device; their training mode is what it was afterwards.
 
     Images without ground truth, without a pixel that counts, with no more pixels than the alignment has unknowns, or
@@ -100,15 +93,16 @@ def evaluate(
         check_perturbed(models, perturb)
     rules = rules if against is None else against.rules(rules)
     order = positions(source, limit)
+    mine = order if group is None else order[group.rank :: group.size]
     match_stored(models if against is None else {**models, "": against.model}, source)
-    tallies = {name: _Tally(rows=Rows(more=len(columns(rules.extras)))) for name in models}
+    tallies = {name: Tally(rows=Rows(more=len(columns(rules.extras)))) for name in models}
     own = {name: rules.for_model(read_out_of(model)) for name, model in models.items()}
     where = device_of(models, device)
     done, first = 0, None
     everyone = models if against is None else {**models, "": against.model}
     with evaluating(everyone, where):
         rendered = rendered_at(everyone, size)
-        for indices, batch in batches(source, order, batch_size=batch_size, size=rendered, device=where):
+        for indices, batch in batches(source, mine, batch_size=batch_size, size=rendered, device=where):
             prepared = prepare(batch if against is None else against.label(batch, size), rules)
             open_rows = _usable(indices, prepared, tallies, rules.least, against)
             if open_rows:
@@ -123,11 +117,13 @@ def evaluate(
                              perturb, geometry, distances)
             done += len(indices)
             if progress is not None:
-                progress(done, len(order))
+                progress(done if group is None else min(done * group.size, len(order)), len(order))
         shown_first = [None] * len(models) if first is None else views(models, first, size)
         costs = {
             name: _cost(name, model, one, rules) for (name, model), one in zip(models.items(), shown_first, strict=True)
         }
+    if group is not None:
+        tallies = of_all(tallies, group)
     if not any(tally.kind for tally in tallies.values()):
         _refuse_empty(source, next(iter(tallies.values())), len(order))
     named = spec or str(getattr(source, "name", ""))
@@ -186,7 +182,7 @@ def _measure(
     indices: list[int],
     rules: Protocol,
     align: str | None,
-    tally: _Tally,
+    tally: Tally,
     uncertainty: bool,
     against: Reference | None,
     perturb: float | None,
@@ -263,7 +259,7 @@ def _sureness(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) ->
 
 
 def _usable(
-    indices: list[int], prepared: Prepared, tallies: Mapping[str, _Tally], least: int, against: Reference | None
+    indices: list[int], prepared: Prepared, tallies: Mapping[str, Tally], least: int, against: Reference | None
 ) -> list[int]:
     """Return the rows with ground truth that counts; write the others down for every model."""
     labelled = prepared.batch.labelled
@@ -308,7 +304,7 @@ def _cost(name: str, model: nn.Module, one: Prepared | None, rules: Protocol) ->
 
 
 def _result(
-    name: str, tally: _Tally, source: str, rules: Protocol, align: str | None, seed: int, asked: Asked | None,
+    name: str, tally: Tally, source: str, rules: Protocol, align: str | None, seed: int, asked: Asked | None,
     model: nn.Module, cost: Cost, against: Reference | None, perturb: float | None,
 ) -> Result:
     kind = tally.kind if against is None or tally.kind is None else kind_against(tally.kind, against.kind)
@@ -379,7 +375,7 @@ def check(
         resolve(align, DepthKind(kind) if kind is not None else DepthKind.METRIC, rules.alignment)
 
 
-def _refuse_empty(source: Any, tally: _Tally, total: int) -> None:
+def _refuse_empty(source: Any, tally: Tally, total: int) -> None:
     name = getattr(source, "name", type(source).__name__)
     first = next(iter(tally.skipped.values()), None)
     why = "it is empty" if first is None else f"the first, '{first.id}': {first.reason}"

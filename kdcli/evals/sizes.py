@@ -48,6 +48,10 @@ class Seen:
         """Note a batch."""
         self._pairs[_size(image_B3HW), _size(shown_B3HW)] = None
 
+    def take(self, other: Seen) -> None:
+        """Note what another process saw."""
+        self._pairs |= other._pairs
+
     @property
     def sizes(self) -> tuple[Size, ...]:
         """The sizes that the model saw."""

@@ -15,8 +15,7 @@ from torch import nn
 from kdcli.errors import WeightsError
 from kdcli.exporters.endings import is_exported
 from kdcli.made_for import told
-from kdcli.students.files import read_card
-from kdcli.teachers.run import find_student
+from kdcli.students.files import find_student, read_card
 from kdcli.text import block
 from kdcli.types import MadeFor
 from kdcli.version import __version__

@@ -53,6 +53,24 @@ class ExportedModel(nn.Module):
             licence=metadata.get("licence", "unknown"), training_data=metadata.get("training_data", "unknown"),
         )
 
+    @property
+    def batch(self) -> int | None:
+        """How many images the file takes at a time; None = any number."""
+        return self._batch
+
+    @property
+    def runs(self) -> bool:
+        """Whether anything on this machine runs the file."""
+        return bool(getattr(self._call, "runs", True))
+
+    def prepared(self, image: Tensor) -> Callable[[], object]:
+        """Return what runs the file once on images of its own size and number, for measuring how long that takes.
+
+        Formats of others that know nothing of that are called as they are.
+        """
+        own: Callable[[Tensor], Callable[[], object]] | None = getattr(self._call, "prepared", None)
+        return (lambda: self._call(image)) if own is None else own(image)
+
     @torch.no_grad()
     def forward(self, image: Tensor) -> Prediction:
         """Predict depth B x 1 x h x w at the file's own output size, and how sure of it where the file tells."""

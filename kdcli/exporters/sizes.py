@@ -13,6 +13,14 @@ def bytes_of(path: Path) -> int:
     return path.stat().st_size if path.is_file() else sum(bytes_of(one) for one in path.iterdir())
 
 
+def files_of(path: Path) -> list[Path]:
+    """Return the files that belong to an exported file, itself first: weights and metadata that lie beside it."""
+    beside = [path.with_name(f"{path.name}.json")]
+    if path.suffix in (".xml", ".param"):
+        beside.insert(0, path.with_suffix(".bin"))
+    return [path, *(one for one in beside if one.is_file())]
+
+
 def sha256_of_all(path: Path) -> str:
     """Return the sha256 of a file; of a folder that of the names and hashes of what lies in it."""
     if path.is_file():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ from kdcli.guard.words import Refused
 from kdcli.text import line
 
 
-def open_onnx(path: Path, provider: Any = "CPUExecutionProvider") -> Any:
+def open_onnx(path: Path, provider: Any = "CPUExecutionProvider", *, trace: Path | None = None) -> Any:
     """Return onnxruntime's session of a file, on the CPU or on another provider with the CPU behind it.
+
+    trace: where onnxruntime is to write down what each node of the file, as it is in the file, was given and gave; its
+    ``end_profiling()`` ends that, and returns the file's name, which begins with this.
 
     Raises:
         WeightsError: the file does more than compute, declares what it does not hold, or cannot be run.
@@ -30,6 +34,10 @@ def open_onnx(path: Path, provider: Any = "CPUExecutionProvider") -> Any:
     options.log_severity_level = 4
     options.intra_op_num_threads = torch.get_num_threads()
     options.add_session_config_entry("session.load_model_format", "ONNX")
+    if trace is not None:
+        options.enable_profiling, options.profile_file_prefix = True, os.fspath(trace)
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.add_session_config_entry("session.disable_prepacking", "1")  # packed weights have no shape
     values = []
     if inspected.beside:
         values = [onnxruntime.OrtValue.ortvalue_from_numpy(tensor) for tensor in inspected.beside.values()]

@@ -12,6 +12,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from kdcli.networks.widths import narrow
 from kdcli.networks.zipdepth_blocks import (
     ConvNorm,
     CrossScale,
@@ -75,7 +76,10 @@ class ZipDepthNet(nn.Module):
         """Return the network for inference alone, with branches and inner norms in single convolutions."""
         with torch.device("meta"):
             made = ZipDepthNet(self.variant, self.head, "folded")
-        made.load_state_dict(folded(self.state_dict()), assign=True)
+        blocks = {name for name, module in self.named_modules() if isinstance(module, RepBlock) and module.shortcut}
+        state = folded(self.state_dict(), blocks)
+        narrow(made, {name: tuple(value.shape) for name, value in state.items()})  # channels may have been cut
+        made.load_state_dict(state, assign=True)
         return made
 
 

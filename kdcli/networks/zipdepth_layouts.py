@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Literal
 
 import torch
@@ -30,11 +30,12 @@ def layout_of(state: Mapping[str, Tensor]) -> Layout:
     return "folded" if any(name.endswith("gate_conv.0.bias") for name in state) else "fused"
 
 
-def fused(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def fused(state: Mapping[str, Tensor], shortcuts: Collection[str] | None = None) -> dict[str, Tensor]:
     """Return weights of ``branches`` as ``fused``; those of another layout as they are.
 
     The shortcut of a block has no norm of its own: it is one in the middle of the kernel. A block has one where it
-    neither changes the number of channels nor halves the map, and none of the network halves without changing.
+    neither changes the number of channels nor halves the map, and none of the whole network halves without changing. Of
+    one whose channels were cut, ``shortcuts`` are the names of the blocks that have one.
     """
     made = {name: value for name, value in state.items() if ".branch_" not in name}
     for name, value in state.items():
@@ -44,16 +45,16 @@ def fused(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         kernel, bias = _with_norm(value.double(), state, f"{block}.branch_3x3.1")
         point, more = _with_norm(state[f"{block}.branch_1x1.0.weight"].double(), state, f"{block}.branch_1x1.1")
         kernel[:, :, 1, 1] += point[:, :, 0, 0]
-        if kernel.shape[0] == kernel.shape[1]:
+        if kernel.shape[0] == kernel.shape[1] if shortcuts is None else block in shortcuts:
             kernel[:, :, 1, 1] += torch.eye(len(kernel), dtype=kernel.dtype, device=kernel.device)
         made[f"{block}.fused_conv.weight"] = kernel.to(value.dtype)
         made[f"{block}.fused_conv.bias"] = (bias + more).to(value.dtype)
     return made
 
 
-def folded(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return weights of any layout as ``folded``."""
-    made = fused(state)
+def folded(state: Mapping[str, Tensor], shortcuts: Collection[str] | None = None) -> dict[str, Tensor]:
+    """Return weights of any layout as ``folded``; shortcuts: as of ``fused``."""
+    made = fused(state, shortcuts)
     for name, value in list(made.items()):
         found = _INNER.fullmatch(name)
         norm = f"{found[1]}.{int(found[2]) + 1}" if found else ""

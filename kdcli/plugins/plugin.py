@@ -11,6 +11,7 @@ GROUPS = {
     "mixer": "kdcli.mixers",
     "source": "kdcli.sources",
     "exporter": "kdcli.exporters",
+    "logger": "kdcli.loggers",
     "recipe": "kdcli.recipes",
     "study": "kdcli.studies",
 }

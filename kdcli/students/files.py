@@ -31,6 +31,23 @@ _LONGEST = 1000
 """Letters of a spec that may be meant."""
 
 
+def find_student(path: Path) -> Path:
+    """Return the student's file of a run folder, or the file itself.
+
+    Raises:
+        WeightsError: neither exists.
+    """
+    if path.is_dir():
+        path = path / "student.safetensors"
+        if not path.is_file():
+            raise WeightsError(
+                f"run '{path.parent}' has no student yet ('{path.name}' is missing); finish it with --resume"
+            )
+    if not path.is_file():
+        raise WeightsError(f"there is no model at '{path}'; give a run folder or a .safetensors student")
+    return path
+
+
 def save_student(
     path: Path, student: nn.Module, spec: str, facts: Mapping[str, Any], state: Mapping[str, Tensor] | None = None,
     *, made_for: MadeFor | None = None,
@@ -44,6 +61,8 @@ def save_student(
         known = {f"network.{name}" for name in student.network.state_dict()}
         tensors = {name.removeprefix("network."): value for name, value in tensors.items() if name in known}
         facts = {**facts, "calibration": {**facts.get("calibration", {}), **student.calibration.document()}}
+    if (pruned := getattr(student, "pruned", None)) is not None:
+        facts = {"pruned": pruned, **facts}
     card = {
         # A student that was begun from weights is rebuilt without them: its own file holds what it learned.
         "student": str(getattr(student, "architecture", spec)),
@@ -113,7 +132,7 @@ def load_student(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     tensors = load_tensors(path)
     try:
         with no_larger_than(path.stat().st_size, len(tensors), f"the card in '{path}'"):
-            student = registry.build("student", _bare(card["student"]))
+            student = _network(card["student"], {name: tuple(value.shape) for name, value in tensors.items()})
     except SpecError as error:
         raise _damaged(path, f"its student cannot be built: {error}") from None
     load_into(
@@ -126,6 +145,8 @@ def load_student(path: Path) -> tuple[nn.Module, dict[str, Any]]:
     if formula is not None:
         student = Calibrated(student, formula)
     student.card = card
+    if isinstance(card.get("pruned"), dict):
+        student.pruned = card["pruned"]
     student.made_for = made_for_of(card)
     student.eval()
     return student, card
@@ -141,6 +162,23 @@ def _calibration_of(card: Mapping[str, Any]) -> Calibration | None:
         return None
     low, high = card["depth_range"]
     return read_calibration(card["calibration"], DepthKind(card["depth_kind"]), (low, high))
+
+
+def _network(text: str, shapes: Mapping[str, tuple[int, ...]]) -> Any:
+    """Build the network that a card names, and give it the layers of the file where some were cut.
+
+    Raises:
+        SpecError: it cannot be built.
+    """
+    spec = _bare(text)
+    factory = registry.load(registry.find("student", spec.name))
+    within = factory.inside(spec) if hasattr(factory, "of_shapes") else None
+    if within is None:
+        return registry.build("student", spec)
+    network = _network(within[0], shapes)
+    factory.of_shapes(network, shapes)
+    network.architecture = str(spec)
+    return network
 
 
 def _bare(text: str) -> Spec:

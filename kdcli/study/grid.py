@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,12 @@ class Study:
     def arm(self, name: str) -> Arm:
         """Return an arm by name."""
         return next(arm for arm in self.arms if arm.name == name)
+
+
+def with_loggers(study: Study, loggers: tuple[str, ...]) -> Study:
+    """Return a study whose runs are told to other loggers; its cells do the same as before."""
+    cells = tuple(replace(cell, config=replace(cell.config, loggers=loggers)) for cell in study.cells)
+    return replace(study, cells=cells)
 
 
 def group_title(arm: str, count: int | None) -> str:

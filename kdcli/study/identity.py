@@ -8,8 +8,8 @@ from typing import Any
 from kdcli.config import RunConfig
 from kdcli.files import digest
 
-_WORDS = ("recipe", "about", "origins", "reasons")
-"""Fields that say where a configuration came from, not what it does."""
+_WORDS = ("recipe", "about", "origins", "reasons", "loggers")
+"""Fields that say where a configuration came from and who is told of it, not what it does."""
 
 
 def essence(config: RunConfig) -> dict[str, Any]:

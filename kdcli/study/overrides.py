@@ -14,7 +14,7 @@ from kdcli.errors import ConfigError, nearest
 
 SHARED = ("eval_data", "protocol", "align")
 """Keys of ``[study]`` that say how every arm is measured."""
-_WORDS = {"teacher": "teachers", "mixer": "mixers", "loss": "losses"}
+_WORDS = {"teacher": "teachers", "mixer": "mixers", "loss": "losses", "logger": "loggers"}
 """Flags of ``kdcli distill`` whose key in a recipe is another word."""
 _STAGE_KEYS = tuple(f.name for f in fields(StageConfig) if f.name not in ("name", "train"))
 

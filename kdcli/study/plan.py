@@ -45,7 +45,7 @@ from kdcli.study.checks import one_of, text_in, whole
 from kdcli.study.grid import Arm, Cell, Study, group_title
 from kdcli.study.identity import identity
 from kdcli.study.overrides import SHARED, flags_and_settings
-from kdcli.study.variables import COUNT, fill, resolve, used
+from kdcli.study.variables import COUNT, SEED, fill, resolve, used
 
 STUDY_KEYS = (
     "name", "about", "metrics", "metric", "reference", "contrasts", "seeds", "counts", "recipe", "set", *SHARED
@@ -143,7 +143,7 @@ def _maker(
     def make(arm: Arm, count: int | None, seed: int) -> Cell:
         if count is None and COUNT in used(tables[arm.name]):
             raise ConfigError(f"arm '{arm.name}' of {where} uses {{{COUNT}}}, but [study] has no counts; set them")
-        table = fill(tables[arm.name], {} if count is None else {COUNT: count})
+        table = fill(tables[arm.name], {SEED: seed} if count is None else {COUNT: count, SEED: seed})
         flags, settings = flags_and_settings(table, f"arm '{arm.name}' of {where}")
         flags = {"export": "none"} | flags | measured | {"seed": seed}
         try:

@@ -15,6 +15,8 @@ from kdcli.errors import ConfigError, nearest
 
 COUNT = "count"
 """The variable that every cell sets: its number of training images."""
+SEED = "seed"
+"""Another one: its seed, to name what was trained with the same."""
 
 _VARIABLE = re.compile(r"\{([A-Za-z][A-Za-z0-9_-]*)\}")
 
@@ -80,7 +82,7 @@ def open_variables(document: Mapping[str, Any]) -> list[str]:
 
 
 def _wanted(document: Mapping[str, Any]) -> set[str]:
-    return used({key: value for key, value in document.items() if key != "variables"}) - {COUNT}
+    return used({key: value for key, value in document.items() if key != "variables"}) - {COUNT, SEED}
 
 
 def _typed(text: str) -> Any:

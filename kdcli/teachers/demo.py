@@ -12,8 +12,8 @@ from typing import ClassVar
 import torch
 
 from kdcli.protocols import API_VERSION
-from kdcli.students.files import load_student, save_student
-from kdcli.teachers.run import StudentAsTeacher, find_student
+from kdcli.students.files import find_student, load_student, save_student
+from kdcli.teachers.run import StudentAsTeacher
 from kdcli.types import MadeFor
 
 WEIGHTS = Path(__file__).with_name("demo.safetensors")

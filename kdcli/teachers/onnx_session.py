@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,20 @@ _TYPES = {"tensor(float)": torch.float32, "tensor(float16)": torch.float16, "ten
 class OnnxSession:
     """A file as a function of normalised images B x 3 x H x W to depth B x 1 x h x w, on the images' device.
 
-    ``size`` is the height and width that the file fixes, each None where it leaves it open; ``bytes`` says that it
-    takes 0..255 as whole numbers; ``metadata`` is what its writer noted.
+    ``size`` is the height and width that the file fixes, each None where it leaves it open, ``batch`` the number of
+    images; ``bytes`` says that it takes 0..255 as whole numbers; ``metadata`` is what its writer noted.
     """
 
-    def __init__(self, path: Path, *, output: str | None = None, layout: str | None = None) -> None:
+    def __init__(
+        self, path: Path, *, output: str | None = None, layout: str | None = None, maps: bool = True
+    ) -> None:
         """Open the file on the CPU.
 
         Args:
             path: the file.
             output: name or number of the output; None is the first.
             layout: ``nchw`` or ``nhwc``; None is told by the input's shape.
+            maps: False where nobody asks what comes out, only how long that takes.
 
         Raises:
             WeightsError: it cannot be run, or not with one image of three colours, or gives no map. SpecError: there is
@@ -55,12 +58,12 @@ class OnnxSession:
         colours = shape[3 if self._last else 1]
         if colours not in (None, 3):
             raise WeightsError(f"'{path}' takes images of {colours} colours, not of three; use another file")
-        self._batch = shape[0]
+        self.batch: int | None = shape[0]
         self.size: tuple[int | None, int | None] = (shape[1], shape[2]) if self._last else (shape[2], shape[3])
         self.bytes = self._type is torch.uint8
         self._output = _chosen(outputs, output, path)
         declared = next(o.shape for o in outputs if o.name == self._output)
-        if declared:  # empty where the file leaves even the number of dimensions open
+        if declared and maps:  # empty where the file leaves even the number of dimensions open
             self._check(declared)
         self.metadata: dict[str, str] = dict(session.get_modelmeta().custom_metadata_map)
 
@@ -75,20 +78,29 @@ class OnnxSession:
             ConfigError: it does not take these images. WeightsError: what comes out is no map.
         """
         session = self._session(image.device)
-        if self._batch is None:
+        if self.batch is None:
             return self._run(session, image)
-        return torch.cat([self._run(session, chunk) for chunk in torch.split(image, self._batch)])
+        return torch.cat([self._run(session, chunk) for chunk in torch.split(image, self.batch)])
 
-    def _run(self, session: Any, image: Tensor) -> Tensor:
-        count = len(image)
-        if self._batch is not None and count < self._batch:
-            image = torch.cat([image, image[-1:].expand(self._batch - count, -1, -1, -1)])
+    def prepared(self, image: Tensor) -> Callable[[], object]:
+        """Return what runs the file once on the CPU, with all that it gives, for measuring how long that takes."""
+        session, feed = self._sessions["cpu"], self.feed(image)
+        return lambda: session.run(None, feed)
+
+    def feed(self, image: Tensor) -> dict[str, Any]:
+        """Return images B x 3 x H x W as the file takes them, for onnxruntime."""
         given = (image * 255).round().clamp(0, 255) if self.bytes else image
         if self._last:
             given = given.permute(0, 2, 3, 1)
-        feed = given.to("cpu", self._type).contiguous().numpy()
+        return {self._input: given.to("cpu", self._type).contiguous().numpy()}
+
+    def _run(self, session: Any, image: Tensor) -> Tensor:
+        count = len(image)
+        if self.batch is not None and count < self.batch:
+            image = torch.cat([image, image[-1:].expand(self.batch - count, -1, -1, -1)])
+        feed = self.feed(image)
         try:
-            found = torch.from_numpy(session.run([self._output], {self._input: feed})[0])
+            found = torch.from_numpy(session.run([self._output], feed)[0])
         except Exception as error:  # onnxruntime has a class of error for each way of failing
             size = f"{image.shape[-2]}x{image.shape[-1]}"
             reason = " ".join(str(error).split())[-160:]

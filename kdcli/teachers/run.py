@@ -8,11 +8,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
-from kdcli.errors import WeightsError
 from kdcli.files import sha256_of
 from kdcli.networks.read_out import read_out_of
 from kdcli.protocols import API_VERSION
-from kdcli.students.files import load_student
+from kdcli.students.files import find_student, load_student
 from kdcli.types import DepthKind, MadeFor, Prediction, Provenance, Tap
 
 
@@ -54,20 +53,3 @@ class RunTeacher(StudentAsTeacher):
 
     def __init__(self, location: str) -> None:
         super().__init__(find_student(Path(location)), name=f"run:{location}")
-
-
-def find_student(path: Path) -> Path:
-    """Return the student's file of a run folder, or the file itself.
-
-    Raises:
-        WeightsError: neither exists.
-    """
-    if path.is_dir():
-        path = path / "student.safetensors"
-        if not path.is_file():
-            raise WeightsError(
-                f"run '{path.parent}' has no student yet ('{path.name}' is missing); finish it with --resume"
-            )
-    if not path.is_file():
-        raise WeightsError(f"there is no model at '{path}'; give a run folder or a .safetensors student")
-    return path

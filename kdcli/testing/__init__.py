@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from kdcli.testing.context import FakeContext, FakeView, fake_context
 from kdcli.testing.exporters import check_exporter
+from kdcli.testing.loggers import check_logger
 from kdcli.testing.losses import check_loss
 from kdcli.testing.mixers import check_mixer
 from kdcli.testing.models import check_student, check_teacher
@@ -25,7 +26,7 @@ from kdcli.testing.studies import check_study
 from kdcli.testing.toys import ToyDepth, toy_batch
 
 __all__ = [
-    "Check", "ConformanceError", "FakeContext", "FakeView", "Report", "ToyDepth", "check_exporter", "check_loss",
-    "check_mixer", "check_recipe", "check_source", "check_student", "check_study", "check_teacher", "fake_context",
-    "toy_batch",
+    "Check", "ConformanceError", "FakeContext", "FakeView", "Report", "ToyDepth", "check_exporter", "check_logger",
+    "check_loss", "check_mixer", "check_recipe", "check_source", "check_student", "check_study", "check_teacher",
+    "fake_context", "toy_batch",
 ]

@@ -19,6 +19,7 @@ _CHECKS: dict[str, Callable[..., Report]] = {
     "mixer": testing.check_mixer,
     "source": testing.check_source,
     "exporter": testing.check_exporter,
+    "logger": testing.check_logger,
     "recipe": testing.check_recipe,
     "study": testing.check_study,
 }

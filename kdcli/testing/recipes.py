@@ -78,6 +78,7 @@ def bound(found: config.RunConfig) -> list[str]:
     """
     stages = [*found.stages, *(found.twin.stages(found.stages) if found.twin is not None else ())]
     named = {("student", found.student), ("source", found.eval_data), ("exporter", found.export)}
+    named |= {("logger", logger) for logger in found.loggers if logger != "auto"}
     for stage in stages:
         named |= {("source", stage.data), ("loss", stage.task_loss), ("student", stage.student)}
         named |= {("mixer", mixer) for mixer in stage.mixers}

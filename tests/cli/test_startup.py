@@ -19,8 +19,8 @@ from kdcli.cli.light import LightCommand, LightGroup
 HEAVY = ("torch", "numpy", "PIL", "timm", "torchvision", "onnx", "onnxruntime", "safetensors", "rich", "pydantic")
 CALLS = (["--help"], ["--version"], ["distill", "--help"], ["plugins", "list"], ["plugins", "list", "--json"],
          ["study", "--help"])
-EVERY = ("mix", "fit-transform", "cache", "distill", "eval", "calibrate", "export", "predict", "explain", "plugins",
-         "data", "weights", "recipes", "runs", "study", "doctor")
+EVERY = ("mix", "fit-transform", "cache", "distill", "eval", "calibrate", "export", "bench", "predict", "explain",
+         "plugins", "data", "weights", "recipes", "runs", "study", "doctor")
 
 
 def start(arguments: list[str], **environment: str) -> subprocess.CompletedProcess[str]:

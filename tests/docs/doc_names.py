@@ -56,6 +56,7 @@ TREES: list[tuple[str, str, Callable[[Path], None]]] = [
     (r"predictions:depth-anything", "depth-anything", doc_trees.disparities),
     (r"predictions:zoe", "zoe", doc_trees.metric_predictions),
     (r"predictions:device", "device", doc_trees.device_outputs),
+    (r"--against theirs\.onnx", "theirs.onnx", doc_trees.foreign_onnx),
     (r"--truth depth\.png", "depth.png", doc_trees.depth),
 ]
 """Words, name, who makes it."""

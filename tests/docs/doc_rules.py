@@ -7,10 +7,13 @@ ONE = ("--batch-size", "1", "--workers", "0", *CPU)
 TWO = ("--batch-size", "2", "--workers", "0", *CPU)
 FEW = "sim:rooms,count=2,seed=1000"
 
-ONE_ARM = {"data-free-nyu": "both", "tie-kd-nyu": "corrected", "tie-kd-kitti": "corrected", "zoo-mini": "attention"}
-"""Studies of large networks or of many arms, of which one arm is measured: half a minute each."""
+ONE_ARM = {"backbones-mini": "lcnet", "data-free-nyu": "both", "tie-kd-nyu": "corrected", "tie-kd-kitti": "corrected",
+           "zoo-mini": "attention", "pruning-mini": "whole"}
+"""Studies of large networks, of many arms or of what others come to, of which one is measured: half a minute each."""
 
 REASONS: dict[str, str] = {
+    "kdcli distill --resume runs/small --logger": "that run is finished here; tests/training/test_loggers.py stops one",
+    "kdcli runs watch studies/grid": "it takes a study's folder; tests/watching makes some",
     "kdcli export runs/small --out small.onnx --verify-on": "it takes what a device gave; tests/exporters makes some",
     "kdcli export runs/small --out Small.mlpackage": "tests/examples writes one of a smaller network",
     "kdcli export runs/small --out small.onnx --size 240x320 --input uint8": "tests/examples writes one of less",
@@ -48,6 +51,8 @@ def shortened(words: list[str], *, kept: bool) -> list[str]:
             return [*words, *ONE]
         case "eval":
             return [*words, "--limit", "1", *CPU]
+        case "bench":
+            return [*words, "--runs", "1", "--warmup", "0", "--no-memory", *CPU]
     return [*words, *CPU]
 
 

@@ -101,6 +101,16 @@ def photo(path: Path) -> None:
     trees.photo(path, 240, 320)
 
 
+def foreign_onnx(path: Path) -> None:
+    """Write an ONNX network of one image that says nothing of itself."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["b", 3, "h", "w"]) for name in ("in", "out")]
+    graph = helper.make_graph([helper.make_node("Relu", ["in"], ["out"])], "net", ends[:1], ends[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+
+
 def depth(path: Path) -> None:
     trees.depth(path, 240, 320, 2000)
 

@@ -44,6 +44,13 @@ def test_without_counts_and_with_other_seeds(tiny: Resolve) -> None:
     assert all(cell.count is None and cell.config.seed == 5 for cell in study.cells)
 
 
+def test_a_run_may_name_what_was_trained_with_its_seed(tiny: Resolve) -> None:
+    named = 'set = { transform = "none", student = "pruned:[run:a/seed{seed}]" }'
+    study = tiny(('set = { transform = "none" }', named))
+    cells = [cell for cell in study.cells if cell.arm == "mixed"]
+    assert cells and all(cell.config.student == f"pruned:[run:a/seed{cell.seed}]" for cell in cells)
+
+
 def test_settings_of_stages_and_types(tiny: Resolve) -> None:
     wanted = 'set = { "fit.steps" = 3, lr = 2e-3, loss = { l1 = 2.0 }, export = "onnx" }'
     study = tiny(('set = { transform = "none" }', wanted))
@@ -151,7 +158,8 @@ def test_shipped_studies_of_tie_kd() -> None:
 
 
 def test_shipped_studies() -> None:
-    own = ["data-free-mini", "data-free-nyu", "data-free-photos", "hard-mini", "statistics-mini"]
+    own = ["backbones-mini", "data-free-mini", "data-free-nyu", "data-free-photos", "hard-mini", "pruning-mini",
+           "statistics-mini"]
     assert [name for name in names() if registry.find("study", name).built_in] == [*own, *TIE_KD]
     path, text = read("data-free-mini")
     mini = plan(text, source=path)
@@ -174,7 +182,7 @@ def test_shipped_studies() -> None:
     config = next(cell.config for cell in nyu.cells if cell.arm == "both")
     assert config.eval_data == "nyu:/data/nyu,split=test" and config.main.size == (228, 304)
     assert config.main.optimizer == "adam" and config.stages[0].optimizer == "adamw"
-    with pytest.raises(ConfigError, match=r"no study 'data-free-mni'.*data-free-mini.*Studies: data-free-mini, data-f"):
+    with pytest.raises(ConfigError, match=r"no study 'data-free-mni'.*data-free-mini.*Studies: backbones-mini, data-"):
         read("data-free-mni")
 
 
@@ -184,3 +192,12 @@ def test_the_shipped_study_of_sampling_compares_nothing_else() -> None:
     even, hard = (next(c.config for c in study.cells if (c.arm, c.seed) == (arm, 4)) for arm in ("even", "hard"))
     assert differing(even, hard) == ["distill.sampling"] and hard.main.sampling == "hard"
     assert len(study.cells) == 10 and even.main.data == "sim:rooms,count=300"
+
+
+def test_the_shipped_study_of_backbones_compares_nothing_else() -> None:
+    path, text = read("backbones-mini")
+    study = plan(text, source=path)
+    first, *others = (cell.config for cell in study.cells if cell.seed == 0)
+    assert first.student == "mobilenet" and len(study.cells) == 3 * len(study.arms)
+    for config in others:
+        assert differing(first, config) == ["student"] and config.student.startswith("timm:")

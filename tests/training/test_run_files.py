@@ -182,7 +182,7 @@ def test_a_damaged_manifest_is_named_and_hides_no_other_run(
     with pytest.raises(DataError, match=rf"bad/manifest\.json' .*({words})"):
         resumable(tmp_path / "bad")
     good, bad = list_runs(tmp_path)
-    assert good["state"] == "running" and good["student"] == "mobilenet"
+    assert good["state"] == "killed" and good["student"] == "mobilenet"
     assert bad["state"] == "damaged" and "bad/manifest.json" in bad["error"]
 
 

@@ -7,9 +7,13 @@ times as long.
 from __future__ import annotations
 
 import os
+<<<<<<< HEAD
+=======
+import weakref
+>>>>>>> main
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -102,6 +106,7 @@ class ExecutorchFile(RunFile):
                 ConfigError: the package is missing.
         """
         runtime = needed("executorch.runtime", _EXTRA)
+        _share_threads(needed("executorch.extension.pybindings.portable_lib", _EXTRA))
         self.metadata, _, self.size = read_sidecar(path)
         self._kind, self.path = input_in(self.metadata, path), path
         self.outputs = outputs_in(self.metadata)
@@ -109,6 +114,7 @@ class ExecutorchFile(RunFile):
             self._program = runtime.Runtime.get().load_program(os.fspath(path))
             self._method = self._program.load_method("forward")
             taken = self._method.metadata.input_tensor_meta(0).sizes()
+        _open.add(self)
         wanted = example(self._kind, 1, self.size or (1, 1)).shape
         if tuple(taken) != tuple(wanted):
             shown = ["x".join(map(str, sides)) for sides in (taken, wanted)]
@@ -118,3 +124,22 @@ class ExecutorchFile(RunFile):
         """Return the outputs."""
         with quiet():
             return [one.clone() for one in self._method.execute([as_given(image, self._kind)])]
+
+    def prepared(self, image: Tensor) -> Callable[[], object]:
+        """Return what runs the file once, for measuring."""
+        given = [as_given(image, self._kind)]
+        return lambda: self._method.execute(given)
+
+
+def _share_threads(library: Any) -> None:
+    """Let ExecuTorch work with as many threads as PyTorch, where no file is open that counts on those it has.
+
+    It has one set of threads for the whole process, one for each core unless told (1.5.1).
+    """
+    wanted = torch.get_num_threads()
+    with quiet():  # it logs what it finds of the processor
+        if not _open and library._threadpool_get_thread_count() != wanted:
+            library._unsafe_reset_threadpool(wanted)
+
+
+_open: weakref.WeakSet[ExecutorchFile] = weakref.WeakSet()

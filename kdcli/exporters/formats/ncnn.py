@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -117,6 +117,17 @@ class NcnnFile(RunFile):
             if failed:
                 raise RuntimeError(f"ncnn answers {failed}")
             return [torch.tensor(out.numpy().copy())[None]]
+
+    def prepared(self, image: Tensor) -> Callable[[], object]:
+        """Return what runs the file once, for measuring."""
+        given = self._ncnn.Mat(as_given(image, "float")[0].numpy()).clone()
+
+        def once() -> object:
+            with self._net.create_extractor() as running:
+                running.input("in0", given)
+                return running.extract("out0")
+
+        return once
 
 
 def _unknown(param: Path) -> list[str]:

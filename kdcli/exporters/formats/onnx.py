@@ -105,6 +105,11 @@ class OnnxFile:
         """
         return self._run(image, self.outputs)
 
+    def prepared(self, image: Tensor) -> Callable[[], object]:
+        """Return what runs the file once, for measuring: as ``RunFile.prepared``."""
+        feed, names = {"image": as_given(image, self._kind).numpy()}, list(self.outputs)
+        return lambda: self._session.run(names, feed)
+
     def _run(self, image: Tensor, names: tuple[str, ...]) -> Mapping[str, Tensor]:
         feed = {"image": as_given(image, self._kind).numpy()}
         return maps_of(self._path, image, names, lambda: self._session.run(list(names), feed))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -78,6 +78,16 @@ class Pt2File(RunFile):
         with torch.no_grad():
             given = self._module(as_given(image, self._kind))
         return given if isinstance(given, tuple | list) else (given,)
+
+    def prepared(self, image: Tensor) -> Callable[[], object]:
+        """Return what runs the file once, for measuring."""
+        given = as_given(image, self._kind)
+
+        def once() -> object:
+            with torch.no_grad():
+                return self._module(given)
+
+        return once
 
 
 def _outputs(notes: Mapping[str, str], count: int, path: Path) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 
@@ -28,6 +28,21 @@ from kdcli.types import Batch
 if TYPE_CHECKING:
     from kdcli.training.batches.memory_maps import MemoryMaps
     from kdcli.training.batches.taught import Taught
+
+
+class Batches(Protocol):
+    """What training asks of its batches."""
+
+    order: Order
+    device: torch.device
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches that show every image about once."""
+
+    def batches(self, start: int, stop: int) -> Iterator[Batch]:
+        """Yield the batches of steps start..stop-1, on the device."""
+
 
 class Feed:
     """Batches of one source at one size for one stage."""

@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 
 from kdcli.config.sizes import memory
+from kdcli.many.group import on_this_machine
 
 SHARE = 0.25
 """Of the memory that the process may use, for decoded images; as much again for what teachers say of them."""
@@ -24,9 +25,9 @@ MOST_WORKERS = 16
 
 
 def room() -> int:
-    """Return the bytes that images may take."""
+    """Return the bytes that images of this process may take."""
     known = [limit for limit in (memory(), *map(_limit, LIMITS)) if limit is not None]
-    return int(SHARE * min(known)) if known else LEAST
+    return int(SHARE * min(known)) // on_this_machine() if known else LEAST
 
 
 def workers_for(wanted: int | Literal["auto"], images: int, device: torch.device) -> int:
@@ -37,7 +38,7 @@ def workers_for(wanted: int | Literal["auto"], images: int, device: torch.device
     """
     if wanted != "auto":
         return wanted
-    cores = _cores()
+    cores = _cores() // on_this_machine()
     if images < FEW or cores < 2:
         return 0
     return min(cores - 1, MOST_WORKERS) if device.type != "cpu" else max(1, min(cores // 4, MOST_WORKERS))

@@ -19,11 +19,13 @@ from kdcli import interrupts
 from kdcli.config import StageConfig
 from kdcli.config.sizes import check_steps
 from kdcli.errors import TrainingError
+from kdcli.many.group import Group
 from kdcli.training.batches.augment import augment_step
-from kdcli.training.batches.feed import Feed
+from kdcli.training.batches.feed import Batches
 from kdcli.training.batches.growing import growing
 from kdcli.training.loop import checkpoint
 from kdcli.training.loop.optim import Averaged, has_learned, lr_factor, lr_scales, optimizer_of
+from kdcli.training.loop.stepping import stepping
 from kdcli.training.seeds import global_random_kept
 from kdcli.training.step.task import DistillTask, StepResult
 
@@ -58,7 +60,7 @@ class StepLog:
 Report = Callable[[StepLog], None]
 
 
-def total_steps(stage: StageConfig, feed: Feed) -> int:
+def total_steps(stage: StageConfig, feed: Batches) -> int:
     """Return the number of updates of a stage; an epoch shows every image about once.
 
     Raises:
@@ -75,7 +77,7 @@ def total_steps(stage: StageConfig, feed: Feed) -> int:
 def train(
     stage: StageConfig,
     task: DistillTask,
-    feed: Feed,
+    feed: Batches,
     *,
     seed: int,
     state_file: Path,
@@ -83,11 +85,13 @@ def train(
     report: Report,
     resume: dict[str, Any] | None = None,
     shown: Callable[[], int] = int,
+    group: Group | None = None,
 ) -> dict[str, Tensor]:
     """Train until the stage's steps are done and return the student's tensors.
 
     A state is written every ``checkpoint_every`` updates and when the process is asked to stop. shown: tells how many
-    images teachers were shown so far, which is kept in it.
+    images teachers were shown so far, which is kept in it. group: of processes that each train on their part of every
+    batch; the first one writes.
 
     Raises:
         TrainingError: the loss is no longer a number; the message names the images. Interrupted: asked to stop.
@@ -102,22 +106,26 @@ def train(
     watch = Watch(stage)
     grow = 0.0 if task.shows_teachers else stage.grow  # a teacher would be shown images of another size than its own
     task.begin_training()
+    steps = stepping(task, group, sync_norms=stage.sync_batch_norm)
     batches = feed.batches(start * stage.accumulate, total * stage.accumulate)
     # Where only inner updates learn, the main optimiser has nothing to see.
     learned = next(task.trained_parameters(), None) is None or has_learned(optimizer)
     begin, seen = time.perf_counter(), 0
 
     def save(step: int) -> None:
+        images = shown()
+        if group is not None and not group.first:
+            return
         checkpoint.save(
             state_file, variant=variant, stage=stage.name, step=step, task=task, optimizer=optimizer, average=average,
-            order=order, teacher_images=shown(),
+            order=order, teacher_images=images,
         )
 
-    with stop_requests() as asked, global_random_kept(device):
+    with stop_requests() as asked, global_random_kept(device), steps.norms():
         for step in range(start, total):
             lr = stage.lr * lr_factor(stage, step, total)
-            for group in optimizer.param_groups:
-                group["lr"] = lr * group.get("lr_scale", 1.0)
+            for moved in optimizer.param_groups:
+                moved["lr"] = lr * moved.get("lr_scale", 1.0)
             optimizer.zero_grad(set_to_none=True)
             done = step + 1
             regular = done % stage.log_every == 0 or done in (1, total)
@@ -128,13 +136,13 @@ def train(
                 batch = augment_step(batch, stage, generator, seed=seed, step=number)
                 if grow:
                     batch = growing(batch, stage.seen, grow, number / (total * stage.accumulate))
-                result = task(
-                    batch, number, total * stage.accumulate, number // feed.steps_per_epoch,
-                    told=told and part == stage.accumulate - 1, distances=order.asks,
+                last = part == stage.accumulate - 1
+                result = steps.forward(
+                    batch, number, total * stage.accumulate, number // feed.steps_per_epoch, last=last,
+                    told=told and last, distances=order.asks,
                 )
                 order.see(number, result.distance)
-                if result.loss.requires_grad:  # a batch without labels may have nothing to teach
-                    (result.loss / stage.accumulate).backward()
+                steps.backward(result.loss / stage.accumulate, last=last)
                 watch.see(batch.ids, result)
                 seen += len(batch)
             norm = torch.nn.utils.clip_grad_norm_(list(task.trained_parameters()), stage.clip or float("inf"))
@@ -166,13 +174,14 @@ def train(
                         regular=regular,
                     )
                 )
-            stopping = asked.is_set()
+            stopping = steps.stopping(asked.is_set())
             if stopping:
                 watch.check(done)
             if stopping or (saved and done < total):
                 save(done)
             if stopping:
                 raise Interrupted
+    steps.end()
     task.end_training()
     if not learned and not has_learned(optimizer):
         raise TrainingError(

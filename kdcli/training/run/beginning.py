@@ -25,7 +25,7 @@ def begin(
 
     stages: of the variant that the stage belongs to.
     """
-    if not _brings_to_scale(config, stages, stage) or not hasattr(network, "begin_at"):
+    if not _brings_to_scale(config, stages, stage) or not callable(getattr(network, "begin_at", None)):
         return None
     level = task.level(first)
     if level is not None:

@@ -21,6 +21,7 @@ from kdcli.protocols import Source
 from kdcli.students.files import read_card
 from kdcli.training.run.fidelity import references_of
 from kdcli.training.run.folder import RunFolder
+from kdcli.training.run.following import writes
 from kdcli.training.run.progress import Progress
 from kdcli.training.run.workshop import Workshop
 from kdcli.training.step.mixing import MixStep, apply
@@ -33,7 +34,8 @@ PICTURES = 6
 def evaluate_run(shop: Workshop, run: RunFolder, progress: Progress, *, teachers: bool = True) -> dict[str, Any]:
     """Measure teacher (unless without ``teachers``), student and twin on the same held-out images, and write it down.
 
-    Returns result documents by role; the student's holds the paired comparison with its twin.
+    Returns result documents by role; the student's holds the paired comparison with its twin. Of several processes each
+    measures its part of the images, and the first one writes; the others return nothing.
     """
     config = shop.config
     if config.eval_data is None:
@@ -52,7 +54,10 @@ def evaluate_run(shop: Workshop, run: RunFolder, progress: Progress, *, teachers
         seed=config.seed,
         spec=config.eval_data,
         progress=lambda done, total: progress.count("evaluated", done, total),
+        group=shop.group,
     )
+    if not writes(shop.group):
+        return {}
     documents = {name: result.document() for name, result in results.items()}
     others = sorted(results.keys() - {"student"}, key=lambda name: (name != "twin", name))
     documents["student"]["paired"] = {

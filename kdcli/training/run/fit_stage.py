@@ -60,9 +60,12 @@ class FitFiles:
 
 
 def fit_stage(
-    shop: Workshop, stage: StageConfig, files: FitFiles, told: Callable[[str, int, int], None]
+    shop: Workshop, stage: StageConfig, files: FitFiles, told: Callable[[str, int, int], None],
+    loss: Callable[[int, int, float], None] | None = None,
 ) -> tuple[FitReport, list[str]]:
     """Fit on the stage's mixed images and write network and pictures; a function of the seed alone.
+
+    told: hears what is done, how far it is, and of how much; loss: the step, of how many, and the loss.
 
     Returns what it came to, and what else is to be said of it. The network is written last: where it is, the stage is
     done.
@@ -81,6 +84,11 @@ def fit_stage(
     mixers = shop.mixers(stage, None)
     generator = torch.Generator(device=shop.device)
 
+    def on_step(step: int, value: float) -> None:
+        told("fitted", step + 1, steps)
+        if loss is not None:
+            loss(step + 1, steps, value)
+
     def batch_at(step: int) -> Batch:
         batch = next(feed.batches(step, step + 1))
         generator.manual_seed(seed_of(seed, step))
@@ -98,7 +106,7 @@ def fit_stage(
         content=stage.content,
         statistics=statistics_for(teacher, stage.statistics),
         **probe_options(stage),
-        on_step=lambda step, _: told("fitted", step + 1, steps),
+        on_step=on_step,
     )
     notes = _draw(files, network, teacher, batch_at(steps + 1), result.document()["layers"])
     save(

@@ -14,6 +14,7 @@
     eval/            results.json, per_image.csv
     fidelity/        the same against the teacher on images that were held out: no accuracy
     report.html  picture.png  log.txt
+    loggers.json     what loggers want to find again; what they write lies in folders of their names
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from typing import Any
 from kdcli.config import RunConfig, dump, load
 from kdcli.documents import read_text
 from kdcli.drafts import clean, is_draft, whole_folder
-from kdcli.errors import ConfigError, DataError
+from kdcli.errors import ConfigError, DataError, code_of
 from kdcli.files import write_json, write_text
 from kdcli.locks import NAME as LOCK
 from kdcli.locks import only_one
@@ -39,6 +40,7 @@ from kdcli.training.run import metrics
 from kdcli.training.run.environment import environment
 from kdcli.training.run.manifest import read_manifest
 from kdcli.training.run.results import RUN, file_of, order_file
+from kdcli.watching import state_of
 
 RUNS = Path("runs")
 
@@ -139,6 +141,11 @@ class RunFolder:
         """Add facts to the manifest."""
         self.write_manifest({**self.manifest(), **facts})
 
+    def begin_again(self) -> None:
+        """Write down that a process is at work on it, also on one that was interrupted or failed before."""
+        kept = {key: value for key, value in self.manifest().items() if key not in ("error", "exit_code")}
+        self.write_manifest({**kept, "state": "running"})
+
     def log_step(self, log: StepLog) -> None:
         """Append one line to metrics.jsonl."""
         metrics.append(self.path / "metrics.jsonl", log)
@@ -157,9 +164,9 @@ class RunFolder:
         """
         return metrics.read(self.path / "metrics.jsonl")
 
-    def forget_after(self, variant: str, stage: str, step: int) -> None:
-        """Drop metric lines past a checkpoint, so that a resumed run logs each step once."""
-        metrics.forget_after(self.path / "metrics.jsonl", variant, stage, step)
+    def forget_after(self, variant: str, stage: str, step: int) -> int:
+        """Drop metric lines past a checkpoint, so that a resumed run logs each step once; return the last of them."""
+        return metrics.forget_after(self.path / "metrics.jsonl", variant, stage, step)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -193,7 +200,8 @@ class RunFolder:
             if self._came_to_nothing():
                 raise
             stopped = isinstance(error, KeyboardInterrupt)
-            why = {} if stopped else {"error": " ".join(str(error).split())[:500]}
+            why: dict[str, Any] = {} if stopped else {"error": " ".join(str(error).split())[:500]}
+            why["exit_code"] = code_of(error)  # what starts several processes ends with 1, however they ended
             with contextlib.suppress(OSError):  # on a full disk the first error is the one to tell
                 self.update(state="interrupted" if stopped else "failed", **why)
             if stopped:
@@ -244,14 +252,16 @@ def list_runs(folder: Path) -> list[dict[str, Any]]:
         try:
             facts = run.manifest()
         except DataError as error:
-            rows.append({"run": str(run.path), "state": "damaged", "error": str(error), "recipe": None,
+            rows.append({"run": str(run.path), "state": "damaged", "error": str(error), "resume": None, "recipe": None,
                          "student": None, "teacher": None, "delta1": {}, "fidelity_delta1": {}})  # fmt: skip
             continue
+        how = state_of(run.path, facts)
         faithful = facts.get("fidelity", {}).get("teacher", {})
         rows.append(
             {
                 "run": str(run.path),
-                "state": facts.get("state"),
+                "state": how.state,
+                "resume": how.resume,
                 "recipe": facts.get("recipe"),
                 "student": facts.get("student"),
                 "teacher": ", ".join(t["spec"] for t in facts.get("teachers", [])),

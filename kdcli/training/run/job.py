@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from kdcli.config import RunConfig, StageConfig
 from kdcli.config.references import trains_student
 from kdcli.errors import ConfigError
 from kdcli.files import sha256_of
+from kdcli.many.group import Group
 from kdcli.students.files import save_student
 from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.loop import train as loop
@@ -22,13 +23,16 @@ from kdcli.training.run.choice import choice_of, told
 from kdcli.training.run.fidelity import fidelity_of_run
 from kdcli.training.run.finish import evaluate_run, export_run, models_of, picture_of_run, report_of_run
 from kdcli.training.run.folder import RunFolder, new_path
+from kdcli.training.run.following import opened, writes
+from kdcli.training.run.loggers import AUTO, Loggers, build_loggers
 from kdcli.training.run.made_for import made_for
 from kdcli.training.run.preflight import preflight
 from kdcli.training.run.progress import Progress, Silent
-from kdcli.training.run.provenance import begun_from, licensed, provenance
-from kdcli.training.run.results import RUN
+from kdcli.training.run.provenance import begun_from, check_begun, licensed, provenance
+from kdcli.training.run.results import RUN, StageResults
 from kdcli.training.run.variant import VariantTraining
 from kdcli.training.run.workshop import Workshop
+from kdcli.watching.look import EVALUATION
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,12 +76,16 @@ def distill(
     cache: RenderCache | None = None,
     measure_teachers: bool = True,
     built: Built | None = None,
-) -> RunResult:
+    loggers: Sequence[str] | None = None,
+    group: Group | None = None,
+) -> RunResult | None:
     """Distil, evaluate beside teacher and twin, and export.
 
     With ``resume`` the configuration of that run is used, finished parts are kept, and the stage under way goes on
     from its last checkpoint. cache: rendered images to share with other runs. measure_teachers: False where the
-    teachers were measured on the same images before. built: teachers and sources that are there already.
+    teachers were measured on the same images before. built: teachers and sources that are there already. loggers: specs
+    of who is told, in place of the configuration's, of a run that goes on too. group: the processes that train it, each
+    on its part of every batch; the first one does the rest, and the others return None.
 
     Raises:
         ConfigError, DataError, WeightsError, PluginError: before the first step, wherever possible.
@@ -86,10 +94,13 @@ def distill(
     progress = progress or Silent()
     begin = time.perf_counter()
     if resume is not None:
-        run = RunFolder.open(Path(resume))
+        run = opened(group, lambda: RunFolder.open(Path(resume)))
         config = run.config()
+    if loggers is not None:
+        config = replace(config, loggers=tuple(loggers))
     shop = Workshop(
-        config=config, device=torch.device(device), cache=cache or RenderCache(), built=built or Built()
+        config=config, device=torch.device(device), cache=cache or RenderCache(), built=built or Built(),
+        group=group, results=StageResults(writes=writes(group)),
     )
     if resume is not None:
         shop.built.encoders.pinned = run.manifest().get("encoders")
@@ -98,32 +109,46 @@ def distill(
     if resume is None and config.reasons:
         progress.note(told(config))
     # Everything that can be refused is refused before anything is written.
+    watchers = Loggers(build_loggers(config, resumed=resume is not None, note=progress.note), progress.note)
+    others = [spec for spec in config.loggers if spec != AUTO]
+    if resume is None and others and config.origins.get("run.loggers") == "recipe":  # it may be a stranger's
+        progress.note(f"recipe '{config.recipe}' has this run told to {', '.join(others)}; --logger none: to nobody")
     student, spec = shop.student()
+    if resume is not None:
+        check_begun(student, run.manifest().get("begun_from"))
     preflight(shop, student)
     teachers = provenance(shop)
     if resume is None:
-        run = RunFolder.create(
-            Path(out) if out else new_path(config), config,
-            {
-                "student": spec, "teachers": teachers, "begun_from": begun_from(student), "device": str(shop.device),
-                "choice": choice_of(config), "encoders": shop.built.encoders.taken,
-                **({} if shop.holdout is None else {"holdout": shop.holdout.document()}),
-            },
-        )
+        facts = {
+            "student": spec, "teachers": teachers, "begun_from": begun_from(student), "device": str(shop.device),
+            "choice": choice_of(config), "encoders": shop.built.encoders.taken,
+            **({} if shop.holdout is None else {"holdout": shop.holdout.document()}),
+            **({} if group is None else {"processes": group.size}),
+        }
+        run = opened(group, lambda: RunFolder.create(Path(out) if out else new_path(config), config, facts))
     elif (threads := run.manifest().get("threads")) != torch.get_num_threads():
         now = torch.get_num_threads()
         progress.note(f"the run was begun on {threads} threads and goes on with {now}: last bits may differ")
     for row in (*teachers, *begun_from(student)):
         progress.note(f"{row['spec']}: licence {row['licence']}, trained on {row['training_data']}")
-    with run.locked(), run.ending(progress.note):
+    with run.locked(), watchers.watching(run, config, resumed=resume is not None), run.ending(progress.note):
+        run.begin_again()
         kept_before = float(run.manifest().get("seconds", 0.0)) if resume is not None else 0.0
         try:
-            steps = _train(shop, run, spec, teachers, progress)
+            steps = _train(shop, run, spec, teachers, progress, watchers)
         finally:
             run.update(seconds=kept_before + time.perf_counter() - begin)
+        run.update(now={"variant": RUN, "stage": EVALUATION})
+        if group is not None:
+            group.wait()  # until the first process has written student and twin
         results = evaluate_run(shop, run, progress, teachers=measure_teachers)
+        if not writes(group):
+            return None
+        watchers.results("eval", results)
         fidelity = fidelity_of_run(shop, run, progress, lambda: models_of(shop, run))
+        watchers.results("fidelity", next(iter(fidelity.values()), {}))
         picture_of_run(shop, run)
+        watchers.pictures(run.path, ("picture", "images"))
         exported = export_run(shop, run, progress)
         seconds = kept_before + time.perf_counter() - begin
         report_of_run(run, config, results, fidelity, seconds)
@@ -136,25 +161,36 @@ def distill(
     )
 
 
-def _train(shop: Workshop, run: RunFolder, spec: str, teachers: list[dict[str, Any]], progress: Progress) -> int:
+def _train(
+    shop: Workshop, run: RunFolder, spec: str, teachers: list[dict[str, Any]], progress: Progress, loggers: Loggers
+) -> int:
     """Train what is not there yet: the run itself, then its twin. Return the updates of the run's student."""
     config = shop.config
     variants: list[tuple[str, Path, tuple[StageConfig, ...]]] = [(RUN, run.student, config.stages)]
     if config.twin is not None:
         variants.append(("twin", run.twin, config.twin.stages(config.stages)))
+    plan = _planned(shop, variants)
+    loggers.plan(plan)
+    images = {stage.name: stage.batch_size * stage.accumulate for stage in config.stages}
+    run.update(plan=[
+        {"variant": variant, "stage": name, "steps": count, "images": images[name]}
+        for (variant, name), count in plan.items()
+    ])
     steps = 0
     for variant, path, stages in variants:
-        counted = sum(
-            loop.total_steps(stage, shop.feed(stage)) for stage in stages if trains_student(config.stages, stage)
-        )
+        counted = sum(plan[variant, stage.name] for stage in stages if trains_student(config.stages, stage))
         if variant == RUN:
             steps = counted
-        training = VariantTraining(shop=shop, run=run, variant=variant, stages=stages, progress=progress)
+        training = VariantTraining(
+            shop=shop, run=run, variant=variant, stages=stages, progress=progress, loggers=loggers
+        )
         if path.is_file():
             progress.note(f"{variant}: finished before, kept")
             training.restore()
             continue
         student, state = training.train()
+        if not writes(shop.group):
+            continue
         save_student(
             path,
             student,
@@ -174,6 +210,16 @@ def _train(shop: Workshop, run: RunFolder, spec: str, teachers: list[dict[str, A
         run.state.unlink(missing_ok=True)
     shop.variant = RUN
     return steps
+
+
+def _planned(
+    shop: Workshop, variants: Sequence[tuple[str, Path, Sequence[StageConfig]]]
+) -> dict[tuple[str, str], int]:
+    """Return the updates of every stage of every variant, in order."""
+    return {
+        (variant, stage.name): stage.steps or loop.total_steps(stage, shop.feed(stage))
+        for variant, _, stages in variants for stage in stages
+    }
 
 
 def resumable(path: Path) -> RunConfig:

@@ -63,12 +63,13 @@ def read(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def forget_after(path: Path, variant: str, stage: str, step: int) -> None:
-    """Drop what lies past a checkpoint, so that a resumed run logs each step once."""
-    kept = [
-        row for row in read(path) if not (row["variant"] == variant and row["stage"] == stage and row["step"] > step)
-    ]
+def forget_after(path: Path, variant: str, stage: str, step: int) -> int:
+    """Drop what lies past a checkpoint, so that a resumed run logs each step once; return the last step there was."""
+    rows = read(path)
+    last = max((row["step"] for row in rows if row["variant"] == variant and row["stage"] == stage), default=0)
+    kept = [row for row in rows if not (row["variant"] == variant and row["stage"] == stage and row["step"] > step)]
     write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
+    return int(last)
 
 
 def _row(line: bytes, where: str) -> dict[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import nn
 
 from kdcli.config import StageConfig, teachers_of
 from kdcli.config.references import STAGE, origin_of
+from kdcli.errors import WeightsError
 from kdcli.training.run.workshop import Workshop
 from kdcli.types import Provenance
 
@@ -81,6 +83,21 @@ def begun_from(student: nn.Module) -> list[dict[str, object]]:
         }
         for one in encoders
     ]
+
+
+def check_begun(student: nn.Module, before: Sequence[Mapping[str, object]] | None) -> None:
+    """Check that a student that goes on began with the file that it began with; before: what was written down then.
+
+    Raises:
+        WeightsError: the file has changed.
+    """
+    known = None if before is None else {str(row.get("spec")): row.get("sha256") for row in before}
+    for row in [] if known is None else begun_from(student):
+        if row["sha256"] != known.get(str(row["spec"]), row["sha256"]):  # type: ignore[union-attr]
+            raise WeightsError(
+                f"'{row['weights']}' is not the file that this run's student began with: it has changed; put it back, "
+                "or begin anew without --resume"
+            )
 
 
 def origin(spec: str, model: nn.Module) -> dict[str, object]:

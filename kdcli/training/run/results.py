@@ -41,6 +41,8 @@ class StageResult:
 class StageResults:
     """Results by variant and stage."""
 
+    writes: bool = True
+    """Whether this process writes the files."""
     _found: dict[tuple[str, str], StageResult] = field(default_factory=dict)
 
     def get(self, variant: str, stage: str) -> StageResult | None:
@@ -61,7 +63,8 @@ class StageResults:
             model=frozen_copy(task.student), modules=copy.deepcopy(modules), states=copy.deepcopy(states)
         )
         document = {"student": result.model.state_dict(), "modules": modules, "states": states}
-        checkpoint.write(file_of(folder, variant, stage), document)
+        if self.writes:
+            checkpoint.write(file_of(folder, variant, stage), document)
         self._found[variant, stage] = result
 
     def restore(self, variant: str, stage: str, student: nn.Module, folder: Path) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,11 +15,12 @@ from kdcli.errors import ConfigError, WeightsError
 from kdcli.networks.untouched import untouched
 from kdcli.plugins.surroundings import kept_by_plugins
 from kdcli.students.files import save_student
-from kdcli.training.batches.feed import Feed
+from kdcli.training.batches.feed import Batches, Feed
 from kdcli.training.batches.hard_order import HardOrder
 from kdcli.training.batches.keeping import why_asked
 from kdcli.training.batches.memory_maps import MEMORY, MemoryMaps
 from kdcli.training.batches.order import Order
+from kdcli.training.batches.shared import SharedFeed
 from kdcli.training.batches.teacher_cache import make
 from kdcli.training.loop import checkpoint
 from kdcli.training.loop import train as loop
@@ -29,7 +31,9 @@ from kdcli.training.run.beginning import begin
 from kdcli.training.run.drift import ScaleWatch
 from kdcli.training.run.fit_stage import FitFiles, fit_stage, keep_joint
 from kdcli.training.run.folder import RunFolder
+from kdcli.training.run.following import in_turn, of_all, shared_how, writes
 from kdcli.training.run.hard_images import begins, hard_images, record_order, recorded_order
+from kdcli.training.run.loggers import Loggers
 from kdcli.training.run.made_for import made_for
 from kdcli.training.run.progress import Progress
 from kdcli.training.run.provenance import inherited
@@ -47,6 +51,7 @@ class VariantTraining:
     variant: str
     stages: tuple[StageConfig, ...]
     progress: Progress
+    loggers: Loggers
     _networks: dict[str | None, tuple[nn.Module, str]] = field(default_factory=dict)
     """By the stage that began them; None is the run's student. With their specs."""
     _done: list[str] = field(default_factory=list)
@@ -106,12 +111,22 @@ class VariantTraining:
         return self._networks[origin]
 
     def _fit(self, stage: StageConfig) -> None:
-        if self.run.transform.is_file():
-            return
+        group = self.shop.group
+        if writes(group) and not self.run.transform.is_file():
+            self._fit_here(stage)
+        if group is not None:
+            group.wait()
+
+    def _fit_here(self, stage: StageConfig) -> None:
         self.progress.note(
             f"{self.variant}: {stage.name}: fitting the transformation network to the teacher's statistics"
         )
-        found, notes = fit_stage(self.shop, stage, FitFiles.beside(self.run.transform), self.progress.count)
+        self._now(stage)
+        found, notes = fit_stage(
+            self.shop, stage, FitFiles.beside(self.run.transform), self.progress.count,
+            lambda step, total, loss: self.loggers.fitted(self.variant, stage.name, step, total, loss),
+        )
+        self.loggers.pictures(self.run.path, ("transform-images", "transform-layers"))
         worse = "" if found.improved else "; no better: try other images, more steps or another lr"
         notes = [f"statistics loss {found.before:.4g} -> {found.after:.4g}{worse}", *notes]
         for note in notes:
@@ -138,11 +153,14 @@ class VariantTraining:
         task.build(first)
         for name in shop.results.carry(self.variant, self._done, task, shop.device):
             self.progress.note(f"{where}: loss '{name}' goes on with what it learned before")
-        run.forget_after(self.variant, stage.name, int(resume["step"]) if resume is not None else 0)
+        told_before = run.forget_after(self.variant, stage.name, int(resume["step"]) if resume is not None else 0)
         if resume is not None:
             self.progress.note(f"{where}: going on after step {resume['step']}")
         else:
             self.progress.note(f"{where}: {loop.total_steps(stage, feed)} steps of {stage.batch_size} images")
+        self._now(stage)
+        if shop.group is not None:
+            self.progress.note(f"{where}: {shared_how(shop.group, stage)}")
         batches = loop.total_steps(stage, feed) * stage.accumulate
         if isinstance(order, HardOrder):
             self.progress.note(f"{where}: {begins(order, batches)}")
@@ -158,41 +176,51 @@ class VariantTraining:
             if not log.regular:  # what is written down is the same however often a run was stopped
                 return
             run.log_step(log)
+            self.loggers.step(log, repeated=log.step <= told_before)
             if (warning := watch.add(log)) is not None:
                 self.progress.note(f"{where}: {warning}")
 
         # Maps in memory are made again by a run that goes on, which counts them once.
-        before = resume.get("teacher_images", 0) if resume is not None else making()
+        before = making() if resume is None else resume.get("teacher_images", 0)
+        if resume is not None and not writes(shop.group):
+            before = 0  # the first process tells what all of them had shown
         with (
             untouched(shop.teachers(stage)), kept_by_plugins(f"stage '{stage.name}'"),
-            images_shown(outside, before) as shown,
+            images_shown(outside, before) as here,
         ):
+            shown = partial(of_all, shop.group, here)
             state = loop.train(
                 stage, task, feed, seed=shop.config.seed, state_file=run.state, variant=self.variant, report=report,
-                resume=resume, shown=shown,
+                resume=resume, shown=shown, group=shop.group,
             )
         asked = run.manifest().get("teacher_images", {})
-        run.update(teacher_images={**asked, f"{self.variant}.{stage.name}": shown()})
+        run.update(teacher_images={**asked, f"{self.variant}.{stage.name}": shown()})  # every process is asked
         student.load_state_dict(state)
-        if self.variant == RUN:
+        if self.variant == RUN and writes(shop.group):
             for file in keep_along(shop, run, stage, task):
                 self.progress.note(f"{where}: trained along and kept: {file}")
         self._tell_scale(stage, watch)
-        if isinstance(order, HardOrder):
-            self._tell_hard(stage, feed, order, batches)
+        if isinstance(order, HardOrder) and writes(shop.group):
+            self._tell_hard(stage, shop.feed(stage), order, batches)
         if (cache := shop.taught(stage)) is not None and cache.made:
             self.progress.note(f"{where}: {cache.made} maps were missing or of changed images, made again")
-        if stage.transform == "joint":
+        if stage.transform == "joint" and writes(shop.group):
             keep_joint(shop, stage, task, run.transform)
         if self._several:
             self._keep(stage, task)
         return state
+
+    def _now(self, stage: StageConfig) -> None:
+        """Write down which stage is under way, for those who watch."""
+        self.run.update(now={"variant": self.variant, "stage": stage.name})
 
     def _order(self, stage: StageConfig) -> Order | None:
         """Return the order of a stage's images; a twin's is the run's, whatever its own student finds hard."""
         order = self.shop.order(stage)
         if order is None or self.variant == RUN:
             return order
+        if self.shop.group is not None:
+            self.shop.group.wait()  # until the first process has written it
         return recorded_order(order_file(self._folder, stage.name), len(self.shop.images(stage)), stage.batch_size)
 
     def _tell_hard(self, stage: StageConfig, feed: Feed, order: HardOrder, batches: int) -> None:
@@ -217,7 +245,7 @@ class VariantTraining:
     def _keep(self, stage: StageConfig, task: DistillTask) -> None:
         """Keep a stage's result for later ones; a network that is not the run's student as a student's file too."""
         origin = origin_of(self.shop.config.stages, stage)
-        if origin is not None:
+        if origin is not None and writes(self.shop.group):
             _, spec = self._network(stage)
             facts = inherited(self.shop, stage, task.student)
             save_student(
@@ -229,15 +257,18 @@ class VariantTraining:
         self.shop.results.keep(self.variant, stage.name, task, self._folder)
         self._done.append(stage.name)
 
-    def _feed(self, stage: StageConfig, task: DistillTask, order: Order | None) -> Feed:
+    def _feed(self, stage: StageConfig, task: DistillTask, order: Order | None) -> Batches:
         """Return a stage's batches; with a teacher cache, once all of its maps are there."""
         cache = self.shop.taught(stage)
         feed, where = self.shop.feed(stage, cache, order=order), f"{self.variant}: {stage.name}"
+        group = self.shop.group
+        shared: Batches = feed if group is None else SharedFeed(feed, group)
         known, key = self.run.manifest().get("teacher_cache", {}), f"{self.variant}.{stage.name}"
         if cache is not None:
             in_memory = isinstance(cache, MemoryMaps)
             # Maps on a disk are of images as they are, those in memory of images as the stage shows them.
-            told = make(cache, stage, self.shop.feed(stage, cache, exact=not in_memory), self.progress.count)
+            with in_turn(None if in_memory else group):  # what the first process makes, the others find
+                told = make(cache, stage, self.shop.feed(stage, cache, exact=not in_memory), self.progress.count)
             folders = "memory" if in_memory else ", ".join(str(row["folder"]) for row in told["caches"])
             self.progress.note(
                 f"{where}: teacher cache of {told['maps']} maps, {told['made']} made now, in {folders}"
@@ -256,4 +287,4 @@ class VariantTraining:
                 )
             self.progress.note(f"{where}: teachers are asked in each step: {why}")
             self.run.update(teacher_cache={**known, key: {"asked": why}})
-        return feed
+        return shared

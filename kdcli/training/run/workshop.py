@@ -18,10 +18,12 @@ from kdcli.config import RunConfig, StageConfig, teachers_of
 from kdcli.config.references import STAGE, origin_of
 from kdcli.devices import autocast_dtype
 from kdcli.errors import ConfigError, PluginError
+from kdcli.many.group import Group
 from kdcli.networks.activations import out_of_place
 from kdcli.plugins import registry
 from kdcli.protocols import DepthModel, Loss, Mixer, Source
-from kdcli.spec import Spec, parse
+from kdcli.spec import Spec
+from kdcli.students.within import within
 from kdcli.training.batches.feed import Feed
 from kdcli.training.batches.geometry import centre_crop
 from kdcli.training.batches.hard_order import HardOrder
@@ -57,9 +59,12 @@ class Workshop:
     built: Built = field(default_factory=Built)
     """Teachers and sources, each built once: those that the configuration was chosen by among them."""
     kept: KeptImages = field(default_factory=KeptImages)
+    group: Group | None = None
+    """The processes that train it, each on its part of every batch; None = this one alone."""
     variant: str = RUN
     """Whose stages are at work: the run's or its twin's."""
     results: StageResults = field(default_factory=StageResults)
+    """Of stages that are done."""
     _teachers: dict[str, nn.Module] = field(default_factory=dict)
     _expected: dict[str | None, nn.Module] = field(default_factory=dict)
     _taught: dict[tuple[object, ...], Taught | MemoryMaps | None] = field(default_factory=dict)
@@ -234,8 +239,8 @@ class Workshop:
 
         Its range of depth follows a metric teacher's where it does not say otherwise.
         """
-        plugin, spec = registry.resolve("student", parse(self.config.student if text is None else text))
-        factory = registry.load(plugin)
+        inner = within(self.config.student if text is None else text)
+        spec, factory = inner.spec, inner.factory
         spec = with_pretrained(spec, factory, self.config) if text is None else spec
         keys = inspect.signature(factory).parameters
         teacher = next(iter(teachers.values()))
@@ -245,8 +250,8 @@ class Workshop:
         built_in = spec.location is not None and getattr(factory, "bounded", True) and hasattr(factory, "weights")
         unset = "max_depth" in keys and not said and not built_in
         if unset and far is not None:
-            return replace(spec, options={**spec.options, "max_depth": f"{far:g}"})
-        return spec
+            spec = replace(spec, options={**spec.options, "max_depth": f"{far:g}"})
+        return inner.whole(spec)
 
     def task(self, stage: StageConfig, student: nn.Module, fitted: Path | None) -> DistillTask:
         """Wire a stage and check that its losses get what they need."""
@@ -272,6 +277,7 @@ class Workshop:
             device=self.device,
             amp=None if full else self.amp(stage),
             cached=() if taught is None else tuple(taught.teachers),
+            group=self.group,
         )
         return made.to(self.device)
 

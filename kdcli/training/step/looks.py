@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.config import StageConfig
+from kdcli.many.group import Group
 from kdcli.protocols import Loss
 from kdcli.training.seeds import seed_of
 from kdcli.training.step.context import Context
@@ -60,11 +61,19 @@ class Models:
         device: torch.device,
         amp: torch.dtype | None,
         cached: Sequence[str],
+        group: Group | None = None,
     ) -> None:
-        """cached: names of the teachers whose depth comes with the batches, in the order of ``Batch.taught``."""
+        """cached: names of the teachers whose depth comes with the batches, in the order of ``Batch.taught``. group: of
+        processes that share each batch; None = this one alone.
+        """
         self._stage, self._student, self._teachers, self._task = stage, student, dict(teachers), task
         self._seed, self._amp, self._cached = seed, amp, tuple(cached)
         self.generator = torch.Generator(device=device)
+        needs = [part.loss.needs for part in losses]
+        # Gradients towards images, and statistics of layers, are of the whole batch or wrong: then all run all of it.
+        inside = any(need.input_gradient != "none" for need in needs)
+        self._shared = None if inside else group
+        self._teachers_shared = None if inside or any(need.batch_norm for need in needs) else group
         self._student_taps = tuple({tap: None for part in losses for tap in part.loss.needs.student_taps})
         self._teacher_taps = {
             name: tuple({tap: None for part in losses for tap in part.loss.needs.teacher_taps if part.sees(name)})
@@ -72,12 +81,14 @@ class Models:
         }
 
     def begin(self, batch: Batch, number: int, total: int, epoch: int) -> Context:
-        """Put the random numbers of a batch to their start and wrap it as it came."""
+        """Put the random numbers of a batch to their start and wrap it as it came, for mixers: they may look into
+        the models in any way, and every process runs all that they ask for.
+        """
         self.generator.manual_seed(seed_of(self._seed, self._stage.name, number))
-        return self.on(batch, number=number, epoch=epoch, progress=number / max(total, 1))
+        return self.on(batch, number=number, epoch=epoch, progress=number / max(total, 1), shared=False)
 
-    def on(self, batch: Batch, *, number: int, epoch: int, progress: float) -> Context:
-        """Return lazy views of all models on a batch."""
+    def on(self, batch: Batch, *, number: int, epoch: int, progress: float, shared: bool = True) -> Context:
+        """Return lazy views of all models on a batch, which the processes share out where ``shared``."""
         # The graph behind the images leads to a mixer that learns; the student's losses end before it unless asked.
         seen = batch if self._stage.transform_gradient else replace(batch, image=batch.image.detach())
         kept = {} if batch.taught is None else dict(zip(self._cached, torch.split(batch.taught, 1, dim=1), strict=True))
@@ -89,11 +100,12 @@ class Models:
             progress=progress,
             generator=self.generator,
             batch=batch,
-            student=ModelView(self._student, seen, gradient=True, taps=self._student_taps, amp=self._amp),
+            student=ModelView(self._student, seen, gradient=True, taps=self._student_taps, amp=self._amp,
+                              group=self._shared if shared else None),
             teachers={
                 name: ModelView(
                     teacher, batch, gradient=False, taps=self._teacher_taps[name], amp=self._amp,
-                    taught=kept.get(name),
+                    taught=kept.get(name), group=self._teachers_shared if shared else None,
                 )
                 for name, teacher in self._teachers.items()
             },

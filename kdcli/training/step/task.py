@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from kdcli.config import StageConfig
 from kdcli.config.looks import LOOKS
 from kdcli.errors import ConfigError
+from kdcli.many.group import Group
 from kdcli.networks.norms import statistics_kept
 from kdcli.plugins.blame import blame
 from kdcli.protocols import Loss, Mixer
@@ -68,6 +69,7 @@ class DistillTask(nn.Module):
         device: torch.device,
         amp: torch.dtype | None = None,
         cached: Sequence[str] = (),
+        group: Group | None = None,
     ) -> None:
         super().__init__()
         self.student = student
@@ -80,7 +82,8 @@ class DistillTask(nn.Module):
         self._inner = InnerUpdates(parts)
         self._frozen = Frozen(stage, student, self.plugins)
         self._models = Models(
-            stage, student, teachers, losses, task_loss, seed=seed, device=device, amp=amp, cached=cached
+            stage, student, teachers, losses, task_loss, seed=seed, device=device, amp=amp, cached=cached,
+            group=group,
         )
         self._seed, self._device = seed, device
         self._teachers, self._cached = dict(teachers), frozenset(cached)  # a dict, so that they are none of its modules

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
 
+from kdcli.many.gather import together, whole_prediction
+from kdcli.many.group import Group
 from kdcli.networks.norms import statistics_kept
 from kdcli.networks.taps import TapReader
 from kdcli.plugins.blame import blame
@@ -21,6 +23,8 @@ class ModelView:
     A teacher's view runs without gradient and never trains it. ``taps`` are read along in the same pass. ``taught`` is
     its depth from a cache, B x 1 x H x W with 0 where unknown; ``out`` and ``feat`` evaluate the model all the same,
     with the graph of a model that learns also where somebody without gradient looks first.
+
+    With a ``group`` the batch is that of all its processes: each runs the model on its part, and all see the whole.
     """
 
     def __init__(
@@ -32,9 +36,11 @@ class ModelView:
         taps: Sequence[str] = (),
         amp: torch.dtype | None = None,
         taught: Tensor | None = None,
+        group: Group | None = None,
     ) -> None:
         self.model, self.batch, self.taught = model, batch, taught
         self._gradient, self._taps, self._amp = gradient, tuple(taps), amp
+        self._group = group
         # Whoever looks first may do so for a weight without gradient; the others still learn from what it then sees.
         self.learns = gradient and torch.is_grad_enabled()
         self._out: Prediction | None = None
@@ -81,14 +87,11 @@ class ModelView:
         with blame(self.model, "forward"), self._running(gradient), ExitStack() as stack:
             if not statistics:
                 stack.enter_context(statistics_kept(self.model))
-            if taps is None:
-                return _prediction(self.model(image))
-            reader = stack.enter_context(TapReader(self.model, taps))
-            prediction = _prediction(self.model(image))
-            return prediction, dict(reader.features)
+            prediction, features = self._run(image, taps or ())
+            return prediction if taps is None else (prediction, features)
 
     def subset(self, index: Tensor) -> ModelView:
-        """A view on some of the images only; ``index`` is a 1-D int64 tensor."""
+        """A view on some of the images only; ``index`` is a 1-D int64 tensor. Every process runs all of them."""
         made = ModelView(
             self.model, self.batch.select(index), gradient=self._gradient, taps=self._taps, amp=self._amp,
             taught=None if self.taught is None else self.taught[index],
@@ -101,12 +104,26 @@ class ModelView:
             from_batch = getattr(self.model, "from_batch", None)
             if from_batch is not None:
                 return _prediction(from_batch(self.batch))
-            if not taps:
-                return _prediction(self.model(self.batch.image))
-            with TapReader(self.model, taps) as reader:
-                prediction = _prediction(self.model(self.batch.image))
-            self._features.update(reader.features)
+            prediction, features = self._run(self.batch.image, taps)
+            self._features.update(features)
         return prediction
+
+    def _run(self, image: Tensor, taps: Sequence[str]) -> tuple[Prediction, dict[str, Tensor]]:
+        """Run the model; of several processes each on its part, where the images can be shared out.
+
+        An image that somebody wants a gradient of is not: what the others make of it would not come back to it.
+        """
+        group = self._group
+        if group is not None and (image.requires_grad or len(image) % group.size):
+            group = None
+        part = image if group is None else image[group.part(len(image))]
+        with TapReader(self.model, taps) if taps else nullcontext() as reader:
+            said = _prediction(self.model(part))
+        features = {} if reader is None else dict(reader.features)
+        if group is None:
+            return said, features
+        whole = {name: together(feature, group) for name, feature in features.items()}
+        return whole_prediction(said, len(part), group), whole
 
     @contextmanager
     def _running(self, gradient: bool) -> Iterator[None]:
