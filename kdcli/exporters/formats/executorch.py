@@ -7,10 +7,7 @@ times as long.
 from __future__ import annotations
 
 import os
-<<<<<<< HEAD
-=======
 import weakref
->>>>>>> main
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
