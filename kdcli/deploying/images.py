@@ -14,7 +14,7 @@ from kdcli.errors import WeightsError
 from kdcli.exporters.endings import is_exported
 from kdcli.exporters.quantising.shown import CALIBRATE, JUDGE, Shown
 from kdcli.sources import load_source
-from kdcli.teachers.run import find_student
+from kdcli.students.files import find_student
 from kdcli.transform.files import load
 from kdcli.types import MadeFor
 
