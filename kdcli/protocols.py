@@ -303,8 +303,10 @@ class Exporter(Protocol):
     """Writes a file that runs elsewhere, and reads it back for the gate.
 
     Optional: ``precisions``, which of ``fp32``, ``fp16``, ``int8`` it writes (``fp32`` alone by default; with ``fp16``,
-    ``export`` is given ``half=True``); ``tolerance``, the largest difference over the largest depth that a file in
-    float32 may show (0.001 by default).
+    ``export`` is given ``half=True``; ``int8`` asks for a method ``quantised``, which takes what ``export`` takes and
+    ``images``, B x 3 x H x W in 0..1 to calibrate on, and returns a callable that writes the file with the
+    convolutions of a ``kdcli.exporters.quantising.floating.Floating`` in float and returns how many those are);
+    ``tolerance``, the largest difference over the largest depth that a file in float32 may show (0.001 by default).
     """
 
     suffix: str

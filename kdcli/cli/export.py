@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kdcli.cli.complete import source as source_name
 from kdcli.cli.ui import Session, command, say
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from kdcli.exporters import ExportReport
+    from kdcli.exporters.quantising.shown import Shown
 
 Model = Annotated[str, typer.Argument(help="Run folder, .safetensors student, or teacher:SPEC.")]
 
@@ -32,12 +36,15 @@ class Given(StrEnum):
 
 
 Format = Annotated[str | None, typer.Option("--format", help="Exporter plugin; otherwise the ending of --out tells.")]
-Bits = Annotated[Precision, typer.Option("--precision", help="fp16 and int8 are judged by depth.")]
+Bits = Annotated[Precision, typer.Option("--precision", help="fp16 and int8 have to keep to a budget of depth error.")]
 Input = Annotated[Given, typer.Option("--input", help="uint8: the file takes B x H x W x 3 bytes, as cameras give.")]
 Out = Annotated[Path, typer.Option("--out", help="File to write.")]
 Size = Annotated[str | None, typer.Option("--size", help="HxW fixes it, 'dynamic' insists on any size.")]
 Int8 = Annotated[bool, typer.Option("--int8", help="Short for --precision int8.")]
 Images = Annotated[Path | None, typer.Option("--images", help="Folder of images to calibrate and verify on.")]
+Data = Annotated[str | None, typer.Option(
+    "--data", help="Source with depth: also measure what the file costs in accuracy.", autocompletion=source_name,
+)]
 VerifyOn = Annotated[Path | None, typer.Option(
     "--verify-on", help="NPZ (image, depth) from a device: held against the model for the file that is at --out.",
 )]
@@ -58,39 +65,53 @@ def export(
     session: Session, model: Model, out: Out, format: Format = None, size: Size = None,
     precision: Bits = Precision.FP32, int8: Int8 = False, input: Input = Given.FLOAT, images: Images = None,
     no_verify: NoVerify = False, uncertainty: Uncertain = False, verify_on: VerifyOn = None, probe: Probe = None,
+    data: Data = None,
 ) -> None:
     """Export a model, run the file, and keep it only if it gives the model's numbers."""
+    from kdcli.deploying.cost import measured
+    from kdcli.deploying.images import simulated
     from kdcli.errors import ConfigError
     from kdcli.exporters.card import card_of
     from kdcli.exporters.endings import chosen
     from kdcli.exporters.gate.brought import write_probe
+    from kdcli.exporters.quantising.shown import CALIBRATE, JUDGE
     from kdcli.exporters.verifying import asked, verify
     from kdcli.exporters.writing import export as write
-    from kdcli.exporters.writing import size_of
+    from kdcli.exporters.writing import size_of, tried_at
     from kdcli.models import load_model
     from kdcli.plugins import registry
     from kdcli.predict import read_some
+    from kdcli.sources import load_source
     from kdcli.spec import parse_size
+
+    bits = "int8" if int8 else precision.value
 
     if out.exists() and Path(model).exists() and out.samefile(model):
         raise ConfigError(f"--out '{out}' is the model itself; give another file")
     format = chosen(format, out)
     registry.load(registry.find("exporter", format))  # a wrong format is answered before anything is loaded
     if verify_on is not None:
-        _require_alone(verify_on, {"--probe": probe, "--images": images, "--no-verify": no_verify or None})
-        told = asked(size, "int8" if int8 else precision.value, input.value, uncertainty)
+        _require_alone(verify_on, {"--probe": probe, "--images": images, "--no-verify": no_verify or None,
+                                  "--data": data})
+        told = asked(size, bits, input.value, uncertainty)
         found = verify(load_model(model), out, verify_on, format=format, asked=told)
         session.result(_document(model, found), lambda: _show(found))
         return
     shape = parse_size(size) if size not in (None, "dynamic") else size
-    pictures = read_some(images, 16) if images else None
+    source = None if data is None else load_source(data)
+    pictures = read_some(images, CALIBRATE + JUDGE if bits == "int8" else 16) if images else None
+    network = load_model(model)
+    shown: Tensor | Shown | None = pictures
+    if bits == "int8" and pictures is None:
+        shown = simulated(network, model, tried_at(network, shape))
     report = write(
-        load_model(model), format, out, size=shape, verify=not no_verify, images=pictures, int8=int8,  # type: ignore[arg-type]
-        precision=precision.value, input=input.value, card=card_of(model), uncertainty=uncertainty,
+        network, format, out, size=shape, verify=not no_verify, images=shown, precision=bits,  # type: ignore[arg-type]
+        input=input.value, card=card_of(model), uncertainty=uncertainty,
     )
+    cost = None if source is None or data is None else measured(network, out, source, data)
     if probe is not None:
         write_probe(probe, pictures, size_of(report), input.value)
-    session.result(_document(model, report), lambda: _show(report))
+    session.result(_document(model, report, cost), lambda: _show(report, cost))
 
 
 def _require_alone(verify_on: Path, others: dict[str, object]) -> None:
@@ -102,20 +123,28 @@ def _require_alone(verify_on: Path, others: dict[str, object]) -> None:
                               f"leave out {name}")
 
 
-def _document(model: str, report: ExportReport) -> dict[str, object]:
+def _document(model: str, report: ExportReport, cost: dict[str, Any] | None = None) -> dict[str, object]:
     from dataclasses import asdict
 
-    return {"model": model, **asdict(report), "verified": bool(report.drift)}
+    return {"model": model, **asdict(report), "verified": bool(report.drift), "accuracy": cost}
 
 
-def _show(report: ExportReport) -> None:
+def _show(report: ExportReport, cost: dict[str, Any] | None = None) -> None:
     taken = "images of any size" if report.size is None else f"images of {report.size[0]}x{report.size[1]}"
     beside = "" if len(report.files) == 1 else f" with {', '.join(n for n in report.files if n != report.path.name)}"
-    say(f"{report.path}{beside}: {report.bytes / 1e6:.1f} MB, {taken}, {report.seconds:.1f} s")
+    part = f" ({report.share:.2f} of the weights in float32)" if report.int8 and report.share is not None else ""
+    say(f"{report.path}{beside}: {report.bytes / 1e6:.1f} MB{part}, {taken}, {report.seconds:.1f} s")
     for note in report.notes:
         say(f"note: {note}")
     if not report.drift:
         say("not verified")
     for drift in report.drift:
-        agreement = f", {drift.agreement:.1%} within 1.25" if report.int8 else ""
-        say(f"difference to the model at {drift}{agreement}")
+        depth = (f"; AbsRel {drift.abs_rel:.4f} on average, {drift.largest_abs_rel:.3f} at most, "
+                 f"{drift.agreement:.1%} within 1.25") if report.int8 else ""
+        say(f"difference to the model at {drift}{depth}")
+    if cost is not None:
+        say(f"accuracy on {cost['data']}, {cost['n']} images, model to file:")
+        for name, change in cost["change"].items():
+            low, high = cost["ci95"][name]
+            before, after = cost["model"][name], cost["file"][name]
+            say(f"  {name} {before:.4f} to {after:.4f}: {change:+.4f} [{low:+.4f}, {high:+.4f}]")

@@ -27,6 +27,8 @@ class ExportReport:
     drift: tuple[Drift, ...]
     """One per batch that was compared; empty when not verified."""
     notes: tuple[str, ...]
+    share: float | None = None
+    """Bytes over those of the network's weights in float32."""
 
     @property
     def worst(self) -> Drift | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +19,10 @@ from kdcli.exporters.gate.compare import Drift
 from kdcli.exporters.gate.judge import TOLERANCE, Precision
 from kdcli.exporters.gate.prove import prove
 from kdcli.exporters.inputs import DESCRIBED, Input, TakesBytes
-from kdcli.exporters.quantise import quantise
+from kdcli.exporters.quantising.floating import Floating
+from kdcli.exporters.quantising.search import Writer, within_budget
+from kdcli.exporters.quantising.sensitive import by_effect
+from kdcli.exporters.quantising.shown import Shown, made_up, parted
 from kdcli.exporters.report import ExportReport
 from kdcli.exporters.sizes import bytes_of, sha256_of_all
 from kdcli.exporters.trace import WithSpread
@@ -42,7 +46,7 @@ def export(
     *,
     size: tuple[int, int] | Literal["dynamic"] | None = None,
     verify: bool = True,
-    images: Tensor | None = None,
+    images: Tensor | Shown | None = None,
     int8: bool = False,
     precision: Precision = "fp32",
     input: Input = "float",
@@ -62,7 +66,8 @@ def export(
         size: (height, width) fixes them; ``dynamic`` insists on leaving them open; None leaves them open where the
             network and the format allow it, and where not fixes what the model was made for, with a note.
         verify: run the parity gate: the export's size, a batch of two, another size, right or refused.
-        images: B x 3 x H x W in 0..1 for the gate and for calibration; synthetic ones when None.
+        images: B x 3 x H x W in 0..1 for the gate; synthetic ones when None. In eight bits every other one is for
+            calibration, unless they come parted.
         int8: short for ``precision="int8"``.
         precision: ``fp16`` or ``int8`` write fewer bits, where the format's exporter can; judged by depth then.
         input: ``uint8``: the file takes B x H x W x 3 bytes, as cameras give them.
@@ -94,35 +99,45 @@ def export(
         if input == "uint8":
             model, form = TakesBytes(model), TakesBytes(form).eval()
         with together(target) as temporary:
-            shape = size if isinstance(size, tuple) else _made_for(given)
-            fixed = isinstance(size, tuple)
+            shape = tried_at(given, size)
+            fixed, shown = isinstance(size, tuple), None
+            if precision == "int8":
+                shown = _shown(images, shape)
+                metadata |= {"int8": "true", "calibrated_on": shown.told}
+                notes.append(f"int8 was calibrated on {shown.told}")
+            write = partial(_write, exporter, form, temporary, shape, metadata, precision, shown)
             if not fixed:
                 try:
-                    _write(exporter, form, temporary, shape, metadata, precision, dynamic=True)
+                    writer = write(dynamic=True)
                 except ConfigError as error:
                     if size == "dynamic":
                         raise
                     fixed = True
                     notes.append(f"height and width are fixed to {shape[0]}x{shape[1]}: {error}")
             if fixed:
-                _write(exporter, form, temporary, shape, metadata, precision, dynamic=False)
+                writer = write(dynamic=False)
             if not fixed and shape != DEFAULT_SIZE:
                 notes.append(f"it takes images of any size, and was made for {shape[0]}x{shape[1]}")
-            if precision == "int8":
-                quantise(temporary, images, shape)
-                if images is None:
-                    notes.append("int8 was calibrated on synthetic images; --images DIR with the target's is better")
             drift: tuple[Drift, ...] = ()
-            if verify:
-                limit = getattr(exporter, "tolerance", TOLERANCE) if tolerance is None else tolerance
-                drift, told_of = prove(exporter, temporary, model, images=images, size=shape, fixed=fixed,
-                                       precision=precision, tolerance=limit)
+            limit = getattr(exporter, "tolerance", TOLERANCE) if tolerance is None else tolerance
+            gate = partial(prove, exporter, temporary, model, images=_judged_on(images, shown), size=shape, fixed=fixed,
+                           precision=precision, tolerance=limit)
+            if writer is not None and verify:
+                assert shown is not None
+                order = partial(by_effect, form, shown.calibrate)
+                held = within_budget(partial(_run, exporter, writer), gate, order)
+                drift, notes = held.drift, [*notes, *held.notes]
+            elif verify:
+                drift, told_of = gate()
                 notes += told_of
+            elif writer is not None:
+                _run(exporter, writer, Floating())
             names = tuple(sorted(one.name for one in temporary.parent.iterdir()))
     finally:
         given.train(was_training)
+    written = sum(bytes_of(target.parent / name) for name in names)
     return ExportReport(
-        path=target, format=format, files=names, bytes=sum(bytes_of(target.parent / name) for name in names),
+        path=target, format=format, files=names, bytes=written, share=written / (4 * int(metadata["parameters"])),
         sha256=sha256_of_all(target), size=shape if fixed else None, int8=precision == "int8",
         seconds=time.perf_counter() - begin, drift=drift, notes=tuple(notes),
     )
@@ -132,6 +147,15 @@ def size_of(report: ExportReport) -> tuple[int, int]:
     """Return the height and width that an export was tried out at."""
     seen = report.drift[0].shape[-2:] if report.drift else DEFAULT_SIZE
     return report.size or (seen[0], seen[1])
+
+
+def tried_at(model: nn.Module, size: tuple[int, int] | str | None) -> tuple[int, int]:
+    """Return the height and width that an export is tried out at: those asked for, else what the model was made for."""
+    if isinstance(size, tuple):
+        return size
+    made = getattr(model, "made_for", None)
+    known = (made.eval_size or made.train_size) if isinstance(made, MadeFor) else None
+    return known or DEFAULT_SIZE
 
 
 def _require_sense(exporter: Exporter, format: str, target: Path, precision: Precision, uncertainty: bool) -> None:
@@ -151,13 +175,6 @@ def _require_sense(exporter: Exporter, format: str, target: Path, precision: Pre
                           "export two files")
 
 
-def _made_for(model: nn.Module) -> tuple[int, int]:
-    """Return the size that a model is used at, or else that of its training."""
-    made = getattr(model, "made_for", None)
-    known = (made.eval_size or made.train_size) if isinstance(made, MadeFor) else None
-    return known or DEFAULT_SIZE
-
-
 def _with_spread(model: nn.Module) -> nn.Module:
     """Return a model whose uncertainty is exported too, once it was seen to tell any.
 
@@ -171,11 +188,37 @@ def _with_spread(model: nn.Module) -> nn.Module:
     return wrapped
 
 
+def _shown(images: Tensor | Shown | None, size: tuple[int, int]) -> Shown:
+    """Return images to calibrate and to judge on, at a size."""
+    if images is None:
+        return made_up(size)
+    return (images if isinstance(images, Shown) else parted(images)).at(size)
+
+
+def _judged_on(images: Tensor | Shown | None, shown: Shown | None) -> Tensor | None:
+    if shown is not None:
+        return shown.judge
+    return images.judge if isinstance(images, Shown) else images
+
+
 def _write(
     exporter: Exporter, model: nn.Module, path: Path, size: tuple[int, int], metadata: dict[str, str],
-    precision: Precision, *, dynamic: bool,
-) -> None:
+    precision: Precision, shown: Shown | None, *, dynamic: bool,
+) -> Writer | None:
+    """Write the file; in eight bits return what does, once it is told what stays in float."""
     said = "dynamic" if dynamic else f"{size[0]}x{size[1]}"
+    known = {**metadata, "size": said}
     more: dict[str, Any] = {"half": True} if precision == "fp16" else {}
+    if shown is not None:
+        with blame(exporter, "quantised"):
+            made: Writer = exporter.quantised(  # type: ignore[attr-defined]
+                model, path, size=size, dynamic=dynamic, metadata=known, images=shown.calibrate)
+        return made
     with blame(exporter, "export"):
-        exporter.export(model, path, size=size, dynamic=dynamic, metadata={**metadata, "size": said}, **more)
+        exporter.export(model, path, size=size, dynamic=dynamic, metadata=known, **more)
+    return None
+
+
+def _run(exporter: Exporter, writer: Writer, floating: Floating) -> int:
+    with blame(exporter, "quantised"):
+        return writer(floating)

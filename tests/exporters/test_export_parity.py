@@ -162,18 +162,6 @@ def test_a_file_that_drifts_is_removed(drifting: None, net: _Net, tmp_path: Path
     assert report.drift == () and target.exists()
 
 
-def test_int8_is_smaller_and_agrees(tmp_path: Path) -> None:
-    net = _Net().eval()
-    report = export(net, "onnx", tmp_path / "q.onnx", size=(64, 96), int8=True, images=synthetic(4, (64, 96), seed=3))
-    assert report.int8 and all(drift.agreement > 0.95 for drift in report.drift)
-    assert report.worst is not None and report.worst.relative > 1e-6
-    proto = onnx.load(tmp_path / "q.onnx")
-    assert any(node.op_type == "QuantizeLinear" for node in proto.graph.node)
-    assert load_exported(tmp_path / "q.onnx").card["int8"] is True
-    with pytest.raises(ConfigError, match="--int8 does not go with --format pt2, which writes fp32"):
-        export(net, "pt2", tmp_path / "q.pt2", int8=True)
-
-
 def test_unknown_format_and_folder_as_target(net: _Net, tmp_path: Path) -> None:
     with pytest.raises(PluginError, match="onyx"):
         export(net, "onyx", tmp_path / "x")

@@ -63,7 +63,7 @@ def test_right_maps_pass(toy: ToyDepth, file: Path, images: torch.Tensor) -> Non
 def test_wrong_maps_do_not_pass(toy: ToyDepth, file: Path, images: torch.Tensor) -> None:
     right = maps(toy, images)
     for wrong in (right * 1.01, maps(toy, images.flip(1)), np.where(right > right.mean(), np.nan, right)):
-        with pytest.raises(ConfigError, match="drifts from the model|not finite"):
+        with pytest.raises(ConfigError, match=r"drifts from the model|not finite"):
             verify(toy, file, brought(file.parent, image=images.numpy(), depth=wrong))
     assert file.exists()
 

@@ -16,11 +16,13 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, WeightsError
+from kdcli.exporters.formats.executorch_int8 import eight_bits
 from kdcli.exporters.formats.failing import opening, writing
 from kdcli.exporters.formats.native import quiet
 from kdcli.exporters.formats.packages import needed
 from kdcli.exporters.formats.running import RunFile
 from kdcli.exporters.inputs import as_given, example, input_in, input_of
+from kdcli.exporters.quantising.floating import Floating
 from kdcli.exporters.sidecar import outputs_in, read_sidecar, write_sidecar
 from kdcli.exporters.trace import network_of
 from kdcli.protocols import API_VERSION
@@ -33,6 +35,7 @@ class ExecutorchExporter:
 
     api_version: ClassVar[int] = API_VERSION
     suffix = ".pte"
+    precisions = ("fp32", "int8")
 
     def export(
         self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str]
@@ -42,21 +45,49 @@ class ExecutorchExporter:
         Raises:
             ConfigError: open sizes are asked for, the network cannot be expressed, or a package is missing.
         """
-        if dynamic:
-            raise ConfigError("ExecuTorch files take one size")
-        exir = needed("executorch.exir", _EXTRA)
-        xnnpack = needed("executorch.backends.xnnpack.partition.xnnpack_partitioner", _EXTRA)
+        _require_fixed(dynamic)
         network = network_of(model)
         with writing(model, "for ExecuTorch"), torch.no_grad(), quiet():
-            program = torch.export.export(network, (example(input_of(model), 1, size),))
-            edge = exir.to_edge_transform_and_lower(program, partitioner=[xnnpack.XnnpackPartitioner()])
-            content = edge.to_executorch().buffer
-        path.write_bytes(content)
+            _write(torch.export.export(network, (example(input_of(model), 1, size),)), path)
         write_sidecar(path, metadata, batch=1, size=size)
+
+    def quantised(
+        self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str],
+        images: Tensor,
+    ) -> Callable[[Floating], int]:
+        """Return what writes the files in eight bits, with ranges seen on images.
+
+        Raises:
+            ConfigError: as ``export``; on the call, where the network cannot be quantised.
+        """
+        _require_fixed(dynamic)
+        network, kind = network_of(model), input_of(model)
+
+        def write(floating: Floating) -> int:
+            with writing(model, "for ExecuTorch in eight bits"), torch.no_grad(), quiet():
+                program, count = eight_bits(network, example(kind, 1, size), images, kind, floating)
+                _write(program, path)
+            write_sidecar(path, metadata, batch=1, size=size)
+            return count
+
+        return write
 
     def load(self, path: Path) -> ExecutorchFile:
         """Return the file as a callable from image to depth, run by ExecuTorch on the CPU."""
         return ExecutorchFile(path)
+
+
+def _require_fixed(dynamic: bool) -> None:
+    if dynamic:
+        raise ConfigError("ExecuTorch files take one size")
+
+
+def _write(program: torch.export.ExportedProgram, path: Path) -> None:
+    """Write a program, as much of it as XNNPACK takes given to that."""
+    exir = needed("executorch.exir", _EXTRA)
+    xnnpack = needed("executorch.backends.xnnpack.partition.xnnpack_partitioner", _EXTRA)
+    edge = exir.to_edge_transform_and_lower(program, partitioner=[xnnpack.XnnpackPartitioner()])
+    path.write_bytes(edge.to_executorch().buffer)
 
 
 class ExecutorchFile(RunFile):

@@ -15,10 +15,12 @@ from torch import Tensor, nn
 
 from kdcli.errors import ConfigError, WeightsError
 from kdcli.exporters.formats.failing import opening, writing
+from kdcli.exporters.formats.litert_int8 import eight_bits
 from kdcli.exporters.formats.native import quiet
 from kdcli.exporters.formats.packages import needed
 from kdcli.exporters.formats.running import RunFile, fixed_sides
 from kdcli.exporters.inputs import as_given, example, input_in, input_of
+from kdcli.exporters.quantising.floating import Floating
 from kdcli.exporters.sidecar import outputs_in, read_sidecar, write_sidecar
 from kdcli.exporters.trace import network_of
 from kdcli.protocols import API_VERSION
@@ -31,7 +33,7 @@ class LitertExporter:
 
     api_version: ClassVar[int] = API_VERSION
     suffix = ".tflite"
-    precisions = ("fp32", "fp16")
+    precisions = ("fp32", "fp16", "int8")
 
     def export(
         self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str],
@@ -51,6 +53,28 @@ class LitertExporter:
             if half:
                 path.write_bytes(_halves(path))
         write_sidecar(path, metadata, batch=1, size=size)
+
+    def quantised(
+        self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str],
+        images: Tensor,
+    ) -> Callable[[Floating], int]:
+        """Return what writes the files in eight bits, with ranges seen on images; it is converted once.
+
+        Raises:
+            ConfigError: as ``export``; the network cannot be quantised.
+        """
+        self.export(model, path, size=size, dynamic=dynamic, metadata=metadata)
+        with writing(model, "for LiteRT in eight bits"), quiet():
+            make = eight_bits(path.read_bytes(), images, input_of(model))
+
+        def write(floating: Floating) -> int:
+            with writing(model, "for LiteRT in eight bits"), quiet():
+                content, count = make(floating)
+                path.write_bytes(content)
+            write_sidecar(path, metadata, batch=1, size=size)
+            return count
+
+        return write
 
     def load(self, path: Path) -> LitertFile:
         """Return the file as a callable from image to depth, run by LiteRT on the CPU."""

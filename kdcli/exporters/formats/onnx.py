@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from kdcli.errors import ConfigError, WeightsError
 from kdcli.exporters.formats.failing import writing
 from kdcli.exporters.formats.onnx_half import in_half
+from kdcli.exporters.formats.onnx_int8 import eight_bits
 from kdcli.exporters.formats.onnx_resize import by_factors
 from kdcli.exporters.formats.running import fixed_sides, maps_of
 from kdcli.exporters.inputs import Input, as_given, input_in, input_of
+from kdcli.exporters.quantising.floating import Floating
 from kdcli.exporters.trace import outputs_of, silence, trace
 from kdcli.guard.onnx_open import open_onnx
 from kdcli.protocols import API_VERSION
@@ -43,25 +45,25 @@ class OnnxExporter:
         Raises:
             ConfigError: the network cannot be expressed, or is too large for one file.
         """
-        weight = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
-        if weight > LIMIT:
-            raise ConfigError(f"{weight / 1e9:.1f} GB of weights do not fit one ONNX file of 2 GB; use --format pt2")
-        program = trace(model, size, dynamic=dynamic)
-        with writing(model, "as ONNX", instead="pt2"), torch.no_grad(), silence():
-            made = torch.onnx.export(
-                program, (), dynamo=True, input_names=["image"], output_names=list(outputs_of(model)), verbose=False
-            )
-            if made is None:
-                raise RuntimeError("the exporter gave nothing back")
-            proto = made.model_proto
-        _tidy(proto, input_of(model))
-        by_factors(proto)
-        if half:
-            with writing(model, "as ONNX in half precision"):
-                proto = in_half(proto)
-        for key, value in metadata.items():
-            proto.metadata_props.add(key=key, value=value)
-        path.write_bytes(proto.SerializeToString())
+        path.write_bytes(_proto(model, size, dynamic, metadata, half=half).SerializeToString())
+
+    def quantised(
+        self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str],
+        images: Tensor,
+    ) -> Callable[[Floating], int]:
+        """Return what writes the file in eight bits, with ranges seen on images.
+
+        Raises:
+            ConfigError: as ``export``; the network cannot be quantised.
+        """
+        make = eight_bits(_proto(model, size, dynamic, metadata), images, input_of(model))
+
+        def write(floating: Floating) -> int:
+            made, count = make(floating)
+            path.write_bytes(made.SerializeToString())
+            return count
+
+        return write
 
     def load(self, path: Path) -> OnnxFile:
         """Return the file as a callable from image to depth, run by onnxruntime on the CPU."""
@@ -114,6 +116,35 @@ class OnnxFile:
     def _run(self, image: Tensor, names: tuple[str, ...]) -> Mapping[str, Tensor]:
         feed = {"image": as_given(image, self._kind).numpy()}
         return maps_of(self._path, image, names, lambda: self._session.run(list(names), feed))
+
+
+def _proto(
+    model: nn.Module, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str], *, half: bool = False
+) -> Any:
+    """Return a model as ONNX, in float32 or in half precision.
+
+    Raises:
+        ConfigError: the network cannot be expressed, or is too large for one file.
+    """
+    weight = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+    if weight > LIMIT:
+        raise ConfigError(f"{weight / 1e9:.1f} GB of weights do not fit one ONNX file of 2 GB; use --format pt2")
+    program = trace(model, size, dynamic=dynamic)
+    with writing(model, "as ONNX", instead="pt2"), torch.no_grad(), silence():
+        made = torch.onnx.export(
+            program, (), dynamo=True, input_names=["image"], output_names=list(outputs_of(model)), verbose=False
+        )
+        if made is None:
+            raise RuntimeError("the exporter gave nothing back")
+        proto = made.model_proto
+    _tidy(proto, input_of(model))
+    by_factors(proto)
+    if half:
+        with writing(model, "as ONNX in half precision"):
+            proto = in_half(proto)
+    for key, value in metadata.items():
+        proto.metadata_props.add(key=key, value=value)
+    return proto
 
 
 def _tidy(proto: Any, taken: Input) -> None:

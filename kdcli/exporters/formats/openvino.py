@@ -17,9 +17,11 @@ from torch import Tensor, nn
 from kdcli.errors import WeightsError
 from kdcli.exporters.formats.failing import opening, writing
 from kdcli.exporters.formats.onnx import OnnxExporter
+from kdcli.exporters.formats.openvino_int8 import condense, without_indentation
 from kdcli.exporters.formats.packages import needed
 from kdcli.exporters.formats.running import RunFile, fixed_sides
 from kdcli.exporters.inputs import as_given, input_in
+from kdcli.exporters.quantising.floating import Floating
 from kdcli.protocols import API_VERSION
 
 _NOTES = "kdcli"
@@ -31,7 +33,7 @@ class OpenvinoExporter:
 
     api_version: ClassVar[int] = API_VERSION
     suffix = ".xml"
-    precisions = ("fp32", "fp16")
+    precisions = ("fp32", "fp16", "int8")
 
     def export(
         self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str],
@@ -42,21 +44,54 @@ class OpenvinoExporter:
         Raises:
             ConfigError: the network cannot be expressed, or the package is missing.
         """
-        openvino = needed("openvino", "openvino")
         between = path.with_suffix(".onnx")
         OnnxExporter().export(model, between, size=size, dynamic=dynamic, metadata={})
-        try:
-            with writing(model, "for OpenVINO"):
-                graph = openvino.convert_model(os.fspath(between))
-                for key, value in metadata.items():
-                    graph.set_rt_info(value, [_NOTES, key])
-                openvino.save_model(graph, os.fspath(path), compress_to_fp16=half)
-        finally:
-            between.unlink(missing_ok=True)
+        _convert(model, between, path, metadata, half=half)
+
+    def quantised(
+        self, model: nn.Module, path: Path, *, size: tuple[int, int], dynamic: bool, metadata: Mapping[str, str],
+        images: Tensor,
+    ) -> Callable[[Floating], int]:
+        """Return what writes the files in eight bits, made of the eight-bit ONNX file.
+
+        OpenVINO's own tool for that (nncf 3.4) comes out at twice the mean error and four times the largest on the
+        embedded default's student, as it moves biases to suit the calibration images, and takes longer.
+
+        Raises:
+            ConfigError: as ``export``; on the call, where the network cannot be quantised.
+        """
+        between = path.with_suffix(".onnx")
+        first = OnnxExporter().quantised(model, between, size=size, dynamic=dynamic, metadata={}, images=images)
+
+        def write(floating: Floating) -> int:
+            count = first(floating)
+            _convert(model, between, path, metadata, condensed=True)
+            without_indentation(path)
+            return count
+
+        return write
 
     def load(self, path: Path) -> OpenvinoFile:
         """Return the file as a callable from image to depth, run by OpenVINO on the CPU."""
         return OpenvinoFile(path)
+
+
+def _convert(
+    model: nn.Module, between: Path, path: Path, metadata: Mapping[str, str], *, half: bool = False,
+    condensed: bool = False,
+) -> None:
+    """Turn an ONNX file into OpenVINO's, and remove it."""
+    openvino = needed("openvino", "openvino")
+    try:
+        with writing(model, "for OpenVINO"):
+            graph = openvino.convert_model(os.fspath(between))
+            for key, value in metadata.items():
+                graph.set_rt_info(value, [_NOTES, key])
+            if condensed:
+                condense(graph)
+            openvino.save_model(graph, os.fspath(path), compress_to_fp16=half)
+    finally:
+        between.unlink(missing_ok=True)
 
 
 class OpenvinoFile(RunFile):

@@ -27,24 +27,25 @@ def saying_why(
         yield
     except ConfigError as error:
         try:
-            turned = compare(model, _Once(call, image), image.flip(1))
+            turned = compare(model, _Turned(call), image.flip(1))
             judge(turned, precision=precision, tolerance=tolerance)
         except ConfigError:
             raise error from None
         raise ConfigError(f"red and blue are swapped, these are the model's numbers for BGR: {error}") from error
 
 
-class _Once:
-    """What a file gives for one batch, whatever it is asked."""
+class _Turned:
+    """A file that is given images whose colours are turned round."""
 
-    def __init__(self, call: Callable[[Tensor], Tensor], image: Tensor) -> None:
-        self._call, self._image = call, image
+    def __init__(self, call: Callable[[Tensor], Tensor]) -> None:
+        self._call = call
+        self.batch: int | None = getattr(call, "batch", None)
         self.outputs: tuple[str, ...] = getattr(call, "outputs", ("depth",))
 
     def __call__(self, image: Tensor) -> Tensor:
         """Return the depth."""
-        return self._call(self._image)
+        return self._call(image.flip(1))
 
     def all(self, image: Tensor) -> object:
         """Return every output."""
-        return self._call.all(self._image)  # type: ignore[attr-defined]
+        return self._call.all(image.flip(1))  # type: ignore[attr-defined]

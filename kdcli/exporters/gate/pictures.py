@@ -34,7 +34,19 @@ def another(images: Tensor | None, size: tuple[int, int]) -> Tensor:
 
     Neither the aspect nor a multiple of 32 is kept: that is where exported resizes go wrong.
     """
-    return _to(_two(images, size)[:1], (size[0] + 33, max(33, size[1] - 18)))
+    return _to(_two(images, size)[:1], _other(size))
+
+
+def all_at(images: Tensor | None, size: tuple[int, int], *, other_size: bool) -> Iterable[Tensor]:
+    """Yield all images at a size, and all of them at another one."""
+    base = _two(images, size)
+    yield _to(base, size)
+    if other_size:
+        yield _to(base, _other(size))
+
+
+def _other(size: tuple[int, int]) -> tuple[int, int]:
+    return size[0] + 33, max(33, size[1] - 18)
 
 
 def _two(images: Tensor | None, size: tuple[int, int]) -> Tensor:

@@ -13,7 +13,7 @@ from kdcli.exporters.gate.form import same_form
 from kdcli.exporters.gate.half import require_half_range
 from kdcli.exporters.gate.judge import Precision, judge
 from kdcli.exporters.gate.mistakes import saying_why
-from kdcli.exporters.gate.pictures import another, images_for
+from kdcli.exporters.gate.pictures import all_at, another, images_for
 from kdcli.plugins.blame import blame
 from kdcli.protocols import Exporter
 
@@ -24,7 +24,8 @@ def prove(
 ) -> tuple[tuple[Drift, ...], list[str]]:
     """Hold a file against its model and return how far it is, and notes.
 
-    Images: one of ``size``, two where the batch is open, one of another size. A file that fixes its size has to refuse
+    Images: one of ``size``, two where the batch is open, one of another size; in eight bits all that are given, at
+    either size, since what is told of such a file is a mean. A file that fixes its size has to refuse
     that one, or to give the right map. Of a file that nothing here runs (``runs = False``) only the form is held
     against the model's, and there are no differences to return. ``notes`` of the file are among those returned, and
     its ``flaw``, where it says one, keeps it out.
@@ -46,7 +47,10 @@ def prove(
     if not getattr(call, "runs", True):
         same_form(model, call, next(iter(images_for(images, size, other_size=False, two=False))))
         return (), notes
-    batches = list(images_for(images, size, other_size=not fixed, two=batch is None))
+    if precision == "int8":
+        batches = list(all_at(images, size, other_size=not fixed))
+    else:
+        batches = list(images_for(images, size, other_size=not fixed, two=batch is None))
     if precision == "fp16":
         require_half_range(model, batches[0])
     drift = []
