@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--endings", default=",".join(ENDINGS))
     parser.add_argument("--out", type=Path)
     asked = parser.parse_args()
-    rows = json.loads(asked.out.read_text()) if asked.out and asked.out.exists() else {}
+    rows = json.loads(asked.out.read_text())["int8"] if asked.out and asked.out.exists() else {}
     for ending in asked.endings.split(","):
         for text in asked.models:
             name, _, named = text.partition("=")
@@ -62,7 +62,7 @@ def main() -> None:
             rows.setdefault(name, {})[ending] = row
             print(name, ending, json.dumps(row), flush=True)
             if asked.out:
-                asked.out.write_text(json.dumps(rows, indent=1) + "\n")
+                asked.out.write_text(json.dumps({"int8": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

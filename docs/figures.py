@@ -302,6 +302,18 @@ def formats(found: dict[str, Any]) -> str:
     return "\n\n".join(parts) + f" With {versions}."
 
 
+def int8(found: dict[str, Any]) -> str:
+    """Return how far eight-bit files are from their networks, and how much smaller than float ones."""
+    lines = ["| network | file | mean AbsRel | largest | size | convolutions in float |", "|---|---|---|---|---|---|"]
+    for name, files in found.items():
+        for ending, row in files.items():
+            more = next((re.match(r"\d+ of its \d+", note) for note in row["notes"] if "stay in float" in note), None)
+            floating = "the last" if more is None else more[0].replace(" its", "")
+            errors = " | ".join(f"{row[key]:.2g}" for key in ("mean_abs_rel", "largest_abs_rel"))
+            lines.append(f"| {name} | `{ending}` | {errors} | {row['size']:.3f} | {floating} |")
+    return "\n".join(lines)
+
+
 def exported(found: dict[str, Any]) -> str:
     """Return a Markdown table of what exported forms of networks take beside a plain ONNX file."""
     lines = ["| network | form | MB | ms | over plain | quartiles |", "|---" * 6 + "|"]
@@ -353,14 +365,14 @@ def rendered(document: dict[str, Any]) -> str:
     """Return the table of a result file, by what it holds."""
     known = {
         "benchmark": costs, "ratios": ratios, "dpm": dpm, "study": study, "overhead": overhead, "fidelity": fidelity,
-        "loading": loading, "reduced": reduced, "backbones": backbones,
+        "loading": loading, "reduced": reduced, "backbones": backbones, "int8": int8,
     }
-    for key, render in known.items():
-        if key in document:
-            return render(document[key])
     for key, whole in {"evaluation": loops, "formats": formats, "exported": exported}.items():
         if key in document:
             return whole(document)
+    for key, render in known.items():
+        if key in document:
+            return render(document[key])
     return distances(document) if "statistics" in document else table(document)
 
 
