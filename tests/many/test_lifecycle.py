@@ -52,7 +52,7 @@ def children_of(process: subprocess.Popen[str]) -> list[int]:
     return [int(word) for word in found.split()]
 
 
-@pytest.mark.slow
+@pytest.mark.slow(share=0.5)
 def test_stopped_by_two_and_ended_by_one(tmp_path: Path) -> None:
     process = begun(tmp_path)
     process.send_signal(signal.SIGTERM)
@@ -67,7 +67,7 @@ def test_stopped_by_two_and_ended_by_one(tmp_path: Path) -> None:
     assert [row["step"] for row in steps_of(tmp_path / "run")] == list(range(1, at + 4))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(share=0.5)
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="asks /proc which processes were started")
 def test_one_that_is_lost_is_started_again(tmp_path: Path) -> None:
     process = begun(tmp_path, "--max-restarts=1")
@@ -81,14 +81,14 @@ def test_one_that_is_lost_is_started_again(tmp_path: Path) -> None:
     assert rows == list(range(1, len(rows) + 1)) and rows[-1] > before
 
 
-@pytest.mark.slow
+@pytest.mark.slow(share=0.5)
 def test_what_several_cannot_share_is_refused(tmp_path: Path) -> None:
     told = started(2, *RUN, "--batch-size", "3", "--out", "run", folder=tmp_path, code=1)
     assert "batch of 3 images cannot be shared by 2 processes; give --batch-size 2" in told
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.slow(share=0.5)
 def test_each_measures_its_part_and_none_twice(tmp_path: Path) -> None:
     data = "sim:rooms,count=7,seed=3"
     started(2, *RUN, "--steps", "2", "--eval-data", data, "--twin", "--out", "run", folder=tmp_path)

@@ -28,7 +28,7 @@ WAYS = {
 }
 
 
-@pytest.mark.parametrize("way", [name if name == "plain" else pytest.param(name, marks=pytest.mark.slow)
+@pytest.mark.parametrize("way", [name if name == "plain" else pytest.param(name, marks=pytest.mark.slow(share=0.5))
                                  for name in WAYS])
 def test_two_processes_and_one(way: str, tmp_path: Path) -> None:
     for processes in (1, 2):
