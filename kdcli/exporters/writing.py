@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -210,11 +212,11 @@ def _write(
     known = {**metadata, "size": said}
     more: dict[str, Any] = {"half": True} if precision == "fp16" else {}
     if shown is not None:
-        with blame(exporter, "quantised"):
+        with blame(exporter, "quantised"), _uncollected():
             made: Writer = exporter.quantised(  # type: ignore[attr-defined]
                 model, path, size=size, dynamic=dynamic, metadata=known, images=shown.calibrate)
         return made
-    with blame(exporter, "export"):
+    with blame(exporter, "export"), _uncollected():
         exporter.export(model, path, size=size, dynamic=dynamic, metadata=known, **more)
     return None
 
@@ -222,3 +224,19 @@ def _write(
 def _run(exporter: Exporter, writer: Writer, floating: Floating) -> int:
     with blame(exporter, "quantised"):
         return writer(floating)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keep Python's collector of garbage from running inside the block.
+
+    With PyTorch 2.14 a process that wrote some twenty networks died twice; the one stack that was seen had the collector
+    at work while a node of an exported graph was being made.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
