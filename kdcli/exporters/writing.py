@@ -230,8 +230,8 @@ def _run(exporter: Exporter, writer: Writer, floating: Floating) -> int:
 def _uncollected() -> Iterator[None]:
     """Keep Python's collector of garbage from running inside the block.
 
-    With PyTorch 2.14 a process that wrote some twenty networks died twice; the one stack that was seen had the collector
-    at work while a node of an exported graph was being made.
+    With PyTorch 2.14 a process that wrote some twenty networks died twice; the one stack that was seen had the
+    collector at work while a node of an exported graph was being made.
     """
     enabled = gc.isenabled()
     gc.disable()
