@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+from kdcli.garbage import uncollected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +57,8 @@ def in_turn(
     """
     found = [Times() for _ in what]
     try:
-        with _no_collection():
+        gc.collect()
+        with uncollected():  # nobody's turn pays for what others left
             for number in range(-warmup, rounds):
                 turn = [_once(one) for one in what]
                 if number >= 0:
@@ -88,16 +90,3 @@ def _once(one: Timed) -> tuple[float, float]:
 
 def _nothing() -> None:
     """Return at once."""
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Keep Python from tidying up in the middle of somebody's turn."""
-    gc.collect()
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kdcli.cli import complete
-from kdcli.cli.ui import Session, command
+from kdcli.cli.ui import Session, command, require_alone
 
 if TYPE_CHECKING:
     from kdcli.choosing import Choice
@@ -150,6 +150,7 @@ def distill(
     if dry_run:
         from kdcli.cli.show import dry_run as show
 
+        require_alone("distill --dry-run")
         show(session, choice)
         return
     _run(session, choice, out, None)
@@ -182,5 +183,5 @@ def _run(
             config, out=out, resume=resume, device=device, progress=progress if writes(group) else None, built=built,
             loggers=loggers, group=group,
         )
-    if result is not None:
+    if writes(group):
         session.result(result.document(), lambda: run_table(session, result.document(), config))

@@ -156,14 +156,15 @@ def command(
         def wrapper(**options: Any) -> None:
             shared = {key: options.pop(key) for key, _, _ in _COMMON}
             session = Session(
-                device_name=shared["device"], seed_given=shared["seed"], json=shared["json"], quiet=shared["quiet"]
+                device_name=shared["device"], seed_given=shared["seed"], json=shared["json"],
+                quiet=shared["quiet"] or _follows(),
             )
             from kdcli.plugins.lenient import be_lenient
 
             interrupts.forget()
             be_lenient()
             if not many:
-                _require_alone(name)
+                require_alone(name)
             try:
                 with heard(session.note):
                     _run(function, session, options)
@@ -190,12 +191,24 @@ def command(
     return register
 
 
-def _require_alone(name: str) -> None:
-    """Refuse to do the same several times at once."""
-    size = os.environ.get("WORLD_SIZE", "1")
-    if "RANK" in os.environ and size != "1":
-        raise ConfigError(f"'{name}' is done by one process, and WORLD_SIZE={size} speaks of several; start it without "
-                          "torchrun")
+def require_alone(name: str) -> None:
+    """Refuse to do the same several times at once.
+
+    Raises:
+        ConfigError: the environment speaks of several processes, as ``torchrun`` starts them.
+    """
+    if _several():
+        raise ConfigError(f"'{name}' is done by one process, and WORLD_SIZE={os.environ['WORLD_SIZE']} speaks of "
+                          "several; start it without torchrun")
+
+
+def _several() -> bool:
+    return "RANK" in os.environ and os.environ.get("WORLD_SIZE", "1") != "1"
+
+
+def _follows() -> bool:
+    """Whether this is one of several processes and not the first, which tells what there is to say."""
+    return _several() and os.environ["RANK"] != "0"
 
 
 def _run(function: Callable[..., None], session: Session, options: dict[str, Any]) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +26,7 @@ from kdcli.exporters.quantising.shown import Shown, made_up, parted
 from kdcli.exporters.report import ExportReport
 from kdcli.exporters.sizes import bytes_of, sha256_of_all
 from kdcli.exporters.trace import WithSpread
+from kdcli.garbage import uncollected
 from kdcli.networks.deployed import deployed
 from kdcli.networks.shown_size import difference
 from kdcli.plugins import registry
@@ -207,16 +206,20 @@ def _write(
     exporter: Exporter, model: nn.Module, path: Path, size: tuple[int, int], metadata: dict[str, str],
     precision: Precision, shown: Shown | None, *, dynamic: bool,
 ) -> Writer | None:
-    """Write the file; in eight bits return what does, once it is told what stays in float."""
+    """Write the file; in eight bits return what does, once it is told what stays in float.
+
+    No garbage is collected meanwhile. With PyTorch 2.14 a process that wrote some twenty networks died twice; the one
+    stack that was seen had the collector at work while a node of an exported graph was being made.
+    """
     said = "dynamic" if dynamic else f"{size[0]}x{size[1]}"
     known = {**metadata, "size": said}
     more: dict[str, Any] = {"half": True} if precision == "fp16" else {}
     if shown is not None:
-        with blame(exporter, "quantised"), _uncollected():
+        with blame(exporter, "quantised"), uncollected():
             made: Writer = exporter.quantised(  # type: ignore[attr-defined]
                 model, path, size=size, dynamic=dynamic, metadata=known, images=shown.calibrate)
         return made
-    with blame(exporter, "export"), _uncollected():
+    with blame(exporter, "export"), uncollected():
         exporter.export(model, path, size=size, dynamic=dynamic, metadata=known, **more)
     return None
 
@@ -224,19 +227,3 @@ def _write(
 def _run(exporter: Exporter, writer: Writer, floating: Floating) -> int:
     with blame(exporter, "quantised"):
         return writer(floating)
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep Python's collector of garbage from running inside the block.
-
-    With PyTorch 2.14 a process that wrote some twenty networks died twice; the one stack that was seen had the
-    collector at work while a node of an exported graph was being made.
-    """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -25,7 +25,7 @@ def attempt(job: Job, out: Path, device: torch.device | str, progress: Progress,
         keep_freed_memory()
     folder = out / job.folder
     begun = job.state == "begun"
-    result = distill(
+    return distill(
         job.cell.config,
         out=None if begun else folder,
         resume=folder if begun else None,
@@ -35,8 +35,6 @@ def attempt(job: Job, out: Path, device: torch.device | str, progress: Progress,
         measure_teachers=False,
         loggers=job.cell.config.loggers,
     )
-    assert result is not None  # this process does all of it
-    return result
 
 
 def headline(number: int, of: int, job: Job) -> str:

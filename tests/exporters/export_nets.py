@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kdcli.plugins import registry
 from kdcli.types import DepthKind, Prediction, Provenance
 
 
@@ -34,15 +33,3 @@ class Net(nn.Module):
         feature = functional.relu(self.norm(self.down((image - 0.45) / 0.225)))
         feature = functional.interpolate(feature, scale_factor=2, mode="bilinear", align_corners=False)
         return Prediction(depth=functional.softplus(self.out(feature)) + 0.1, kind=self.depth_kind)
-
-
-def untrained(network: str) -> nn.Module:
-    """Return a network with random weights; norms that begin at zero are drawn too, since a converter may fold away
-    what is multiplied by nothing.
-    """
-    torch.manual_seed(0)
-    model: nn.Module = registry.build("student", network).eval()
-    for name, parameter in model.named_parameters():
-        if name.endswith("weight") and parameter.dim() == 1 and not parameter.any():
-            nn.init.uniform_(parameter, 0.2, 0.4)
-    return model

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 from typing import Any
 
 import pytest
 from export_formats import FORMATS, there
-from export_nets import untrained
 
 from kdcli.errors import KdcliError
 from kdcli.exporters import export
 from kdcli.exporters.endings import ENDINGS
 from kdcli.exporters.gate.judge import DEPTH_BUDGET, TOLERANCE
 
-TABLE = json.loads((Path(__file__).resolve().parents[2] / "docs" / "results" / "formats.json").read_text())["formats"]
-NETWORKS = ("mobilenet", "timm:mobilenetv4_conv_small", "fastdepth", "guidedepth", "midas-small", "mff", "tie-kd",
-            "zipdepth")  # fmt: skip
+ROOT = Path(__file__).resolve().parents[2]
+TABLE = json.loads((ROOT / "docs" / "results" / "formats.json").read_text())["formats"]
+BENCHMARK = runpy.run_path(str(ROOT / "benchmarks" / "formats.py"))
+NETWORKS, untrained = BENCHMARK["NETWORKS"], BENCHMARK["untrained"]
 
 
 def test_the_table_has_every_cell() -> None:

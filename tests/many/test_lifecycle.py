@@ -100,10 +100,11 @@ def test_each_measures_its_part_and_none_twice(tmp_path: Path) -> None:
     assert told["metrics"]["delta1"] == pytest.approx(alone["student"].metrics["delta1"], abs=1e-5)
 
 
-def test_other_commands_are_of_one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("words", [("eval", "teacher:demo", "--data", "sim:rooms,count=1"), ("distill", "--dry-run")])
+def test_other_commands_are_of_one_process(words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RANK", "1")
     monkeypatch.setenv("WORLD_SIZE", "4")
-    done = CliRunner().invoke(app, ["eval", "teacher:demo", "--data", "sim:rooms,count=1"])
+    done = CliRunner().invoke(app, [*words])
     assert done.exit_code == 1 and "WORLD_SIZE=4" in str(done.exception)
 
 

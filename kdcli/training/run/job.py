@@ -78,14 +78,14 @@ def distill(
     built: Built | None = None,
     loggers: Sequence[str] | None = None,
     group: Group | None = None,
-) -> RunResult | None:
+) -> RunResult:
     """Distil, evaluate beside teacher and twin, and export.
 
     With ``resume`` the configuration of that run is used, finished parts are kept, and the stage under way goes on
     from its last checkpoint. cache: rendered images to share with other runs. measure_teachers: False where the
     teachers were measured on the same images before. built: teachers and sources that are there already. loggers: specs
     of who is told, in place of the configuration's, of a run that goes on too. group: the processes that train it, each
-    on its part of every batch; the first one does the rest, and the others return None.
+    on its part of every batch; the first one does the rest, and what the others return has no results in it.
 
     Raises:
         ConfigError, DataError, WeightsError, PluginError: before the first step, wherever possible.
@@ -143,7 +143,8 @@ def distill(
             group.wait()  # until the first process has written student and twin
         results = evaluate_run(shop, run, progress, teachers=measure_teachers)
         if not writes(group):
-            return None
+            seconds = time.perf_counter() - begin
+            return RunResult(run=run.path, student=run.student, steps=steps, seconds=seconds, eval={})
         watchers.results("eval", results)
         fidelity = fidelity_of_run(shop, run, progress, lambda: models_of(shop, run))
         watchers.results("fidelity", next(iter(fidelity.values()), {}))
