@@ -25,6 +25,9 @@ def widened(batch: Batch) -> Batch:
 def patch() -> None:
     """Let everything that trains be of float64."""
     torch.set_default_dtype(torch.float64)
+    narrow = torch.Tensor.float
+    # Heads and losses leave half precision by it, and would round what is twice as precise.
+    torch.Tensor.float = lambda tensor: tensor if tensor.dtype is torch.float64 else narrow(tensor)  # type: ignore[method-assign]
     lay_out, augment, build = workshop._layout, train.augment_step, DistillTask.build
     fit_augment, begun = fit_stage.augment, workshop.Workshop.first
 

@@ -93,7 +93,7 @@ def test_each_measures_its_part_and_none_twice(tmp_path: Path) -> None:
     data = "sim:rooms,count=7,seed=3"
     started(2, *RUN, "--steps", "2", "--eval-data", data, "--twin", "--out", "run", folder=tmp_path)
     with (tmp_path / "run" / "eval" / "per_image.csv").open() as stream:
-        ids = [row["id"] for row in csv.DictReader(stream) if row["model"] == "student"]
+        ids = [row["image"] for row in csv.DictReader(stream) if row["model"] == "student"]
     assert len(ids) == len(set(ids)) == 7
     told = json.loads((tmp_path / "run" / "eval" / "results.json").read_text())["student"]
     alone = evaluate({"student": load_model(tmp_path / "run")}, registry.build("source", data), size=(32, 48))

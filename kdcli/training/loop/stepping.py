@@ -7,22 +7,19 @@ processes train it, up to the order in which numbers are added.
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from kdcli.many.group import Group
-from kdcli.many.sync_norm import shared_norms
 from kdcli.training.step.task import DistillTask, StepResult
 from kdcli.types import Batch
 
 
 class Stepping:
     """Steps of one process alone."""
-
-    group: Group | None = None
 
     def __init__(self, task: DistillTask) -> None:
         self._task = task
@@ -43,18 +40,14 @@ class Stepping:
     def end(self) -> None:
         """Leave nothing that is of this process only."""
 
-    def norms(self) -> AbstractContextManager[Any]:
-        """Return what batch norms are to be in while the stage is trained."""
-        return nullcontext()
-
 
 class SharedStepping(Stepping):
     """Steps of one of several processes."""
 
-    def __init__(self, task: DistillTask, group: Group, *, sync_norms: bool) -> None:
+    def __init__(self, task: DistillTask, group: Group) -> None:
         """The task's parameters are known and in the mode of training: those added later would not be shared."""
         super().__init__(task)
-        self.group, self._sync_norms = group, sync_norms
+        self._group = group
         self._step = _Step(task)
         self._anchor = next(task.trained_parameters(), None)
         # Which parameters a loss reaches may change from step to step: with weights, with labels, with plugins of their
@@ -87,22 +80,17 @@ class SharedStepping(Stepping):
 
     def stopping(self, asked: bool) -> bool:
         """Return whether any process was asked to stop: all stop after the same step."""
-        assert self.group is not None
-        return self.group.any(asked)
+        return self._group.any(asked)
 
     def end(self) -> None:
         """Give all processes the first one's running statistics."""
         for tensor in self._task.buffers():
             distributed.broadcast(tensor, src=0)
 
-    def norms(self) -> AbstractContextManager[Any]:
-        """Return the context in which the student's batch norms see all of a batch, where that is wanted."""
-        return shared_norms(self._task.student, self.group if self._sync_norms else None)
 
-
-def stepping(task: DistillTask, group: Group | None, *, sync_norms: bool) -> Stepping:
-    """Return the steps of a stage whose task has its parameters. sync_norms: batch norms see the batch of all."""
-    return Stepping(task) if group is None else SharedStepping(task, group, sync_norms=sync_norms)
+def stepping(task: DistillTask, group: Group | None) -> Stepping:
+    """Return the steps of a stage whose task has its parameters."""
+    return Stepping(task) if group is None else SharedStepping(task, group)
 
 
 class _Step(nn.Module):

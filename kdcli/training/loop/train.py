@@ -106,7 +106,7 @@ def train(
     watch = Watch(stage)
     grow = 0.0 if task.shows_teachers else stage.grow  # a teacher would be shown images of another size than its own
     task.begin_training()
-    steps = stepping(task, group, sync_norms=stage.sync_batch_norm)
+    steps = stepping(task, group)
     batches = feed.batches(start * stage.accumulate, total * stage.accumulate)
     # Where only inner updates learn, the main optimiser has nothing to see.
     learned = next(task.trained_parameters(), None) is None or has_learned(optimizer)
@@ -121,7 +121,7 @@ def train(
             order=order, teacher_images=images,
         )
 
-    with stop_requests() as asked, global_random_kept(device), steps.norms():
+    with stop_requests() as asked, global_random_kept(device):
         for step in range(start, total):
             lr = stage.lr * lr_factor(stage, step, total)
             for moved in optimizer.param_groups:

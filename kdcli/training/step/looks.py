@@ -101,7 +101,7 @@ class Models:
             generator=self.generator,
             batch=batch,
             student=ModelView(self._student, seen, gradient=True, taps=self._student_taps, amp=self._amp,
-                              group=self._shared if shared else None),
+                              group=self._shared if shared else None, sync_norms=self._stage.sync_batch_norm),
             teachers={
                 name: ModelView(
                     teacher, batch, gradient=False, taps=self._teacher_taps[name], amp=self._amp,

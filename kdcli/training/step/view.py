@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from kdcli.many.gather import together, whole_prediction
 from kdcli.many.group import Group
+from kdcli.many.sync_norm import shared_norms
 from kdcli.networks.norms import statistics_kept
 from kdcli.networks.taps import TapReader
 from kdcli.plugins.blame import blame
@@ -24,7 +25,8 @@ class ModelView:
     its depth from a cache, B x 1 x H x W with 0 where unknown; ``out`` and ``feat`` evaluate the model all the same,
     with the graph of a model that learns also where somebody without gradient looks first.
 
-    With a ``group`` the batch is that of all its processes: each runs the model on its part, and all see the whole.
+    With a ``group`` the batch is that of all its processes: each runs the model on its part, and all see the whole;
+    with ``sync_norms`` its batch norms do so too.
     """
 
     def __init__(
@@ -37,10 +39,11 @@ class ModelView:
         amp: torch.dtype | None = None,
         taught: Tensor | None = None,
         group: Group | None = None,
+        sync_norms: bool = False,
     ) -> None:
         self.model, self.batch, self.taught = model, batch, taught
         self._gradient, self._taps, self._amp = gradient, tuple(taps), amp
-        self._group = group
+        self._group, self._sync_norms = group, sync_norms
         # Whoever looks first may do so for a weight without gradient; the others still learn from what it then sees.
         self.learns = gradient and torch.is_grad_enabled()
         self._out: Prediction | None = None
@@ -117,7 +120,11 @@ class ModelView:
         if group is not None and (image.requires_grad or len(image) % group.size):
             group = None
         part = image if group is None else image[group.part(len(image))]
-        with TapReader(self.model, taps) if taps else nullcontext() as reader:
+        # Norms of a process that runs all of a batch have seen all of it.
+        with (
+            shared_norms(self.model, group if self._sync_norms else None),
+            TapReader(self.model, taps) if taps else nullcontext() as reader,
+        ):
             said = _prediction(self.model(part))
         features = {} if reader is None else dict(reader.features)
         if group is None:
