@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
@@ -17,6 +18,10 @@ from kdcli import interrupts
 
 AGAIN = 2.0
 """Seconds after which a request is repeated that nobody answered."""
+SOON = 0.02
+"""Seconds between two looks whether an import is over."""
+IMPORTS = 4.0
+"""Seconds that an import is given to end."""
 CODE = 130
 """Exit code of a process that was asked to stop."""
 
@@ -30,7 +35,9 @@ def begin() -> None:
 def install() -> None:
     """Turn the signals into ``KeyboardInterrupt``.
 
-    Some libraries swallow every exception that comes while they are imported, this one too: it is raised once more.
+    While something is imported, it waits for the end of that, if not for long: some libraries swallow every exception
+    there, and where native code imports Python's, it ends the process with a dump (torch.distributed does). Should one
+    be swallowed all the same, it is raised once more.
     """
     interrupts.remember_terminals()
     for number in interrupts.requests():
@@ -61,6 +68,9 @@ def over(code: int) -> None:
 
 
 _code, _waiting = CODE, False
+_patience = 0.0
+"""Until when an import may go on."""
+_IMPORTING = "<frozen importlib._bootstrap>"
 
 
 def _before(number: int, frame: FrameType | None) -> NoReturn:
@@ -70,21 +80,37 @@ def _before(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _asked(number: int, frame: FrameType | None) -> None:
-    global _waiting
+    global _waiting, _patience
     if _waiting and interrupts.repeated(number):
         return
     _waiting = True
+    _patience = time.monotonic() + IMPORTS
     interrupts.note(number)
     _be_silent_about_it()
-    _once_more()
-    raise KeyboardInterrupt
+    _interrupt(frame)
 
 
 def _again(number: int, frame: FrameType | None) -> None:
     if _being_handled():  # somebody is tidying up, which may take its time
-        _once_more()
+        _look_again(AGAIN)
         return
+    _interrupt(frame)
+
+
+def _interrupt(frame: FrameType | None) -> None:
+    if time.monotonic() < _patience and _imports(frame) and _look_again(SOON):
+        return
+    _look_again(AGAIN)
     raise KeyboardInterrupt
+
+
+def _imports(frame: FrameType | None) -> bool:
+    """Whether the code that the signal broke into runs because of an import."""
+    while frame is not None:
+        if frame.f_code.co_filename == _IMPORTING:
+            return True
+        frame = frame.f_back
+    return False
 
 
 def _after(number: int, frame: FrameType | None) -> None:
@@ -92,10 +118,13 @@ def _after(number: int, frame: FrameType | None) -> None:
         os._exit(_code)
 
 
-def _once_more() -> None:
-    if hasattr(signal, "setitimer"):
-        signal.signal(signal.SIGALRM, _again)
-        signal.setitimer(signal.ITIMER_REAL, AGAIN)
+def _look_again(seconds: float) -> bool:
+    """Come back in some time; return whether this system can."""
+    if not hasattr(signal, "setitimer"):
+        return False
+    signal.signal(signal.SIGALRM, _again)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    return True
 
 
 def _being_handled() -> bool:

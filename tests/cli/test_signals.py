@@ -128,6 +128,29 @@ def test_tidying_up_is_not_broken_into_by_the_repetition(tmp_path: Path) -> None
     assert (process.returncode, out, err) == (0, "tidied up\n", "")
 
 
+IMPORTED = """
+import os, signal, time
+os.kill(os.getpid(), signal.SIGINT)
+end = time.monotonic() + {seconds}
+while time.monotonic() < end:
+    time.sleep(0.01)
+done = True
+"""
+
+
+@pytest.mark.parametrize(("seconds", "whole"), [(0.3, True), (60.0, False)])
+def test_an_import_comes_to_its_end_unless_it_is_long(tmp_path: Path, seconds: float, whole: bool) -> None:
+    """Native code that imports Python's ends the process where an exception comes out of that."""
+    (tmp_path / "imported.py").write_text(IMPORTED.format(seconds=seconds))
+    code = (
+        "import sys, time\nfrom kdcli.cli import interrupt\ninterrupt.install()\ninterrupt.IMPORTS = 1.0\n"
+        "sys.path.insert(0, '')\nmodule = None\n"
+        "try:\n    import imported as module\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    interrupt.answered()\n    print(hasattr(module, 'done'))"
+    )
+    assert start(code, [], tmp_path).communicate(timeout=PATIENCE) == (f"{whole}\n", "")
+
+
 def test_one_that_a_library_swallows_is_repeated(tmp_path: Path) -> None:
     code = (
         "import os, signal, time\nfrom kdcli.cli import interrupt\ninterrupt.AGAIN = 0.05\ninterrupt.install()\n"
