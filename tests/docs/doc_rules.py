@@ -17,6 +17,9 @@ REASONS: dict[str, str] = {
     "kdcli export runs/small --out small.onnx --verify-on": "it takes what a device gave; tests/exporters makes some",
     "kdcli export runs/small --out Small.mlpackage": "tests/examples writes one of a smaller network",
     "kdcli export runs/small --out small.onnx --size 240x320 --input uint8": "tests/examples writes one of less",
+    "kdcli export without": "docs/int8.md runs one like it",
+    "kdcli export with ": "docs/int8.md runs one like it",
+    "kdcli eval without": "it takes the files of the lines before, which are not run",
     "kdcli export runs/small --out small.tflite": "LiteRT's converter takes minutes; tests/exporters runs it on less",
 }
 """Beginning of a command that is not run -> why."""
