@@ -1,4 +1,4 @@
-"""``kdcli predict``: raw depth and colour maps of images, folders and videos."""
+"""``kdcli predict``: raw depth and colour maps of images, folders and videos; point clouds; films of depth."""
 
 from __future__ import annotations
 
@@ -24,16 +24,23 @@ class Raw(StrEnum):
     both = "both"
 
 
+class Hold(StrEnum):
+    """How the range of a film's colours is held."""
+
+    clip = "clip"
+    running = "running"
+
+
 Model = Annotated[str, typer.Argument(help="Run folder, .safetensors student, exported file, or teacher:SPEC.")]
-Inputs = Annotated[list[Path], typer.Argument(help="Images, folders, videos.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder to write to.", file_okay=False)]
+Inputs = Annotated[list[Path], typer.Argument(help="Images, folders, films, camera:0.")]
+Out = Annotated[Path, typer.Option("--out", help="Folder to write to, or a film: .mp4, .mkv, .mov, .webm.")]
 Size = Annotated[str | None, typer.Option(
     "--size", help="HxW that the model sees, or native; else what it was made for.",
 )]
 Focal = Annotated[float | None, typer.Option(
     "--focal", help="Focal length of the pictures in their own pixels, for models whose depth depends on it.", min=1.0,
 )]
-Format = Annotated[Raw, typer.Option("--format", help="Raw depth: 16-bit PNG, float32 NPY, or both.")]
+Format = Annotated[Raw | None, typer.Option("--format", help="Raw depth: 16-bit PNG, float32 NPY, or both. png16")]
 Cmap = Annotated[str, typer.Option("--cmap", help="spectral, magma, inferno, turbo, gray, or none.")]
 Limits = Annotated[str | None, typer.Option("--limits", help="LO,HI of the colours, in the unit of the depth.")]
 
@@ -54,6 +61,17 @@ Edge = Annotated[float | None, typer.Option(
     help="Drop points where a surface lies this near to the line of sight, as at blurred edges; 3; 0 keeps all.",
 )]
 
+SideBySide = Annotated[bool, typer.Option(
+    "--side-by-side", help="Of a film: the picture beside the depth, with names and a legend.",
+)]
+Beside = Annotated[list[str] | None, typer.Option(
+    "--beside", metavar="MODEL", help="Of a film: a further model between picture and MODEL, such as its teacher.",
+)]
+HoldRange = Annotated[Hold | None, typer.Option(
+    "--hold", help="Of a film: colours of one range that a first pass finds, or of one that follows. clip",
+)]
+Frames = Annotated[int | None, typer.Option("--frames", help="Of a film: end after so many frames.", min=1)]
+
 
 _NAMED = 5
 
@@ -65,27 +83,46 @@ def register(app: typer.Typer) -> None:
 
 def predict(
     session: Session, model: Model, inputs: Inputs, out: Out, size: Size = None, focal: Focal = None,
-    format: Format = Raw.png16, cmap: Cmap = "spectral", limits: Limits = None, uncertainty: Uncertain = False,
+    format: Format = None, cmap: Cmap = "spectral", limits: Limits = None, uncertainty: Uncertain = False,
     points: PointsOut = None, intrinsics: Intrinsics = None, fov: Fov = None, edge: Edge = None,
+    side_by_side: SideBySide = False, beside: Beside = None, hold: HoldRange = None, frames: Frames = None,
 ) -> None:
     """Predict depth: raw numbers with their meaning in a JSON sidecar, and a colour map with a legend."""
     from dataclasses import asdict
 
+    from kdcli.cli import predict_film
     from kdcli.models import load_model
     from kdcli.networks.shown_size import parse_shown, remark
     from kdcli.predict import find_inputs
     from kdcli.predict import predict as run
+    from kdcli.predict.film_file import is_film
 
     chosen, ends = parse_shown(size), _limits(limits)
+    if is_film(out):
+        predict_film.refuse(
+            {"--format": format, "--uncertainty": uncertainty, "--points": points},
+            f"is of pictures, and --out {out} is a film; give --out a folder",
+        )
+        predict_film.film(
+            session, model, inputs, out, size=chosen, focal=focal, cmap=cmap, limits=ends, hold=hold,
+            beside=beside or [], side_by_side=side_by_side, most=frames,
+        )
+        return
+    predict_film.refuse(
+        {"--side-by-side": side_by_side, "--beside": beside, "--hold": hold, "--frames": frames},
+        f"is of a film, and --out {out} is a folder; write for example --out depth.mp4",
+    )
+    if out.is_file():
+        raise ConfigError(f"--out '{out}' is a file; give a folder, or a film: depth.mp4")
     clouds = _points(points, intrinsics, fov, edge)
     find_inputs(inputs)  # a wrong path is answered before the model is loaded
     network = load_model(model, session.device)
     with session.progress() as bar:
         task = bar.add_task("predict", total=None, note="")
         done, skipped = run(
-            network, inputs, out, device=session.device, size=chosen, focal=focal, format=format.value, limits=ends,
-            cmap=None if cmap == "none" else cmap, progress=lambda k, n: bar.update(task, completed=k, total=n),
-            uncertainty=uncertainty, points=clouds,
+            network, inputs, out, device=session.device, size=chosen, focal=focal, limits=ends,
+            format=(format or Raw.png16).value, cmap=None if cmap == "none" else cmap,
+            progress=lambda k, n: bar.update(task, completed=k, total=n), uncertainty=uncertainty, points=clouds,
         )
     told = {"predicted": [asdict(one) for one in done], "skipped": [asdict(one) for one in skipped]}
     kind = f"{done[0].depth_kind} depth" + (f" in {done[0].unit}" if done[0].unit else "")
