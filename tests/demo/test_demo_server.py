@@ -160,7 +160,8 @@ def test_nothing_else_takes_pictures(server: Server, path: str) -> None:
 
 def test_what_is_no_picture_is_one_line(server: Server) -> None:
     for content, said in (
-        (b"", "the file is empty"), (b"junk" * 99, "not an image"), (_picture(form="JPEG")[:-70], "truncated or broken"),
+        (b"", "the file is empty"), (b"junk" * 99, "not an image"),
+        (_picture(form="JPEG")[:-70], "truncated or broken"),
         (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
     ):
         status, _, told = _ask(server, "/depth?model=0", content)
