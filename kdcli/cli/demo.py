@@ -10,7 +10,7 @@ from kdcli.cli.ui import Session, command
 from kdcli.errors import ConfigError
 
 Models = Annotated[list[str], typer.Argument(
-    metavar="MODEL...", help="Run folders, .safetensors students, exported files, teacher:SPEC.",
+    metavar="MODEL", help="Run folders, .safetensors students, exported files, teacher:SPEC.",
 )]
 Port = Annotated[int, typer.Option("--port", help="Port on 127.0.0.1; 0: one that is free.", min=0, max=65535)]
 Size = Annotated[str | None, typer.Option(

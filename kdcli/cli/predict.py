@@ -40,7 +40,9 @@ Size = Annotated[str | None, typer.Option(
 Focal = Annotated[float | None, typer.Option(
     "--focal", help="Focal length of the pictures in their own pixels, for models whose depth depends on it.", min=1.0,
 )]
-Format = Annotated[Raw | None, typer.Option("--format", help="Raw depth: 16-bit PNG, float32 NPY, or both. png16")]
+Format = Annotated[Raw | None, typer.Option(
+    "--format", help="Raw depth: 16-bit PNG (so by default), float32 NPY, or both.",
+)]
 Cmap = Annotated[str, typer.Option("--cmap", help="spectral, magma, inferno, turbo, gray, or none.")]
 Limits = Annotated[str | None, typer.Option("--limits", help="LO,HI of the colours, in the unit of the depth.")]
 
@@ -68,7 +70,8 @@ Beside = Annotated[list[str] | None, typer.Option(
     "--beside", metavar="MODEL", help="Of a film: a further model between picture and MODEL, such as its teacher.",
 )]
 HoldRange = Annotated[Hold | None, typer.Option(
-    "--hold", help="Of a film: colours of one range that a first pass finds, or of one that follows. clip",
+    "--hold",
+    help="Of a film: range of the colours; clip (by default): one that a first pass finds; running: one that follows.",
 )]
 Frames = Annotated[int | None, typer.Option("--frames", help="Of a film: end after so many frames.", min=1)]
 

@@ -37,16 +37,15 @@ def film(
     """
     from kdcli.models import load_model
     from kdcli.networks.shown_size import remark
+    from kdcli.predict.film import check_paths
     from kdcli.predict.film import film as make
-    from kdcli.predict.videos import VIDEO_SUFFIXES, camera_of, require_pyav
+    from kdcli.predict.videos import VIDEO_SUFFIXES, camera_of
 
     source = inputs[0]
     if len(inputs) > 1 or (source.suffix.lower() not in VIDEO_SUFFIXES and camera_of(source) is None):
         named = f"'{source}' is none" if len(inputs) == 1 else f"{len(inputs)} inputs were given"
         raise ConfigError(f"--out {out} is a film and takes one film or camera:0, and {named}; give --out a folder")
-    if source.suffix and not source.exists():
-        raise DataError(f"'{source}' does not exist; check the path")
-    require_pyav(source)
+    check_paths(source, out)
     names = _names([*beside, model])
     networks = {name: load_model(spec, session.device) for name, spec in names.items()}
     with session.progress() as bar:

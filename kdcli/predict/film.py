@@ -6,8 +6,9 @@ import time as clock
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,14 +16,14 @@ from torch import Tensor, nn
 from kdcli.colour import MAPS, check_limits, colourise, legend
 from kdcli.drafts import clean
 from kdcli.errors import ConfigError, DataError, nearest
-from kdcli.files import atomic
+from kdcli.files import atomic, require_writable
 from kdcli.networks.read_out import read_out_of
 from kdcli.networks.shown_size import Asked
 from kdcli.predict.film_file import FilmFile, require_free
 from kdcli.predict.looking import look
 from kdcli.predict.panels import Layout
 from kdcli.predict.ranges import Limits, Running, how, limits_of_clip
-from kdcli.predict.videos import Clip, Shot, camera_of, open_clip, require_pyav
+from kdcli.predict.videos import Shot, camera_of, open_clip, require_pyav
 from kdcli.predict.writing import Said
 from kdcli.types import DepthKind
 
@@ -116,7 +117,7 @@ def film(
         spent = dict.fromkeys(models, 0.0)
         began = clock.perf_counter()
         try:
-            for shot in _until(clip, most):
+            for shot in islice(clip.shots(), most):
                 said = {}
                 for name, model in models.items():
                     started = clock.perf_counter()
@@ -150,11 +151,20 @@ def film(
     return done
 
 
-def _until(clip: Clip, most: int | None) -> Any:
-    for number, shot in enumerate(clip.shots()):
-        yield shot
-        if most is not None and number + 1 >= most:
-            return
+def check_paths(source: Path, out: Path) -> None:
+    """Check a film's source and where it goes, before the models are there.
+
+    Raises:
+        ConfigError: PyAV is not installed, or both are one file. DataError: there is no such source, or ``out`` is
+            somebody else's film. OSError: ``out`` cannot be written.
+    """
+    if camera_of(source) is None and not source.exists():
+        raise DataError(f"'{source}' does not exist; check the path")
+    require_pyav(source)
+    if out.exists() and source.exists() and out.samefile(source):
+        raise ConfigError(f"'{out}' is the film itself; write to another --out")
+    require_writable(out)
+    require_free(out)
 
 
 class _Painter:
@@ -196,7 +206,7 @@ def _check(
     models: Mapping[str, nn.Module], source: Path, out: Path, *, cmap: str, limits: Limits | None, focal: float | None,
     hold: Hold,
 ) -> None:
-    require_pyav(source)
+    check_paths(source, out)
     if cmap not in MAPS:
         raise ConfigError(f"colour map '{cmap}' is no map for a film.{nearest(cmap, MAPS)} Maps: {', '.join(MAPS)}")
     if camera_of(source) is not None and hold == "clip":
@@ -209,8 +219,3 @@ def _check(
             raise ConfigError("--limits are of one unit, and these models do not all speak of metres; leave them out")
         for model in models.values():
             check_limits(limits, **how(model))
-    if not source.exists() and camera_of(source) is None:
-        raise DataError(f"'{source}' does not exist; check the path")
-    if out.exists() and source.exists() and out.samefile(source):
-        raise ConfigError(f"'{out}' is the film itself; write to another --out")
-    require_free(out)

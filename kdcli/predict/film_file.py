@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -77,9 +78,12 @@ class FilmFile:
         """Pictures that it was given."""
 
     def add(self, picture_3HW: Tensor, time: int, lasts: int) -> None:
-        """Add a picture, all of one size, in 0..1, that is shown at a time and lasts so many ticks.
+        """Add a picture in 0..1 that is shown at a time and lasts so many ticks.
 
         Sides become even, which the encoders need: a row or column is repeated.
+
+        Raises:
+            DataError: it has another size than those before.
         """
         tall, wide = (side % 2 for side in picture_3HW.shape[-2:])
         if tall or wide:
@@ -87,6 +91,8 @@ class FilmFile:
         pixels = picture_3HW.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous().numpy()
         if self._stream is None:
             self._begin(pixels.shape[1], pixels.shape[0])
+        elif (self._stream.height, self._stream.width) != pixels.shape[:2]:
+            raise DataError(f"the pictures change their size after {self.count} of them, which a film cannot")
         frame = self._av.VideoFrame.from_ndarray(pixels, format="rgb24")
         frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
         self._last = max(self._last + 1, round(time * self._ticks))
@@ -100,7 +106,8 @@ class FilmFile:
         if self._container is None:
             return
         if self._stream is not None:
-            self._mux(self._stream.encode(None))
+            with suppress(self._av.EOFError):  # it was told before, by a call that was interrupted
+                self._mux(self._stream.encode(None))
         self.drop()
 
     def drop(self) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from kdcli.colour import limits_of
+from kdcli.errors import DataError
 from kdcli.networks.shown_size import Asked
 from kdcli.predict.looking import look
 from kdcli.predict.videos import open_clip
@@ -58,22 +61,29 @@ def limits_of_clip(
 ) -> dict[str, Limits]:
     """Return the ranges of a whole film, from frames that are spread evenly over it: the first of two passes.
 
+    They are empty for a film without a picture.
+
     most: frames after which the film ends.
     """
     said: dict[str, list[Said]] = {name: [] for name in models}
     with open_clip(path) as clip:
         count = min(clip.count or LOOKS, most or clip.count or LOOKS)
         stride = max(1, math.ceil(count / LOOKS))
-        for number, shot in enumerate(clip.shots()):
-            if most is not None and number >= most:
-                break
-            if number % stride == 0:
+        shots = islice(clip.shots(), most)
+        try:
+            for shot in islice(shots, None, None, stride):
                 for name, model in models.items():
-                    one = look(model, shot.image, device, size, focal)
-                    step = max(1, int(math.sqrt(one.depth.numel() / _PIXELS)))
-                    thin = (one.depth[::step, ::step].clone(), one.valid[::step, ::step].clone())
-                    said[name].append(Said(seen=one.seen, depth=thin[0], valid=thin[1], not_finite=0, maps={}))
-    return limits_together(models, said)
+                    said[name].append(_thin(look(model, shot.image, device, size, focal)))
+        except DataError:  # the second pass says so, after it has written what there is
+            if not all(said.values()):
+                raise
+    return limits_together(models, said) if all(said.values()) else {}
+
+
+def _thin(said: Said) -> Said:
+    """Return every so many rows and columns of a prediction: a clip's are kept together."""
+    step = max(1, int(math.sqrt(said.depth.numel() / _PIXELS)))
+    return replace(said, depth=said.depth[::step, ::step].clone(), valid=said.valid[::step, ::step].clone())
 
 
 class Running:

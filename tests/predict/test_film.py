@@ -20,6 +20,7 @@ from kdcli.cli import predict as commands
 from kdcli.errors import ConfigError, DataError
 from kdcli.predict import predict, videos
 from kdcli.predict.film import film
+from kdcli.predict.film_file import FilmFile
 from kdcli.types import DepthKind, Prediction
 
 av = pytest.importorskip("av", reason="PyAV is an extra: pip install 'kdcli[video]'")
@@ -152,19 +153,28 @@ def test_what_was_written_when_ctrl_c_came_is_a_film_or_is_gone(
 
 
 def test_a_source_that_ends_early_keeps_what_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source, upright, seen = _clip(tmp_path / "v.mp4", [0] * 6), videos._upright, []
+    source, upright = _clip(tmp_path / "v.mp4", [0] * 6), videos._upright
 
     def broken(frame: Any) -> Tensor:
-        seen.append(frame)
-        if len(seen) > 4:
+        if frame.pts >= 4 * 1001:
             raise ValueError("damaged")
         return upright(frame)
 
     monkeypatch.setattr(videos, "_upright", broken)
     monkeypatch.setattr(models, "load_model", lambda spec, device: _Brightness())
-    told = _command(["m", str(source), "--out", str(tmp_path / "d.mp4"), "--limits", "1,9"])
+    told = _command(["m", str(source), "--out", str(tmp_path / "d.mp4")])
     assert isinstance(told.exception, DataError) and "ends at frame 4" in str(told.exception)
     assert len(_frames(tmp_path / "d.mp4")[0]) == 4
+
+
+def test_pictures_that_change_their_size_end_the_film(tmp_path: Path) -> None:
+    file = FilmFile(tmp_path / "a.mp4", RATE, STEP)
+    file.add(torch.zeros(3, 48, 64), 0, 1001)
+    with pytest.raises(DataError, match="change their size after 1 of them"):
+        file.add(torch.zeros(3, 48, 66), 1001, 1001)
+    file.close()
+    file.close()
+    assert len(_frames(tmp_path / "a.mp4")[0]) == 1
 
 
 def test_a_picture_without_numbers_is_grey_and_told(tmp_path: Path) -> None:
