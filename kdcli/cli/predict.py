@@ -103,7 +103,8 @@ def predict(
     chosen, ends = parse_shown(size), _limits(limits)
     if is_film(out):
         predict_film.refuse(
-            {"--format": format, "--uncertainty": uncertainty, "--points": points},
+            {"--format": format, "--uncertainty": uncertainty, "--points": points, "--intrinsics": intrinsics,
+             "--fov": fov, "--edge": edge},
             f"is of pictures, and --out {out} is a film; give --out a folder",
         )
         predict_film.film(

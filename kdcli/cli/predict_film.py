@@ -16,12 +16,13 @@ if TYPE_CHECKING:
 
 
 def refuse(given: Mapping[str, Any], why: str) -> None:
-    """Refuse options that mean nothing here; given: by their names, None or False where they were not.
+    """Refuse options that mean nothing here; given: by their names, None or False for those that were
+    not.
 
     Raises:
         ConfigError: one of them was given.
     """
-    if name := next((name for name, value in given.items() if value not in (None, False, [])), None):
+    if name := next((name for name, value in given.items() if value is not None and value is not False), None):
         raise ConfigError(f"{name} {why}")
 
 

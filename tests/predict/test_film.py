@@ -203,6 +203,7 @@ def test_somebody_elses_film_stays(tmp_path: Path) -> None:
     ("given", "error", "said"),
     [
         (["{v}", "--out", "d.mp4", "--points", "a.ply"], ConfigError, "--points is of pictures"),
+        (["{v}", "--out", "d.mp4", "--edge", "0"], ConfigError, "--edge is of pictures"),
         (["{v}", "--out", "d.mp4", "--format", "npy"], ConfigError, "--format is of pictures"),
         (["{v}", "--out", "d", "--side-by-side"], ConfigError, "--side-by-side is of a film"),
         (["{v}", "--out", "d", "--beside", "x"], ConfigError, "--beside is of a film"),
