@@ -113,7 +113,7 @@ def predict(
         )
         return
     predict_film.refuse(
-        {"--side-by-side": side_by_side, "--beside": beside, "--hold": hold, "--frames": frames},
+        {"--side-by-side": side_by_side, "--beside": beside or None, "--hold": hold, "--frames": frames},
         f"is of a film, and --out {out} is a folder; write for example --out depth.mp4",
     )
     if out.is_file():
