@@ -37,6 +37,9 @@ COMMANDS = {
     "predict": (
         "predict", "Predict depth: raw numbers with their meaning in a JSON sidecar, and a colour map with a legend.",
     ),
+    "demo": (
+        "demo", "Open a page on this machine: a picture, what models say of it side by side, and its points in space.",
+    ),
     "explain": (
         "explain",
         "Draw what a student with depth bins believes at pixels, beside its teacher's depth probability map.",
