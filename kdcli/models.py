@@ -1,4 +1,4 @@
-"""``MODEL`` on the command line: a run folder, a student's file or repository, an exported file, or ``teacher:SPEC``."""
+"""``MODEL`` on the command line: run folder, student's file or repository, exported file, or ``teacher:SPEC``."""
 
 from __future__ import annotations
 

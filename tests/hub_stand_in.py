@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,7 +23,9 @@ READS = "hf_readsREADSreads4567890"
 OWNERS = ("me", "lab")
 """Whom the tokens may write for."""
 LARGE = (".safetensors", ".onnx", ".png", ".bin")
-_MODEL = re.compile(r"/api/models/(?P<name>[^/]+/[^/]+)(?:/(?P<verb>revision|preupload|commit|branch)/(?P<rev>[^/]+))?$")
+_MODEL = re.compile(
+    r"/api/models/(?P<name>[^/]+/[^/]+)(?:/(?P<verb>revision|preupload|commit|branch)/(?P<rev>[^/]+))?$"
+)
 _FILE = re.compile(r"/(?P<name>[^/]+/[^/]+)/resolve/(?P<rev>[^/]+)/(?P<path>.+)$")
 
 Tree = dict[str, bytes]
@@ -38,7 +41,8 @@ class Repository:
     commits: dict[str, Tree] = field(default_factory=dict)
 
     def commit(self, tree: Tree, branch: str = "main") -> str:
-        told = f"{len(self.commits)}" + "".join(f"{name}{hashlib.sha256(tree[name]).hexdigest()}" for name in sorted(tree))
+        hashes = (f"{name}{hashlib.sha256(tree[name]).hexdigest()}" for name in sorted(tree))
+        told = f"{len(self.commits)}" + "".join(hashes)
         sha = hashlib.sha1(told.encode()).hexdigest()
         self.commits[sha] = dict(tree)
         self.branches[branch] = sha
@@ -53,8 +57,8 @@ class Hub:
         self.stored: dict[str, bytes] = {}
         self.asked: list[str] = []
         self.fault: str | None = None
-        """``status:N`` answers every question about a model so; ``cut`` ends large files half way; ``other`` sends
-        other bytes of the same number; ``drop`` closes the connection at a commit."""
+        """``status:N`` answers every question about a model so; ``drop`` closes the connection at a commit. Of the
+        student's own file ``cut`` sends half, ``stall`` sends half and holds on, ``other`` sends other bytes."""
 
     def put(self, name: str, tree: Tree, **facts: Any) -> Repository:
         """Make a repository with one commit."""
@@ -230,8 +234,8 @@ class _Handler(BaseHTTPRequestHandler):
         begin = 0
         if (asked := re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")) is not None:
             begin = int(asked[1])
-        large = found["path"].endswith(LARGE)
-        if self.hub.fault == "other" and large:
+        student = found["path"] == "student.safetensors"
+        if self.hub.fault == "other" and student:
             content = bytes(len(content))
         self.send_response(206 if begin else 200)
         self.send_header("X-Repo-Commit", sha)
@@ -242,7 +246,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command == "HEAD":
             return
-        if self.hub.fault == "cut" and large:
+        if self.hub.fault == "stall" and student:
+            self.wfile.write(content[begin : begin + (len(content) - begin) // 2])
+            self.wfile.flush()
+            while self.hub.fault == "stall":
+                time.sleep(0.05)
+            self.close_connection = True
+            return
+        if self.hub.fault == "cut" and student:
             self.wfile.write(content[begin : begin + (len(content) - begin) // 2])
             self.close_connection = True
             return

@@ -10,8 +10,12 @@ import typer
 from kdcli.cli.ui import Session, command
 
 Run = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
-Name = Annotated[str | None, typer.Option("--name", help="hf:ORG/NAME under which it will be found; else its file.")]
-Out = Annotated[Path | None, typer.Option("--out", help="File to write; README.md in the run by default.")]
+Name = Annotated[str | None, typer.Option(
+    "--name", metavar="hf:ORG/NAME", help="Where it will be found; the lines that run it say so. Else its file.",
+)]
+Out = Annotated[Path | None, typer.Option(
+    "--out", metavar="FILE", help="File to write; README.md in the run by default.", dir_okay=False,
+)]
 NoPicture = Annotated[bool, typer.Option("--no-picture", help="Leave out the picture, which shows images of the data.")]
 
 
@@ -33,11 +37,12 @@ def card(session: Session, run: Run, name: Name = None, out: Out = None, no_pict
     from kdcli.files import write_text
     from kdcli.hub.address import parse
     from kdcli.hub.declared import STUDENT
+    from kdcli.sharing.bundle import README
     from kdcli.sharing.card import card as write
     from kdcli.sharing.facts import facts_of
 
     address = None if name is None else parse(name)
-    target = run / "README.md" if out is None else out
+    target = run / README if out is None else out
     if target.exists():
         raise ConfigError(f"'{target}' is there already and may have been changed; remove it, or give another --out")
     facts = facts_of(run, picture=not no_picture)

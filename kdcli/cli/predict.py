@@ -20,7 +20,9 @@ class Raw(StrEnum):
     both = "both"
 
 
-Model = Annotated[str, typer.Argument(help="Run folder, .safetensors student, exported file, or teacher:SPEC.")]
+Model = Annotated[str, typer.Argument(
+    help="Run folder, .safetensors student, hf:ORG/NAME, exported file, or teacher:SPEC.",
+)]
 Inputs = Annotated[list[Path], typer.Argument(help="Images, folders, videos.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write to.", file_okay=False)]
 Size = Annotated[str | None, typer.Option(

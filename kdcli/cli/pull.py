@@ -10,8 +10,12 @@ import typer
 from kdcli.cli.ui import Session, command
 
 From = Annotated[str, typer.Argument(metavar="hf:ORG/NAME", help="Repository, or hf:ORG/NAME@REVISION.")]
-Out = Annotated[Path | None, typer.Option("--out", help="Folder to make of it; else it stays in the hub's cache.")]
-Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit; main by default.")]
+Out = Annotated[Path | None, typer.Option(
+    "--out", metavar="DIR", help="Folder to make of it; else it stays in the hub's cache.", file_okay=False,
+)]
+Revision = Annotated[str | None, typer.Option(
+    "--revision", metavar="REVISION", help="Branch, tag or commit; main by default.",
+)]
 
 
 def register(app: typer.Typer) -> None:
@@ -22,8 +26,8 @@ def register(app: typer.Typer) -> None:
 def pull(session: Session, address: From, out: Out = None, revision: Revision = None) -> None:
     """Fetch a student from the hub, each file checked, into the hub's cache or a folder.
 
-    Only safetensors and the files that the student declares are taken, with their sizes and sha256. A pull that stops
-    goes on when it is called again. Afterwards hf:ORG/NAME is a MODEL without network, too.
+    Only safetensors and the files that the student declares are taken, with their sizes and sha256. Of a pull that
+    stops, files that are whole are kept for the next. Afterwards hf:ORG/NAME is a MODEL without network, too.
     """
     from dataclasses import asdict
 

@@ -16,12 +16,16 @@ if TYPE_CHECKING:
 Run = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
 To = Annotated[str, typer.Argument(metavar="hf:ORG/NAME", help="Repository of the hub; made where there is none.")]
 Private = Annotated[bool, typer.Option("--private", help="Make a repository that only you and ORG see.")]
-Revision = Annotated[str | None, typer.Option("--revision", help="Branch to push to; main by default.")]
+Revision = Annotated[str | None, typer.Option(
+    "--revision", metavar="BRANCH", help="Branch to push to; main by default.",
+)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List the files and show the card; nothing is sent.")]
 Files = Annotated[list[Path] | None, typer.Option(
-    "--file", help="Exported file of this student that lies elsewhere; repeat for several.",
+    "--file", metavar="FILE", help="Exported file of this student that lies elsewhere; repeat for several.",
 )]
-Card = Annotated[Path | None, typer.Option("--card", help="Card to use as it is, in place of one from the run.")]
+Card = Annotated[Path | None, typer.Option(
+    "--card", metavar="FILE", help="Card to use as it is, in place of one from the run.", dir_okay=False,
+)]
 NoPicture = Annotated[bool, typer.Option("--no-picture", help="Leave out the picture, which shows images of the data.")]
 
 
@@ -42,15 +46,19 @@ def push(
     import tempfile
 
     from kdcli.hub.address import parse
-    from kdcli.hub.upload import require_safe, upload
-    from kdcli.sharing.bundle import bundle, own_card
+    from kdcli.hub.upload import require_ready, require_safe, upload
+    from kdcli.sharing.bundle import README, bundle, own_card
     from kdcli.sharing.facts import facts_of
 
     address = parse(to, revision)
     text = None if card is None else own_card(card)
+    if not dry_run:
+        require_ready(address)
     facts = facts_of(run, more=tuple(file or ()), picture=not no_picture)
     for note in (*facts.left_out, *_terms(facts.card)):
         session.note(f"note: {note}")
+    if card is None and (run / README).is_file():
+        session.note(f"note: the card is written anew; --card {run / README} takes the one that lies in the run")
     with tempfile.TemporaryDirectory(prefix="kdcli-push-") as folder:
         made = bundle(facts, Path(folder), address, text=text)
         require_safe(made.files)
@@ -74,8 +82,8 @@ def _terms(card: Any) -> list[str]:
     """Return one line for each network in a student whose licence does not simply allow its use."""
     from kdcli.sharing.terms import Terms, meaning, origins
 
-    found = [(one["spec"], one.get("licence") or "none stated", meaning(one.get("licence"))) for _, one in origins(card)]
-    return [f"{spec} ({licence}) {means}" for spec, licence, means in found if means is not Terms.FREE]
+    rows = [one for _, one in origins(card) if meaning(one.get("licence")) is not Terms.FREE]
+    return [f"{one['spec']} ({one.get('licence') or 'none stated'}) {meaning(one.get('licence'))}" for one in rows]
 
 
 def _told(made: Bundle) -> dict[str, Any]:

@@ -38,16 +38,14 @@ def api() -> Any:
         ConfigError: it is not installed.
     """
     try:
-        from huggingface_hub import HfApi
-        from huggingface_hub.utils import disable_progress_bars
-        from huggingface_hub.utils.logging import set_verbosity_error
+        from huggingface_hub import HfApi, utils
     except ImportError as error:
         raise ConfigError(
             "the hub's client is not installed; install it with: pip install 'kdcli[huggingface]'"
         ) from error
-    set_verbosity_error()
+    utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     if not sys.stderr.isatty():
-        disable_progress_bars()
+        utils.disable_progress_bars()  # type: ignore[attr-defined]
     return HfApi(endpoint=endpoint(), library_name="kdcli", library_version=__version__)
 
 
@@ -117,7 +115,7 @@ def _why(trouble: Exception, address: Address) -> str:
     if isinstance(trouble, PermissionError | NotADirectoryError) and trouble.filename:
         return f"'{trouble.filename}' cannot be written; set HF_HOME to a folder of yours"
     reason = line(_innermost(trouble), 160)
-    return f"the connection or its answer is broken ({reason}); run the command again, which goes on from there"
+    return f"the connection or its answer is broken ({reason}); run it again; files that are whole are kept"
 
 
 def _of_status(code: int | None, known: bool, address: Address) -> str | None:
@@ -125,7 +123,7 @@ def _of_status(code: int | None, known: bool, address: Address) -> str | None:
         return None
     owner = address.repository.partition("/")[0]
     if code == 401:
-        return f"the hub does not accept the token; {LOGIN} to a valid one" if known else f"it asks for a token; {LOGIN}"
+        return f"the hub does not accept the token; {LOGIN} anew" if known else f"it asks for a token; {LOGIN}"
     if code == 403:
         return f"the token may not do that with '{owner}'; use one with the right to write there"
     if code == 404:

@@ -88,7 +88,8 @@ def read(path: Path, repository: str) -> dict[str, File]:
     if known.get("library_name") != LIBRARY:
         raise no_student(repository, f"its {CONFIG} is of something else")
     if type(known.get("format")) is int and known["format"] > FORMAT:
-        raise WeightsError(f"'hf:{repository}' was pushed by a later kdcli ({str(known.get('kdcli'))[:20]}); update kdcli")
+        by = str(known.get("kdcli"))[:20]
+        raise WeightsError(f"'hf:{repository}' was pushed by a later kdcli ({by}); run: pip install -U kdcli")
     parse_json(path.read_bytes(), _SHAPE, f"{CONFIG} of 'hf:{repository}'", "push it again", error=WeightsError)
     files = known["files"]
     if STUDENT not in files:

@@ -34,7 +34,7 @@ def student_file(text: str | Path) -> Path:
     """Return the file of the student that ``hf:ORG/NAME`` names; what is whole in the hub's cache is used as it is.
 
     Raises:
-        ConfigError: no name of a repository. WeightsError: it cannot be had, is no student, or is not what it should be.
+        ConfigError: no name of a repository. WeightsError: it cannot be had, is no student, or not what it should be.
     """
     address = parse(text)
     found = cached(address)
@@ -69,7 +69,7 @@ def cached(address: Address) -> Fetched | None:
 def fetch(address: Address, names: Iterable[str] | None = None) -> Fetched:
     """Bring files of a student from the hub into its cache; those that are there already are only checked.
 
-    names: of files; None = all that are declared. A download that stops is gone on with by the next call.
+    names: of files; None = all that are declared. Where a download stops, files that are whole are kept for the next.
 
     Raises:
         WeightsError: offline, no such repository, gated, refused, cut short, no student, or of another size or hash.
@@ -91,7 +91,7 @@ def fetch(address: Address, names: Iterable[str] | None = None) -> Fetched:
         for name in wanted:
             path = _one(address, name, commit)
             try:
-                files[name].verify(path, f"{name} of '{address}'", "what came was removed; try again, or ask its author")
+                files[name].verify(path, f"{name} of '{address}'", "it was removed; try again, or ask its author")
             except WeightsError:
                 _forget(path)
                 raise

@@ -6,7 +6,8 @@ import os
 import re
 
 HIDDEN = "***"
-_TOKEN = re.compile(r"\bhf_[A-Za-z0-9]{8,}|\bapi_org_[A-Za-z0-9]{8,}")
+_FORM = r"\b(?:hf|api_org)_[A-Za-z0-9]{16,}"
+_TOKEN = re.compile(_FORM)
 _LOGIN = re.compile(r"(?<=://)[^/\s@]+@")
 _QUERY = re.compile(r"(https?://[^\s?]+)\?\S+")
 """Addresses of stores are signed behind their question mark."""
@@ -24,8 +25,7 @@ def hidden(text: str) -> str:
 
 def holds_secret(content: bytes) -> bool:
     """Whether a file's bytes have a token in them."""
-    text = content.decode("latin-1")
-    return any(secret in text for secret in _in_use()) or _TOKEN.search(text) is not None
+    return any(secret.encode() in content for secret in _in_use()) or re.search(_FORM.encode(), content) is not None
 
 
 def _in_use() -> list[str]:

@@ -48,10 +48,7 @@ def upload(
         ConfigError: offline, no token or one that does not do, a repository that holds something else, a refusal.
     """
     require_safe(files)
-    require_hub(address, _DOING, ConfigError)
-    client = api()
-    if token() is None:
-        raise ConfigError(f"'{address}' cannot be {_DOING}: there is no token; {LOGIN} to one with the right to write")
+    client = require_ready(address)
     bare = replace(address, revision=None)
     with telling(bare, _DOING, ConfigError):
         _require_token(client, address)
@@ -75,6 +72,19 @@ def upload(
     return Pushed(page=page(address), commit=commit, removed=tuple(removed), private=bool(there.private))
 
 
+def require_ready(address: Address) -> Any:
+    """Return the client, where a push can begin: what is costly to prepare waits for that.
+
+    Raises:
+        ConfigError: offline, or no token.
+    """
+    require_hub(address, _DOING, ConfigError)
+    client = api()
+    if token() is None:
+        raise ConfigError(f"'{address}' cannot be {_DOING}: there is no token; {LOGIN} to one with the right to write")
+    return client
+
+
 def require_safe(files: Mapping[str, Path]) -> None:
     """Refuse files with a token in them.
 
@@ -96,8 +106,8 @@ def _require_token(client: Any, address: Address) -> None:
         who = client.whoami()
     except Exception as error:
         if status_of(error) in (401, 403):
-            raise ConfigError(f"'{address}' cannot be {_DOING}: the hub does not accept the token; {LOGIN} to a valid "
-                              "one") from error
+            raise ConfigError(f"'{address}' cannot be {_DOING}: the hub does not accept the token; {LOGIN} "
+                              "anew") from error
         raise
     role = ((who.get("auth") or {}).get("accessToken") or {}).get("role")
     if role == "read":

@@ -71,11 +71,12 @@ def own_card(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"card '{path}' cannot be read ({type(error).__name__}); write one with: kdcli card RUN") from None
+        why = type(error).__name__
+        raise ConfigError(f"card '{path}' cannot be read ({why}); write one with: kdcli card RUN") from None
     from huggingface_hub import ModelCard
 
     try:
-        told = ModelCard(text).data.to_dict() if text.startswith("---") else {}
+        told = vars(ModelCard(text).data) if text.startswith("---") else {}
     except Exception as error:  # YAML's and the client's own, of many classes
         why = " ".join(str(error).split())[:120]
         raise ConfigError(f"the head of card '{path}' cannot be read ({why}); mend it, or leave out --card") from None

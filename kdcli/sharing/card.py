@@ -10,7 +10,7 @@ from kdcli.sharing.limits import limits
 from kdcli.sharing.markdown import code, table, words
 from kdcli.sharing.measured import measured
 from kdcli.sharing.private import command_of
-from kdcli.sharing.terms import meaning, origins
+from kdcli.sharing.terms import meaning, origins, taught_by
 from kdcli.sharing.usage import usage
 from kdcli.types import DepthKind
 
@@ -50,8 +50,8 @@ def card(facts: Facts, *, name: str, model: str, picture: str | None = None) -> 
 def _what(facts: Facts) -> str:
     kind, (low, high) = DepthKind(facts.card["depth_kind"]), facts.card["depth_range"]
     reach = f", {low:g} to {high:g} m" if kind is DepthKind.METRIC and high < 1e4 else ""
-    taught = [code(one["spec"]) for part, one in origins(facts.card) if part == "teacher"]
-    teachers = f"distilled from {' and '.join(taught)}" if taught else "trained"
+    taught = [code(spec) for spec in taught_by(facts.card)]
+    teachers = f"distilled from {' and '.join(taught)}" if taught else "trained on measured depth"
     about = f", by the recipe {code(facts.manifest['recipe'])}" + (f": {words(facts.about)}" if facts.about else "")
     return (
         f"A monocular depth network of {amount(facts.parameters)} parameters: one photograph in, {KINDS[kind]} out"
@@ -73,7 +73,9 @@ def _terms(facts: Facts) -> list[str]:
         for part, one in origins(facts.card)
     ]
     data = facts.card.get("training_data")
-    images = [f"It learned on the images of {code(data)}; their own terms hold for them."] if data else []
+    owned = data and not str(data).startswith("sim:")
+    terms = "; the terms of that data are its owners'" if owned else ""
+    images = [f"It learned on {code(data)}{terms}."] if data else []
     if not rows:
         return ["No network of others is in it.", *images]
     said = [
@@ -93,7 +95,8 @@ def _made(facts: Facts) -> list[str]:
     said = [again, f"```console\n$ kdcli distill --recipe {RECIPE}\n```"]
     if command is not None:
         said += ["It was called as (folders of that machine are left out):", f"```console\n$ {command}\n```"]
-    versions = ", ".join(f"{name} {version}" for name, version in (manifest.get("versions") or {}).items())
+    made_by = {**(manifest.get("versions") or {}), **(manifest.get("plugins") or {})}
+    versions = ", ".join(f"{name} {version}" for name, version in made_by.items())
     plan = [row for row in manifest.get("plan") or [] if row["variant"] == "student"]
     facts_ = [
         ("student", code(facts.card["student"])), ("seed", str(manifest.get("seed", 0))),

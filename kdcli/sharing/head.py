@@ -34,11 +34,11 @@ def head(facts: Facts, name: str) -> str:
             "a card's head needs the hub's client; install it with: pip install 'kdcli[huggingface]'"
         ) from error
     results = [EvalResult(**one) for one in results_of(facts)]
+    told: dict[str, Any] = {"model_name": name, "eval_results": results} if results else {}
+    told |= head_of(str(one.get("licence") or "unknown") for _, one in origins(facts.card))
     formats = sorted({one.path.suffix.removeprefix(".") for one in facts.exported})
-    told = {"model_name": name, "eval_results": results} if results else {}
     data = ModelCardData(
-        library_name="kdcli", pipeline_tag="depth-estimation", tags=[*_TAGS, *formats],
-        **head_of(str(one.get("licence") or "unknown") for _, one in origins(facts.card)), **told,
+        library_name="kdcli", pipeline_tag="depth-estimation", tags=[*_TAGS, *formats], **told
     )
     return str(data.to_yaml()).strip()
 

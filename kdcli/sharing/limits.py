@@ -7,6 +7,7 @@ from typing import Any
 from kdcli.sharing.facts import Facts
 from kdcli.sharing.markdown import code
 from kdcli.sharing.private import cleaned
+from kdcli.sharing.terms import taught_by
 from kdcli.types import DepthKind
 
 _SIMULATED = "sim:"
@@ -42,9 +43,8 @@ def _points(facts: Facts) -> list[str]:
                       "aspect ratio, give worse depth.")
     if (told := _drifted(facts)) is not None:
         points.append(told)
-    taught = [one for one in facts.card.get("teachers") or []]
-    if taught:
-        points.append("What its teacher gets wrong (glass, mirrors, sky, text on walls), it has been taught to get wrong.")
+    if taught_by(facts.card):
+        points.append("What its teacher gets wrong (glass, mirrors, sky), it has been taught to get wrong.")
     points.append("It gives no guarantee at any pixel: nothing that can hurt somebody should hang on it alone.")
     return points
 

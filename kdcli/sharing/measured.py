@@ -35,7 +35,7 @@ def _verdict(result: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
     """Return whether the method helped: the student against the twin that did without it."""
     pair = (result.get("paired") or {}).get("twin")
     if pair is None:
-        return []
+        return ["Whether the method helped was not measured: no twin was trained without it."]
     gain, (low, high) = pair["difference"].get("delta1"), pair["ci95"].get("delta1", (None, None))
     if gain is None or low is None:
         return []
@@ -51,8 +51,9 @@ def _numbers(facts: Facts, results: Mapping[str, Any]) -> list[str]:
                "multiply-adds"]
     ordered = sorted(results, key=lambda role: (role != "student", role != "twin", role))
     rows = [
-        [_bold(words(facts.labels.get(role, role)), role == "student"), *(_value(results[role], key) for key in _BETTER),
-         amount(results[role].get("parameters")), _work(results[role])]
+        [_bold(words(facts.labels.get(role, role)), role == "student"),
+         *(_value(results[role], key) for key in _BETTER), amount(results[role].get("parameters")),
+         _work(results[role])]
         for role in ordered
     ]
     return [table(columns, rows), "Means over images with 95 % bootstrap intervals; RMSE in metres where depth is."]

@@ -14,18 +14,26 @@ HUB_LICENCES = {
     "cc-by-sa-4.0": "cc-by-sa-4.0", "cc-by-nc-4.0": "cc-by-nc-4.0", "cc-by-nc-sa-4.0": "cc-by-nc-sa-4.0",
     "cc-by-nc-nd-4.0": "cc-by-nc-nd-4.0",
 }
-"""Names of licences, in small letters, and how the hub spells them; it takes no others but ``other`` and ``unknown``."""
+"""Licences, in small letters, and how the hub spells them; beside these it takes ``other`` and ``unknown`` alone."""
+
+
+TRUTH = "ground-truth"
+"""Name of the teacher that is no network."""
 
 
 class Terms(StrEnum):
     """What a licence means for a student, as a sentence of its card."""
 
     FREE = "allows use, also commercial; keep its notice with what you hand on."
-    SHARE = "asks that what is derived from it is handed on under the same terms; whether a student is, is not settled: "\
+    SHARE = (
+        "asks that what is derived from it is handed on under the same terms; whether a student is, is not settled: "
         "treat it as if it were."
+    )
     FORBIDS = "forbids commercial use: treat this student as forbidden for commercial use, too."
-    UNKNOWN = "states no licence, so that nothing is allowed by default: ask its authors before you use this student for "\
+    UNKNOWN = (
+        "states no licence, so that nothing is allowed by default: ask its authors before you use this student for "
         "more than trying it out."
+    )
     OTHER = "has terms of its own: read them before you use this student."
 
 
@@ -40,13 +48,19 @@ def meaning(licence: str | None) -> Terms:
     text = (licence or "").strip().lower()
     parts = [part.strip() for part in re.split(r"[,;+]| and ", text)] if text else [""]
     found = [_of_one(part) for part in parts]
-    return next((term for term in (Terms.FORBIDS, Terms.UNKNOWN, Terms.OTHER, Terms.SHARE) if term in found), Terms.FREE)
+    strictest = (Terms.FORBIDS, Terms.UNKNOWN, Terms.OTHER, Terms.SHARE)
+    return next((term for term in strictest if term in found), Terms.FREE)
 
 
 def origins(card: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     """Return the networks that a student has something of, by part: teachers, then what it began with."""
     taught = [("teacher", one) for one in card.get("teachers") or []]
     return taught + [("begun from", one) for one in card.get("begun_from") or []]
+
+
+def taught_by(card: Mapping[str, Any]) -> list[str]:
+    """Return the specs of the networks that taught a student; ground truth is none."""
+    return [str(one["spec"]) for one in card.get("teachers") or [] if one.get("name") != TRUTH]
 
 
 def head_of(licences: Iterable[str]) -> dict[str, str]:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from kdcli.exporters.inputs import DESCRIBED
+from kdcli.hub.address import is_hub, parse
 from kdcli.hub.declared import STUDENT
+from kdcli.plugins import registry
 from kdcli.report.tables import amount
 from kdcli.sharing.facts import Exported, Facts
 from kdcli.sharing.markdown import code, table, words
+from kdcli.spec import parse as parse_spec
 from kdcli.types import DepthKind
 
 _OF = {"metric": "1 x 1 x h x w, metres", "affine_disparity": "1 x 1 x h x w, larger is nearer"}
@@ -20,17 +23,28 @@ def usage(facts: Facts, model: str) -> list[str]:
         'image = torchvision.io.decode_image("photo.jpg", mode="RGB")[None] / 255',
         f'depth = kdcli.load_model("{model}")(image).depth  # {means}',
     ])
-    needs = "It needs `pip install kdcli`; normalisation and sizes are inside of the network."
+    packages = " ".join(["kdcli", *packages_of(str(facts.card["student"]))])
+    needs = f"It needs `pip install {packages}`; normalisation and sizes are inside of the network."
     said = [needs, f"```python\n{python}\n```", f"```console\n$ kdcli predict {model} photos --out depth\n```"]
     onnx = next((one for one in facts.exported if one.path.suffix == ".onnx" and _takes_floats(one)), None)
     if onnx is not None:
         size = "of any size" if onnx.size is None else f"of {onnx.size[0]}x{onnx.size[1]}, to which you resize"
-        line = (
-            f'depth = onnxruntime.InferenceSession("{onnx.path.name}").run(["depth"], {{"image": image.numpy()}})[0]'
-        )
-        said += [f"Without PyTorch or kdcli, in onnxruntime (`image` as above, 1 x 3 x H x W float32 in 0..1, {size}):",
-                 f"```python\nimport onnxruntime\n{line}\n```"]
+        file, imports = f'"{onnx.path.name}"', "import onnxruntime"
+        if is_hub(model):
+            address = parse(model)
+            at = f', revision="{address.revision}"' if address.revision else ""
+            file, imports = f'huggingface_hub.hf_hub_download("{address.repository}", {file}{at})', (
+                "import huggingface_hub, onnxruntime")
+        line = f'depth = onnxruntime.InferenceSession({file}).run(["depth"], {{"image": image.numpy()}})[0]'
+        said += [f"Without kdcli, in onnxruntime, which takes an array of 1 x 3 x H x W float32 in 0..1, RGB, {size}:",
+                 f"```python\n{imports}\n{line}\n```"]
     return [*said, _files(facts)]
+
+
+def packages_of(spec: str) -> list[str]:
+    """Return the packages beside kdcli whose network a student is."""
+    plugin, _ = registry.resolve("student", parse_spec(spec))
+    return [] if plugin.built_in or not plugin.distribution else [plugin.distribution]
 
 
 def _takes_floats(one: Exported) -> bool:
