@@ -20,7 +20,7 @@ import pytest
 
 WRITES = "hf_writesWRITESwrites0123"
 READS = "hf_readsREADSreads4567890"
-OWNERS = ("me", "lab")
+OWNERS = ("me", "lab", "ORG")
 """Whom the tokens may write for."""
 LARGE = (".safetensors", ".onnx", ".png", ".bin")
 _MODEL = re.compile(

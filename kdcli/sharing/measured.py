@@ -12,7 +12,7 @@ from kdcli.sharing.markdown import code, table, words
 from kdcli.sharing.private import cleaned
 
 _BETTER = {"delta1": "up", "abs_rel": "down", "rmse": "down", "silog": "down"}
-_ARROWS = {"up": "↑", "down": "↓"}
+_ARROWS = {"up": "\u2191", "down": "\u2193"}
 
 
 def measured(facts: Facts) -> list[str]:

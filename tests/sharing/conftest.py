@@ -28,8 +28,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run as ``kdcli distill`` leaves it."""
     path = tmp_path_factory.mktemp("made") / "small"
     told = CliRunner().invoke(app, [
-        "distill", "--recipe", "data-free", "--set", "fit.steps=1", "--student", "mobilenet,width=0.35", "--teacher", "demo", "--data",
-        "sim:blocks,count=4", "--size", "32x48", "--steps", "2", "--batch-size", "2", "--eval-data",
+        "distill", "--recipe", "data-free", "--set", "fit.steps=1", "--student", "mobilenet,width=0.35", "--teacher",
+        "demo", "--data", "sim:blocks,count=4", "--size", "32x48", "--steps", "2", "--batch-size", "2", "--eval-data",
         "sim:rooms,count=3,seed=1000", "--workers", "0", "--logger", "none", "--set", "export=none", "--out", str(path),
         "--device", "cpu", "--quiet",
     ])
