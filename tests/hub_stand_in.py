@@ -58,7 +58,8 @@ class Hub:
         self.asked: list[str] = []
         self.fault: str | None = None
         """``status:N`` answers every question about a model so; ``drop`` closes the connection at a commit. Of the
-        student's own file ``cut`` sends half, ``stall`` sends half and holds on, ``other`` sends other bytes."""
+        student's own file ``cut`` sends half, ``other`` sends other bytes, and ``stall`` sends half and holds on, as it
+        does with large files that come."""
 
     def put(self, name: str, tree: Tree, **facts: Any) -> Repository:
         """Make a repository with one commit."""
@@ -132,6 +133,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif path.endswith(".git/info/lfs/objects/batch"):
             self._batch(json.loads(body))
         elif path.startswith("/large/"):
+            self._hold()
             self.hub.stored[hashlib.sha256(body).hexdigest()] = body
             self._json({})
         elif (found := _MODEL.match(path)) is not None:
@@ -140,6 +142,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._file(found)
         else:
             self._error(404, None, "no such page")
+
+    def _hold(self) -> None:
+        while self.hub.fault == "stall":
+            time.sleep(0.05)
 
     def _who(self) -> None:
         if self.token is None:
@@ -249,8 +255,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.hub.fault == "stall" and student:
             self.wfile.write(content[begin : begin + (len(content) - begin) // 2])
             self.wfile.flush()
-            while self.hub.fault == "stall":
-                time.sleep(0.05)
+            self._hold()
             self.close_connection = True
             return
         if self.hub.fault == "cut" and student:

@@ -157,6 +157,8 @@ def _commit(
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     operations: list[Any] = [CommitOperationAdd(name, path) for name, path in sorted(files.items())]
+    for one in operations:  # several at once go in threads, for which an interruption would wait
+        client.preupload_lfs_files(repository, additions=[one], revision=branch, free_memory=False)
     operations += [CommitOperationDelete(name) for name in removed]
     made = client.create_commit(repository, operations, commit_message=message, revision=branch)
     return str(made.oid)

@@ -1,11 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -124,22 +119,3 @@ def test_refusals(pushed: Hub, call: Any, monkeypatch: pytest.MonkeyPatch) -> No
     refused(call("pull", "hf:me/small"), 4, "answered 503", "later")
     monkeypatch.setenv("HF_ENDPOINT", "http://somebody:password@127.0.0.1:9")
     assert "password" not in refused(call("pull", "hf:me/small"), 4, "cannot be reached")
-
-
-@pytest.mark.slow
-def test_an_interruption_in_a_process_of_its_own(pushed: Hub, tmp_path: Path) -> None:
-    pushed.fault = "stall"
-    environment = {**os.environ, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"}
-    words = [sys.executable, "-m", "kdcli", "pull", "hf:me/small", "--out", "mine"]
-    process = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True)
-    until = time.monotonic() + 60
-    while not any("student" in one for one in pushed.asked[-1:]) and time.monotonic() < until:
-        time.sleep(0.05)
-    time.sleep(0.5)
-    process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
-    assert process.returncode == 130 and told.splitlines()[-1] == "kdcli: interrupted", told
-    assert not Path("mine").exists() and "Traceback" not in told
-    pushed.fault = None
-    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0 and Path("mine/student.safetensors").is_file(), done.stderr

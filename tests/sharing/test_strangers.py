@@ -11,7 +11,7 @@ import pytest
 from conftest import refused
 from hub_stand_in import Hub
 
-from kdcli.errors import ConfigError
+from kdcli.errors import ConfigError, WeightsError
 from kdcli.hub import declared
 from kdcli.hub.address import is_hub, parse
 
@@ -90,6 +90,15 @@ def test_weights_that_are_none_are_refused_as_from_anywhere(hub: Hub, call: Any)
     hub.put("you/pickle", _declared({"student.safetensors": pickle.dumps(Evil())}))
     refused(call("eval", "hf:you/pickle", "--data", "sim:rooms,count=1"), 4, "student.safetensors")
     assert not Path("acted").exists()
+
+
+def test_a_student_given_as_a_teacher_of_transformers_is_told_apart(hub: Hub) -> None:
+    pytest.importorskip("kdcli_huggingface")
+    from kdcli.plugins import registry
+
+    hub.put("you/small", _declared({"student.safetensors": STUDENT}))
+    with pytest.raises(WeightsError, match="is a student of kdcli; write run:hf:you/small"):
+        registry.build("teacher", "hf:you/small")
 
 
 def test_addresses() -> None:
