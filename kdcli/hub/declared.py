@@ -20,6 +20,8 @@ from kdcli.version import __version__
 CONFIG = "config.json"
 STUDENT = "student.safetensors"
 RECIPE = "config.toml"
+PICTURE = "picture.png"
+"""What the card shows: pushed for people, and never taken."""
 LIBRARY = "kdcli"
 FORMAT = 1
 SUFFIXES = (".onnx", ".pt2", ".xml", ".bin", ".param", ".pte", ".tflite")

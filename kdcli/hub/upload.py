@@ -11,7 +11,7 @@ from kdcli.errors import ConfigError, KdcliError, WeightsError
 from kdcli.files import sha256_of
 from kdcli.hub.address import MAIN, Address
 from kdcli.hub.client import LOGIN, SECONDS, api, endpoint, page, require_hub, status_of, telling, token
-from kdcli.hub.declared import CONFIG, read
+from kdcli.hub.declared import CONFIG, PICTURE, read
 from kdcli.hub.secrets import holds_secret
 
 _BEGINS = frozenset({".gitattributes", "README.md", "LICENSE", "LICENSE.md"})
@@ -148,7 +148,7 @@ def _earlier(there: Any, address: Address, files: Mapping[str, Path]) -> list[st
             f"'{address}' holds {len(names)} files that are no student of kdcli, and is left as it is; give another "
             "name"
         ) from error
-    return sorted((set(declared) & names) - set(files))
+    return sorted(({*declared, PICTURE} & names) - set(files))
 
 
 def _commit(

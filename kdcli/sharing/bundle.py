@@ -11,9 +11,9 @@ from pathlib import Path
 from kdcli.errors import ConfigError
 from kdcli.files import sha256_of, write_json, write_text
 from kdcli.hub.address import Address
-from kdcli.hub.declared import CONFIG, RECIPE, STUDENT, File, document, takes
+from kdcli.hub.declared import CONFIG, PICTURE, RECIPE, STUDENT, File, document, takes
 from kdcli.sharing.card import card
-from kdcli.sharing.facts import PICTURE, Facts
+from kdcli.sharing.facts import Facts
 from kdcli.sharing.private import cleaned, cleaned_recipe
 from kdcli.students.files import CARD, read_card
 from kdcli.weights import load_tensors, read_metadata, save

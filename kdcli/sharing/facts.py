@@ -12,12 +12,11 @@ from kdcli.exporters.card import fingerprint
 from kdcli.exporters.endings import is_exported
 from kdcli.exporters.loaded import load_exported
 from kdcli.exporters.sizes import files_of
+from kdcli.hub.declared import PICTURE
 from kdcli.sharing.private import cleaned
 from kdcli.students.files import find_student, load_student
 from kdcli.training.run.finish import labels_of
 from kdcli.training.run.folder import RunFolder
-
-PICTURE = "picture.png"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +76,8 @@ def facts_of(path: Path, *, more: tuple[Path, ...] = (), picture: bool = True) -
                 exported.append(_exported(one, mark))
             except Exception as error:  # a runtime that is missing, a file cut short: it stays here, with a word on why
                 left.append(f"{one.name} is left out: {error}")
-    exported += [_exported(one, mark) for one in more]
+    there = {one.path.resolve() for one in exported}
+    exported += [_exported(one, mark) for one in more if one.resolve() not in there]
     names = [one.path.name for one in exported]
     if len(set(names)) < len(names):
         raise ConfigError(f"two exported files have the name '{max(names, key=names.count)}'; rename one")

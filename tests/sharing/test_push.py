@@ -39,6 +39,16 @@ def test_only_what_belongs_to_a_student_is_sent(run: Path, call: Any, hub: Hub, 
     assert set(hub.tree("me/small")) == FILES | {".gitattributes"}
 
 
+def test_an_exported_file_that_lies_elsewhere(run: Path, call: Any) -> None:
+    elsewhere = (run / "student.onnx").rename("int8.onnx")
+    told = call("push", run, "hf:me/small", "--dry-run", "--file", elsewhere, "--json")
+    assert {one["name"] for one in json.loads(told.stdout)["files"]} == FILES - {"student.onnx"} | {"int8.onnx"}
+    (run / "int8.onnx").write_bytes(elsewhere.read_bytes())
+    assert call("push", run, "hf:me/small", "--dry-run", "--file", run / "int8.onnx").exit_code == 0
+    refused(call("push", run, "hf:me/small", "--dry-run", "--file", elsewhere), 1, "two exported files", "int8.onnx")
+    refused(call("push", run, "hf:me/small", "--dry-run", "--file", "none.onnx"), 1, "no exported file at")
+
+
 def test_dry_run_lists_files_with_sizes_shows_the_card_and_asks_nobody(run: Path, call: Any, hub: Hub) -> None:
     told = call("push", run, "hf:me/small", "--dry-run")
     assert told.exit_code == 0 and hub.asked == []
@@ -56,9 +66,9 @@ def test_private_branches_and_a_second_push(run: Path, call: Any, hub: Hub, toke
     assert set(hub.tree("lab/small", "v1")) >= FILES
     (run / "student.onnx").unlink()
     told = call("push", run, "hf:lab/small@v1", "--no-picture", "--json")
-    assert told.exit_code == 0 and json.loads(told.stdout)["removed"] == ["student.onnx"]
+    assert told.exit_code == 0 and json.loads(told.stdout)["removed"] == ["picture.png", "student.onnx"]
     assert "stays private" in told.stderr
-    assert set(hub.tree("lab/small", "v1")) == FILES - {"student.onnx"} | {".gitattributes"}
+    assert set(hub.tree("lab/small", "v1")) == FILES - {"picture.png", "student.onnx"} | {".gitattributes"}
     assert call("eval", "hf:lab/small@v1", "--data", "sim:rooms,count=1", "--device", "cpu").exit_code == 0
 
 
