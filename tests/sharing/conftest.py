@@ -15,7 +15,6 @@ from hub_stand_in import WRITES, Hub, serving
 from typer.testing import CliRunner
 
 from kdcli.cli.app import app
-from kdcli.errors import KdcliError
 from kdcli.exporters.card import describe
 from kdcli.exporters.inputs import DESCRIBED
 from kdcli.students.files import load_student
@@ -79,14 +78,3 @@ def token(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> str:
 def call() -> Call:
     """Run the command line in this process; a refusal is the result's ``exception``."""
     return lambda *words: CliRunner().invoke(app, [str(word) for word in words])
-
-
-def refused(told: Any, code: int, *words: str) -> str:
-    """Check that a command was refused in one line, and return it."""
-    error = told.exception
-    assert isinstance(error, KdcliError), (told.output, error)
-    line = str(error)
-    assert error.exit_code == code and "\n" not in line, line
-    for word in words:
-        assert word in line, line
-    return line

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from conftest import refused
+from sharing_refusals import refused
 from torchvision.io import write_png
 
 from kdcli.sharing.facts import facts_of

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import refused
 from hub_stand_in import READS, Hub
+from sharing_refusals import refused
 
 import kdcli
 from kdcli.exporters.card import card_of

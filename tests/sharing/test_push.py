@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import refused
 from hub_stand_in import READS, WRITES, Hub
+from sharing_refusals import refused
 
 import kdcli
 from kdcli.students.files import load_student

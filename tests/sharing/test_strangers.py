@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import refused
 from hub_stand_in import Hub
+from sharing_refusals import refused
 
 from kdcli.errors import ConfigError, WeightsError
 from kdcli.hub import declared
