@@ -31,7 +31,9 @@ class Hold(StrEnum):
     running = "running"
 
 
-Model = Annotated[str, typer.Argument(help="Run folder, .safetensors student, exported file, or teacher:SPEC.")]
+Model = Annotated[str, typer.Argument(
+    help="Run folder, .safetensors student, hf:ORG/NAME, exported file, or teacher:SPEC.",
+)]
 Inputs = Annotated[list[Path], typer.Argument(help="Images, folders, films, camera:0.")]
 Out = Annotated[Path, typer.Option("--out", help="Folder to write to, or a film: .mp4, .mkv, .mov, .webm.")]
 Size = Annotated[str | None, typer.Option(

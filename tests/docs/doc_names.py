@@ -123,7 +123,7 @@ ZOO = (
     "one|pkt-hetero|rdd|relational|residual|similarity"
 )
 PACKAGES = {
-    r"(teacher|student)[: ](pydnet|pydnetpp|upydnet)\b": ("teacher", "pydnet"), r"hf:": ("teacher", "hf"),
+    r"(teacher|student)[: ](pydnet|pydnetpp|upydnet)\b": ("teacher", "pydnet"), r"hf:(?!ORG/)": ("teacher", "hf"),
     rf"zoo-mini|(recipe|recipes (show|copy)|plugins (info|check)|--loss) ({ZOO})\b": ("loss", "attention"),
 }
 """Words, the plugin of a package of its own that they need."""
