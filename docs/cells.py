@@ -52,4 +52,4 @@ def add(archive: tarfile.TarFile, name: str, text: str) -> None:
 if __name__ == "__main__":
     if len(sys.argv) != 4 or sys.argv[1] != "keep":
         raise SystemExit(__doc__)
-    print(f"{keep(Path(sys.argv[2]), Path(sys.argv[3]))} runs")
+    sys.stdout.write(f"{keep(Path(sys.argv[2]), Path(sys.argv[3]))} runs\n")
