@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kdcli.claims import Claims, Seen
 from kdcli.errors import TrainingError
-from kdcli.locks import put_away
+from kdcli.locks import owner, put_away
 from kdcli.study.cells import Job, looked_at_again
 from kdcli.study.grid import Study
 from kdcli.training.loop.train import StepLog
@@ -40,7 +40,7 @@ class Queue:
         """
         for job in list(self._left):
             key = job.cell.key
-            if key in self._mine or self._ended_elsewhere(job):
+            if key in self._mine or self._ended_elsewhere(job) or _still_run(self._out / job.folder):
                 continue
             claim = self._claims.take(key)
             if claim is None:
@@ -128,6 +128,12 @@ class Held:
 def taken_over() -> TrainingError:
     """Return why a run does not go on here."""
     return TrainingError("this process was not heard of for so long that another one took the run over")
+
+
+def _still_run(folder: Path) -> bool:
+    """Whether a process of this machine is at work on a run, such as the worker of a process that was just killed."""
+    who = owner(folder)
+    return who is not None and who.here and not who.gone
 
 
 def _ended_before(seen: Seen) -> int:

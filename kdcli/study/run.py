@@ -101,8 +101,10 @@ def run_study(
                 found = result.eval["student"]["metrics"]
                 told = ", ".join(f"{name} {found[name]:.4f}" for name in study.metrics if found[name] is not None)
                 progress.note(f"[{number}/{queue.count}] {told}, {result.seconds:.0f} s")
-        while not measure_teachers(configs, out, torch.device(device), progress, claims):
-            time.sleep(LOOK_EVERY)
+        if not measure_teachers(configs, out, torch.device(device), progress, claims):
+            progress.note("another process measures the teachers; waiting for it")
+            while not measure_teachers(configs, out, torch.device(device), progress, claims):
+                time.sleep(LOOK_EVERY)
     return Outcome(ran=ran, kept=len(wanted) - len(todo), elsewhere=queue.elsewhere, failed=tuple(queue.failed))
 
 

@@ -69,6 +69,7 @@ def check(run: Path) -> None:
     assert [row["step"] for row in steps_of(run)] == [1, 2]
 
 
+@pytest.mark.slow(share=0.5)
 def test_slurm(cluster: dict[str, str], tmp_path: Path) -> None:
     script = replaced(
         example("bash"), (r"--nproc-per-node 4", "--nproc-per-node 1"), (r"29500", f"{free_port()}"),

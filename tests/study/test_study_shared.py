@@ -19,12 +19,14 @@ from kdcli import claims, locks
 from kdcli.claims import FOLDER
 from kdcli.study import Study
 from kdcli.study.cells import jobs
+from kdcli.study.queue import Queue
 from kdcli.study.run import run_study
 from kdcli.study.table import tabulate
 
 Resolve = Callable[..., Study]
 SHORT = ("steps = 2,", 'steps = 2, export = "none", loggers = "none",')
 LONG = ("steps = 2,", 'steps = 30, export = "none", loggers = "none",')
+AWAY = {**claims._record(), "host": "elsewhere", "boot": "another"}
 ONE_SEED = ("seeds = [0, 1]", "seeds = [0]")
 
 
@@ -108,10 +110,9 @@ def test_one_of_another_machine_that_is_silent_loses_its_run(
 ) -> None:
     out, study = tmp_path / "out", tiny(SHORT, ONE_SEED, only=["mixed"])
     (job,) = (job for job in jobs(study, out) if job.wanted)
-    away = {**claims._record(), "host": "elsewhere", "boot": "another"}
     (out / FOLDER).mkdir(parents=True)
     claim = out / FOLDER / f"{job.cell.key}.1"
-    claim.write_text(json.dumps(away))
+    claim.write_text(json.dumps(AWAY))
     os.utime(claim, (4e9, 4e9))  # its clock is decades ahead
     beats: list[float] = []
 
@@ -152,18 +153,38 @@ def test_a_run_that_was_taken_over_ends_here_and_is_the_others(
     class Taking(Told):
         def step(self, log: object) -> None:
             if not theirs.exists():
-                theirs.write_text(json.dumps({**claims._record(), "pid": os.getppid()}))
+                theirs.write_text(json.dumps(AWAY))
                 (run / locks.NAME).unlink()
-                (run / locks.NAME).write_text(json.dumps({**claims._record(), "pid": os.getppid()}))
+                (run / locks.NAME).write_text(json.dumps(AWAY))
                 assert known.wait(60)
 
         def note(self, message: str) -> None:
             super().note(message)
             if message.startswith("other processes"):
-                theirs.write_text(json.dumps({**claims._record(), "end": "failed", "why": "no number"}))
+                theirs.write_text(json.dumps({**AWAY, "end": "failed", "why": "no number"}))
 
     told = Taking()
     outcome = run_study(study, out, progress=told)
     assert any("another one took the run over" in note for note in told.notes)
     assert (outcome.ran, outcome.failed) == (0, ("mixed@4 seed 0: no number",))
     assert json.loads((run / "manifest.json").read_text())["state"] == "running", "it is the other's to write"
+
+
+def test_a_run_that_is_still_at_work_is_left_alone(tiny: Resolve, tmp_path: Path) -> None:
+    """As the worker of a process that was killed is for a moment, until it has saved."""
+    study, told = tiny(SHORT, ONE_SEED), Told()
+    todo = jobs(study, tmp_path)
+    with claims.Claims(tmp_path / FOLDER) as mine:
+        queue = Queue(todo, study, tmp_path, mine, told)
+        lock = tmp_path / todo[0].folder / locks.NAME
+        lock.parent.mkdir(parents=True)
+        lock.write_text(json.dumps(claims._record()))
+        assert [queue.take(), queue.take()] == [todo[1], None]
+        queue.ended(todo[1])
+        assert queue.others() and told.notes == [
+            f"other processes are at work on {todo[0].title}; waiting for them"
+        ]
+        lock.unlink()
+        assert queue.take() == todo[0]
+        queue.ended(todo[0])
+        assert queue.take() is None and not queue.others() and not queue.failed
