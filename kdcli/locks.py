@@ -100,6 +100,19 @@ def owner(folder: Path) -> Process | None:
         return None
 
 
+def put_away(folder: Path, host: str) -> None:
+    """Remove the name of an owner of another machine, which is known to have ended, so that the folder can be owned.
+
+    One whose lock the file system still holds is at work after all, and keeps its name.
+    """
+    path, who = folder / NAME, owner(folder)
+    if who is None or who.here or who.host != host:
+        return
+    with path.open("rb+") as stream:
+        if _lock(stream.fileno()) is not False and _is(stream.fileno(), path):
+            path.unlink(missing_ok=True)
+
+
 def _take(folder: Path) -> Callable[[], None]:
     """Become the owner and return what ends that.
 

@@ -71,7 +71,7 @@ def study(
     from kdcli.cli.show import TrainingProgress
     from kdcli.errors import TrainingError
     from kdcli.study.report import contrast_rows, main_rows, notes, write_reports
-    from kdcli.study.run import run_study
+    from kdcli.study.run import alone_with_tables, run_study
     from kdcli.study.table import tabulate
 
     try:
@@ -80,8 +80,9 @@ def study(
     except KeyboardInterrupt:
         session.note(f"what was done is kept in {folder}; the same command goes on")
         raise
-    table = tabulate(planned, folder, seed=session.seed)
-    files = write_reports(planned, table, folder, outcome.failed)
+    with alone_with_tables(planned, folder):
+        table = tabulate(planned, folder, seed=session.seed)
+        files = write_reports(planned, table, folder, outcome.failed)
 
     def human() -> None:
         session.table(*main_rows(table), title=f"{table.study}: {table.eval_data}")
@@ -90,10 +91,11 @@ def study(
             session.table(*contrast_rows(table))
         for note in notes(table, outcome.failed):
             say(f"\n{note}")
-        say(f"\nran {outcome.ran}, kept {outcome.kept}; {folder}/{', '.join(files)}")
+        others = f", others ran {outcome.elsewhere}" if outcome.elsewhere else ""
+        say(f"\nran {outcome.ran}, kept {outcome.kept}{others}; {folder}/{', '.join(files)}")
 
     document = {**table.document(), "out": str(folder), "ran": outcome.ran, "kept": outcome.kept,
-                "failed": list(outcome.failed)}  # fmt: skip
+                "elsewhere": outcome.elsewhere, "failed": list(outcome.failed)}  # fmt: skip
     session.result(document, human)
     if outcome.failed:
         raise TrainingError(f"{len(outcome.failed)} of the runs failed, the first: {outcome.failed[0]}")

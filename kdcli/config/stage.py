@@ -132,6 +132,9 @@ class StageKeys:
     sync_batch_norm: bool = False
     """Whether the student's batch norms see the batch of all processes where several train it, instead of each its
     part."""
+    shard_teacher: bool = False
+    """Whether processes that train the student together share out the parameters of its teachers, each holding a part,
+    for teachers that do not fit a card."""
     amp: Literal["auto", "bf16", "off"] = "auto"
     """``auto``: bf16 autocast on CUDA devices that have it. ``bf16``: also on a CPU."""
     reduce: bool = False

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from kdcli.errors import PluginError
+from kdcli.many.sharded import here
 
 _WHOLE = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
@@ -79,4 +80,4 @@ class Marks:
 
 def _bits(tensor: Tensor) -> Tensor:
     """Return the sum of a tensor's bits, read as whole numbers; equal bits give equal sums."""
-    return tensor.detach().view(_WHOLE[tensor.element_size()]).sum(dtype=torch.int64)
+    return here(tensor.detach()).view(_WHOLE[tensor.element_size()]).sum(dtype=torch.int64)

@@ -49,6 +49,15 @@ def jobs(study: Study, out: Path) -> list[Job]:
     return [_job(cells, out, study.only) for cells in groups.values()]
 
 
+def looked_at_again(job: Job, study: Study, out: Path) -> Job:
+    """Return a job as it is now: another process may have done it.
+
+    Raises:
+        ConfigError, DataError: as ``jobs``.
+    """
+    return _job(job.cells, out, study.only)
+
+
 def _job(cells: Sequence[Cell], out: Path, only: Sequence[str]) -> Job:
     made = [(cell, state) for cell in cells if (state := _state(cell, out)) != "new"]
     # Of cells that do the same the one that got farthest is gone on with.

@@ -15,7 +15,6 @@ import pickle
 import signal
 import threading
 import time
-from collections import deque
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection, wait
@@ -30,6 +29,7 @@ from kdcli import interrupts
 from kdcli.errors import TrainingError
 from kdcli.study.attempt import attempt, headline
 from kdcli.study.cells import Job
+from kdcli.study.queue import LOOK_EVERY, Queue, taken_over
 from kdcli.training.batches.render_cache import CACHE_BYTES, RenderCache
 from kdcli.training.loop.train import StepLog, stop_requests
 from kdcli.training.run.job import RunResult
@@ -47,7 +47,7 @@ class _Worker:
 
 
 def run_in_processes(
-    todo: Sequence[Job], out: Path, *, processes: int, device: torch.device, progress: Progress
+    queue: Queue, out: Path, *, processes: int, device: torch.device, progress: Progress
 ) -> Generator[tuple[int, Job, RunResult | TrainingError]]:
     """Yield number, job and what became of it, as they end.
 
@@ -55,10 +55,9 @@ def run_in_processes(
         KeyboardInterrupt: asked to stop; what was under way was saved. KdcliError: what a run refused; the others are
             stopped as if asked to.
     """
-    waiting = deque(enumerate(todo, start=1))
     context = multiprocessing.get_context("spawn")
     workers: list[_Worker] = []
-    devices = _devices(device)
+    devices, begun, look_at = _devices(device), 0, 0.0
 
     def begin(place: int) -> _Worker:
         ours, theirs = context.Pipe()
@@ -68,42 +67,57 @@ def run_in_processes(
         theirs.close()
         return _Worker(process=process, pipe=ours)
 
-    def give(worker: _Worker) -> None:
-        worker.busy = waiting.popleft() if waiting else None
-        if worker.busy is not None:
-            progress.note(headline(worker.busy[0], len(todo), worker.busy[1]))
-        with contextlib.suppress(OSError):  # one that has died is found so where it is listened to
-            worker.pipe.send(worker.busy)
+    def give() -> None:
+        """Give work to those that have none, as far as there is any."""
+        nonlocal begun, look_at
+        for place in range(processes):
+            if place < len(workers) and workers[place].busy:
+                continue
+            if time.monotonic() < look_at:
+                return
+            if (job := queue.take()) is None:
+                look_at = time.monotonic() + LOOK_EVERY
+                return
+            if place == len(workers):
+                workers.append(begin(place))
+            elif workers[place].pipe.closed:
+                workers[place] = begin(place)
+            begun += 1
+            workers[place].busy = begun, job
+            progress.note(headline(begun, queue.count, job))
+            with contextlib.suppress(OSError):  # one that has died is found so where it is listened to
+                workers[place].pipe.send((begun, job))
 
     with stop_requests() as asked:
         try:
-            for place in range(min(processes, len(todo))):
-                workers.append(begin(place))
-                give(workers[-1])
-            while any(worker.busy for worker in workers):
+            while True:
                 if asked.is_set():
                     raise KeyboardInterrupt
-                for place, worker in enumerate(workers):
-                    if worker.busy is None or not worker.pipe.poll():
+                give()
+                if not any(worker.busy for worker in workers) and not queue.others():
+                    break
+                for worker in workers:
+                    if worker.busy is None:
+                        continue
+                    if queue.lost(worker.busy[1]):
+                        worker.process.kill()
+                    if not worker.pipe.poll():
                         continue
                     try:
                         kind, told = worker.pipe.recv()
                     except (EOFError, OSError):  # nothing that Python could have told of: killed, out of memory
                         worker.process.join()
                         worker.pipe.close()
-                        yield *worker.busy, _died(worker.process)
-                        worker.busy = None
-                        if waiting:
-                            workers[place] = begin(place)
-                            give(workers[place])
+                        ended, worker.busy = worker.busy, None
+                        yield *ended, taken_over() if queue.lost(ended[1]) else _died(worker.process)
                         continue
                     if kind == "told":
                         getattr(progress, told[0])(*told[1:])
                     elif kind == "broken":
                         raise told
                     else:
-                        yield *worker.busy, told
-                        give(worker)
+                        ended, worker.busy = worker.busy, None
+                        yield *ended, told
                 wait([worker.pipe for worker in workers if worker.busy], timeout=0.2)
         finally:
             _end(workers, progress)
@@ -112,7 +126,10 @@ def run_in_processes(
 def _end(workers: Sequence[_Worker], progress: Progress) -> None:
     """Ask those that are still at work to stop, and wait until they have saved; a second request kills them."""
     for worker in workers:
-        if worker.busy is not None and worker.process.is_alive():
+        if worker.busy is None:
+            with contextlib.suppress(OSError):
+                worker.pipe.send(None)
+        elif worker.process.is_alive():
             worker.process.terminate()
     try:
         while alive := [worker for worker in workers if worker.process.is_alive()]:

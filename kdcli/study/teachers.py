@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kdcli.claims import Claims
 from kdcli.config import RunConfig, outside_teachers
 from kdcli.files import digest, write_json
 from kdcli.study.grid import Study
@@ -24,16 +25,28 @@ def teacher_key(config: RunConfig) -> str:
     return digest([main.teachers, config.eval_data, config.protocol, config.align, config.evaluated_at])
 
 
-def measure_teachers(configs: Sequence[RunConfig], out: Path, device: torch.device, progress: Progress) -> None:
-    """Measure the teachers of these configurations below ``out/teachers``, each once; those that are there are kept."""
+def measure_teachers(
+    configs: Sequence[RunConfig], out: Path, device: torch.device, progress: Progress, claims: Claims
+) -> bool:
+    """Measure the teachers of these configurations below ``out/teachers``, each once; those that are there are kept.
+
+    Returns whether all are there: those that another process is measuring are left to it.
+    """
     from kdcli.evals import evaluate
     from kdcli.evals.results import require_measured, write_csv
     from kdcli.models import load_teacher
     from kdcli.sources import load_source
 
+    there = True
     for key, config in {teacher_key(config): config for config in configs}.items():
         folder = out / "teachers" / key
         if (folder / "results.json").is_file():
+            continue
+        if claims.take(f"teachers-{key}") is None:
+            there = False
+            continue
+        if (folder / "results.json").is_file():  # by now
+            claims.ended(f"teachers-{key}", "finished")
             continue
         assert config.eval_data is not None
         outside = outside_teachers(config.main)
@@ -53,6 +66,8 @@ def measure_teachers(configs: Sequence[RunConfig], out: Path, device: torch.devi
         write_csv(folder / "per_image.csv", list(results.values()))
         documents: dict[str, Any] = {spec: result.document() for spec, result in results.items()}
         write_json(folder / "results.json", documents)
+        claims.ended(f"teachers-{key}", "finished")
+    return there
 
 
 def teacher_rows(study: Study, out: Path) -> tuple[TeacherRow, ...]:

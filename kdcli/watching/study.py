@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kdcli.claims import FOLDER, Claims
 from kdcli.documents import read_json
 from kdcli.errors import DataError
-from kdcli.locks import owner
 from kdcli.watching.drawing import BARS, duration, sparkline
 from kdcli.watching.look import RunLook, headline
 
@@ -37,6 +37,7 @@ class StudyLook:
     def __post_init__(self) -> None:
         """Look for the first time."""
         self._runs: dict[str, RunLook] = {}
+        self._claims = Claims(self.folder / FOLDER)
         self.again()
 
     def again(self) -> None:
@@ -52,8 +53,7 @@ class StudyLook:
     @property
     def ended(self) -> bool:
         """Whether nobody is at work on it."""
-        who = owner(self.folder)
-        return who is None or (who.here and who.gone)
+        return not self._claims.at_work()
 
     def document(self) -> dict[str, Any]:
         """Return the study's state and a row a cell, as JSON."""

@@ -17,7 +17,6 @@ from left_behind import draft_of_the_dead
 from study_text import Told
 
 from kdcli.errors import ConfigError, DataError, TrainingError
-from kdcli.locks import only_one
 from kdcli.study import Study
 from kdcli.study.cells import jobs
 from kdcli.study.report import main_rows, write_reports
@@ -124,7 +123,6 @@ def test_it_goes_on_where_it_was_stopped(tiny: Resolve, finished: tuple[Path, To
     assert [row.arm for row in tabulate(study, out).rows] == ["plain", "again"]
     kept = (out / "cells/plain/n4/seed0/manifest.json").stat().st_mtime_ns
     # A kill would have left its locks, and what it was making.
-    (out / ".kdcli.lock").write_text("")
     (out / "cells/mixed/n4/seed0/.kdcli.lock").write_text("")
     draft_of_the_dead(out / "cells/plain/n4/seed1").mkdir(parents=True)
     mine = [out / "cells/plain/n4/.seed1.mine", out / "cells/mixed/n4/seed0/.git", out / "plot-mine.png"]
@@ -136,7 +134,7 @@ def test_it_goes_on_where_it_was_stopped(tiny: Resolve, finished: tuple[Path, To
     assert any(note.endswith("mixed@4 seed 0: going on") for note in again.notes)
     assert any("going on after step 1" in note for note in again.notes)
     assert (out / "cells/plain/n4/seed0/manifest.json").stat().st_mtime_ns == kept
-    assert not list(out.rglob("*.kdcli-*")) and not list(out.rglob(".kdcli.lock"))
+    assert not list(out.rglob("*.kdcli-*")) and not list(out.rglob(".kdcli.lock")) and not (out / "claims").exists()
     write_reports(study, tabulate(study, out), out)
     assert [path.read_text() for path in mine] == ["precious"] * 3
     whole, _ = finished
@@ -169,11 +167,6 @@ def test_what_cannot_work_is_refused_before_the_first_step(tiny: Resolve, tmp_pa
     with pytest.raises(DataError, match="in the way of mixed@4 seed 0"):
         run_study(tiny(), out)
     assert (out / "cells" / "mixed" / "n4" / "seed0" / "mine.txt").read_text() == "precious"
-
-
-def test_one_process_at_a_time(tiny: Resolve, tmp_path: Path) -> None:
-    with only_one(tmp_path), pytest.raises(ConfigError, match=f"process {os.getpid()} is working on"):
-        run_study(tiny(only=["mixed"], seeds=[0]), tmp_path)
 
 
 def test_a_run_that_fails_costs_only_itself(

@@ -9,6 +9,7 @@ from typing import Any
 
 from left_behind import GONE
 
+from kdcli import claims as claimed
 from kdcli.locks import NAME
 from kdcli.processes import myself
 
@@ -43,7 +44,17 @@ def owned(folder: Path, owner: str | None) -> None:
     """Put an owner's name into a folder, or take it away."""
     (folder / NAME).unlink(missing_ok=True)
     if owner is not None:
-        who = myself().document()
-        others: dict[str, dict[str, Any]] = {"gone": {"pid": GONE}, "away": {"host": "elsewhere", "boot": "another"}}
-        who |= others.get(owner, {"pid": os.getpid()})
-        (folder / NAME).write_text(json.dumps(who))
+        (folder / NAME).write_text(json.dumps(named(owner)))
+
+
+def at_work(study: Path, owner: str) -> None:
+    """Put the name of a process that is at work into a study's folder."""
+    claims = study / claimed.FOLDER
+    claims.mkdir(exist_ok=True)
+    (claims / "process-1.1").write_text(json.dumps({**claimed._record(), **named(owner)}))
+
+
+def named(owner: str) -> dict[str, Any]:
+    """Return who is meant by a word."""
+    others: dict[str, dict[str, Any]] = {"gone": {"pid": GONE}, "away": {"host": "elsewhere", "boot": "another"}}
+    return myself().document() | others.get(owner, {"pid": os.getpid()})

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from run_files import lines, owned, row, run_at
+from run_files import at_work, lines, owned, row, run_at
 from typer.testing import CliRunner
 
 from kdcli.cli.app import app
@@ -84,7 +84,7 @@ def test_a_run_that_is_just_beginning_is_waited_for(tmp_path: Path) -> None:
 
 def test_a_study_has_a_row_for_each_cell(tmp_path: Path) -> None:
     study = study_at(tmp_path / "grid")
-    owned(study, "alive")
+    at_work(study, "alive")
     run_at(study / "cells/plain/n5/seed0", state="finished")
     run_at(study / "cells/plain/n9/seed0", row(50, 0.125), owner="alive", now=NOW)
     told = json.loads(said("runs", "watch", str(study), "--once", "--json"))
@@ -93,7 +93,7 @@ def test_a_study_has_a_row_for_each_cell(tmp_path: Path) -> None:
     shown = said("runs", "watch", str(study), "--once").splitlines()
     assert shown[0].endswith("study grid running, 1 finished, 1 running, 1 waiting") and len(shown) == 4
     assert "step 50 of 100 (50 %)  loss 0.125" in shown[2]
-    owned(study, "gone")
+    at_work(study, "gone")
     told = json.loads(said("runs", "watch", str(study), "--json"))
     assert told["state"] == "stopped" and told["resume"] == f"kdcli study 'my grid.toml' --out {study}"
 

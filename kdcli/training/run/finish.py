@@ -16,6 +16,7 @@ from kdcli.evals.examples import Example
 from kdcli.evals.reference import NAME, Reference
 from kdcli.evals.results import require_measured, write_csv
 from kdcli.files import write_json
+from kdcli.many.sharded import is_shared_out
 from kdcli.models import load_model
 from kdcli.protocols import Source
 from kdcli.students.files import read_card
@@ -70,9 +71,15 @@ def evaluate_run(shop: Workshop, run: RunFolder, progress: Progress, *, teachers
 
 
 def models_of(shop: Workshop, run: RunFolder) -> dict[str, nn.Module]:
-    """Return the models of a run by role: teacher (further ones are counted), student, twin."""
+    """Return the models of a run by role: teacher (further ones are counted), student, twin.
+
+    Teachers that are shared out are left away: the first process alone could not run them.
+    """
     teachers = shop.teachers(shop.config.main).values()
-    models: dict[str, nn.Module] = dict(zip(roles_of(shop.config.main), teachers, strict=True))
+    models: dict[str, nn.Module] = {
+        role: teacher for role, teacher in zip(roles_of(shop.config.main), teachers, strict=True)
+        if not is_shared_out(teacher)
+    }
     models["student"] = load_model(run.student, shop.device)
     if run.twin.is_file():
         models["twin"] = load_model(run.twin, shop.device)

@@ -33,7 +33,8 @@ from kdcli.drafts import clean, is_draft, whole_folder
 from kdcli.errors import ConfigError, DataError, code_of
 from kdcli.files import write_json, write_text
 from kdcli.locks import NAME as LOCK
-from kdcli.locks import only_one
+from kdcli.locks import only_one, owner
+from kdcli.processes import myself
 from kdcli.text import block
 from kdcli.training.loop.train import StepLog
 from kdcli.training.run import metrics
@@ -197,6 +198,8 @@ class RunFolder:
         try:
             yield
         except BaseException as error:
+            if owner(self.path) not in (None, myself()):  # another process took it over, and may be done by now
+                raise
             if self._came_to_nothing():
                 raise
             stopped = isinstance(error, KeyboardInterrupt)

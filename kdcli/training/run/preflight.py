@@ -18,6 +18,7 @@ from kdcli.training.run.checks import check_gradients, check_mixers, check_outpu
 from kdcli.training.run.fidelity import check_fidelity
 from kdcli.training.run.kinds import check_kinds
 from kdcli.training.run.results import check_carried
+from kdcli.training.run.sharing import check_sharing
 from kdcli.training.run.transforming import probe_options
 from kdcli.training.run.workshop import Workshop
 from kdcli.training.step.mixing import build_mixers
@@ -33,6 +34,7 @@ def preflight(shop: Workshop, student: nn.Module) -> None:
         KdcliError: as the stages, those of the twin, the evaluation or the export would.
     """
     config = shop.config
+    check_sharing(config, shop.group)
     twin = () if config.twin is None else config.twin.stages(config.stages)
     networks: dict[str | None, nn.Module] = {None: student}
     for stages in (config.stages, twin):

@@ -38,6 +38,7 @@ from kdcli.training.run.made_for import made_for
 from kdcli.training.run.progress import Progress
 from kdcli.training.run.provenance import inherited
 from kdcli.training.run.results import RUN, order_file
+from kdcli.training.run.sharing import shared_out
 from kdcli.training.run.workshop import Workshop
 from kdcli.training.step.task import DistillTask
 
@@ -161,6 +162,8 @@ class VariantTraining:
         self._now(stage)
         if shop.group is not None:
             self.progress.note(f"{where}: {shared_how(shop.group, stage)}")
+            if (parts := shared_out(shop.teachers(stage).values())) is not None:
+                self.progress.note(f"{where}: {parts}")
         batches = loop.total_steps(stage, feed) * stage.accumulate
         if isinstance(order, HardOrder):
             self.progress.note(f"{where}: {begins(order, batches)}")

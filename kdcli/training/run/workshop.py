@@ -38,6 +38,7 @@ from kdcli.training.run.holdout import Holdout
 from kdcli.training.run.kinds import check_kinds, kinds_of
 from kdcli.training.run.loss_parts import loss_parts
 from kdcli.training.run.results import RUN, StageResults, frozen_copy
+from kdcli.training.run.sharing import shared, shares
 from kdcli.training.run.transforming import joint_transform
 from kdcli.training.seeds import seed_of, seeded
 from kdcli.training.step.mixing import build_mixers
@@ -82,7 +83,11 @@ class Workshop:
             result = self.results.get(self.variant, name)
             return self._expected_of(name) if result is None else result.model
         if spec not in self._teachers:
-            self._teachers[spec] = _layout(self.built.teacher(spec).to(self.device))
+            teacher = self.built.teacher(spec)
+            self._teachers[spec] = (
+                shared(teacher, spec, self.group, self.device)
+                if self.group is not None and shares(self.config, self.group) else _layout(teacher.to(self.device))
+            )
         return self._teachers[spec]
 
     def _expected_of(self, name: str) -> nn.Module:
