@@ -11,7 +11,9 @@ from kdcli.cli import complete
 from kdcli.cli.ui import Session, command, require_alone
 
 if TYPE_CHECKING:
-    from kdcli.choosing import Choice
+    from kdcli.choosing import Built, Choice
+    from kdcli.choosing.chosen import Found, TryOut
+    from kdcli.config import RunConfig
 
 Recipe = Annotated[
     str,
@@ -48,7 +50,18 @@ Transform = Annotated[
 ]
 Steps = Annotated[int | None, typer.Option(help="Updates of the main stage.", min=1)]
 Epochs = Annotated[int | None, typer.Option(help="Rounds over the images in the main stage, instead of steps.", min=1)]
-BatchSize = Annotated[int | None, typer.Option(help="Images in a batch.", min=1)]
+
+
+def _images(text: str) -> int | str:
+    if text != "auto" and not (text.isascii() and text.isdigit() and int(text[:19])):
+        raise typer.BadParameter(f"{text[:40]!r} is neither a whole number from 1 on nor auto.")
+    return text if text == "auto" else int(text)
+
+
+BatchSize = Annotated[Any, typer.Option(
+    help="Images in a batch; auto: the largest that fits into the memory of the device.", parser=_images,
+    metavar="INTEGER|auto",
+)]
 Size = Annotated[str | None, typer.Option(
     help="HxW of the images in training and evaluation; other sizes of the recipe follow. auto: the teacher's."
 )]
@@ -146,7 +159,7 @@ def distill(
             )
         _run(session, None, None, resume, loggers)
         return
-    choice = choose(recipe, flags, set_ or (), twin=twin)
+    choice = choose(recipe, flags, set_ or (), twin=twin, try_out=_trying_out(session))
     if dry_run:
         from kdcli.cli.show import dry_run as show
 
@@ -154,6 +167,17 @@ def distill(
         show(session, choice)
         return
     _run(session, choice, out, None)
+
+
+def _trying_out(session: Session) -> TryOut:
+    """Return what looks for the largest batch, and imports what it needs when it is asked."""
+
+    def find(config: RunConfig, built: Built, stage: str) -> Found:
+        from kdcli.training.run.largest import largest_batch
+
+        return largest_batch(session.device, session.note)(config, built, stage)
+
+    return find
 
 
 def _run(

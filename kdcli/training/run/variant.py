@@ -29,6 +29,7 @@ from kdcli.training.run.along import keep_along
 from kdcli.training.run.asking import from_outside, images_shown
 from kdcli.training.run.beginning import begin
 from kdcli.training.run.drift import ScaleWatch
+from kdcli.training.run.ending import memory_told
 from kdcli.training.run.fit_stage import FitFiles, fit_stage, keep_joint
 from kdcli.training.run.folder import RunFolder
 from kdcli.training.run.following import in_turn, of_all, shared_how, writes
@@ -186,7 +187,7 @@ class VariantTraining:
             before = 0  # the first process tells what all of them had shown
         with (
             untouched(shop.teachers(stage)), kept_by_plugins(f"stage '{stage.name}'"),
-            images_shown(outside, before) as here,
+            images_shown(outside, before) as here, memory_told(stage),
         ):
             shown = partial(of_all, shop.group, here)
             state = loop.train(
