@@ -23,7 +23,7 @@ from kdcli.many.group import Group
 from kdcli.training.batches.augment import augment_step
 from kdcli.training.batches.feed import Batches
 from kdcli.training.batches.growing import growing
-from kdcli.training.loop import checkpoint
+from kdcli.training.loop import checkpoint, kept
 from kdcli.training.loop.optim import Averaged, has_learned, lr_factor, lr_scales, optimizer_of
 from kdcli.training.loop.stepping import stepping
 from kdcli.training.seeds import global_random_kept
@@ -89,7 +89,8 @@ def train(
 ) -> dict[str, Tensor]:
     """Train until the stage's steps are done and return the student's tensors.
 
-    A state is written every ``checkpoint_every`` updates and when the process is asked to stop. shown: tells how many
+    A state is written every ``checkpoint_every`` updates and when the process is asked to stop; the last
+    ``keep_checkpoints`` are kept. shown: tells how many
     images teachers were shown so far, which is kept in it. group: of processes that each train on their part of every
     batch; the first one writes.
 
@@ -120,6 +121,7 @@ def train(
             state_file, variant=variant, stage=stage.name, step=step, task=task, optimizer=optimizer, average=average,
             order=order, teacher_images=images,
         )
+        kept.keep(state_file, variant=variant, stage=stage.name, step=step, most=stage.keep_checkpoints)
 
     with stop_requests() as asked, global_random_kept(device):
         for step in range(start, total):

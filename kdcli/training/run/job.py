@@ -18,6 +18,7 @@ from kdcli.files import sha256_of
 from kdcli.many.group import Group
 from kdcli.students.files import save_student
 from kdcli.training.batches.render_cache import RenderCache
+from kdcli.training.loop import kept
 from kdcli.training.loop import train as loop
 from kdcli.training.run.choice import choice_of, told
 from kdcli.training.run.fidelity import fidelity_of_run
@@ -209,6 +210,7 @@ def _train(
             made_for=made_for(shop, config.main, student),
         )
         run.state.unlink(missing_ok=True)
+        kept.drop(run.state.parent)
     shop.variant = RUN
     return steps
 

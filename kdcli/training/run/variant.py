@@ -22,7 +22,7 @@ from kdcli.training.batches.memory_maps import MEMORY, MemoryMaps
 from kdcli.training.batches.order import Order
 from kdcli.training.batches.shared import SharedFeed
 from kdcli.training.batches.teacher_cache import make
-from kdcli.training.loop import checkpoint
+from kdcli.training.loop import kept
 from kdcli.training.loop import train as loop
 from kdcli.training.loop.train import StepLog
 from kdcli.training.run.along import keep_along
@@ -95,12 +95,12 @@ class VariantTraining:
         Raises:
             WeightsError: it is damaged, or of a stage that there is not.
         """
-        state = checkpoint.read(self.run.state) if self.run.state.is_file() else None
-        if state is None or state["variant"] != self.variant:
+        state = kept.newest(self.run.state, self.variant)
+        if state is None:
             return None
         if state["stage"] not in [stage.name for stage in self.stages]:
             raise WeightsError(
-                f"checkpoint '{self.run.state}' is of a stage '{state['stage']}', not of this run; delete it"
+                f"checkpoint '{state['file']}' is of a stage '{state['stage']}', not of this run; delete it"
             )
         return state
 
