@@ -84,6 +84,9 @@ Loggers = Annotated[list[str] | None, typer.Option(
     "--logger", help="Logger SPEC, told of each logged step; repeat for several. none: nobody. Else tensorboard, "
     "where that is installed.", autocompletion=complete.logger,
 )]
+DiskCheck = Annotated[bool, typer.Option(
+    "--disk-check/--no-disk-check", help="Refuse a run whose files do not fit on the disk."
+)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the resolved recipe, do one real step, write nothing.")]
 
 
@@ -116,6 +119,7 @@ def distill(
     resume: Resume = None,
     workers: Workers = None,
     logger: Loggers = None,
+    disk_check: DiskCheck = True,
     dry_run: DryRun = False,
 ) -> None:
     """Distil a teacher into a student, measure it beside teacher and twin, and export it.
@@ -157,7 +161,7 @@ def distill(
                 f"--resume '{resume}' goes on with that run's own recipe, so '{first}' cannot be given beside it; "
                 f"start another run with --recipe '{resume}/config.toml'"
             )
-        _run(session, None, None, resume, loggers)
+        _run(session, None, None, resume, disk_check, loggers)
         return
     choice = choose(recipe, flags, set_ or (), twin=twin, try_out=_trying_out(session))
     if dry_run:
@@ -166,7 +170,7 @@ def distill(
         require_alone("distill --dry-run")
         show(session, choice)
         return
-    _run(session, choice, out, None)
+    _run(session, choice, out, None, disk_check)
 
 
 def _trying_out(session: Session) -> TryOut:
@@ -181,7 +185,8 @@ def _trying_out(session: Session) -> TryOut:
 
 
 def _run(
-    session: Session, choice: Choice | None, out: Path | None, resume: Path | None, loggers: Any = None
+    session: Session, choice: Choice | None, out: Path | None, resume: Path | None, disk_check: bool,
+    loggers: Any = None,
 ) -> None:
     from kdcli.cli.show import TrainingProgress, run_table
     from kdcli.config import RunConfig
@@ -205,7 +210,7 @@ def _run(
     with joined(device) as group, TrainingProgress(session) as progress:
         result = distill(
             config, out=out, resume=resume, device=device, progress=progress if writes(group) else None, built=built,
-            loggers=loggers, group=group,
+            loggers=loggers, group=group, disk_check=disk_check,
         )
     if writes(group):
         session.result(result.document(), lambda: run_table(session, result.document(), config))

@@ -6,6 +6,7 @@ import resource
 import statistics
 import sys
 import time
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -22,6 +23,8 @@ from kdcli.training.batches.teacher_cache import cost
 from kdcli.training.loop import train as loop
 from kdcli.training.run.asking import from_outside, images_shown
 from kdcli.training.run.choice import choice_of
+from kdcli.training.run.disk import disk_of
+from kdcli.training.run.folder import RUNS
 from kdcli.training.run.preflight import preflight
 from kdcli.training.run.trial import Trial, trial_of
 from kdcli.training.run.workshop import Workshop
@@ -43,7 +46,7 @@ def measure(
     """
     shop = Workshop(config=config, device=device, built=built or Built())
     student, spec = shop.student()
-    preflight(shop, student)
+    disk = disk_of(shop, student, preflight(shop, student), RUNS)
     networks: dict[str | None, nn.Module] = {None: student}
     rows: list[dict[str, Any]] = []
     terms: dict[str, dict[str, float]] = {}
@@ -103,6 +106,7 @@ def measure(
         "choice": choice_of(config),
         "stages": rows,
         "terms": terms[config.main.name],
+        "disk": {**asdict(disk), "total": disk.total},
         **({} if shop.holdout is None else {"holdout": shop.holdout.document()}),
         "parameters": {name: sum(p.numel() for p in model.parameters()) for name, model in models.items()},
     }

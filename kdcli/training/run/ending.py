@@ -51,11 +51,14 @@ def disk_told(run: Path, state: Path) -> Iterator[None]:
         free = ""
         with suppress(OSError):
             free = f" ({shutil.disk_usage(run).free / 1e6:.3g} MB free)"
-        kept = "the last checkpoint is kept" if state.is_file() else "there is no checkpoint yet"
-        raise TrainingError(
-            f"the disk of '{run}' is full{free}; {kept}: make room, and go on with: kdcli distill --resume "
-            f"{shlex.quote(str(run))}"
-        ) from error
+        again = f"go on with: kdcli distill --resume {shlex.quote(str(run))}"
+        if state.is_file():
+            told = f"the last checkpoint is kept: make room, and {again}"
+        elif (run / "metrics.jsonl").is_file():
+            told = f"no checkpoint of the stage under way was written yet: make room, and {again}"
+        else:
+            told = "nothing was trained yet: make room, and begin anew"
+        raise TrainingError(f"the disk of '{run}' is full{free}; {told}") from error
 
 
 def disk_full(error: BaseException) -> bool:
