@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: one exception on the way out, so that whatever was begun is tidied up.
+"""Ctrl-C, SIGTERM, SIGHUP and SIGUSR1: one exception on the way out, so that whatever was begun is tidied up.
 
 Before the command line is there, and once the end is decided, there is nothing to tidy up: a signal then ends the
 process at once. Nothing is imported here but what Python has at hand, since this comes first.

@@ -61,7 +61,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_before_the_command_line_is_there(tmp_path: Path, number: int) -> None:
     (tmp_path / "typer.py").write_text("import pathlib, time\npathlib.Path('here').touch()\ntime.sleep(60)\n")
     process = start(START + "main()", ["--help"], tmp_path, PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
@@ -202,11 +202,12 @@ def test_nohup_is_respected(tmp_path: Path) -> None:
     assert ended(process) == (130, "kdcli: interrupted\n")
 
 
-def test_a_closed_terminal_that_says_so_twice_is_one_request(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1"])
+def test_what_comes_by_itself_and_twice_is_one_request(tmp_path: Path, name: str) -> None:
     code = (
         "import os, signal\nfrom kdcli.training.loop.train import stop_requests\n"
         "with stop_requests() as asked:\n"
-        "    os.kill(os.getpid(), signal.SIGHUP)\n    os.kill(os.getpid(), signal.SIGHUP)\n    print(asked.is_set())\n"
+        f"    os.kill(os.getpid(), signal.{name})\n    os.kill(os.getpid(), signal.{name})\n    print(asked.is_set())\n"
         "    try:\n        os.kill(os.getpid(), signal.SIGINT)\n    except KeyboardInterrupt:\n        print('at once')"
     )
     process = start(code, [], tmp_path)

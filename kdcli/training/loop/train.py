@@ -31,7 +31,7 @@ from kdcli.training.step.task import DistillTask, StepResult
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, SIGTERM or SIGHUP arrived; the state was saved after the step that was under way."""
+    """Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 arrived; the state was saved after the step that was under way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,7 +225,7 @@ class Watch:
 
 @contextmanager
 def stop_requests() -> Iterator[threading.Event]:
-    """Turn Ctrl-C, SIGTERM and SIGHUP into a flag that the loop reads between steps; a second Ctrl-C stops at once."""
+    """Turn Ctrl-C and its like into a flag that the loop reads between steps; a second Ctrl-C stops at once."""
     asked = threading.Event()
     interrupts.forget()
     if threading.current_thread() is not threading.main_thread():
