@@ -60,7 +60,6 @@ def _run(debug: bool) -> int:
         app(standalone_mode=True)
     except SystemExit as end:
         if interrupt.unanswered():  # Typer heard it, which ends with the right code, but without a word
-            interrupt.answered()
             return _told("interrupted", interrupt.CODE)
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KdcliError as error:
@@ -91,6 +90,9 @@ def _run(debug: bool) -> int:
 
 
 def _told(message: str, code: int) -> int:
+    if interrupt.unanswered():  # some library made another error of it
+        interrupt.answered()
+        message, code = "interrupted", interrupt.CODE
     with contextlib.suppress(OSError):  # nobody may be there to read it
         complain(message)
     return code

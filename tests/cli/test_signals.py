@@ -71,7 +71,7 @@ def test_before_the_command_line_is_there(tmp_path: Path, number: int) -> None:
 
 
 def test_a_second_one_during_the_exit(tmp_path: Path) -> None:
-    slow = "import atexit, pathlib, time\n@atexit.register\ndef leave():\n    pathlib.Path('leaving').touch()\n" \
+    slow = "from kdcli.cli import interrupt\ninterrupt.install()\nimport atexit, pathlib, time\n@atexit.register\ndef leave():\n    pathlib.Path('leaving').touch()\n" \
         "    time.sleep(60)\n"
     process = start(slow + START + "main()", MIX, tmp_path)
     until(lambda: bool(list(tmp_path.glob("set/images/0*.png"))), process)
@@ -83,13 +83,33 @@ def test_a_second_one_during_the_exit(tmp_path: Path) -> None:
 
 
 def test_after_all_is_done_the_result_counts(tmp_path: Path) -> None:
-    slow = "import atexit, pathlib, time\n@atexit.register\ndef leave():\n    pathlib.Path('leaving').touch()\n" \
+    slow = "from kdcli.cli import interrupt\ninterrupt.install()\nimport atexit, pathlib, time\n@atexit.register\ndef leave():\n    pathlib.Path('leaving').touch()\n" \
         "    time.sleep(60)\n"
     process = start(slow + START + "main()", ["recipes", "show", "plain"], tmp_path)
     until((tmp_path / "leaving").exists, process)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (0, "") and "[[stage]]" in out
+
+
+def test_one_of_which_a_library_makes_another_error_is_answered(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\nfrom kdcli.cli import app, interrupt\nfrom kdcli.errors import DataError\n"
+        "def odd(**given):\n    try:\n        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    except BaseException:\n        raise DataError('a file is damaged') from None\n"
+        "app.app = odd\napp.main()"
+    )
+    process = start(code, [], tmp_path)
+    assert ended(process) == (130, "kdcli: interrupted\n")
+
+
+def test_at_the_very_end_none_changes_the_exit_code(tmp_path: Path) -> None:
+    """Python gives up its handlers before it ends: a signal would kill it whose result is there."""
+    first = "import atexit, os, signal\n@atexit.register\ndef last():\n    os.kill(os.getpid(), signal.SIGTERM)\n" \
+        "    print(signal.getsignal(signal.SIGTERM) is signal.SIG_IGN)\n"
+    process = start(first + START + "main()", ["--version"], tmp_path)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out.splitlines()[-1], err) == (0, "True", "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
