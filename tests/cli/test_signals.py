@@ -15,6 +15,17 @@ import pytest
 
 MIX = ["mix", "--data", "sim:blocks", "--mixer", "none", "--count", "100000", "--out", "set"]
 START = "import sys; sys.argv = ['kdcli', *sys.argv[1:]]\nfrom kdcli.__main__ import main\n"
+SLOW_EXIT = """
+from kdcli.cli import interrupt
+interrupt.install()
+import atexit, pathlib, time
+
+@atexit.register  # as libraries do, later than kdcli
+def leave():
+    pathlib.Path("leaving").touch()
+    time.sleep(60)
+
+"""
 PATIENCE = 60.0
 
 RECIPE = """
@@ -71,9 +82,7 @@ def test_before_the_command_line_is_there(tmp_path: Path, number: int) -> None:
 
 
 def test_a_second_one_during_the_exit(tmp_path: Path) -> None:
-    slow = "from kdcli.cli import interrupt\ninterrupt.install()\nimport atexit, pathlib, time\n@atexit.register\ndef leave():\n    pathlib.Path('leaving').touch()\n" \
-        "    time.sleep(60)\n"
-    process = start(slow + START + "main()", MIX, tmp_path)
+    process = start(SLOW_EXIT + START + "main()", MIX, tmp_path)
     until(lambda: bool(list(tmp_path.glob("set/images/0*.png"))), process)
     process.send_signal(signal.SIGINT)
     until((tmp_path / "leaving").exists, process)
@@ -83,9 +92,7 @@ def test_a_second_one_during_the_exit(tmp_path: Path) -> None:
 
 
 def test_after_all_is_done_the_result_counts(tmp_path: Path) -> None:
-    slow = "from kdcli.cli import interrupt\ninterrupt.install()\nimport atexit, pathlib, time\n@atexit.register\ndef leave():\n    pathlib.Path('leaving').touch()\n" \
-        "    time.sleep(60)\n"
-    process = start(slow + START + "main()", ["recipes", "show", "plain"], tmp_path)
+    process = start(SLOW_EXIT + START + "main()", ["recipes", "show", "plain"], tmp_path)
     until((tmp_path / "leaving").exists, process)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE)
