@@ -151,8 +151,9 @@ def killed(folder: Path, run: str, delays: list[float], whole: Path) -> list[str
         _, told = process.communicate(timeout=600)
         if process.returncode not in (0, -signal.SIGKILL):
             return [*wrong, f"exit code {process.returncode}: {told[-300:]}"]
-        if process.returncode == 0:
-            break
+        manifest = folder / run / "manifest.json"
+        if manifest.is_file() and json.loads(manifest.read_text())["state"] == "finished":
+            break  # also where it was killed after all was done
     for leader in leaders:
         wrong += left(folder, leader, 15.0)  # workers look every few seconds whether their parent is there
     one, other = load_state(folder / run / "student.safetensors"), load_state(whole)

@@ -43,6 +43,7 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.slow(share=1)
 def test_the_last_ones_stay_and_each_can_be_gone_on_from(tiny: Resolve, tmp_path: Path) -> None:
     config = tiny("steps=9", "keep_checkpoints=3", "eval_data=none")
     distill(config, out=tmp_path / "whole", loggers=())
