@@ -61,6 +61,21 @@ def code_of(error: BaseException) -> int:
     return 130 if isinstance(error, KeyboardInterrupt) else error.exit_code if isinstance(error, KdcliError) else 1
 
 
+_NO_MEMORY = ("out of memory", "can't allocate memory", "not enough memory", "Unable to allocate", "ALLOC_FAILED")
+"""How CUDA and its libraries, the CPU allocator and NumPy say it."""
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that there is no memory left, of the machine or of the device."""
+    try:
+        text = str(error)
+    except Exception:  # a foreign one may have no text
+        text = ""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, Exception) and any(sign in text for sign in _NO_MEMORY)
+    )
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the closest known name, or an empty string."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)

@@ -1,7 +1,7 @@
 """Whether the user asked this process to stop. Who handles the signals says so here; who judges errors asks.
 
-Ctrl-C, SIGTERM and SIGHUP (the terminal was closed, the connection lost) ask for the same: keep what was done, tidy up,
-end with 130.
+Ctrl-C, SIGTERM, SIGHUP (the terminal was closed, the connection lost) and SIGUSR1 (a scheduler: the time is nearly up)
+ask for the same: keep what was done, tidy up, end with 130.
 """
 
 from __future__ import annotations
@@ -10,31 +10,34 @@ import os
 import signal
 from contextlib import suppress
 
-_seen = _hung_up = False
+_seen = False
+_said: set[int] = set()
 _terminals: list[int] = []
 
 
 def note(number: int = 0) -> None:
     """Remember that a signal asked the process to stop; for signal handlers."""
-    global _seen, _hung_up
+    global _seen
     _seen = True
+    _said.add(int(number))
     if number == getattr(signal, "SIGHUP", -1):
-        _hung_up = True
         _leave_the_terminal()
 
 
 def forget() -> None:
     """Begin anew: what was asked before was answered, and whoever called goes on in the same process."""
-    global _seen, _hung_up
-    _seen = _hung_up = False
+    global _seen
+    _seen = False
+    _said.clear()
 
 
 def repeated(number: int) -> bool:
-    """Return whether a signal says what is known: a terminal that is closed tells its processes twice.
+    """Return whether a signal says what is known: a terminal that is closed tells its processes twice, a scheduler the
+    one that it started and, through that, the same again.
 
     Ctrl-C twice, on the other hand, means that somebody will not wait.
     """
-    return _hung_up and number == getattr(signal, "SIGHUP", -1)
+    return number in _said and number in _unasked()
 
 
 def asked() -> bool:
@@ -43,12 +46,15 @@ def asked() -> bool:
 
 
 def requests() -> tuple[int, ...]:
-    """Return the signals that ask for a stop; not SIGHUP where it is ignored, as by ``nohup``."""
-    numbers = [int(signal.SIGINT), int(signal.SIGTERM)]
-    hangup = getattr(signal, "SIGHUP", None)
-    if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:
-        numbers.append(int(hangup))
-    return tuple(numbers)
+    """Return the signals that ask for a stop; SIGHUP and SIGUSR1 not where they are ignored, as by ``nohup``."""
+    heeded = [number for number in _unasked() if signal.getsignal(number) is not signal.SIG_IGN]
+    return (int(signal.SIGINT), int(signal.SIGTERM), *heeded)
+
+
+def _unasked() -> list[int]:
+    """Return the signals that come by themselves, not because somebody pressed a key, where the system has them."""
+    found = [getattr(signal, name, None) for name in ("SIGHUP", "SIGUSR1")]
+    return [int(number) for number in found if number is not None]
 
 
 def remember_terminals() -> None:

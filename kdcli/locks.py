@@ -167,7 +167,8 @@ def _take_by_file(folder: Path, path: Path) -> Callable[[], None]:
     try:
         with contextlib.suppress(FileNotFoundError):
             owner = Process.read(_parsed(path.read_bytes()[:_MOST_BYTES]))
-            _refuse_foreign(owner, folder, path)
+            # Without a lock of the system nothing tells of the processes of another container, on this machine either.
+            _refuse_foreign(owner, folder, path, seen=owner is not None and owner.host == myself().host)
             if owner is not None and not owner.gone:
                 raise Busy(_busy(owner, folder))
         path.write_bytes(_record())
@@ -176,13 +177,13 @@ def _take_by_file(folder: Path, path: Path) -> Callable[[], None]:
     return lambda: path.unlink(missing_ok=True)
 
 
-def _refuse_foreign(owner: Process | None, folder: Path, path: Path) -> None:
-    """Refuse a folder whose owner cannot be seen from here.
+def _refuse_foreign(owner: Process | None, folder: Path, path: Path, *, seen: bool | None = None) -> None:
+    """Refuse a folder whose owner cannot be seen from here. seen: whether it can; None = if it is of this machine.
 
     Raises:
         Busy: the owner is of another machine and has not put its name away.
     """
-    if owner is not None and not owner.here:
+    if owner is not None and not (owner.here if seen is None else seen):
         raise Busy(
             f"process {owner.pid} of machine '{owner.host}' works on '{folder}', or was killed as it did, which this "
             f"machine cannot see; if it has ended, delete '{path}' and try again"

@@ -9,9 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from kdcli.errors import ConfigError, KdcliError
+from kdcli.errors import ConfigError, KdcliError, out_of_memory
 from kdcli.evals.cost import cost_of, parameters_of
-from kdcli.plugins.blame import is_no_memory
 
 Size = tuple[int, int]
 
@@ -86,7 +85,7 @@ class Subject:
         except KdcliError:
             raise
         except Exception as error:  # networks and runtimes fail in ways of their own
-            if is_no_memory(error):
+            if out_of_memory(error):
                 raise
             reason = " ".join(str(error).split())[:160] or type(error).__name__
             raise ConfigError(f"'{self.source.name}' does not take {batch} image{'s' if batch > 1 else ''} of "

@@ -12,7 +12,7 @@ import typer
 from kdcli.cli import interrupt, streams
 from kdcli.cli.lazy import LazyGroup
 from kdcli.cli.ui import complain
-from kdcli.errors import KdcliError
+from kdcli.errors import KdcliError, out_of_memory
 from kdcli.version import __version__
 
 app = typer.Typer(
@@ -41,10 +41,6 @@ def root(
     """Distil a large monocular depth network into a small one, also without the target's images."""
 
 
-_NO_MEMORY = ("out of memory", "can't allocate memory", "Unable to allocate")
-"""How CUDA, the CPU allocator and NumPy say it."""
-
-
 def main() -> NoReturn:
     """Run the command line and exit with the documented code."""
     interrupt.install()
@@ -64,7 +60,6 @@ def _run(debug: bool) -> int:
         app(standalone_mode=True)
     except SystemExit as end:
         if interrupt.unanswered():  # Typer heard it, which ends with the right code, but without a word
-            interrupt.answered()
             return _told("interrupted", interrupt.CODE)
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KdcliError as error:
@@ -87,7 +82,7 @@ def _run(debug: bool) -> int:
     except Exception as error:
         if debug:
             raise
-        if isinstance(error, MemoryError) or any(sign in str(error) for sign in _NO_MEMORY):
+        if out_of_memory(error):
             return _told("out of memory; use a smaller --size or --batch-size, or a machine with more of it", 1)
         text = " ".join(str(error).split())[:300]
         return _told(f"unexpected {type(error).__name__}: {text}; run again with --debug and report it", 1)
@@ -95,6 +90,9 @@ def _run(debug: bool) -> int:
 
 
 def _told(message: str, code: int) -> int:
+    if interrupt.unanswered():  # some library made another error of it
+        interrupt.answered()
+        message, code = "interrupted", interrupt.CODE
     with contextlib.suppress(OSError):  # nobody may be there to read it
         complain(message)
     return code

@@ -11,7 +11,9 @@ from kdcli.cli import complete
 from kdcli.cli.ui import Session, command, require_alone
 
 if TYPE_CHECKING:
-    from kdcli.choosing import Choice
+    from kdcli.choosing import Built, Choice
+    from kdcli.choosing.chosen import Found, TryOut
+    from kdcli.config import RunConfig
 
 Recipe = Annotated[
     str,
@@ -48,7 +50,18 @@ Transform = Annotated[
 ]
 Steps = Annotated[int | None, typer.Option(help="Updates of the main stage.", min=1)]
 Epochs = Annotated[int | None, typer.Option(help="Rounds over the images in the main stage, instead of steps.", min=1)]
-BatchSize = Annotated[int | None, typer.Option(help="Images in a batch.", min=1)]
+
+
+def _images(text: str) -> int | str:
+    if text != "auto" and not (text.isascii() and text.isdigit() and int(text[:19])):
+        raise typer.BadParameter(f"{text[:40]!r} is neither a whole number from 1 on nor auto.")
+    return text if text == "auto" else int(text)
+
+
+BatchSize = Annotated[Any, typer.Option(
+    help="Images in a batch; auto: the largest that fits into the memory of the device.", parser=_images,
+    metavar="INTEGER|auto",
+)]
 Size = Annotated[str | None, typer.Option(
     help="HxW of the images in training and evaluation; other sizes of the recipe follow. auto: the teacher's."
 )]
@@ -73,6 +86,9 @@ Workers = Annotated[int | None, typer.Option(help="Processes that decode files."
 Loggers = Annotated[list[str] | None, typer.Option(
     "--logger", help="Logger SPEC, told of each logged step; repeat for several. none: nobody. Else tensorboard, "
     "where that is installed.", autocompletion=complete.logger,
+)]
+DiskCheck = Annotated[bool, typer.Option(
+    "--disk-check/--no-disk-check", help="Refuse a run whose files do not fit on the disk."
 )]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the resolved recipe, do one real step, write nothing.")]
 
@@ -107,6 +123,7 @@ def distill(
     resume: Resume = None,
     workers: Workers = None,
     logger: Loggers = None,
+    disk_check: DiskCheck = True,
     dry_run: DryRun = False,
 ) -> None:
     """Distil a teacher into a student, measure it beside teacher and twin, and export it.
@@ -149,20 +166,32 @@ def distill(
                 f"--resume '{resume}' goes on with that run's own recipe, so '{first}' cannot be given beside it; "
                 f"start another run with --recipe '{resume}/config.toml'"
             )
-        _run(session, None, None, resume, loggers)
+        _run(session, None, None, resume, disk_check, loggers)
         return
-    choice = choose(recipe, flags, set_ or (), twin=twin)
+    choice = choose(recipe, flags, set_ or (), twin=twin, try_out=_trying_out(session))
     if dry_run:
         from kdcli.cli.show import dry_run as show
 
         require_alone("distill --dry-run")
         show(session, choice)
         return
-    _run(session, choice, out, None)
+    _run(session, choice, out, None, disk_check)
+
+
+def _trying_out(session: Session) -> TryOut:
+    """Return what looks for the largest batch, and imports what it needs when it is asked."""
+
+    def find(config: RunConfig, built: Built, stage: str) -> Found:
+        from kdcli.training.run.largest import largest_batch
+
+        return largest_batch(session.device, session.note)(config, built, stage)
+
+    return find
 
 
 def _run(
-    session: Session, choice: Choice | None, out: Path | None, resume: Path | None, loggers: Any = None
+    session: Session, choice: Choice | None, out: Path | None, resume: Path | None, disk_check: bool,
+    loggers: Any = None,
 ) -> None:
     from kdcli.cli.show import TrainingProgress, run_table
     from kdcli.config import RunConfig
@@ -186,7 +215,7 @@ def _run(
     with joined(device) as group, TrainingProgress(session) as progress:
         result = distill(
             config, out=out, resume=resume, device=device, progress=progress if writes(group) else None, built=built,
-            loggers=loggers, group=group,
+            loggers=loggers, group=group, disk_check=disk_check,
         )
     if writes(group):
         session.result(result.document(), lambda: run_table(session, result.document(), config))

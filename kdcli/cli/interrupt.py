@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: one exception on the way out, so that whatever was begun is tidied up.
+"""Ctrl-C, SIGTERM, SIGHUP and SIGUSR1: one exception on the way out, so that whatever was begun is tidied up.
 
 Before the command line is there, and once the end is decided, there is nothing to tidy up: a signal then ends the
 process at once. Nothing is imported here but what Python has at hand, since this comes first.
@@ -6,6 +6,7 @@ process at once. Nothing is imported here but what Python has at hand, since thi
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -40,6 +41,8 @@ def install() -> None:
     be swallowed all the same, it is raised once more.
     """
     interrupts.remember_terminals()
+    if not _last:  # what is registered first is called last
+        _last.append(atexit.register(_at_the_very_end))
     for number in interrupts.requests():
         signal.signal(number, _asked)
 
@@ -53,8 +56,6 @@ def answered() -> None:
     """Say that the exception has arrived and need not be raised again; a further signal ends the process at once."""
     global _waiting
     _waiting = False
-    if hasattr(signal, "setitimer"):
-        signal.setitimer(signal.ITIMER_REAL, 0)
     over(CODE)
 
 
@@ -62,11 +63,21 @@ def over(code: int) -> None:
     """Let a signal end the process with this code at once: all is done, what follows is Python's own tidying up."""
     global _code
     _code = code
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, 0)
     for number in interrupts.requests():
         if signal.getsignal(number) is _asked:  # not where somebody else's program calls this one
             signal.signal(number, _after)
 
 
+def _at_the_very_end() -> None:
+    """Let no signal change the exit code: Python gives up its handlers before it ends, and the system's would kill."""
+    for number in interrupts.requests():
+        if signal.getsignal(number) in (_asked, _after):
+            signal.signal(number, signal.SIG_IGN)
+
+
+_last: list[Any] = []
 _code, _waiting = CODE, False
 _patience = 0.0
 """Until when an import may go on."""

@@ -157,6 +157,8 @@ def dry_run(session: Session, choice: Choice) -> None:
                     f"about {cache['seconds'] / 60:.1f} min, at most {cache['bytes'] / 1e9:.3g} GB in "
                     f"{', '.join(cache['folders'])}"
                 )
+        disk = told["disk"]
+        say(f"files: at most {disk['total'] / 1e6:,.0f} MB, {disk['checkpoints'] / 1e6:,.0f} of them checkpoints")
         for name, count in told["parameters"].items():
             say(f"{name}: {count:,} parameters")
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 AUTO = "auto"
+LARGEST = "largest"
+"""A batch size that is tried out on the device; ``--batch-size auto`` is this."""
 RUN_AUTO = ("eval_data", "protocol", "eval_size", "pretrained")
 """Keys of a run that may be ``auto``."""
 STAGE_AUTO = ("data", "size", "crop", "batch_size", "steps")

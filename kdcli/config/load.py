@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kdcli.config.auto import AUTO, STAND_INS
+from kdcli.config.auto import AUTO, LARGEST, STAND_INS
 from kdcli.config.draft import Draft
 from kdcli.config.layers import draft
 from kdcli.config.looks import check_looks
@@ -28,6 +28,9 @@ def load(
         ConfigError: TOML that does not parse, unknown keys, values of the wrong type or range, or left to ``auto``.
     """
     made = draft(recipe, text, flags, settings, twin=twin)
+    for stage in made.stages if alone else ():
+        if stage.get("batch_size") == LARGEST:
+            made.put(stage, "batch_size", STAND_INS["batch_size"], "default")
     for where, key in made.open:
         if not alone:
             raise ConfigError(
@@ -45,6 +48,12 @@ def build(made: Draft) -> RunConfig:
     Raises:
         ConfigError: values out of range, or that do not go together.
     """
+    for stage in made.stages:
+        if stage.get("batch_size") == LARGEST:
+            raise ConfigError(
+                f"batch_size={LARGEST} of stage '{stage['name']}' is tried out on the device, which 'kdcli distill' "
+                "does; give a number here, such as the one that it wrote into RUN/config.toml"
+            )
     config = RunConfig(
         recipe=made.recipe,
         stages=tuple(StageConfig(**stage) for stage in made.stages),

@@ -27,7 +27,8 @@ def check_stage(stage: StageKeys) -> None:
         raise ConfigError(
             f"stage '{stage.name}' needs either steps or epochs, not both; use --steps N or --epochs N"
         )
-    for key in ("steps", "epochs", "batch_size", "accumulate", "log_every", "checkpoint_every", "network_width"):
+    for key in ("steps", "epochs", "batch_size", "accumulate", "log_every", "checkpoint_every", "keep_checkpoints",
+                "network_width"):
         value = getattr(stage, key)
         if value is not None and value < 1:
             raise ConfigError(f"{key}={value} of stage '{stage.name}' must be at least 1")

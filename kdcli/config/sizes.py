@@ -38,7 +38,7 @@ def check_sizes(stage: StageKeys) -> None:
         ConfigError: the offending value, in one line.
     """
     where = f"of stage '{stage.name}'"
-    for key in ("steps", "epochs", "log_every", "checkpoint_every"):
+    for key in ("steps", "epochs", "log_every", "checkpoint_every", "keep_checkpoints"):
         value = getattr(stage, key)
         if value is not None and value > MOST_STEPS:
             raise ConfigError(f"{key}={value} {where} is beyond {MOST_STEPS:,}; write a smaller number")

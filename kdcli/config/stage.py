@@ -149,6 +149,8 @@ class StageKeys:
     instead."""
     log_every: int = 10
     checkpoint_every: int = 200
+    keep_checkpoints: int = 1
+    """How many of the last ones are kept while the stage is under way."""
 
     @property
     def seen(self) -> tuple[int, int]:

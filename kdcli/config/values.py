@@ -7,7 +7,7 @@ import typing
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from kdcli.config.auto import left_open
+from kdcli.config.auto import LARGEST, left_open
 from kdcli.errors import ConfigError, nearest
 from kdcli.spec import parse_size
 
@@ -49,7 +49,7 @@ def convert(key: str, value: Any, owner: type, where: str) -> Any:
         ConfigError: a value of the wrong type.
     """
     kind = typing.get_type_hints(owner)[key]
-    if left_open(key, value):
+    if left_open(key, value) or (key == "batch_size" and value == LARGEST):
         return value
     if key == "pretrained" and not isinstance(value, bool):
         if value not in _SWITCH:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from kdcli.config import memory
 from kdcli.doctor.finding import ERROR, OK, WARNING, Finding
 from kdcli.doctor.formats import each_format, eight_bits
 from kdcli.errors import ConfigError
@@ -113,28 +114,13 @@ def _threads() -> Iterator[Finding]:
 
 
 def _memory() -> Iterator[Finding]:
-    free = available_memory()
+    free = memory.free()
     if free is None:
         yield Finding(name="memory", status=OK, value="unknown on this system")
         return
     low = free < LOW_MEMORY * _GIB
     yield Finding(name="memory", status=WARNING if low else OK, value=f"{free / _GIB:.1f} GiB available",
                   hint="use a smaller --batch-size or --size" if low else "")
-
-
-def available_memory() -> int | None:
-    """Return the bytes that a process can have without swapping, within its control group; None where unknown."""
-    try:
-        fields = dict(line.split(":", 1) for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines())
-        available = int(fields["MemAvailable"].split()[0]) * 1024
-    except (OSError, ValueError, KeyError):
-        return None
-    try:
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
-        used = int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii"))
-    except (OSError, ValueError):
-        return available
-    return min(available, max(0, limit - used))
 
 
 def _disk(folder: Path) -> Iterator[Finding]:

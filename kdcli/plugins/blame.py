@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from kdcli import interrupts
-from kdcli.errors import KdcliError, PluginError
+from kdcli.errors import KdcliError, PluginError, out_of_memory
 from kdcli.plugins.plugin import Plugin
 from kdcli.text import line
 
@@ -24,10 +24,6 @@ _owners: dict[int, tuple[Any, Plugin]] = {}
 """id -> a way to the object, which tells that it still is that object, and its plugin."""
 _loaded: list[Plugin] = []
 """Third-party plugins in the order in which they were first asked for."""
-
-NO_MEMORY = ("out of memory", "can't allocate memory", "Unable to allocate")
-"""How CUDA, the CPU allocator and NumPy say it."""
-
 
 _EXIT_CODES = (1, 3, 4)
 """Of errors that a plugin may raise of kdcli's; a class of its own might claim another, success even."""
@@ -107,18 +103,11 @@ def judged(error: BaseException, plugin: Plugin, doing: str) -> PluginError | No
     if isinstance(error, KdcliError) and error.exit_code in _EXIT_CODES:
         _sign(error, plugin)
         return None
-    if is_interrupt(error) or is_no_memory(error) or is_worker_gone(error):
+    if is_interrupt(error) or out_of_memory(error) or is_worker_gone(error):
         return None
     told = PluginError(f"{plugin.label} failed in {doing}: {describe(error)}; report it to its author")
     _signed(told)
     return told
-
-
-def is_no_memory(error: BaseException) -> bool:
-    """Return whether an error says that there was no memory left."""
-    return isinstance(error, MemoryError) or (
-        isinstance(error, Exception) and any(sign in describe(error) for sign in NO_MEMORY)
-    )
 
 
 def is_worker_gone(error: BaseException) -> bool:

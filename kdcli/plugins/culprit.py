@@ -9,14 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from types import TracebackType
 
-from kdcli.errors import PluginError
+from kdcli.errors import PluginError, out_of_memory
 from kdcli.plugins import registry
-from kdcli.plugins.blame import describe, is_interrupt, is_no_memory, is_worker_gone, loaded
+from kdcli.plugins.blame import describe, is_interrupt, is_worker_gone, loaded
 
 
 def culprit(error: BaseException) -> PluginError | None:
     """Return the error to raise instead, which names whoever is to blame; None where that is nobody but kdcli."""
-    if is_interrupt(error) or is_no_memory(error) or is_worker_gone(error):
+    if is_interrupt(error) or out_of_memory(error) or is_worker_gone(error):
         return None
     modules = list(_modules(error.__traceback__))
     if modules and modules[-1].startswith("importlib.metadata"):

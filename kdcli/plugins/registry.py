@@ -16,10 +16,10 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-from kdcli.errors import ConfigError, KdcliError, PluginError, nearest
+from kdcli.errors import ConfigError, KdcliError, PluginError, nearest, out_of_memory
 from kdcli.plugins import memory as plugin_memory
 from kdcli.plugins import metadata
-from kdcli.plugins.blame import blame, is_interrupt, is_no_memory, note_loading, own
+from kdcli.plugins.blame import blame, is_interrupt, note_loading, own
 from kdcli.plugins.blame import describe as describe
 from kdcli.plugins.isolate import stdout_to_stderr
 from kdcli.plugins.locate import package_folders
@@ -213,7 +213,7 @@ def build(kind: str, spec: Spec | str) -> Any:
     except KdcliError:
         raise
     except BaseException as error:
-        if is_interrupt(error) or is_no_memory(error):
+        if is_interrupt(error) or out_of_memory(error):
             raise
         raise PluginError(f"{kind} '{spec}' of {plugin.distribution} failed: {describe(error)}") from error
     own(made, plugin)

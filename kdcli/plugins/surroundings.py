@@ -81,7 +81,7 @@ def _umask() -> int:
 
 
 def _handlers() -> dict[int, Any]:
-    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGALRM", "SIGPIPE")
+    names = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGALRM", "SIGPIPE")
     return {number: signal.getsignal(number) for name in names if (number := getattr(signal, name, None)) is not None}
 
 

@@ -16,7 +16,7 @@ from kdcli.study.identity import essence
 if TYPE_CHECKING:
     import torch
 
-_NO_COST = ("steps", "seed", "log_every", "checkpoint_every", "lr")
+_NO_COST = ("steps", "seed", "log_every", "checkpoint_every", "keep_checkpoints", "lr")
 """Keys that change how long a run is or where it goes, not what a step costs."""
 
 

@@ -15,6 +15,17 @@ import pytest
 
 MIX = ["mix", "--data", "sim:blocks", "--mixer", "none", "--count", "100000", "--out", "set"]
 START = "import sys; sys.argv = ['kdcli', *sys.argv[1:]]\nfrom kdcli.__main__ import main\n"
+SLOW_EXIT = """
+from kdcli.cli import interrupt
+interrupt.install()
+import atexit, pathlib, time
+
+@atexit.register  # as libraries do, later than kdcli
+def leave():
+    pathlib.Path("leaving").touch()
+    time.sleep(60)
+
+"""
 PATIENCE = 60.0
 
 RECIPE = """
@@ -61,7 +72,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     return process.returncode, err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_before_the_command_line_is_there(tmp_path: Path, number: int) -> None:
     (tmp_path / "typer.py").write_text("import pathlib, time\npathlib.Path('here').touch()\ntime.sleep(60)\n")
     process = start(START + "main()", ["--help"], tmp_path, PYTHONPATH=f"{tmp_path}:{os.environ.get('PYTHONPATH', '')}")
@@ -71,9 +82,7 @@ def test_before_the_command_line_is_there(tmp_path: Path, number: int) -> None:
 
 
 def test_a_second_one_during_the_exit(tmp_path: Path) -> None:
-    slow = "import atexit, pathlib, time\n@atexit.register\ndef leave():\n    pathlib.Path('leaving').touch()\n" \
-        "    time.sleep(60)\n"
-    process = start(slow + START + "main()", MIX, tmp_path)
+    process = start(SLOW_EXIT + START + "main()", MIX, tmp_path)
     until(lambda: bool(list(tmp_path.glob("set/images/0*.png"))), process)
     process.send_signal(signal.SIGINT)
     until((tmp_path / "leaving").exists, process)
@@ -83,13 +92,31 @@ def test_a_second_one_during_the_exit(tmp_path: Path) -> None:
 
 
 def test_after_all_is_done_the_result_counts(tmp_path: Path) -> None:
-    slow = "import atexit, pathlib, time\n@atexit.register\ndef leave():\n    pathlib.Path('leaving').touch()\n" \
-        "    time.sleep(60)\n"
-    process = start(slow + START + "main()", ["recipes", "show", "plain"], tmp_path)
+    process = start(SLOW_EXIT + START + "main()", ["recipes", "show", "plain"], tmp_path)
     until((tmp_path / "leaving").exists, process)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (0, "") and "[[stage]]" in out
+
+
+def test_one_of_which_a_library_makes_another_error_is_answered(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys\nfrom kdcli.cli import app, interrupt\nfrom kdcli.errors import DataError\n"
+        "def odd(**given):\n    try:\n        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    except BaseException:\n        raise DataError('a file is damaged') from None\n"
+        "app.app = odd\napp.main()"
+    )
+    process = start(code, [], tmp_path)
+    assert ended(process) == (130, "kdcli: interrupted\n")
+
+
+def test_at_the_very_end_none_changes_the_exit_code(tmp_path: Path) -> None:
+    """Python gives up its handlers before it ends: a signal would kill it whose result is there."""
+    first = "import atexit, os, signal\n@atexit.register\ndef last():\n    os.kill(os.getpid(), signal.SIGTERM)\n" \
+        "    print(signal.getsignal(signal.SIGTERM) is signal.SIG_IGN)\n"
+    process = start(first + START + "main()", ["--version"], tmp_path)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out.splitlines()[-1], err) == (0, "True", "")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -202,11 +229,12 @@ def test_nohup_is_respected(tmp_path: Path) -> None:
     assert ended(process) == (130, "kdcli: interrupted\n")
 
 
-def test_a_closed_terminal_that_says_so_twice_is_one_request(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1"])
+def test_what_comes_by_itself_and_twice_is_one_request(tmp_path: Path, name: str) -> None:
     code = (
         "import os, signal\nfrom kdcli.training.loop.train import stop_requests\n"
         "with stop_requests() as asked:\n"
-        "    os.kill(os.getpid(), signal.SIGHUP)\n    os.kill(os.getpid(), signal.SIGHUP)\n    print(asked.is_set())\n"
+        f"    os.kill(os.getpid(), signal.{name})\n    os.kill(os.getpid(), signal.{name})\n    print(asked.is_set())\n"
         "    try:\n        os.kill(os.getpid(), signal.SIGINT)\n    except KeyboardInterrupt:\n        print('at once')"
     )
     process = start(code, [], tmp_path)

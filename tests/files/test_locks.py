@@ -135,6 +135,23 @@ def test_without_locks_of_the_system_a_dead_owner_is_known(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_container_of_this_machine_is_seen_by_the_systems_lock_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its process ids are not those of here, so that one that is free here says nothing."""
+    if not myself().boot:
+        pytest.skip("this system does not tell one start of the machine from another")
+    other = json.dumps(replace(myself(), host="another-container", pid=GONE).document())
+    (tmp_path / NAME).write_text(other)
+    with only_one(tmp_path):  # the lock could be had: whoever held it has ended
+        pass
+    (tmp_path / NAME).write_text(other)
+    monkeypatch.setattr(locks, "_lock", lambda handle: None)
+    with pytest.raises(Busy, match=rf"machine 'another-container' .* delete '.*{NAME}'"), only_one(tmp_path):
+        pass
+    assert (tmp_path / NAME).read_text() == other
+
+
 def test_without_locks_of_the_system_a_half_taken_folder_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,7 +76,7 @@ def same(one: Path, two: Path) -> bool:
     return first.keys() == second.keys() and all(torch.equal(value, second[name]) for name, value in first.items())
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_an_interrupted_run_goes_on_to_the_same_last_bit(tiny: Resolve, tmp_path: Path, number: int) -> None:
     config = tiny("accumulate=2", "jitter=0.2")
     distill(config, out=tmp_path / "whole")

@@ -135,16 +135,15 @@ def test_processes_are_started_where_there_is_use_for_them(monkeypatch: pytest.M
     assert workers_for("auto", 10**6, cuda) == 0
 
 
-def test_room_is_a_share_of_what_a_container_allows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    limit = tmp_path / "memory.max"
-    monkeypatch.setattr(rooms, "LIMITS", (str(limit),))
+def test_room_is_a_share_of_what_a_container_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits: list[int | None] = [None]
+    monkeypatch.setattr(rooms, "allowed", lambda: limits[-1])
     monkeypatch.setattr(rooms, "memory", lambda: 2**34)
     assert room() == 2**32
-    limit.write_text("1073741824\n")
+    limits.append(2**30)
     assert room() == 2**28
-    limit.write_text("max\n")
-    assert room() == 2**32
     monkeypatch.setattr(rooms, "memory", lambda: None)
+    limits.append(None)
     assert room() == rooms.LEAST
 
 

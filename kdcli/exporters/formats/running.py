@@ -10,9 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from kdcli.errors import ConfigError, WeightsError
+from kdcli.errors import ConfigError, WeightsError, out_of_memory
 from kdcli.exporters.inputs import Input
-from kdcli.plugins.blame import is_no_memory
 
 
 class RunFile(ABC):
@@ -83,7 +82,7 @@ def maps_of(
     try:
         given = [torch.as_tensor(one) for one in run()]
     except Exception as error:  # each runtime has a class of error for each way of failing
-        if is_no_memory(error):
+        if out_of_memory(error):
             raise
         many = "1 image" if len(image) == 1 else f"{len(image)} images"
         size, reason = "x".join(map(str, image.shape[-2:])), " ".join(str(error).split())[-160:]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
-from pathlib import Path
 from typing import Literal
 
 import torch
 
+from kdcli.config.memory import limit as allowed
 from kdcli.config.sizes import memory
 from kdcli.many.group import on_this_machine
 
@@ -16,8 +15,6 @@ SHARE = 0.25
 """Of the memory that the process may use, for decoded images; as much again for what teachers say of them."""
 LEAST = 2**30
 """Bytes where nobody tells how much memory there is."""
-LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
-"""Where Linux says what a container may use, by version of its control groups."""
 FEW = 1000
 """Images that are decoded sooner than processes for it are started: some ten seconds of one core."""
 MOST_WORKERS = 16
@@ -26,7 +23,7 @@ MOST_WORKERS = 16
 
 def room() -> int:
     """Return the bytes that images of this process may take."""
-    known = [limit for limit in (memory(), *map(_limit, LIMITS)) if limit is not None]
+    known = [limit for limit in (memory(), allowed()) if limit is not None]
     return int(SHARE * min(known)) // on_this_machine() if known else LEAST
 
 
@@ -48,11 +45,3 @@ def _cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def _limit(path: str) -> int | None:
-    """Return what a container may use; None where it is not said or not bounded."""
-    with suppress(OSError, ValueError):
-        limit = int(Path(path).read_text(encoding="ascii"))
-        return limit if limit < 2**60 else None  # version 1 writes a huge number for none
-    return None

@@ -18,7 +18,8 @@ from kdcli.training.loop.optim import Averaged
 from kdcli.training.step.task import DistillTask
 
 FORMAT = 2
-_ANEW = "delete it to start that stage anew"
+ANEW = "delete it to start that stage anew"
+"""What can be done about a damaged checkpoint where there is no other."""
 STATE = {
     "variant": str, "stage": str, "step": int, "student": Each(Any), "plugins": Each(Any), "plugin_states": Each(Any),
     "inner": Each(Any), "optimizer": {"state": Each(Any), "param_groups": [Each(Any)]},
@@ -67,8 +68,8 @@ def write(path: Path, state: dict[str, Any]) -> None:
         temporary.write_bytes(content.getbuffer())
 
 
-def read(path: Path, shape: Any = STATE) -> dict[str, Any]:
-    """Read a state; tensors on the CPU, no code is run.
+def read(path: Path, shape: Any = STATE, instead: str = ANEW) -> dict[str, Any]:
+    """Read a state; tensors on the CPU, no code is run. instead: what can be done about a damaged one.
 
     Raises:
         WeightsError: missing, broken or of another format.
@@ -79,11 +80,11 @@ def read(path: Path, shape: Any = STATE) -> dict[str, Any]:
     except FileNotFoundError:
         raise WeightsError(f"there is no checkpoint at '{path}'; start the run anew without --resume") from None
     except Exception as error:  # torch tells of damage by UnpicklingError, RuntimeError, EOFError, struct.error ...
-        raise WeightsError(f"checkpoint '{path}' is broken ({type(error).__name__}); {_ANEW}") from None
+        raise WeightsError(f"checkpoint '{path}' is broken ({type(error).__name__}); {instead}") from None
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise WeightsError(f"checkpoint '{path}' is not of format {FORMAT}; it was written by another version of kdcli")
     if wrong := misfit(state, shape) or ("" if state.get("step", 0) >= 0 else "step is negative"):
-        raise WeightsError(f"checkpoint '{path}' is broken: {wrong}; {_ANEW}")
+        raise WeightsError(f"checkpoint '{path}' is broken: {wrong}; {instead}")
     return {**state, "file": str(path)}
 
 
@@ -116,7 +117,7 @@ def restore(
     except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         why = " ".join(str(error).split())[:160]
         raise WeightsError(
-            f"checkpoint '{state.get('file', '')}' does not fit this run ({type(error).__name__}: {why}); {_ANEW}"
+            f"checkpoint '{state.get('file', '')}' does not fit this run ({type(error).__name__}: {why}); {ANEW}"
         ) from None
 
 

@@ -23,7 +23,7 @@ from kdcli.many.group import Group
 from kdcli.training.batches.augment import augment_step
 from kdcli.training.batches.feed import Batches
 from kdcli.training.batches.growing import growing
-from kdcli.training.loop import checkpoint
+from kdcli.training.loop import checkpoint, kept
 from kdcli.training.loop.optim import Averaged, has_learned, lr_factor, lr_scales, optimizer_of
 from kdcli.training.loop.stepping import stepping
 from kdcli.training.seeds import global_random_kept
@@ -31,7 +31,7 @@ from kdcli.training.step.task import DistillTask, StepResult
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, SIGTERM or SIGHUP arrived; the state was saved after the step that was under way."""
+    """Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 arrived; the state was saved after the step that was under way."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +89,8 @@ def train(
 ) -> dict[str, Tensor]:
     """Train until the stage's steps are done and return the student's tensors.
 
-    A state is written every ``checkpoint_every`` updates and when the process is asked to stop. shown: tells how many
+    A state is written every ``checkpoint_every`` updates and when the process is asked to stop; the last
+    ``keep_checkpoints`` are kept. shown: tells how many
     images teachers were shown so far, which is kept in it. group: of processes that each train on their part of every
     batch; the first one writes.
 
@@ -120,6 +121,7 @@ def train(
             state_file, variant=variant, stage=stage.name, step=step, task=task, optimizer=optimizer, average=average,
             order=order, teacher_images=images,
         )
+        kept.keep(state_file, variant=variant, stage=stage.name, step=step, most=stage.keep_checkpoints)
 
     with stop_requests() as asked, global_random_kept(device):
         for step in range(start, total):
@@ -223,7 +225,7 @@ class Watch:
 
 @contextmanager
 def stop_requests() -> Iterator[threading.Event]:
-    """Turn Ctrl-C, SIGTERM and SIGHUP into a flag that the loop reads between steps; a second Ctrl-C stops at once."""
+    """Turn Ctrl-C and its like into a flag that the loop reads between steps; a second Ctrl-C stops at once."""
     asked = threading.Event()
     interrupts.forget()
     if threading.current_thread() is not threading.main_thread():

@@ -6,7 +6,7 @@ import resource
 import statistics
 import sys
 import time
-from dataclasses import replace
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -15,7 +15,6 @@ from torch import nn
 from kdcli.choosing import Built
 from kdcli.config import RunConfig, StageConfig
 from kdcli.config.references import origin_of
-from kdcli.training.batches.augment import augment_step
 from kdcli.training.batches.feed import Feed
 from kdcli.training.batches.growing import work
 from kdcli.training.batches.memory_maps import MemoryMaps
@@ -23,9 +22,11 @@ from kdcli.training.batches.taught import Taught
 from kdcli.training.batches.teacher_cache import cost
 from kdcli.training.loop import train as loop
 from kdcli.training.run.asking import from_outside, images_shown
-from kdcli.training.run.beginning import begin
 from kdcli.training.run.choice import choice_of
+from kdcli.training.run.disk import disk_of
+from kdcli.training.run.folder import RUNS
 from kdcli.training.run.preflight import preflight
+from kdcli.training.run.trial import Trial, trial_of
 from kdcli.training.run.workshop import Workshop
 from kdcli.training.seeds import global_random_kept
 from kdcli.types import Batch
@@ -45,39 +46,28 @@ def measure(
     """
     shop = Workshop(config=config, device=device, built=built or Built())
     student, spec = shop.student()
-    preflight(shop, student)
+    disk = disk_of(shop, student, preflight(shop, student), RUNS)
     networks: dict[str | None, nn.Module] = {None: student}
     rows: list[dict[str, Any]] = []
     terms: dict[str, dict[str, float]] = {}
     for stage in config.stages:
         if stage.train != "student":
             continue
-        # What an earlier stage fits does not exist yet; it costs a small convolution network more.
-        fitted = stage.transform == "fitted"
         origin = origin_of(config.stages, stage)
         if origin not in networks:
             networks[origin] = shop.network(stage)[0]
-        task = shop.task(_without_transform(stage) if fitted else stage, networks[origin], None)
-        feed = shop.feed(stage)
-        cache, asked = shop.taught(stage), 0.0
+        trial = trial_of(shop, stage, networks[origin])
+        task, feed, cache, asked = trial.task, trial.feed, trial.cache, 0.0
         batches = feed.batches(0, 1 + repeats)
-        first = shop.first(stage)
-        begin(config, config.stages, stage, task, networks[origin], first)  # as the run does, so that terms are its own
-        task.build(first)
-        task.begin_training()
-        generator = torch.Generator(device=device)
         times, watch, shown, making = [], loop.Watch(stage), [], 0.0
         with global_random_kept(device), images_shown(from_outside(shop, stage)) as count:
             for step, batch in enumerate(batches):
                 before = count()
                 if cache is not None:
-                    batch, asked = _taught(cache, batch)
+                    batch, asked = _taught(trial, batch)
                     making, before = (count() - before) / len(batch), count()
                 started = time.perf_counter()
-                batch = augment_step(batch, stage, generator, seed=config.seed, step=step)
-                result = task(batch, step, 1 + repeats, distances=stage.sampling == "hard")
-                if result.loss.requires_grad:
-                    result.loss.backward()
+                result = trial.step(batch, step, 1 + repeats)
                 task.after_step()
                 shown.append(count() - before)
                 watch.see(batch.ids, result)
@@ -116,28 +106,25 @@ def measure(
         "choice": choice_of(config),
         "stages": rows,
         "terms": terms[config.main.name],
+        "disk": {**asdict(disk), "total": disk.total},
         **({} if shop.holdout is None else {"holdout": shop.holdout.document()}),
         "parameters": {name: sum(p.numel() for p in model.parameters()) for name, model in models.items()},
     }
 
 
-def _taught(cache: Taught | MemoryMaps, batch: Batch) -> tuple[Batch, float]:
+def _taught(trial: Trial, batch: Batch) -> tuple[Batch, float]:
     """Return a batch with its teachers' depth, which is kept nowhere, and the seconds that an image took."""
     started = time.perf_counter()
-    taught = cache.ask(batch)
-    if taught.device.type == "cuda":
-        torch.cuda.synchronize(taught.device)
-    return replace(batch, taught=taught), (time.perf_counter() - started) / len(batch)
+    batch = trial.taught(batch)
+    if batch.image.device.type == "cuda":
+        torch.cuda.synchronize(batch.image.device)
+    return batch, (time.perf_counter() - started) / len(batch)
 
 
 def _cost(cache: Taught | MemoryMaps, stage: StageConfig, feed: Feed, seconds: float) -> dict[str, Any]:
     """Return what making the missing maps of a cache takes: most bytes, and seconds."""
     told = cost(cache, stage, feed.source)
     return {**told, "seconds": told["missing"] * seconds}
-
-
-def _without_transform(stage: Any) -> Any:
-    return replace(stage, transform="none")
 
 
 def _peak_memory(device: torch.device) -> float:

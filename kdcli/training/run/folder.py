@@ -5,7 +5,7 @@
     config.toml      the resolved recipe, each value with its origin; runs again with --recipe
     manifest.json    versions, seed, device, teachers with sha256 and licence, argv, protocol hash, state
     metrics.jsonl    one line per logged step
-    checkpoints/     state.pt of the stage under way
+    checkpoints/     state.pt of the stage under way, and the last ones before it where several are kept
     transform.safetensors, student.safetensors, student.onnx
     transform-layers.png, transform-images.png
     stages/          networks that earlier stages trained for later ones, or losses along with the student, as
@@ -36,6 +36,7 @@ from kdcli.locks import NAME as LOCK
 from kdcli.locks import only_one, owner
 from kdcli.processes import myself
 from kdcli.text import block
+from kdcli.training.loop import kept as kept_checkpoints
 from kdcli.training.loop.train import StepLog
 from kdcli.training.run import metrics
 from kdcli.training.run.environment import environment
@@ -186,6 +187,7 @@ class RunFolder:
         orders = [order_file(self.state.parent, stage.name) for stage in config.stages]
         for path in (self.state, *kept, *orders):
             path.unlink(missing_ok=True)
+        kept_checkpoints.drop(self.state.parent)
         with contextlib.suppress(OSError):
             self.state.parent.rmdir()  # somebody else's files in it stay
 

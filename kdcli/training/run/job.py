@@ -18,8 +18,11 @@ from kdcli.files import sha256_of
 from kdcli.many.group import Group
 from kdcli.students.files import save_student
 from kdcli.training.batches.render_cache import RenderCache
+from kdcli.training.loop import kept
 from kdcli.training.loop import train as loop
 from kdcli.training.run.choice import choice_of, told
+from kdcli.training.run.disk import check_room, disk_of
+from kdcli.training.run.ending import disk_told
 from kdcli.training.run.fidelity import fidelity_of_run
 from kdcli.training.run.finish import evaluate_run, export_run, models_of, picture_of_run, report_of_run
 from kdcli.training.run.folder import RunFolder, new_path
@@ -78,6 +81,7 @@ def distill(
     built: Built | None = None,
     loggers: Sequence[str] | None = None,
     group: Group | None = None,
+    disk_check: bool = True,
 ) -> RunResult:
     """Distil, evaluate beside teacher and twin, and export.
 
@@ -86,6 +90,7 @@ def distill(
     teachers were measured on the same images before. built: teachers and sources that are there already. loggers: specs
     of who is told, in place of the configuration's, of a run that goes on too. group: the processes that train it, each
     on its part of every batch; the first one does the rest, and what the others return has no results in it.
+    disk_check: whether a run is refused whose files do not fit on the disk.
 
     Raises:
         ConfigError, DataError, WeightsError, PluginError: before the first step, wherever possible.
@@ -116,7 +121,10 @@ def distill(
     student, spec = shop.student()
     if resume is not None:
         check_begun(student, run.manifest().get("begun_from"))
-    preflight(shop, student)
+    states = preflight(shop, student)
+    place = run.path if resume is not None else Path(out) if out else new_path(config)
+    if disk_check and writes(group):
+        check_room(disk_of(shop, student, states, place), place)
     teachers = provenance(shop)
     if resume is None:
         facts = {
@@ -125,13 +133,16 @@ def distill(
             **({} if shop.holdout is None else {"holdout": shop.holdout.document()}),
             **({} if group is None else {"processes": group.size}),
         }
-        run = opened(group, lambda: RunFolder.create(Path(out) if out else new_path(config), config, facts))
+        run = opened(group, lambda: RunFolder.create(place, config, facts))
     elif (threads := run.manifest().get("threads")) != torch.get_num_threads():
         now = torch.get_num_threads()
         progress.note(f"the run was begun on {threads} threads and goes on with {now}: last bits may differ")
     for row in (*teachers, *begun_from(student)):
         progress.note(f"{row['spec']}: licence {row['licence']}, trained on {row['training_data']}")
-    with run.locked(), watchers.watching(run, config, resumed=resume is not None), run.ending(progress.note):
+    with (
+        run.locked(), watchers.watching(run, config, resumed=resume is not None), run.ending(progress.note),
+        disk_told(run.path, run.state),
+    ):
         run.begin_again()
         kept_before = float(run.manifest().get("seconds", 0.0)) if resume is not None else 0.0
         try:
@@ -209,6 +220,7 @@ def _train(
             made_for=made_for(shop, config.main, student),
         )
         run.state.unlink(missing_ok=True)
+        kept.drop(run.state.parent)
     shop.variant = RUN
     return steps
 

@@ -15,6 +15,7 @@ from kdcli.evals import check as check_evaluation
 from kdcli.plugins import registry
 from kdcli.training.run.along import trained_along
 from kdcli.training.run.checks import check_gradients, check_mixers, check_outputs
+from kdcli.training.run.disk import state_bytes
 from kdcli.training.run.fidelity import check_fidelity
 from kdcli.training.run.kinds import check_kinds
 from kdcli.training.run.results import check_carried
@@ -27,8 +28,10 @@ from kdcli.transform import probe_for, statistics_for
 from kdcli.types import Batch
 
 
-def preflight(shop: Workshop, student: nn.Module) -> None:
+def preflight(shop: Workshop, student: nn.Module) -> list[tuple[StageConfig, int]]:
     """Check the stages of a run and of its twin, its evaluation and its export; ``student`` is the run's.
+
+    Returns the run's stages that train a student, with the bytes that a checkpoint of them takes.
 
     Raises:
         KdcliError: as the stages, those of the twin, the evaluation or the export would.
@@ -37,6 +40,7 @@ def preflight(shop: Workshop, student: nn.Module) -> None:
     check_sharing(config, shop.group)
     twin = () if config.twin is None else config.twin.stages(config.stages)
     networks: dict[str | None, nn.Module] = {None: student}
+    states: list[tuple[StageConfig, int]] = []
     for stages in (config.stages, twin):
         learned: dict[str, tuple[str, Mapping[str, Tensor]]] = {}
         for stage in stages:
@@ -46,12 +50,14 @@ def preflight(shop: Workshop, student: nn.Module) -> None:
             task = check(shop, stage, networks[origin])
             if task is not None:
                 check_carried(task, learned)
+                states += [(stage, state_bytes(task))] if stages is config.stages else []
     if config.eval_data is not None:
         models = {"student": student, **shop.teachers(config.main)}
         check_evaluation(models, shop.source(config.eval_data), config.protocol, config.align)
     check_fidelity(shop, student)
     if config.export is not None:
         registry.load(registry.find("exporter", config.export))
+    return states
 
 
 def check(shop: Workshop, stage: StageConfig, student: nn.Module) -> DistillTask | None:

@@ -22,13 +22,14 @@ from kdcli.training.batches.memory_maps import MEMORY, MemoryMaps
 from kdcli.training.batches.order import Order
 from kdcli.training.batches.shared import SharedFeed
 from kdcli.training.batches.teacher_cache import make
-from kdcli.training.loop import checkpoint
+from kdcli.training.loop import kept
 from kdcli.training.loop import train as loop
 from kdcli.training.loop.train import StepLog
 from kdcli.training.run.along import keep_along
 from kdcli.training.run.asking import from_outside, images_shown
 from kdcli.training.run.beginning import begin
 from kdcli.training.run.drift import ScaleWatch
+from kdcli.training.run.ending import memory_told
 from kdcli.training.run.fit_stage import FitFiles, fit_stage, keep_joint
 from kdcli.training.run.folder import RunFolder
 from kdcli.training.run.following import in_turn, of_all, shared_how, writes
@@ -95,12 +96,12 @@ class VariantTraining:
         Raises:
             WeightsError: it is damaged, or of a stage that there is not.
         """
-        state = checkpoint.read(self.run.state) if self.run.state.is_file() else None
-        if state is None or state["variant"] != self.variant:
+        state = kept.newest(self.run.state, self.variant)
+        if state is None:
             return None
         if state["stage"] not in [stage.name for stage in self.stages]:
             raise WeightsError(
-                f"checkpoint '{self.run.state}' is of a stage '{state['stage']}', not of this run; delete it"
+                f"checkpoint '{state['file']}' is of a stage '{state['stage']}', not of this run; delete it"
             )
         return state
 
@@ -189,7 +190,7 @@ class VariantTraining:
             before = 0  # the first process tells what all of them had shown
         with (
             untouched(shop.teachers(stage)), kept_by_plugins(f"stage '{stage.name}'"),
-            images_shown(outside, before) as here,
+            images_shown(outside, before) as here, memory_told(stage),
         ):
             shown = partial(of_all, shop.group, here)
             state = loop.train(
