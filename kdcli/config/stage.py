@@ -29,6 +29,10 @@ class StageKeys:
     task_loss: str | None = None
     """A loss against ground truth where an image has it; needs a loss with a per-pixel map."""
     task_weight: float = 1.0
+    teacher_engine: Literal["eager", "compile", "onnx", "auto"] = "eager"
+    """What runs the teachers that are asked in every step: ``eager`` (PyTorch as it is), ``compile`` (its compiler),
+    ``onnx`` (onnxruntime, on the CPU), ``auto`` (what pays of layouts, folded norms and onnxruntime, measured as the
+    stage begins)."""
     mixers: tuple[str, ...] = ()
     teacher_cache: str = "none"
     """Where the teachers' depth is kept: ``none`` (they are asked in every step), ``memory`` (in main memory, where
