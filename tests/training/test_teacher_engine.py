@@ -206,7 +206,7 @@ def test_what_is_asked_for_is_refused_where_it_gives_other_depth(
             return replace(said, depth=said.depth * 1.001)
 
     monkeypatch.setattr(Form, "made", lambda form, teacher, image: Off(teacher))
-    with pytest.raises(ConfigError, match=r"teacher 't': as onnx its depth is 0\.001 away, 0\.0001 is allowed; use eager"):
+    with pytest.raises(ConfigError, match=r"'t': as onnx its depth is 0\.001 away, 0\.0001 is allowed; use eager"):
         chosen_for(config)
     assert not chosen_for(auto()).engines  # and left out of a choice
 

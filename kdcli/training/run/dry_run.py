@@ -57,7 +57,7 @@ def measure(
         origin = origin_of(config.stages, stage)
         if origin not in networks:
             networks[origin] = shop.network(stage)[0]
-        task = shop.task(_without_transform(stage) if fitted else stage, networks[origin], None)
+        task = shop.task(without_transform(stage) if fitted else stage, networks[origin], None)
         feed = shop.feed(stage)
         cache, asked = shop.taught(stage), 0.0
         batches = feed.batches(0, 1 + repeats)
@@ -71,7 +71,7 @@ def measure(
             for step, batch in enumerate(batches):
                 before = count()
                 if cache is not None:
-                    batch, asked = _taught(cache, batch)
+                    batch, asked = taught_now(cache, batch)
                     making, before = (count() - before) / len(batch), count()
                 started = time.perf_counter()
                 batch = augment_step(batch, stage, generator, seed=config.seed, step=step)
@@ -101,7 +101,7 @@ def measure(
                 "seconds_per_step": seconds,
                 "seconds_per_epoch": seconds * feed.steps_per_epoch,
                 "seconds": seconds * total * stage.accumulate * share,
-                "memory_mib": _peak_memory(device),
+                "memory_mib": peak_memory(device),
                 "teacher_images": round(
                     statistics.fmean(shown[1:]) * total * stage.accumulate + (kept["missing"] * making if kept else 0)
                 ),
@@ -121,7 +121,7 @@ def measure(
     }
 
 
-def _taught(cache: Taught | MemoryMaps, batch: Batch) -> tuple[Batch, float]:
+def taught_now(cache: Taught | MemoryMaps, batch: Batch) -> tuple[Batch, float]:
     """Return a batch with its teachers' depth, which is kept nowhere, and the seconds that an image took."""
     started = time.perf_counter()
     taught = cache.ask(batch)
@@ -136,11 +136,13 @@ def _cost(cache: Taught | MemoryMaps, stage: StageConfig, feed: Feed, seconds: f
     return {**told, "seconds": told["missing"] * seconds}
 
 
-def _without_transform(stage: Any) -> Any:
+def without_transform(stage: StageConfig) -> StageConfig:
+    """Return a stage without the transformation network that an earlier one fits, which does not exist yet."""
     return replace(stage, transform="none")
 
 
-def _peak_memory(device: torch.device) -> float:
+def peak_memory(device: torch.device) -> float:
+    """Return the most MiB that this process took so far; on CUDA those of its tensors."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
