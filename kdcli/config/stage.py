@@ -133,8 +133,11 @@ class StageKeys:
     sync_batch_norm: bool = False
     """Whether the student's batch norms see the batch of all processes where several train it, instead of each its
     part."""
-    amp: Literal["auto", "bf16", "off"] = "auto"
-    """``auto``: bf16 autocast on CUDA devices that have it. ``bf16``: also on a CPU."""
+    amp: Literal["auto", "bf16", "fp16", "off"] = "auto"
+    """``auto``: bf16 autocast on CUDA devices that have it. ``bf16``: also on a CPU. ``fp16``: half precision, with a
+    factor on the loss that is found as it goes."""
+    tf32: Literal["auto", "on", "off"] = "auto"
+    """Whether float32 products and convolutions on CUDA round to TF32; ``auto``: as PyTorch has it."""
     reduce: bool = False
     """Decode JPEG files at a half, a quarter or an eighth where that is no smaller than ``size``, and resize files in
     8 bits. Evaluation reads all of an image in any case, and so does whatever makes or reads a teacher cache in a
