@@ -80,9 +80,9 @@ def title(report: StepReport) -> str:
     """Return what was measured, in a line."""
     threads = "1 thread" if report.threads == 1 else f"{report.threads} threads"
     where = threads if report.device == "cpu" else report.device
-    height, width = report.size
+    (height, width), rounds = report.size, len(report.loops[STEP].wall)
     return (f"{report.teacher} -> {report.student}, {height}x{width}, {report.batch} images, {where}, "
-            f"{len(report.loops[STEP].wall)} rounds in turn, {report.machine}")
+            f"{rounds} round{'s in turn' * (rounds > 1)}, {report.machine}")
 
 
 def loops_table(report: StepReport) -> tuple[list[str], list[list[str]]]:
