@@ -39,6 +39,11 @@ _SAMPLES = 1 << 18
 """Most values that percentiles are taken of; more would only cost time."""
 
 
+def anchors() -> dict[str, list[str]]:
+    """Return the maps by name: their anchors from far to near as RGB in hexadecimal, evenly spaced."""
+    return {name: codes.split() for name, codes in _ANCHORS.items()}
+
+
 def colourise(
     depth_HW: Tensor,
     valid_HW: Tensor | None = None,

@@ -1,4 +1,4 @@
-"""``MODEL`` on the command line: a run folder, a student's file, an exported file, or ``teacher:SPEC``."""
+"""``MODEL`` on the command line: run folder, student's file or repository, exported file, or ``teacher:SPEC``."""
 
 from __future__ import annotations
 
@@ -17,16 +17,18 @@ from kdcli.students.files import find_student, load_student
 def load_model(model: str | Path, device: torch.device | str = "cpu") -> nn.Module:
     """Load a model in eval mode: images B x 3 x H x W in 0..1 in, ``Prediction`` out.
 
-    ``model``: a run folder (``RUN`` or, as teachers are named, ``run:RUN``), ``.safetensors`` student, an
+    ``model``: a run folder (``RUN`` or, as teachers are named, ``run:RUN``), ``.safetensors`` student,
+    ``hf:ORG/NAME[@REVISION]`` (a student that ``kdcli push`` brought to the hub; fetched once, then from its cache), an
     exported file (``.onnx``, ``.pt2``, ``.xml``, ...), or ``teacher:SPEC``.
 
     Raises:
-        ConfigError: an empty name. WeightsError: no such file, or one that is broken. PluginError, SpecError: a
-            teacher that is unknown or broken.
+        ConfigError: an empty name. WeightsError: no such file or repository, or one that is broken. PluginError,
+            SpecError: a teacher that is unknown or broken.
     """
     text = str(model)
     if not text:
-        raise ConfigError("MODEL is empty; give a run folder, a .safetensors student, an exported file or teacher:SPEC")
+        raise ConfigError("MODEL is empty; give a run folder, a .safetensors student, hf:ORG/NAME, an exported "
+                          "file or teacher:SPEC")
     if text.startswith("predictions:"):
         raise ConfigError(f"'{text}' lies on disk and can be measured, not run; use kdcli eval {text} --data SPEC")
     if text.startswith("teacher:"):

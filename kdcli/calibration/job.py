@@ -19,6 +19,7 @@ from kdcli.evals.protocol import Protocol, find
 from kdcli.evals.runner import check, evaluating
 from kdcli.exporters.endings import is_exported
 from kdcli.files import require_writable, sha256_of
+from kdcli.hub.address import is_hub
 from kdcli.networks.shown_size import Asked
 from kdcli.students import calibrated
 from kdcli.students.calibrated import Calibration
@@ -78,6 +79,8 @@ def calibrate(
             images, numbers that no formula makes metres of, or a formula that no file may have. WeightsError: no
             student.
     """
+    if out is None and is_hub(run):
+        raise ConfigError(f"'{run.as_posix()}' lies in the hub's cache, where nothing is written; give --out FILE")
     path = find_student(_file(run))
     target = path.with_name(f"{path.stem}-calibrated.safetensors") if out is None else out
     if target.exists():

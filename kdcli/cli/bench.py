@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from kdcli.benching.accuracy import Accuracy
 
 Models = Annotated[list[str] | None, typer.Argument(
-    metavar="MODEL", help="Run folders, .safetensors students, exported files of any format, teacher:SPEC, or "
-    "student:SPEC (its weights are those it begins with, on which time does not depend). Ratios are to the first.",
+    metavar="MODEL", help="Run folders, .safetensors students, hf:ORG/NAME, exported files of any format, "
+    "teacher:SPEC, or student:SPEC (its weights are those it begins with, on which time does not depend). "
+    "Ratios are to the first.",
 )]
 Against = Annotated[list[Path] | None, typer.Option(
     "--against", metavar="FILE.onnx", help="Anybody's ONNX network of one image, measured beside; may be given again.",

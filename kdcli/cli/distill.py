@@ -53,6 +53,9 @@ Size = Annotated[str | None, typer.Option(
     help="HxW of the images in training and evaluation; other sizes of the recipe follow. auto: the teacher's."
 )]
 Rate = Annotated[float | None, typer.Option("--lr", help="Learning rate of the main stage.")]
+Stage = Annotated[str | None, typer.Option(
+    help="qat: the last fifth of the main stage is quantisation-aware, for students that int8 files cost too much."
+)]
 Set = Annotated[
     list[str] | None, typer.Option("--set", help="KEY=VALUE or STAGE.KEY=VALUE of the recipe; repeat for several.")
 ]
@@ -94,6 +97,7 @@ def distill(
     batch_size: BatchSize = None,
     size: Size = None,
     lr: Rate = None,
+    stage: Stage = None,
     set_: Set = None,
     twin: Twin = True,
     eval_data: EvalData = None,
@@ -111,7 +115,7 @@ def distill(
     without its images, on a machine without network or GPU.
     """
     from kdcli.choosing import choose
-    from kdcli.config import loss_weights
+    from kdcli.config import loss_weights, stage_share
     from kdcli.errors import ConfigError
     from kdcli.spec import parse_size
 
@@ -128,6 +132,7 @@ def distill(
         "batch_size": batch_size,
         "size": parse_size(size) if size and size != "auto" else size,
         "lr": lr,
+        "quantised": stage_share(stage),
         "eval_data": eval_data,
         "protocol": protocol,
         "align": align,

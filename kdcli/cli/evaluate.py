@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from kdcli.evals.sets import SetResults
 
 Models = Annotated[list[str], typer.Argument(
-    metavar="MODEL", help="Run folders, .safetensors students, exported files, teacher:SPEC, or constant: the "
-    "median depth of each image, which a network must beat; or predictions:DIR, what any tool wrote, with "
+    metavar="MODEL", help="Run folders, .safetensors students, hf:ORG/NAME, exported files, teacher:SPEC, or constant: "
+    "the median depth of each image, which a network must beat; or predictions:DIR, what any tool wrote, with "
     "kind=metric|scale_invariant|affine_depth|affine_disparity and codec= or scale= unless kdcli predict wrote it.",
 )]
 Data = Annotated[list[str], typer.Option(

@@ -25,7 +25,9 @@ class Map(StrEnum):
     released = "released"
 
 
-Model = Annotated[str, typer.Argument(help="Run folder, .safetensors student or teacher:SPEC, with bins.")]
+Model = Annotated[str, typer.Argument(
+    help="Run folder, .safetensors student, hf:ORG/NAME or teacher:SPEC, with bins.",
+)]
 Image = Annotated[Path, typer.Argument(help="The picture.")]
 Out = Annotated[Path, typer.Option("--out", help="Figure to write: .png, .pdf or .svg.", dir_okay=False)]
 Pixels = Annotated[list[str] | None, typer.Option(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kdcli.exporters import ExportReport
     from kdcli.exporters.quantising.shown import Shown
 
-Model = Annotated[str, typer.Argument(help="Run folder, .safetensors student, or teacher:SPEC.")]
+Model = Annotated[str, typer.Argument(help="Run folder, .safetensors student, hf:ORG/NAME, or teacher:SPEC.")]
 
 
 class Precision(StrEnum):

@@ -37,6 +37,12 @@ COMMANDS = {
     "predict": (
         "predict", "Predict depth: raw numbers with their meaning in a JSON sidecar, and a colour map with a legend.",
     ),
+    "demo": (
+        "demo", "Open a page on this machine: a picture, what models say of it side by side, and its points in space.",
+    ),
+    "card": ("card", "Write a model card from a finished run: what it is, how good, how to run it, its limits."),
+    "push": ("push", "Bring a student to the hub: its weights, exported files and model card, as hf:ORG/NAME."),
+    "pull": ("pull", "Fetch a student from the hub, each file checked, into the hub's cache or a folder."),
     "explain": (
         "explain",
         "Draw what a student with depth bins believes at pixels, beside its teacher's depth probability map.",

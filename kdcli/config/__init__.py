@@ -13,9 +13,9 @@ from kdcli.config.load import load
 from kdcli.config.looks import check_looks
 from kdcli.config.references import outside_teachers, teachers_of
 from kdcli.config.schema import RunConfig, StageConfig, TwinConfig
-from kdcli.config.values import loss_weights, weights_by_name
+from kdcli.config.values import loss_weights, stage_share, weights_by_name
 
 __all__ = [
     "RunConfig", "StageConfig", "TwinConfig", "check_looks", "dump", "load", "loss_weights",
-    "outside_teachers", "teachers_of", "weights_by_name",
+    "outside_teachers", "stage_share", "teachers_of", "weights_by_name",
 ]

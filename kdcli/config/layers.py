@@ -15,7 +15,7 @@ from kdcli.config.values import convert, keys, known_only
 from kdcli.documents import literal, parse_toml
 from kdcli.errors import ConfigError, nearest
 
-_MAIN_FLAGS = ("steps", "epochs", "lr")  # flags that mean the main stage alone
+_MAIN_FLAGS = ("steps", "epochs", "lr", "quantised")  # flags that mean the main stage alone
 
 
 def draft(

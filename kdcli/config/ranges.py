@@ -47,7 +47,7 @@ def check_stage(stage: StageKeys) -> None:
         raise ConfigError(f"stage '{stage.name}' has no loss with a weight above 0; use --loss NAME=WEIGHT")
     if stage.looks and not any(weight for _, weight in stage.looks):
         raise ConfigError(f"looks of stage '{stage.name}' have no weight above 0; leave them out")
-    for key in ("ema", "warmup", "transform_share", "grow"):
+    for key in ("ema", "warmup", "transform_share", "grow", "quantised"):
         if not 0 <= getattr(stage, key) <= 1:
             raise ConfigError(f"{key}={getattr(stage, key)} of stage '{stage.name}' must lie in 0..1")
     if stage.ema == 1:

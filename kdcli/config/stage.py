@@ -87,6 +87,9 @@ class StageKeys:
     grow: float = 0.0
     """Share of the steps, at the beginning, in which the student sees images smaller than that: half as high and wide
     at first. Only where no teacher has to be shown them: its depth is kept, or comes with the data."""
+    quantised: float = 0.0
+    """Share of the steps, at the end, in which the student's convolutions are rounded as a file in eight bits rounds
+    them, so that it learns to do with that."""
     flip: bool = True
     """Mirror half of the images, before the mixers."""
     rotate: float = 0.0

@@ -133,6 +133,21 @@ def _check_type(value: Any, kind: Any, where: str) -> Any:
     return value
 
 
+QAT = 0.2
+"""Share of a stage's steps, at the end, that ``--stage qat`` makes quantisation-aware."""
+
+
+def stage_share(name: str | None) -> float | None:
+    """Return the ``quantised`` that ``--stage`` means; None where it was not given.
+
+    Raises:
+        ConfigError: something else than ``qat``.
+    """
+    if name not in (None, "qat"):
+        raise ConfigError(f"--stage '{name}' is none; it can be qat, for students that an int8 file costs too much")
+    return None if name is None else QAT
+
+
 def loss_weights(flags: Iterable[str] | None) -> tuple[tuple[str, float], ...] | None:
     """Parse ``--loss NAME=WEIGHT`` flags; None where there is none.
 

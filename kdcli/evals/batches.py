@@ -197,7 +197,7 @@ def _stack(group: list[tuple[int, Sample]], device: torch.device) -> tuple[list[
         depth=_together(depths) if depths else None,
         valid=_together(valids) if depths else None,
     )
-    return [index for index, _ in group], _complete(batch.to(device))
+    return [index for index, _ in group], _complete(batch if batch.image.device == device else batch.to(device))
 
 
 def _above_zero(depth: Tensor) -> Tensor:

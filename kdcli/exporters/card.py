@@ -47,7 +47,7 @@ def describe(model: nn.Module, card: Mapping[str, Any] | None = None) -> dict[st
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "sha256": fingerprint(model),
     }
-    facts = _without_folders(facts)
+    facts = without_folders(facts)
     texts = {key: v if isinstance(v, str) else json.dumps(v, default=str) for key, v in facts.items()}
     return {key: block(text) for key, text in texts.items()}  # formats hold UTF-8, which a path need not be
 
@@ -55,13 +55,13 @@ def describe(model: nn.Module, card: Mapping[str, Any] | None = None) -> dict[st
 _FOLDERS = re.compile(r"(?:^|(?<=[\s:,=|\[]))(?:[A-Za-z]:)?[\\/](?:[^\\/,|\]]+[\\/])+(?=[^\\/\s,|\]])")
 
 
-def _without_folders(value: Any) -> Any:
+def without_folders(value: Any) -> Any:
     """Return facts without the folders of this machine: a file that is handed on tells names and hashes."""
     if isinstance(value, str):
         return _FOLDERS.sub("", value)
     if isinstance(value, Mapping):
-        return {key: _without_folders(one) for key, one in value.items()}
-    return [_without_folders(one) for one in value] if isinstance(value, list | tuple) else value
+        return {key: without_folders(one) for key, one in value.items()}
+    return [without_folders(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def card_of(text: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from kdcli.errors import ConfigError, nearest
+from kdcli.hub.address import is_hub
 from kdcli.plugins import registry
 from kdcli.protocols import Exporter
 
@@ -17,7 +18,7 @@ ENDINGS = {
 
 def is_exported(path: str | Path) -> bool:
     """Whether a path is named as a file of one of kdcli's own formats."""
-    return Path(path).suffix in ENDINGS
+    return Path(path).suffix in ENDINGS and not is_hub(path)
 
 
 def format_of(path: Path) -> str | None:

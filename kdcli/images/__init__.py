@@ -18,6 +18,7 @@ from kdcli.images.depths import (
     read_depth,
     read_stored,
 )
+from kdcli.images.lens import focal_of
 from kdcli.images.metres import Rig, refuse_other_numbers, to_metres
 from kdcli.images.opening import opened
 from kdcli.images.pictures import (
@@ -45,8 +46,8 @@ from kdcli.images.writing import (
 
 __all__ = [
     "DEPTH_SUFFIXES", "FURTHEST", "IMAGE_SUFFIXES", "NO_VALUE", "SCALES", "UNITS_NOTE", "Form", "Picture",
-    "Rig", "StoredDepth", "depth_form", "depth_npy", "depth_units", "ids_within_16_bits", "image_size", "is_upright",
-    "like", "opened", "picture_bytes", "read_depth", "read_image", "read_picture", "read_reduced", "read_stored",
-    "refuse_other_numbers", "to_metres", "turn", "turned_by", "units_note", "units_png",
+    "Rig", "StoredDepth", "depth_form", "depth_npy", "depth_units", "focal_of", "ids_within_16_bits", "image_size",
+    "is_upright", "like", "opened", "picture_bytes", "read_depth", "read_image", "read_picture", "read_reduced",
+    "read_stored", "refuse_other_numbers", "to_metres", "turn", "turned_by", "units_note", "units_png",
     "write_depth_npy", "write_depth_png", "write_image", "write_units_png",
 ]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,10 +12,8 @@ from torch.nn import functional
 
 from kdcli.errors import ConfigError, DataError
 from kdcli.images import IMAGE_SUFFIXES, read_image, read_picture
+from kdcli.predict.videos import VIDEO_SUFFIXES, camera_of, open_clip, require_pyav
 from kdcli.sources.listing import list_files
-
-VIDEO_SUFFIXES = frozenset({".mp4", ".mov", ".mkv", ".avi", ".webm", ".m4v"})
-"""Endings of files that are taken for videos, lower case."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +50,7 @@ def find_inputs(paths: Sequence[Path]) -> list[Input]:
 
     Raises:
         DataError: something does not exist, or a folder has neither images nor videos.
-        ConfigError: a video while PyAV is not installed.
+        ConfigError: a video while PyAV is not installed, or a camera.
     """
     found: list[tuple[Path, Path]] = []
     for path in paths:
@@ -69,6 +64,8 @@ def find_inputs(paths: Sequence[Path]) -> list[Input]:
             found += [(p, p.relative_to(path)) for p in inside]
         elif path.exists():
             found.append((path, Path(path.name)))
+        elif camera_of(path) is not None:
+            raise ConfigError(f"'{path}' becomes a film alone; give it as the one input, and --out FILM.mp4")
         else:
             raise DataError(f"'{path}' does not exist; check the path")
     taken: set[str] = set()
@@ -82,8 +79,9 @@ def find_inputs(paths: Sequence[Path]) -> list[Input]:
             name, number = f"{base}_{number}", number + 1
         taken.add(name)
         inputs.append(Input(path=path, name=name))
-    if (video := next((i.path for i in inputs if i.is_video), None)) and importlib.util.find_spec("av") is None:
-        raise ConfigError(f"'{video}' is a video and PyAV is not installed; `pip install av`, or give frames as images")
+    for item in inputs:
+        if item.is_video:
+            require_pyav(item.path)
     return inputs
 
 
@@ -97,17 +95,9 @@ def frames(item: Input) -> Iterator[Frame]:
         picture = read_picture(item.path)
         yield Frame(image=picture.image, name=item.name, path=item.path, turned=picture.turned)
         return
-    # An optional package without types; ``find_inputs`` has said so if it is missing.
-    av: Any = importlib.import_module("av")
-    try:
-        with av.open(str(item.path)) as container:
-            for number, picture in enumerate(container.decode(video=0)):
-                pixels = torch.from_numpy(picture.to_ndarray(format="rgb24")).permute(2, 0, 1)
-                yield Frame(
-                    image=pixels.float().div(255), name=f"{item.name}/{number:06d}", path=item.path, clip=item.name
-                )
-    except (av.FFmpegError, IndexError, ValueError) as error:
-        raise DataError(f"'{item.path}' is no video that can be decoded ({error}); convert it to MP4") from error
+    with open_clip(item.path) as clip:
+        for number, shot in enumerate(clip.shots()):
+            yield Frame(image=shot.image, name=f"{item.name}/{number:06d}", path=item.path, clip=item.name)
 
 
 def read_some(folder: Path, count: int) -> Tensor:

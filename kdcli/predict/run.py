@@ -7,18 +7,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional
+from torch import nn
 
 from kdcli.colour import MAPS, check_limits
 from kdcli.errors import ConfigError, DataError, nearest
 from kdcli.files import require_writable
-from kdcli.networks.read_out import own_map, own_spread, read_out_of, resize_map, resize_spread
-from kdcli.networks.shown_size import Asked, shown_size
+from kdcli.networks.read_out import read_out_of
+from kdcli.networks.shown_size import Asked
 from kdcli.predict.inputs import find_inputs, frames
-from kdcli.predict.writing import Format, Predicted, Said, whole, write
-from kdcli.types import DepthKind, Prediction, ReadOut
-from kdcli.uncertainty import WHO, Spread, both_views
+from kdcli.predict.looking import look
+from kdcli.predict.pointing import Points
+from kdcli.predict.writing import Format, Predicted, whole, write
+from kdcli.types import DepthKind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +42,7 @@ def predict(
     limits: tuple[float, float] | None = None,
     progress: Callable[[int, int], None] | None = None,
     uncertainty: bool = False,
+    points: Points | None = None,
 ) -> tuple[list[Predicted], list[Skipped]]:
     """Predict depth for images, folders and videos; every picture gets raw depth, a colour map and a JSON sidecar.
 
@@ -60,6 +61,7 @@ def predict(
         limits: of the colours, in the unit of the prediction; per picture when None, per clip for videos.
         progress: told how many inputs are done, of how many.
         uncertainty: also write how sure the model is, standard deviation and entropy, in the same formats.
+        points: also write clouds of points.
 
     Raises:
         DataError: an input does not exist, or none could be read. ConfigError: unknown colour map, limits no range, a
@@ -76,6 +78,8 @@ def predict(
         kind = DepthKind(model.depth_kind)  # type: ignore[arg-type]
         check_limits(limits, disparity=kind.is_disparity, linear=kind is DepthKind.AFFINE_DEPTH)
     items = find_inputs(inputs)
+    if points is not None:
+        points.check(model, items)
     require_writable(out / f"{items[0].name}.json")
     done: list[Predicted] = []
     skipped: list[Skipped] = []
@@ -84,12 +88,13 @@ def predict(
     for number, item in enumerate(items):
         try:
             for frame in frames(item):
-                said = _look(model, frame.image, device, size, focal, uncertainty)
+                said = look(model, frame.image, device, size, focal, uncertainty)
                 shared = dict(clips.get(frame.clip, {}) if frame.clip else {})
                 shared["depth"] = limits or shared.get("depth")
                 try:
                     with whole(out / frame.name):
-                        done.append(write(model, frame, said, out, format, cmap, shared))
+                        cloud = None if points is None else points.write(model, frame, said, focal)
+                        done.append(write(model, frame, said, out, format, cmap, shared, cloud))
                 except DataError as error:  # of this frame; the next may be well
                     skipped.append(Skipped(input=item.path, reason=f"'{frame.name}': {error}"))
                     continue
@@ -105,57 +110,3 @@ def predict(
         more = f" (and {len(skipped) - 1} more that cannot be read)" if len(skipped) > 1 else ""
         raise DataError(f"{skipped[0].reason}{more}")
     return done, skipped
-
-
-@torch.inference_mode()
-def _look(
-    model: nn.Module, image: Tensor, device: torch.device | str, asked: Asked | None, focal: float | None,
-    uncertainty: bool,
-) -> Said:
-    """Return what the model says of a picture, at its size, in the model's own output space.
-
-    The model's ``read_out`` is followed: focal length, clip, resize, mirror average.
-    """
-    picture_B3HW = image[None].to(device)
-    own = (int(image.shape[-2]), int(image.shape[-1]))
-    size = shown_size(model, asked, own)
-    if size is not None and size != own:
-        picture_B3HW = functional.interpolate(
-            picture_B3HW, size=size, mode="bilinear", align_corners=False, antialias=True
-        ).clamp(0, 1)
-    read = read_out_of(model)
-    # The network sees a smaller picture through a shorter lens.
-    seen = None if focal is None else torch.tensor([focal * picture_B3HW.shape[-1] / own[1]], device=device)
-    prediction = model(picture_B3HW)
-    spread = _spread(prediction, read, seen, own) if uncertainty else None
-    depth = resize_map(own_map(prediction, read, seen), own, read.resize)
-    valid = torch.ones_like(depth, dtype=torch.bool)
-    if prediction.valid is not None:
-        valid &= _at_size(prediction.valid, own)
-    if read.flip:
-        mirrored = model(picture_B3HW.flip(-1))
-        other = resize_map(own_map(mirrored, read, seen), own, read.resize).flip(-1)
-        if spread is not None:
-            back = _spread(mirrored, read, seen, own).map(lambda one: one.flip(-1))
-            spread = both_views(spread, back, depth, other)
-        depth = (depth + other) / 2
-        if mirrored.valid is not None:
-            valid &= _at_size(mirrored.valid, own).flip(-1)
-    known = torch.isfinite(depth) & valid
-    maps = {} if spread is None else {"std": spread.std, "entropy": spread.entropy}
-    return Said(
-        seen=(int(picture_B3HW.shape[-2]), int(picture_B3HW.shape[-1])), depth=depth[0, 0].cpu(),
-        valid=known[0, 0].cpu(), not_finite=int((valid & ~known).sum()),
-        maps={name: one[0, 0].cpu() for name, one in maps.items() if one is not None},
-    )
-
-
-def _spread(prediction: Prediction, read: ReadOut, focal: Tensor | None, size: tuple[int, int]) -> Spread:
-    found = own_spread(prediction, read, focal)
-    if found is None:
-        raise ConfigError(f"this model gives no distribution over depth; {WHO}, or leave out --uncertainty")
-    return resize_spread(found, size, read.resize)
-
-
-def _at_size(valid_B1HW: Tensor, size: tuple[int, int]) -> Tensor:
-    return functional.interpolate(valid_B1HW.float(), size=size, mode="nearest") > 0.5

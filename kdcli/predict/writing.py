@@ -39,6 +39,8 @@ class Predicted(MapFiles):
     """EXIF orientation that the picture was stored in; all maps are upright."""
     uncertainty: Mapping[str, UncertaintyMap] | None = None
     """Maps by name, where they were asked for."""
+    points: Mapping[str, Any] | None = None
+    """The cloud of points, where it was asked for: ``file``, ``count``, ``camera`` and what told it, pixels without."""
 
     @property
     def all_losses(self) -> str:
@@ -85,9 +87,11 @@ def whole(base: Path) -> Iterator[None]:
 
 def write(
     model: nn.Module, frame: Frame, said: Said, out: Path, format: Format, cmap: str | None,
-    limits: Mapping[str, tuple[float, float] | None],
+    limits: Mapping[str, tuple[float, float] | None], points: Mapping[str, Any] | None = None,
 ) -> Predicted:
     """Write one picture's files below ``out``; limits: of the colours by map, None where the map sets its own.
+
+    points: what the sidecar says of its cloud of points.
 
     Raises:
         DataError: a prediction without one number that the files could hold.
@@ -99,7 +103,7 @@ def write(
     facts: dict[str, Any] = {
         "input": frame.path, "name": frame.name, "depth_kind": str(kind), "unit": kind.unit,
         "size": (depth_HW.shape[0], depth_HW.shape[1]), "seen": said.seen, "turned": frame.turned,
-        "not_finite": said.not_finite, "minimum": low, "maximum": high, "predicted": (low, high),
+        "not_finite": said.not_finite, "minimum": low, "maximum": high, "predicted": (low, high), "points": points,
     }
     # Not Path.with_suffix: names may hold dots of their own.
     base = out / frame.name
@@ -126,6 +130,8 @@ def write(
     result = Predicted(**facts)
     document = asdict(result) | {key: value.name for key in ("png", "npy", "colour") if (value := facts.get(key))}
     del document["uncertainty"]
+    if points is None:
+        del document["points"]
     if result.uncertainty is not None:
         document["uncertainty"] = {name: one.sidecar() for name, one in result.uncertainty.items()}
     write_json(base.with_name(f"{base.name}.json"), document | {"kdcli": __version__, "colour_map": cmap})

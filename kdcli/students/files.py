@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from kdcli.errors import SpecError, WeightsError
 from kdcli.files import from_json
+from kdcli.hub.address import is_hub
 from kdcli.made_for import read, told
 from kdcli.networks.limits import no_larger_than
 from kdcli.plugins import registry
@@ -32,11 +33,15 @@ _LONGEST = 1000
 
 
 def find_student(path: Path) -> Path:
-    """Return the student's file of a run folder, or the file itself.
+    """Return the student's file of a run folder, or the file itself; of ``hf:ORG/NAME`` the one that was pushed there.
 
     Raises:
-        WeightsError: neither exists.
+        WeightsError: there is none. ConfigError: ``hf:`` and no name of a repository.
     """
+    if is_hub(path):
+        from kdcli.hub.download import student_file
+
+        return student_file(path)
     if path.is_dir():
         path = path / "student.safetensors"
         if not path.is_file():
@@ -44,7 +49,7 @@ def find_student(path: Path) -> Path:
                 f"run '{path.parent}' has no student yet ('{path.name}' is missing); finish it with --resume"
             )
     if not path.is_file():
-        raise WeightsError(f"there is no model at '{path}'; give a run folder or a .safetensors student")
+        raise WeightsError(f"there is no model at '{path}'; give a run folder, a .safetensors student or hf:ORG/NAME")
     return path
 
 

@@ -1,4 +1,4 @@
-"""Stand-ins for what is downloaded: models in the hub's cache, and a server with one file of weights."""
+"""Stand-ins for what is downloaded: models in the hub's cache, a server with one file of weights, and a hub."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from doc_runs import call
+from hub_stand_in import WRITES, serving
 
 from kdcli.files import sha256_of
 from kdcli.weights import entries
@@ -40,6 +42,16 @@ def served(name: str, made: Path) -> Iterator[None]:
         patched.delenv("KDCLI_OFFLINE")
         yield
         http.shutdown()
+
+
+@contextmanager
+def students(run: Path, cache: Path) -> Iterator[None]:
+    """Have a hub on this machine that a token opens, where ``hf:ORG/NAME`` is a run's student."""
+    with serving(cache), pytest.MonkeyPatch.context() as patched:
+        patched.setenv("HF_TOKEN", WRITES)
+        told = call("push", str(run), "hf:ORG/NAME", "--quiet")
+        assert told.exit_code == 0, (told.output, told.exception)
+        yield
 
 
 def as_cached(repository: str, cache: Path) -> Path:

@@ -52,7 +52,8 @@ TREES: list[tuple[str, str, Callable[[Path], None]]] = [
     (r"folder:photos|predict .* photos\b", "photos", doc_trees.photos),
     (r"folder:other-photos", "other-photos", doc_trees.photos),
     (r"explain \S+ photo\.png", "photo.png", doc_trees.photo),
-    (r"explain \S+ photo\.jpg", "photo.jpg", doc_trees.photo),
+    (r"(explain|predict) \S+ photo\.jpg|Path\(\"photo\.jpg", "photo.jpg", doc_trees.photo),
+    (r"predict \S+ clip\.mp4", "clip.mp4", doc_trees.clip),
     (r"predictions:depth-anything", "depth-anything", doc_trees.disparities),
     (r"predictions:zoe", "zoe", doc_trees.metric_predictions),
     (r"predictions:device", "device", doc_trees.device_outputs),
@@ -122,7 +123,7 @@ ZOO = (
     "one|pkt-hetero|rdd|relational|residual|similarity"
 )
 PACKAGES = {
-    r"(teacher|student)[: ](pydnet|pydnetpp|upydnet)\b": ("teacher", "pydnet"), r"hf:": ("teacher", "hf"),
+    r"(teacher|student)[: ](pydnet|pydnetpp|upydnet)\b": ("teacher", "pydnet"), r"hf:(?!ORG/)": ("teacher", "hf"),
     rf"zoo-mini|(recipe|recipes (show|copy)|plugins (info|check)|--loss) ({ZOO})\b": ("loss", "attention"),
 }
 """Words, the plugin of a package of its own that they need."""

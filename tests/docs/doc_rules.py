@@ -14,9 +14,14 @@ ONE_ARM = {"backbones-mini": "lcnet", "data-free-nyu": "both", "tie-kd-nyu": "co
 REASONS: dict[str, str] = {
     "kdcli distill --resume runs/small --logger": "that run is finished here; tests/training/test_loggers.py stops one",
     "kdcli runs watch studies/grid": "it takes a study's folder; tests/watching makes some",
+    "kdcli demo ": "it runs until Ctrl-C; tests/demo ends it",
+    "kdcli predict runs/small camera:0": "it needs a camera; tests/predict asks for one that is not there",
     "kdcli export runs/small --out small.onnx --verify-on": "it takes what a device gave; tests/exporters makes some",
     "kdcli export runs/small --out Small.mlpackage": "tests/examples writes one of a smaller network",
     "kdcli export runs/small --out small.onnx --size 240x320 --input uint8": "tests/examples writes one of less",
+    "kdcli export without": "docs/int8.md runs one like it",
+    "kdcli export with ": "docs/int8.md runs one like it",
+    "kdcli eval without": "it takes the files of the lines before, which are not run",
     "kdcli export runs/small --out small.tflite": "LiteRT's converter takes minutes; tests/exporters runs it on less",
 }
 """Beginning of a command that is not run -> why."""

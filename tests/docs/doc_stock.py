@@ -6,12 +6,13 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 from doc_blocks import Block, blocks
-from doc_hub import as_cached
+from doc_hub import as_cached, students
 from doc_names import CHECKPOINTS, ENCODERS, HUB, PACKAGES, RUNS, TREES, WEIGHTS
 from doc_runs import MAKERS
 from random_weights import checkpoint, encoder, transformers_model
@@ -51,6 +52,15 @@ class Stock:
                 self.put(family, place, partial(transformers_model, family))
         for name in re.findall(r"(?<![\w/])(\w+\.toml)\b", text):
             (desk / name).write_text(_document(block, name), encoding="utf-8")
+
+    @contextmanager
+    def hub(self, block: Block, desk: Path) -> Iterator[None]:
+        """Have a hub while a block is run that names ``hf:ORG/NAME``."""
+        if "hf:ORG/NAME" not in block.text:
+            yield
+            return
+        with students(self.put("depth", desk / "elsewhere" / "small", MAKERS["depth"]), desk / "hub"):
+            yield
 
     def put(self, name: str, place: Path, make: Callable[[Path], object]) -> Path:
         """Put what has a name somewhere, as it is."""

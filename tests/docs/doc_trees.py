@@ -101,6 +101,18 @@ def photo(path: Path) -> None:
     trees.photo(path, 240, 320)
 
 
+def clip(path: Path) -> None:
+    """Write a film of ten frames."""
+    av = pytest.importorskip("av", reason="PyAV is an extra: pip install 'kdcli[video]'")
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for i in range(10):
+            ramp = np.tile(np.linspace(10 * i, 10 * i + 100, 160), (120, 1)).astype(np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.stack([ramp] * 3, -1), format="rgb24")))
+        container.mux(stream.encode(None))
+
+
 def foreign_onnx(path: Path) -> None:
     """Write an ONNX network of one image that says nothing of itself."""
     import onnx

@@ -37,6 +37,11 @@ def _cells() -> list[Any]:
 def test_the_lines_of_a_block_run(block: Block, stock: Stock, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = [absolute(words, desk) for words in block.calls()]
     stock.lay_out(block, desk, but=set(made_by(calls)))
+    with stock.hub(block, desk):
+        _run(calls, stock, desk, monkeypatch)
+
+
+def _run(calls: list[list[str]], stock: Stock, desk: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for i, words in enumerate(calls):
         if words[0] == "cd":
             os.chdir(words[1])

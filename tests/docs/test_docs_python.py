@@ -26,7 +26,8 @@ def test_a_block_of_python_runs(block: Block, stock: Stock, desk: Path, monkeypa
     if "kdcli_my_loss" in block.text:  # what the lines before this block begin
         monkeypatch.syspath_prepend(str(new_package("loss", "my-loss", desk).folder))
     names: dict[str, Any] = {"__name__": "of_the_page"}
-    exec(compile(block.text, str(block.page), "exec"), names)
+    with stock.hub(block, desk):
+        exec(compile(block.text, str(block.page), "exec"), names)
     for name, test in names.items():
         if name.startswith("test_"):
             test()

@@ -38,6 +38,27 @@ def test_positions_are_those_that_are_on(share: float, size: int) -> None:
     assert np.array_equal(positions(mask), np.flatnonzero(mask))
 
 
+@pytest.mark.parametrize("count", [5000, 40_000, 200_001])
+@pytest.mark.parametrize(
+    "kind", ["any", "equal", "two", "sorted", "drawn unevenly", "a third no number", "most no number"]
+)
+def test_the_middle_of_many_is_that_of_a_sort(kind: str, count: int) -> None:
+    values = np.random.default_rng(5).uniform(0.5, 80, count).astype(np.float32)
+    if kind == "equal":
+        values[:] = 3
+    elif kind == "two":
+        values = np.where(values < 40, np.float32(1), np.float32(2))
+    elif kind == "sorted":
+        values.sort()
+    elif kind == "drawn unevenly":  # those that are looked at first tell nothing of the others
+        values[:: fits.drawn_from(count)] = 1000
+    elif kind.endswith("no number"):
+        values[:: 3 if kind.startswith("a") else 1][: None if kind.startswith("a") else count * 2 // 3] = np.nan
+    ordered = np.sort(values)
+    want = ordered[count // 2] if count % 2 else (ordered[count // 2 - 1] + ordered[count // 2]) / 2
+    assert np.array_equal(middle(values), float(want), equal_nan=True)
+
+
 @pytest.mark.parametrize("inclusive", [False, True])
 @pytest.mark.parametrize(("size", "share"), [((3, 5), 1.0), ((120, 160), 1.0), ((375, 421), 0.05), ((375, 421), 0.3)])
 def test_lists_and_maps_give_the_same_numbers(size: tuple[int, int], share: float, inclusive: bool) -> None:
@@ -55,9 +76,9 @@ def test_the_size_of_a_block_changes_nothing(block: int, monkeypatch: pytest.Mon
     said, truth, _ = (one.numpy() for one in scene((100, 103), 1.0))
     want = blocks.nine(said[0, 0], truth[0, 0], (1e-3, 60.0))[0]
     monkeypatch.setattr(blocks, "_BLOCK", block)
-    assert np.allclose(blocks.nine(said[0, 0], truth[0, 0], (1e-3, 60.0))[0], want, rtol=1e-8, atol=0)
+    assert np.allclose(blocks.nine(said[0, 0], truth[0, 0], (1e-3, 60.0))[0], want, rtol=5e-8, atol=0)
     flat = np.clip(said[0, 0].reshape(-1), 1e-3, 60)
-    assert np.allclose(blocks.nine(flat, truth[0, 0].reshape(-1))[0], want, rtol=1e-8, atol=0)
+    assert np.allclose(blocks.nine(flat, truth[0, 0].reshape(-1))[0], want, rtol=5e-8, atol=0)
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 6, 4001, 4002])

@@ -17,8 +17,8 @@ from kdcli import models
 from kdcli.cli import predict as commands
 from kdcli.errors import ConfigError, DataError
 from kdcli.networks.shown_size import Asked
-from kdcli.predict import inputs as reading
 from kdcli.predict import predict, read_some
+from kdcli.predict import videos as reading
 from kdcli.types import DepthKind, MadeFor, Prediction
 
 
@@ -172,7 +172,7 @@ def test_nothing_is_written_when_nothing_can_be_read(tmp_path: Path) -> None:
 def test_a_video_without_pyav_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "v.mp4").write_bytes(b"x")
     monkeypatch.setattr(reading.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ConfigError, match="pip install av"):
+    with pytest.raises(ConfigError, match=r"kdcli\[video\].*pip install av"):
         predict(_Brightness(), [tmp_path / "v.mp4"], tmp_path / "out")
 
 

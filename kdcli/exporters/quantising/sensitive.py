@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
-from torch.overrides import TorchFunctionMode
 
 from kdcli.exporters.gate.compare import measure_of
 from kdcli.exporters.inputs import TakesBytes
+from kdcli.networks.rounding import LEAST, Convolutions, rounded
 from kdcli.types import POSITIVE_DEPTH
 
 IMAGES = 4
 """On which the effect of each is measured: they are to be put in order, not judged."""
-_CONVOLUTIONS = (torch.conv2d, functional.conv2d)
-Change = Callable[[int, Tensor, Tensor], tuple[Tensor, Tensor]]
-"""From the number of a convolution, its input and its weight to those that it is run with."""
-
-
-class _Each(TorchFunctionMode):
-    """Hand each convolution that runs to ``change``, by number; whatever module or function it is called from."""
-
-    def __init__(self, change: Change) -> None:
-        super().__init__()
-        self.change, self.count = change, 0
-
-    def __torch_function__(self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Any = None) -> Any:
-        """Run a function of torch, changed where it is a convolution."""
-        more = dict(kwargs or {})
-        if func in _CONVOLUTIONS:
-            rest = list(args)
-            image = rest.pop(0) if rest else more.pop("input")
-            weight = rest.pop(0) if rest else more.pop("weight")
-            number, self.count = self.count, self.count + 1
-            args = (*self.change(number, image, weight), *rest)
-        return func(*args, **more)
 
 
 def by_effect(model: nn.Module, images: Tensor) -> tuple[list[int], int]:
@@ -60,7 +34,7 @@ def by_effect(model: nn.Module, images: Tensor) -> tuple[list[int], int]:
         return image, weight
 
     with torch.no_grad():
-        with _Each(note):
+        with Convolutions(note):
             said = bare(images)
         wanted = said.depth.double()
         measure = measure_of(wanted, positive=said.kind in POSITIVE_DEPTH)
@@ -80,18 +54,11 @@ def _alone(model: nn.Module, images: Tensor, number: int, ends: tuple[float, flo
     def change(at: int, image: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         return (_image(image, ends), rounded(weight)) if at == number else (image, weight)
 
-    with _Each(change):
+    with Convolutions(change):
         depth: Tensor = model(images).depth.double()
     return depth
 
 
 def _image(image: Tensor, ends: tuple[float, float]) -> Tensor:
-    step = max((ends[1] - ends[0]) / 255, 1e-12)
+    step = max((ends[1] - ends[0]) / 255, LEAST)
     return torch.fake_quantize_per_tensor_affine(image, step, round(-ends[0] / step), 0, 255)
-
-
-def rounded(weight: Tensor) -> Tensor:
-    """Return the weight of a convolution, C x ... , in steps of 1/127 of each output channel's largest number."""
-    steps = weight.abs().flatten(1).amax(1).clamp(min=1e-12) / 127
-    middles = torch.zeros_like(steps, dtype=torch.int32)
-    return torch.fake_quantize_per_channel_affine(weight, steps, middles, 0, -127, 127)

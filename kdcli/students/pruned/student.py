@@ -17,7 +17,7 @@ from kdcli.networks.widths import Shape, narrow, settle_blocks
 from kdcli.protocols import plugin
 from kdcli.remarks import remark
 from kdcli.spec import Spec, bind, members, parse
-from kdcli.students.pruned.begun import begun, is_trained
+from kdcli.students.begun import begun, is_trained
 from kdcli.students.pruned.channels import Channels, Criterion
 from kdcli.students.pruned.proof import differs, norms_over_channels, silenced
 from kdcli.students.pruned.share import Narrowing, work_of

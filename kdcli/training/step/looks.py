@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from kdcli.config import StageConfig
 from kdcli.many.group import Group
+from kdcli.networks.rounding import Convolutions, unchanged
 from kdcli.protocols import Loss
 from kdcli.training.seeds import seed_of
 from kdcli.training.step.context import Context
@@ -72,6 +73,7 @@ class Models:
         self.generator = torch.Generator(device=device)
         self.engines: Mapping[str, Engine] = {}
         """Other forms of the teachers, by name."""
+        self._convolutions = 0
         needs = [part.loss.needs for part in losses]
         # Gradients towards images, and statistics of layers, are of the whole batch or wrong: then all run all of it.
         inside = any(need.input_gradient != "none" for need in needs)
@@ -82,6 +84,13 @@ class Models:
             name: tuple({tap: None for part in losses for tap in part.loss.needs.teacher_taps if part.sees(name)})
             for name in teachers
         }
+
+    def count(self, batch: Batch) -> None:
+        """Find out how many convolutions the student runs, for a stage that rounds them; it is run on the batch."""
+        if self._stage.quantised:
+            with Convolutions(unchanged) as counting:
+                self._student(batch.image)
+            self._convolutions = counting.count
 
     def begin(self, batch: Batch, number: int, total: int, epoch: int) -> Context:
         """Put the random numbers of a batch to their start and wrap it as it came, for mixers: they may look into
@@ -94,6 +103,7 @@ class Models:
         """Return lazy views of all models on a batch, which the processes share out where ``shared``."""
         # The graph behind the images leads to a mixer that learns; the student's losses end before it unless asked.
         seen = batch if self._stage.transform_gradient else replace(batch, image=batch.image.detach())
+        rounds = self._stage.quantised and progress >= 1 - self._stage.quantised
         kept = {} if batch.taught is None else dict(zip(self._cached, torch.split(batch.taught, 1, dim=1), strict=True))
         return Context(
             step=number // self._stage.accumulate,
@@ -104,7 +114,8 @@ class Models:
             generator=self.generator,
             batch=batch,
             student=ModelView(self._student, seen, gradient=True, taps=self._student_taps, amp=self._amp,
-                              group=self._shared if shared else None, sync_norms=self._stage.sync_batch_norm),
+                              group=self._shared if shared else None, sync_norms=self._stage.sync_batch_norm,
+                              rounded=(self._convolutions or None) if rounds else None),
             teachers={
                 name: ModelView(
                     teacher, batch, gradient=False, taps=self._teacher_taps[name], amp=self._amp,

@@ -174,6 +174,7 @@ class DistillTask(nn.Module):
         self.train()
         with torch.no_grad(), statistics_kept(self.student):
             with seeded(seed_of(self._seed, self.stage.name, "build")):
+                self._models.count(batch)
                 look = self._mix(self._models.begin(batch, 0, 1, 0))[-1]
             for part in self.losses:
                 if hasattr(part.loss, "build"):

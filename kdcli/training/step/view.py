@@ -13,6 +13,7 @@ from kdcli.many.gather import together, whole_prediction
 from kdcli.many.group import Group
 from kdcli.many.sync_norm import shared_norms
 from kdcli.networks.norms import statistics_kept
+from kdcli.networks.rounding import EightBits
 from kdcli.networks.taps import TapReader
 from kdcli.plugins.blame import blame
 from kdcli.training.step.engine import Engine
@@ -27,8 +28,8 @@ class ModelView:
     with the graph of a model that learns also where somebody without gradient looks first.
 
     With a ``group`` the batch is that of all its processes: each runs the model on its part, and all see the whole;
-    with ``sync_norms`` its batch norms do so too. ``engine``: another form of the model, which runs in its place
-    wherever only its depth is asked for.
+    with ``sync_norms`` its batch norms do so too. With ``rounded`` its convolutions, so many, run in eight bits.
+    ``engine``: another form of the model, which runs in its place wherever only its depth is asked for.
     """
 
     def __init__(
@@ -43,10 +44,12 @@ class ModelView:
         group: Group | None = None,
         sync_norms: bool = False,
         engine: Engine | None = None,
+        rounded: int | None = None,
     ) -> None:
         self.model, self.batch, self.taught = model, batch, taught
         self._gradient, self._taps, self._amp = gradient, tuple(taps), amp
-        self._group, self._sync_norms, self._engine = group, sync_norms, engine
+        self._group, self._sync_norms, self._rounded = group, sync_norms, rounded
+        self._engine = engine
         # Whoever looks first may do so for a weight without gradient; the others still learn from what it then sees.
         self.learns = gradient and torch.is_grad_enabled()
         self._out: Prediction | None = None
@@ -100,7 +103,8 @@ class ModelView:
         """A view on some of the images only; ``index`` is a 1-D int64 tensor. Every process runs all of them."""
         made = ModelView(
             self.model, self.batch.select(index), gradient=self._gradient, taps=self._taps, amp=self._amp,
-            taught=None if self.taught is None else self.taught[index], engine=self._engine,
+            taught=None if self.taught is None else self.taught[index], rounded=self._rounded,
+            engine=self._engine,
         )
         made.learns = self.learns
         return made
@@ -127,6 +131,7 @@ class ModelView:
         with (
             shared_norms(self.model, group if self._sync_norms else None),
             TapReader(self.model, taps) if taps else nullcontext() as reader,
+            nullcontext() if self._rounded is None else EightBits(self._rounded),
         ):
             engine = self._engine
             runs = self.model if engine is None or taps or not engine.serves(part) else engine.network

@@ -156,7 +156,10 @@ def _fetch(repository: str, revision: str | None) -> None:
     page = f"{endpoint()}/{repository}"
     try:
         listed = HfApi(endpoint=endpoint()).model_info(repository, revision=revision, timeout=30).siblings or []
-        wanted = _wanted({item.rfilename for item in listed})
+        names = {item.rfilename for item in listed}
+        wanted = _wanted(names)
+        if wanted is None and "student.safetensors" in names:
+            raise WeightsError(f"'{repository}' on the hub is a student of kdcli; write run:hf:{repository}")
         if wanted is None:
             raise WeightsError(f"'{repository}' on the hub is no model of transformers with weights; see {page}")
         snapshot_download(repository, revision=revision, allow_patterns=wanted, endpoint=endpoint())

@@ -1,4 +1,4 @@
-"""The network that is pruned: a student's spec, or what a finished run came to."""
+"""A network to go on with: a student's spec, or what a finished run came to."""
 
 from __future__ import annotations
 
@@ -9,13 +9,23 @@ from torch import nn
 from kdcli.errors import ConfigError
 from kdcli.files import sha256_of
 from kdcli.plugins import registry
-from kdcli.protocols import DepthModel
+from kdcli.protocols import DepthModel, plugin
 from kdcli.students.calibrated import Calibrated
 from kdcli.students.files import find_student, load_student
 from kdcli.types import Provenance
 
 RUN = "run:"
 FILE = ".safetensors"
+
+
+@plugin
+def run(location: str) -> nn.Module:
+    """What a finished run came to (its folder, or a student's file), to be trained further: ``run:RUN``.
+
+    Raises:
+        WeightsError: no such run or file. ConfigError: a student that was calibrated.
+    """
+    return begun(f"{RUN}{location}")
 
 
 def is_trained(text: str) -> bool:
@@ -33,13 +43,13 @@ def begun(text: str) -> nn.Module:
     if not is_trained(text):
         made = registry.build("student", text)
         if not isinstance(made, nn.Module) or not isinstance(made, DepthModel):
-            raise ConfigError(f"student '{text}' is no network, so that nothing of it can be pruned")
+            raise ConfigError(f"student '{text}' is no network, so that nothing can begin with it")
         return made
     path = find_student(Path(text.removeprefix(RUN)))
     network, card = load_student(path)
     if isinstance(network, Calibrated):
         raise ConfigError(
-            f"'{text}' was calibrated: prune the student as its run left it, and calibrate what comes of it"
+            f"'{text}' was calibrated: begin with the student as its run left it, and calibrate what comes of it"
         )
     network.provenance = Provenance(  # type: ignore[assignment]
         name=text if text.startswith(RUN) else f"{RUN}{text}", weights=str(path), sha256=sha256_of(path),
