@@ -152,7 +152,7 @@ def compare(given: argparse.Namespace, layout: str, device: torch.device) -> lis
     }
     return [
         {**facts, "way": name, "seconds": timed[name], "memory_mib": memory[name] / 2**20,
-         "time_ratio": timed["lean"] / timed[name], "memory_ratio": memory["lean"] / memory[name]}
+         "time_ratio": timed["lean"] / timed[name], "memory_ratio": memory["lean"] / max(memory[name], 1)}
         for name in WAYS
     ]
 

@@ -19,28 +19,32 @@ from typing import Any
 
 import torch
 
-from kdcli.config import load
+from kdcli.choosing import choose as configured
 from kdcli.devices import choose
 from kdcli.plugins import registry
-from kdcli.recipes import read
 from kdcli.spec import parse_size
 from kdcli.students.files import save_student
 from kdcli.training.run.dry_run import measure
+
+
+def random_teacher(spec: str, folder: Path) -> Path:
+    """Write a student network with the weights that it begins with as a file that can teach."""
+    file = folder / "teacher.safetensors"
+    network = registry.build("student", spec)
+    save_student(file, network, getattr(network, "architecture", spec), {})
+    return file
 
 
 def one(given: argparse.Namespace) -> dict[str, Any]:
     """Measure one size in this process."""
     device = choose(given.device)
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "teacher.safetensors"
-        network = registry.build("student", given.teacher)
-        save_student(file, network, network.architecture, {})
-        del network
+        file = random_teacher(given.teacher, Path(folder))
         flags = {
             "teachers": (f"run:{file}",), "student": given.student, "size": parse_size(given.sizes[0]),
-            "batch_size": given.batch_size, "data": f"sim:rooms,count={given.batch_size}", "eval_data": None,
+            "batch_size": given.batch_size, "data": f"sim:rooms,count={given.batch_size}", "eval_data": "none",
         }
-        told = measure(load(*read("plain"), flags), device, given.rounds)
+        told = measure(configured("plain", flags, twin=False).config, device, given.rounds)
     row = told["stages"][0]
     return {
         "teacher": given.teacher, "student": given.student, "size": given.sizes[0], "batch_size": given.batch_size,

@@ -145,7 +145,7 @@ def _measured(
             for one, shape, own, peak in zip(subjects, sizes, times, peaks, strict=True)
         )
         return Report(
-            rows=rows, failed=tuple(failed), notes=tuple(_notes(rows, memory)), machine=_machine(),
+            rows=rows, failed=tuple(failed), notes=tuple(_notes(rows, memory)), machine=machine(),
             threads=torch.get_num_threads(), batch=batch, rounds=len(times[0].wall), asked=rounds,
         )
 
@@ -199,7 +199,7 @@ def _notes(rows: Sequence[Row], memory: bool) -> list[str]:
     return notes
 
 
-def _machine() -> str:
+def machine() -> str:
     """Return the name of the processor, or what is known of it."""
     try:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():

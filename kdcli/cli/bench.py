@@ -1,20 +1,21 @@
-"""``kdcli bench``: how long models and exported files take on this machine, side by side."""
+"""``kdcli bench``: how long models and exported files take on this machine, side by side; with a recipe, a step."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kdcli.cli import complete
 from kdcli.cli.ui import Session, command, say
 
 if TYPE_CHECKING:
     from kdcli.benching import Report
     from kdcli.benching.accuracy import Accuracy
 
-Models = Annotated[list[str], typer.Argument(
+Models = Annotated[list[str] | None, typer.Argument(
     metavar="MODEL", help="Run folders, .safetensors students, hf:ORG/NAME, exported files of any format, "
     "teacher:SPEC, or student:SPEC (its weights are those it begins with, on which time does not depend). "
     "Ratios are to the first.",
@@ -27,17 +28,35 @@ Formats = Annotated[str | None, typer.Option(
     "give its numbers.",
 )]
 Size = Annotated[str | None, typer.Option("--size", help="HxW of the images; else what the first model was made for.")]
-Batch = Annotated[int, typer.Option("--batch", help="Images at a time.", min=1)]
+Batch = Annotated[int | None, typer.Option(
+    "--batch", help="Images at a time: one of models, of a recipe its own number, unless given.", min=1,
+)]
 Threads = Annotated[int | None, typer.Option(
     "--threads", help="Of PyTorch and of every runtime; all cores, or OMP_NUM_THREADS, unless given.", min=1,
 )]
-Runs = Annotated[int, typer.Option("--runs", help="Rounds, in each of which all are measured once.", min=1)]
+Runs = Annotated[int | None, typer.Option(
+    "--runs", help="Rounds, in each of which all are measured once: 30 of models, 9 of a recipe.", min=1,
+)]
 Warmup = Annotated[int, typer.Option("--warmup", help="Rounds before them that do not count.", min=0)]
 Evaluated = Annotated[list[Path] | None, typer.Option(
     "--eval", metavar="FILE.json", help="What kdcli eval --json printed: the column of accuracy. A run has its own.",
 )]
 Plot = Annotated[Path | None, typer.Option(
     "--plot", metavar="FILE.png|svg", help="Draw accuracy over latency.", dir_okay=False,
+)]
+Recipe = Annotated[str | None, typer.Option(
+    "--recipe", help="Instead of models a step of a recipe's training, part by part, beside other loops; a name, a "
+    "TOML file or auto.", autocompletion=complete.recipe,
+)]
+Teacher = Annotated[list[str] | None, typer.Option(
+    "--teacher", help="Of the recipe, as kdcli distill takes it.", autocompletion=complete.teacher,
+)]
+Student = Annotated[str | None, typer.Option(
+    "--student", help="Of the recipe.", autocompletion=complete.student,
+)]
+Data = Annotated[str | None, typer.Option("--data", help="Of the recipe.", autocompletion=complete.source)]
+Set = Annotated[list[str] | None, typer.Option(
+    "--set", help="KEY=VALUE or STAGE.KEY=VALUE of the recipe; repeat for several.",
 )]
 NoMemory = Annotated[bool, typer.Option("--no-memory", help="Leave out peak memory, which takes a process for each.")]
 
@@ -48,13 +67,15 @@ def register(app: typer.Typer) -> None:
 
 
 def bench(
-    session: Session, models: Models, against: Against = None, formats: Formats = None, size: Size = None,
-    batch: Batch = 1, threads: Threads = None, runs: Runs = 30, warmup: Warmup = 3, evaluated: Evaluated = None,
-    plot: Plot = None, no_memory: NoMemory = False,
+    session: Session, models: Models = None, against: Against = None, formats: Formats = None, size: Size = None,
+    batch: Batch = None, threads: Threads = None, runs: Runs = None, warmup: Warmup = 3, evaluated: Evaluated = None,
+    plot: Plot = None, no_memory: NoMemory = False, recipe: Recipe = None, teacher: Teacher = None,
+    student: Student = None, data: Data = None, set_: Set = None,
 ) -> None:  # fmt: skip
     """Measure how long models and exported files take on this machine, side by side, and what they cost.
 
-    All are measured in turn, so that a busy machine hits them alike; what counts are the ratios.
+    With --recipe: how long the parts of a step of training take, beside its networks alone and other loops. All are
+    measured in turn, so that a busy machine hits them alike; what counts are the ratios.
     """
     from kdcli.benching.accuracy import read_evaluations
     from kdcli.benching.clock import Stopped
@@ -64,10 +85,20 @@ def bench(
     from kdcli.config.sizes import check_batch
     from kdcli.spec import parse_size
 
-    shape = None if size is None else parse_size(size)
+    of_models = {"--against": against, "--formats": formats, "--eval": evaluated, "--plot": plot,
+                 "--no-memory": no_memory}
+    of_recipe = {"teachers": tuple(teacher) if teacher else None, "student": student, "data": data}
+    _require_one(models, recipe, of_models, {**of_recipe, "set": set_})
+    _require_threads(threads)
+    if recipe is not None:
+        flags = {**of_recipe, "batch_size": batch, "size": parse_size(size) if size and size != "auto" else size,
+                 "seed": session.seed_given}
+        _step(session, recipe, flags, set_ or (), threads, runs or 9, warmup)
+        return
+    assert models is not None
+    shape, batch, runs = None if size is None else parse_size(size), batch or 1, runs or 30
     check_batch(batch, shape, f"--batch {batch}")
     _require_once(models, against or [])
-    _require_threads(threads)
     chosen, known = parse_formats(formats), read_evaluations(evaluated or [])
     _require_plot(plot, [*models, *map(str, against or [])], known)
     with session.progress(still=True) as bar:
@@ -95,6 +126,65 @@ def bench(
     if report.failed:
         first = report.failed[0]
         raise type(first.error)(f"{first.name}: {first.reason}") from first.error
+
+
+def _step(
+    session: Session, recipe: str, flags: Mapping[str, Any], settings: Sequence[str], threads: int | None, runs: int,
+    warmup: int,
+) -> None:
+    """Measure a step of a recipe's training, and tell."""
+    from kdcli.benching.job import Progress
+    from kdcli.benching.step import bench_step
+    from kdcli.benching.step_report import loops_table, parts_table, remarks, title
+    from kdcli.choosing import choose
+
+    choice = choose(recipe, flags, settings, twin=False)
+    with session.progress(still=True) as bar:
+        task = bar.add_task("", total=warmup + runs, note="")
+
+        def tell(text: str) -> None:
+            bar.update(task, description=text)
+            bar.refresh()
+
+        def count() -> None:
+            bar.advance(task)
+            bar.refresh()
+
+        report = bench_step(
+            choice.config, session.device, rounds=runs, warmup=warmup, threads=threads, built=choice.built,
+            progress=Progress(say=tell, round=count),
+        )
+
+    def show() -> None:
+        session.table(*loops_table(report), title=title(report))
+        session.table(*parts_table(report))
+        for note in remarks(report):
+            session.note(f"note: {note}")
+
+    session.result(report.document(), show)
+
+
+def _require_one(
+    models: Sequence[str] | None, recipe: str | None, of_models: Mapping[str, Any], of_recipe: Mapping[str, Any]
+) -> None:
+    """Refuse what belongs to models beside a recipe, and the other way round.
+
+    Raises:
+        ConfigError: it is given, or there is nothing to measure.
+    """
+    from kdcli.errors import ConfigError
+
+    if recipe is None:
+        given = next((f"--{key.removesuffix('s')}" for key, value in of_recipe.items() if value), None)
+        if given is not None:
+            raise ConfigError(f"{given} belongs to --recipe, which is not given; add --recipe plain, for example")
+        if not models:
+            raise ConfigError("there is nothing to measure; name models, or a recipe with --recipe")
+        return
+    given = f"model '{models[0]}'" if models else next((key for key, value in of_models.items() if value), None)
+    if given is not None:
+        raise ConfigError(f"{given} does not go with --recipe '{recipe}', which measures a step of training; leave one "
+                          "of the two out")
 
 
 def _tell(session: Session, report: Report, plot: Path | None) -> None:

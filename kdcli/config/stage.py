@@ -29,6 +29,10 @@ class StageKeys:
     task_loss: str | None = None
     """A loss against ground truth where an image has it; needs a loss with a per-pixel map."""
     task_weight: float = 1.0
+    teacher_engine: Literal["eager", "compile", "onnx", "auto"] = "eager"
+    """What runs the teachers that are asked in every step: ``eager`` (PyTorch as it is), ``compile`` (its compiler),
+    ``onnx`` (onnxruntime, on the CPU), ``auto`` (what pays of layouts, folded norms and onnxruntime, measured as the
+    stage begins)."""
     mixers: tuple[str, ...] = ()
     teacher_cache: str = "none"
     """Where the teachers' depth is kept: ``none`` (they are asked in every step), ``memory`` (in main memory, where
@@ -135,8 +139,11 @@ class StageKeys:
     shard_teacher: bool = False
     """Whether processes that train the student together share out the parameters of its teachers, each holding a part,
     for teachers that do not fit a card."""
-    amp: Literal["auto", "bf16", "off"] = "auto"
-    """``auto``: bf16 autocast on CUDA devices that have it. ``bf16``: also on a CPU."""
+    amp: Literal["auto", "bf16", "fp16", "off"] = "auto"
+    """``auto``: bf16 autocast on CUDA devices that have it. ``bf16``: also on a CPU. ``fp16``: half precision, with a
+    factor on the loss that is found as it goes."""
+    tf32: Literal["auto", "on", "off"] = "auto"
+    """Whether float32 products and convolutions on CUDA round to TF32; ``auto``: as PyTorch has it."""
     reduce: bool = False
     """Decode JPEG files at a half, a quarter or an eighth where that is no smaller than ``size``, and resize files in
     8 bits. Evaluation reads all of an image in any case, and so does whatever makes or reads a teacher cache in a

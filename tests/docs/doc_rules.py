@@ -57,7 +57,8 @@ def shortened(words: list[str], *, kept: bool) -> list[str]:
         case "eval":
             return [*words, "--limit", "1", *CPU]
         case "bench":
-            return [*words, "--runs", "1", "--warmup", "0", "--no-memory", *CPU]
+            of_models = () if "--recipe" in words else ("--no-memory",)
+            return [*words, "--runs", "1", "--warmup", "0", *of_models, *CPU]
     return [*words, *CPU]
 
 

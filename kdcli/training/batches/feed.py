@@ -17,6 +17,7 @@ from kdcli.errors import DataError
 from kdcli.plugins.blame import blame
 from kdcli.protocols import Source
 from kdcli.sources.parts import has_depth
+from kdcli.training.batches.ahead import copier
 from kdcli.training.batches.decoding import decoded, items
 from kdcli.training.batches.joining import as_batch, collate, resize_batch
 from kdcli.training.batches.kept_images import KeptImages, unpacked
@@ -105,10 +106,11 @@ class Feed:
             yield from self._from_memory(iter(chosen), images, self._kept)
             return
         coming: deque[Sequence[int]] = deque()
+        copied = copier(self.device)
         for batch in decoded(self.source, _noted(chosen, coming), self.size, **self._how(images)):
             indices = coming.popleft()
             whole = batch if self._taught is None else self._taught.complete(batch, indices, self.source)
-            yield self._marked(whole.to(self.device))
+            yield self._marked(copied(whole))
 
     def _from_memory(self, chosen: Iterator[Sequence[int]], images: int, memory: KeptImages) -> Iterator[Batch]:
         """Yield batches of which only those images are decoded that were not before."""

@@ -25,6 +25,7 @@ STATE = {
     "inner": Each(Any), "optimizer": {"state": Each(Any), "param_groups": [Each(Any)]},
     "average": ({"state": Each(Any), "steps": int}, None),
     "teacher_images?": int,
+    "scaler?": Each(Any),
     "order?": ({"distances": Each(Any), "left_out": Any, "at": int, "rounds": dict}, None),
 }
 """Shape of the state of a stage under way."""
@@ -41,6 +42,7 @@ def save(
     average: Averaged | None,
     order: Order | None = None,
     teacher_images: int = 0,
+    scaler: torch.amp.GradScaler | None = None,
 ) -> None:
     """Write the state after ``step`` updates of a stage."""
     state: dict[str, Any] = {
@@ -55,6 +57,7 @@ def save(
         "average": None if average is None else {"state": average.state, "steps": average.steps},
         "order": None if order is None else order.state(),
         "teacher_images": teacher_images,
+        **({} if scaler is None or not scaler.is_enabled() else {"scaler": scaler.state_dict()}),
     }
     write(path, state)
 
@@ -105,7 +108,7 @@ def _check_archive(path: Path) -> None:
 
 def restore(
     state: dict[str, Any], task: DistillTask, optimizer: torch.optim.Optimizer, average: Averaged | None,
-    order: Order | None = None,
+    order: Order | None = None, scaler: torch.amp.GradScaler | None = None,
 ) -> int:
     """Put a state back into its parts and return the number of updates done.
 
@@ -113,7 +116,10 @@ def restore(
         WeightsError: it is of other parts than these.
     """
     try:
-        return _restore(state, task, optimizer, average, order)
+        done = _restore(state, task, optimizer, average, order)
+        if scaler is not None and "scaler" in state:
+            scaler.load_state_dict(state["scaler"])
+        return done
     except (RuntimeError, ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
         why = " ".join(str(error).split())[:160]
         raise WeightsError(

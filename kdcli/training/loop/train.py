@@ -25,6 +25,7 @@ from kdcli.training.batches.feed import Batches
 from kdcli.training.batches.growing import growing
 from kdcli.training.loop import checkpoint, kept
 from kdcli.training.loop.optim import Averaged, has_learned, lr_factor, lr_scales, optimizer_of
+from kdcli.training.loop.precision import loss_scaler, tf32, update
 from kdcli.training.loop.stepping import stepping
 from kdcli.training.seeds import global_random_kept
 from kdcli.training.step.task import DistillTask, StepResult
@@ -102,7 +103,8 @@ def train(
     optimizer = optimizer_of(stage, task.trained_parameters(), lr_scales(task.plugins))
     average = Averaged(task.student, stage.ema) if stage.ema else None
     order = feed.order
-    start = checkpoint.restore(resume, task, optimizer, average, order) if resume else 0
+    scaler = loss_scaler(task.amp, device)
+    start = checkpoint.restore(resume, task, optimizer, average, order, scaler) if resume else 0
     generator = torch.Generator(device=device)
     watch = Watch(stage)
     grow = 0.0 if task.shows_teachers else stage.grow  # a teacher would be shown images of another size than its own
@@ -119,11 +121,11 @@ def train(
             return
         checkpoint.save(
             state_file, variant=variant, stage=stage.name, step=step, task=task, optimizer=optimizer, average=average,
-            order=order, teacher_images=images,
+            order=order, teacher_images=images, scaler=scaler,
         )
         kept.keep(state_file, variant=variant, stage=stage.name, step=step, most=stage.keep_checkpoints)
 
-    with stop_requests() as asked, global_random_kept(device):
+    with stop_requests() as asked, global_random_kept(device), tf32(stage.tf32, device):
         for step in range(start, total):
             lr = stage.lr * lr_factor(stage, step, total)
             for moved in optimizer.param_groups:
@@ -144,14 +146,15 @@ def train(
                     told=told and last, distances=order.asks,
                 )
                 order.see(number, result.distance)
-                steps.backward(result.loss / stage.accumulate, last=last)
+                steps.backward(scaler.scale(result.loss / stage.accumulate), last=last)
                 watch.see(batch.ids, result)
                 seen += len(batch)
+            scaler.unscale_(optimizer)
             norm = torch.nn.utils.clip_grad_norm_(list(task.trained_parameters()), stage.clip or float("inf"))
             saved = done % stage.checkpoint_every == 0
             if told or saved or device.type == "cpu":
                 watch.check(done)
-            optimizer.step()
+            update(optimizer, scaler)
             task.after_step()
             if average is not None:
                 average.update(task.student)

@@ -147,7 +147,7 @@ def _check_needs(
         raise ConfigError(f"{name} needs depth, and '{stage.data}' has none; use a source with depth")
     if needs.task_map and task_loss is None:
         raise ConfigError(f"{name} asks for the task loss; set task_loss in stage '{stage.name}'")
-    if needs.precision == "full" and stage.amp == "bf16":
+    if needs.precision == "full" and stage.amp in ("bf16", "fp16"):
         raise ConfigError(f"{name} needs full precision, stage '{stage.name}' has amp=bf16; use amp=auto or amp=off")
 
 

@@ -91,7 +91,7 @@ def measure(
                 "seconds_per_step": seconds,
                 "seconds_per_epoch": seconds * feed.steps_per_epoch,
                 "seconds": seconds * total * stage.accumulate * share,
-                "memory_mib": _peak_memory(device),
+                "memory_mib": peak_memory(device),
                 "teacher_images": round(
                     statistics.fmean(shown[1:]) * total * stage.accumulate + (kept["missing"] * making if kept else 0)
                 ),
@@ -127,7 +127,8 @@ def _cost(cache: Taught | MemoryMaps, stage: StageConfig, feed: Feed, seconds: f
     return {**told, "seconds": told["missing"] * seconds}
 
 
-def _peak_memory(device: torch.device) -> float:
+def peak_memory(device: torch.device) -> float:
+    """Return the most MiB that this process took so far; on CUDA those of its tensors."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

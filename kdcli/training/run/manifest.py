@@ -22,6 +22,10 @@ RESULT = {
 }
 """One model's part of ``eval/results.json``, and of ``eval`` in a manifest."""
 RESULTS = Each(RESULT)
+ENGINE = {
+    "engine": str, "folded": bool, "layout": str, "difference": float, "why?": str, "ratios?": Each(float),
+}
+"""What runs a teacher in a stage, how far its depth is from the teacher's own, and what was measured."""
 MANIFEST = {
     "state": str,
     "recipe": str,
@@ -40,6 +44,7 @@ MANIFEST = {
     "encoders?": Each(str),
     "teacher_cache?": Each(dict),
     "teacher_images?": Each(int),
+    "teacher_engine?": Each(Each(ENGINE)),
     "hard_images?": Each({
         "images": int, "shown": [int, int, int], "hardest": [{"id": str, "distance": float, "shown": int}],
     }),

@@ -50,8 +50,7 @@ def trial_of(shop: Workshop, stage: StageConfig, network: nn.Module) -> Trial:
         KdcliError: whatever the run itself would refuse.
     """
     # What an earlier stage fits does not exist yet; it costs a small convolution network more.
-    plain = replace(stage, transform="none") if stage.transform == "fitted" else stage
-    task = shop.task(plain, network, None)
+    task = shop.task(without_transform(stage) if stage.transform == "fitted" else stage, network, None)
     feed = shop.feed(stage)
     first = shop.first(stage)
     # As the run does, so that terms are its own.
@@ -62,3 +61,8 @@ def trial_of(shop: Workshop, stage: StageConfig, network: nn.Module) -> Trial:
         stage=stage, task=task, feed=feed, cache=shop.taught(stage), seed=shop.config.seed,
         generator=torch.Generator(device=shop.device),
     )
+
+
+def without_transform(stage: StageConfig) -> StageConfig:
+    """Return a stage without the transformation network that an earlier one fits."""
+    return replace(stage, transform="none")

@@ -40,8 +40,10 @@ from kdcli.training.run.progress import Progress
 from kdcli.training.run.provenance import inherited
 from kdcli.training.run.results import RUN, order_file
 from kdcli.training.run.sharing import shared_out
+from kdcli.training.run.teacher_engine import TeacherEngines, teacher_engines
 from kdcli.training.run.workshop import Workshop
 from kdcli.training.step.task import DistillTask
+from kdcli.types import Batch
 
 
 @dataclass(kw_only=True)
@@ -169,6 +171,7 @@ class VariantTraining:
         if isinstance(order, HardOrder):
             self.progress.note(f"{where}: {begins(order, batches)}")
 
+        engines = self._engines(stage, task, first, batches)
         watch = ScaleWatch(held=task.holds_scale)
         if resume is not None:
             mine = {"variant": self.variant, "stage": stage.name}
@@ -190,7 +193,7 @@ class VariantTraining:
             before = 0  # the first process tells what all of them had shown
         with (
             untouched(shop.teachers(stage)), kept_by_plugins(f"stage '{stage.name}'"),
-            images_shown(outside, before) as here, memory_told(stage),
+            images_shown([*outside, *engines.networks(outside)], before) as here, memory_told(stage),
         ):
             shown = partial(of_all, shop.group, here)
             state = loop.train(
@@ -213,6 +216,21 @@ class VariantTraining:
         if self._several:
             self._keep(stage, task)
         return state
+
+    def _engines(self, stage: StageConfig, task: DistillTask, first: Batch, batches: int) -> TeacherEngines:
+        """Let another form of the teachers run in their place, if the stage asks for one, and write down which.
+
+        What teachers are shown to choose and to check it is counted with what a stage shows them nowhere: their answers
+        teach nothing.
+        """
+        known = self.run.manifest().get("teacher_engine", {})
+        engines = teacher_engines(self.shop, stage, task, first, batches, known)
+        task.taught_by(engines.engines)
+        for note in engines.notes:
+            self.progress.note(f"{self.variant}: {stage.name}: {note}")
+        if engines.told:
+            self.run.update(teacher_engine={**known, f"{self.variant}.{stage.name}": engines.told})
+        return engines
 
     def _now(self, stage: StageConfig) -> None:
         """Write down which stage is under way, for those who watch."""

@@ -305,7 +305,8 @@ class Workshop:
         """Return the autocast type of a stage."""
         if stage.amp == "off":
             return None
-        return torch.bfloat16 if stage.amp == "bf16" else autocast_dtype(self.device)
+        named = {"bf16": torch.bfloat16, "fp16": torch.float16}
+        return named[stage.amp] if stage.amp in named else autocast_dtype(self.device)
 
 
 def _layout(model: nn.Module) -> nn.Module:

@@ -14,6 +14,7 @@ from kdcli.networks.rounding import Convolutions, unchanged
 from kdcli.protocols import Loss
 from kdcli.training.seeds import seed_of
 from kdcli.training.step.context import Context
+from kdcli.training.step.engine import Engine
 from kdcli.training.step.parts import LossPart
 from kdcli.training.step.view import ModelView
 from kdcli.types import Batch
@@ -70,6 +71,8 @@ class Models:
         self._stage, self._student, self._teachers, self._task = stage, student, dict(teachers), task
         self._seed, self._amp, self._cached = seed, amp, tuple(cached)
         self.generator = torch.Generator(device=device)
+        self.engines: Mapping[str, Engine] = {}
+        """Other forms of the teachers, by name."""
         self._convolutions = 0
         needs = [part.loss.needs for part in losses]
         # Gradients towards images, and statistics of layers, are of the whole batch or wrong: then all run all of it.
@@ -117,6 +120,7 @@ class Models:
                 name: ModelView(
                     teacher, batch, gradient=False, taps=self._teacher_taps[name], amp=self._amp,
                     taught=kept.get(name), group=self._teachers_shared if shared else None,
+                    engine=self.engines.get(name),
                 )
                 for name, teacher in self._teachers.items()
             },

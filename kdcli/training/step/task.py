@@ -22,6 +22,7 @@ from kdcli.protocols import Loss, Mixer
 from kdcli.training.seeds import reseed, seed_of, seeded
 from kdcli.training.step.context import Context
 from kdcli.training.step.distance import distance_of
+from kdcli.training.step.engine import Engine
 from kdcli.training.step.freezing import Frozen
 from kdcli.training.step.inner import InnerUpdates
 from kdcli.training.step.looks import Look, Models
@@ -86,6 +87,7 @@ class DistillTask(nn.Module):
             group=group,
         )
         self._seed, self._device = seed, device
+        self.amp = amp
         self._teachers, self._cached = dict(teachers), frozenset(cached)  # a dict, so that they are none of its modules
         self._after = [part for part in parts.items() if hasattr(part[1], "after_step")]
         self._last: Look | None = None
@@ -183,6 +185,10 @@ class DistillTask(nn.Module):
         self._inner.begin()
         self._frozen.find()
 
+    def taught_by(self, engines: Mapping[str, Engine]) -> None:
+        """Let teachers run in another form from here on, by name; a loss that looks into one still has the teacher."""
+        self._models.engines = dict(engines)
+
     @property
     def holds_scale(self) -> bool:
         """Whether any loss that counts changes when the student's depth is multiplied by a factor."""
@@ -211,6 +217,10 @@ class DistillTask(nn.Module):
             if (needs := part.loss.needs).teacher_taps or needs.teacher_outputs or needs.batch_norm
             or needs.input_gradient != "none"
         ]
+
+    def is_cached(self, teacher: str) -> bool:
+        """Return whether a teacher's depth comes with the batches."""
+        return teacher in self._cached
 
     @property
     def shows_teachers(self) -> bool:

@@ -16,6 +16,7 @@ from kdcli.networks.norms import statistics_kept
 from kdcli.networks.rounding import EightBits
 from kdcli.networks.taps import TapReader
 from kdcli.plugins.blame import blame
+from kdcli.training.step.engine import Engine
 from kdcli.types import Batch, Prediction
 
 
@@ -28,6 +29,7 @@ class ModelView:
 
     With a ``group`` the batch is that of all its processes: each runs the model on its part, and all see the whole;
     with ``sync_norms`` its batch norms do so too. With ``rounded`` its convolutions, so many, run in eight bits.
+    ``engine``: another form of the model, which runs in its place wherever only its depth is asked for.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class ModelView:
         taught: Tensor | None = None,
         group: Group | None = None,
         sync_norms: bool = False,
+        engine: Engine | None = None,
         rounded: int | None = None,
     ) -> None:
         self.model, self.batch, self.taught = model, batch, taught
         self._gradient, self._taps, self._amp = gradient, tuple(taps), amp
         self._group, self._sync_norms, self._rounded = group, sync_norms, rounded
+        self._engine = engine
         # Whoever looks first may do so for a weight without gradient; the others still learn from what it then sees.
         self.learns = gradient and torch.is_grad_enabled()
         self._out: Prediction | None = None
@@ -100,6 +104,7 @@ class ModelView:
         made = ModelView(
             self.model, self.batch.select(index), gradient=self._gradient, taps=self._taps, amp=self._amp,
             taught=None if self.taught is None else self.taught[index], rounded=self._rounded,
+            engine=self._engine,
         )
         made.learns = self.learns
         return made
@@ -128,7 +133,9 @@ class ModelView:
             TapReader(self.model, taps) if taps else nullcontext() as reader,
             nullcontext() if self._rounded is None else EightBits(self._rounded),
         ):
-            said = _prediction(self.model(part))
+            engine = self._engine
+            runs = self.model if engine is None or taps or not engine.serves(part) else engine.network
+            said = _prediction(runs(part))
         features = {} if reader is None else dict(reader.features)
         if group is None:
             return said, features
