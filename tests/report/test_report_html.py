@@ -11,7 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from kdcli.report.html import Curves, Facts, Gallery, Picture, Section, Table, Text, png, render, write_report
+from kdcli.report.encoding import png
+from kdcli.report.html import Curves, Facts, Gallery, Picture, Section, Table, Text, render, write_report
 from kdcli.report.plots import svg, ticks
 
 NASTY = '<script>alert("x")</script> & \'quotes\''
@@ -70,7 +71,7 @@ def test_a_report_is_one_sound_file_that_loads_nothing(tmp_path: Path) -> None:
     assert "script" not in outline.tags
     assert "link" not in outline.tags
     assert len(outline.links) == 3
-    assert all(link.startswith("data:image/png;base64,") for link in outline.links)
+    assert all(link.startswith("data:image/webp;base64,") for link in outline.links)
     assert "default-src 'none'" in text
     assert [p.name for p in path.parent.iterdir()] == ["report.html"]
 
