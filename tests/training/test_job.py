@@ -61,6 +61,10 @@ class StopAt(Silent):
 
     def __init__(self, step: int, number: int = signal.SIGINT) -> None:
         self._step, self._number = step, number
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
 
     def step(self, log: StepLog) -> None:
         if log.step == self._step:
@@ -80,9 +84,12 @@ def same(one: Path, two: Path) -> bool:
 def test_an_interrupted_run_goes_on_to_the_same_last_bit(tiny: Resolve, tmp_path: Path, number: int) -> None:
     config = tiny("accumulate=2", "jitter=0.2")
     distill(config, out=tmp_path / "whole")
+    stop = StopAt(3, number)
     with pytest.raises(KeyboardInterrupt):
-        distill(config, out=tmp_path / "split", progress=StopAt(3, number))
+        distill(config, out=tmp_path / "split", progress=stop)
     run = RunFolder(tmp_path / "split")
+    kept = f"kept in '{run.path}': student, stage '{config.main.name}', 3 of 6 steps; go on with: kdcli distill --resume "
+    assert stop.notes[-1] == f"{kept}{run.path}"
     assert run.manifest()["state"] == "interrupted"
     assert run.state.is_file() and not run.student.exists()
     result = distill(resumable(run.path), resume=run.path)
