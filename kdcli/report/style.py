@@ -5,7 +5,7 @@ from __future__ import annotations
 STYLE = """
 :root { color-scheme: light dark; --line: #8886; --soft: #8882; --mark: #3b7dd8; --dim: #5c5c5c; }
 @media (prefers-color-scheme: dark) { :root { --dim: #b4b4b4; } }
-* { box-sizing: border-box; }
+html { background: Canvas; color: CanvasText; } * { box-sizing: border-box; }
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 76rem; margin: .9rem auto 4rem; padding: 0 1rem; }
 h1 { font-size: 1.3rem; margin: 0 0 .2rem; } h2 { font-size: 1.2rem; margin: 2rem 0 .5rem; }
 h3 { font-size: .95rem; margin: 1.2rem 0 .4rem; } h1, h2, h3, p, li { overflow-wrap: anywhere; }
