@@ -176,7 +176,7 @@ def _block(block: Block) -> str:
 
 
 def _table(table: Table) -> str:
-    head = "".join(f'<th scope="col">{_escape(column)}</th>' for column in table.columns)
+    head = "".join(f'<th scope="col">{_ARROW.sub(chr(0xA0), _escape(column))}</th>' for column in table.columns)
     rows = "\n".join("<tr>" + "".join(map(_cell, range(len(row)), row)) + "</tr>" for row in table.rows)
     inner = f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table>"
     return _figure(_scrolled(inner, f"Table: {', '.join(map(str, table.columns))}"), table.caption)
@@ -227,6 +227,8 @@ def _escape(value: object) -> str:
     return html.escape("" if value is None else plain(value), quote=True)
 
 
+_ARROW = re.compile(" (?=[\u2191\u2193]$)")
+"""What stands before an arrow at the end of a column's name: they stay on one line."""
 _INTERVAL = re.compile(r"(\S+) (\[[^\]]*\].*)")
 """A number with its interval."""
 _COARSE = 200

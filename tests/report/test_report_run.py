@@ -51,7 +51,7 @@ def test_the_page_begins_with_the_verdict_and_one_row_a_model(tmp_path: Path) ->
     assert "<strong>The student is told apart from its twin (plain), and better: delta1 " in page
     table = page[page.index("<table>") : page.index("</table>")]
     rows = [re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row) for row in re.findall(r"<tr>(.*?)</tr>", table, re.DOTALL)]
-    assert rows[0] == [
+    assert [name.replace("\xa0", " ") for name in rows[0]] == [
         "model", "abs_rel \u2193", "delta1 \u2191", "rmse (m) \u2193", "parameters \u2193", "multiply-adds \u2193",
         "latency (ms) \u2193", "weights (MB) \u2193",
     ]  # fmt: skip
