@@ -67,4 +67,4 @@ def _caption(results: Sequence[Result], speeds: Mapping[str, Speed]) -> str:
         return f"{said}."
     threads = torch.get_num_threads()
     where = "GPU" if torch.cuda.is_available() else f"CPU, {threads} thread{'s' if threads > 1 else ''}"
-    return f"{said}; its latency ({where}) is timed in passing: kdcli bench measures with care."
+    return f"{said}; latency ({where}): the fastest of a few passes, kdcli bench measures with care."

@@ -46,7 +46,8 @@ svg { max-width: 46rem; width: 100%; height: auto; display: block; } .plot svg {
 @media print {
   :root { color-scheme: light; --dim: #444; } body { margin: 0; max-width: none; font-size: 10pt; }
   nav { display: none; }
-  .scroll { overflow: visible; } td { white-space: normal; } td small { display: block; white-space: nowrap; } .plot svg { min-width: 0; }
+  .scroll { overflow: visible; } td { white-space: normal; } td small { display: block; white-space: nowrap; }
+  .plot svg { min-width: 0; }
   figure, tr, .lead { break-inside: avoid; } h2, h3, summary { break-after: avoid; }
   details::details-content { content-visibility: visible; block-size: auto; }
 }

@@ -15,6 +15,10 @@ from kdcli.report.evaluation import write_evaluation
 from kdcli.report.picture import contact_sheet
 from kdcli.report.run_report import write_run_report
 from kdcli.sources import load_source
+from kdcli.study.grid import Study
+from kdcli.study.report import write_reports
+from kdcli.study.rows import Comparison, Difference, Interval, Row, TeacherRow
+from kdcli.study.rows import Table as StudyTable
 from kdcli.types import DepthKind, Prediction
 
 LABELS = {"teacher": "teacher", "twin": "twin (plain distillation on the same images)"}
@@ -101,4 +105,37 @@ def comparison_page(folder: Path) -> Path:
     return folder / "comparison.html"
 
 
-PAGES = {"run": run_page, "evaluation": evaluation_page, "comparison": comparison_page}
+def study_page(folder: Path) -> Path:
+    def estimate(value: float) -> Interval:
+        return Interval(value=value, low=value - 0.02, high=value + 0.02)
+
+    metrics = ("delta1", "abs_rel")
+    rows = [
+        Row(
+            arm=name, label=f"the {name} arm", count=None, seeds=(0, 1), images=384, teacher_images=6400,
+            metrics={metric: estimate(0.6 + gain) for metric in metrics},
+            per_seed=dict.fromkeys(metrics, (0.6, 0.61)), runs=("cells/a/seed0", "cells/a/seed1"),
+            against=None if name == "plain" else Comparison(
+                first=name, second="plain", seeds=(0, 1), images=384, same_protocol=True,
+                difference={metric: Difference(value=gain, low=gain - 0.01, high=gain + 0.01, above_zero=0.9)
+                            for metric in metrics},
+            ),
+        )
+        for name, gain in (("plain", 0.0), ("data-free", 0.05), ("mixed-only", 0.002), ("noise", -0.3))
+    ]  # fmt: skip
+    table = StudyTable(
+        study="mini", about="what each part brings", eval_data="sim:rooms,count=384,seed=1000", reference="plain",
+        protocol={"name": "plain", "hash": "e7fce2f2b91bd271"}, metrics=metrics, rows=tuple(rows), contrasts=(),
+        teachers=(TeacherRow(spec="demo", arms=("plain",), images=384, metrics={m: estimate(0.9) for m in metrics}),),
+        missing=("noise, seed 2",),
+    )  # fmt: skip
+    study = Study(
+        name="mini", about="", metrics=metrics, reference="plain", contrasts=(), eval_data="", protocol="plain",
+        seeds=(0, 1), counts=(), arms=(), cells=(), text="[study]\nreference = 'plain'\n",
+    )  # fmt: skip
+    (folder / "study").mkdir()
+    write_reports(study, table, folder / "study")
+    return folder / "study" / "report.html"
+
+
+PAGES = {"run": run_page, "evaluation": evaluation_page, "comparison": comparison_page, "study": study_page}

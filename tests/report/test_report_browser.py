@@ -98,6 +98,12 @@ def test_the_first_screen_holds_verdict_table_and_a_row_of_pictures(page: Any, p
     assert page.run("document.querySelector('details table').checkVisibility({ contentVisibilityAuto: true })")
 
 
+def test_a_study_says_which_arms_can_be_told_apart(pages: dict[str, Path]) -> None:
+    text = pages["study"].read_text(encoding="utf-8")
+    assert ("data-free (+0.050 [+0.040, +0.060]) is better than plain; noise (-0.300 [-0.310, -0.290]) is worse than "
+            "plain; mixed-only (+0.002 [-0.008, +0.012]) is not told apart from plain (delta1, ") in text  # fmt: skip
+
+
 @pytest.mark.skipif(not FILE.is_file(), reason="no axe-core: python tests/report/get_axe.py")
 @pytest.mark.parametrize("name", PAGES)
 @pytest.mark.parametrize(("width", "dark"), [(1200, False), (390, True)])
