@@ -68,7 +68,7 @@ def write_run_report(
     sections += training_sections(metrics, manifest.get("scale"))
     sections += hard_sections(manifest.get("hard_images", {}))
     if drawn := _drawings(folder, mixed):
-        sections.append(Section(title="Training images", blocks=drawn))
+        sections.append(Section(title="Images in training", blocks=drawn))
     config = read_text(folder / "config.toml", "the run is damaged: start another", names=True)
     sections.append(made_from(manifest, seconds, config, about))
     write_report(folder / "report.html", f"kdcli run {folder.name}", sections)
