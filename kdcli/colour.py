@@ -125,7 +125,7 @@ def legend(
     marks = max(2, min(6, width // 70))
     for i in range(marks):
         near = 1.0 - i / (marks - 1)
-        text = _label(near, low, high, disparity, linear, unit)
+        text = label_of(near, (low, high), disparity=disparity, linear=linear, unit=unit)
         if not unit:
             text = {1.0: f"near {text}", 0.0: f"{text} far"}.get(near, text)
         span = draw.textlength(text, font=font)
@@ -176,7 +176,11 @@ def _nearness(depth: Tensor, limits: tuple[float, float], disparity: bool, linea
     return near.nan_to_num(0.0).clamp(0.0, 1.0)
 
 
-def _label(near: float, low: float, high: float, disparity: bool, linear: bool, unit: str) -> str:
+def label_of(
+    near: float, limits: tuple[float, float], *, disparity: bool = False, linear: bool = False, unit: str = ""
+) -> str:
+    """Return the number at a place of a legend, from 0 (far) to 1 (near), with its unit."""
+    low, high = limits
     if disparity:
         value = low + near * (high - low)
     elif linear:

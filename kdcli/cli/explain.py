@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from kdcli.images import Picture
     from kdcli.predict.beliefs import Beliefs
+    from kdcli.predict.readings import Readings
 
 
 class Map(StrEnum):
@@ -25,9 +26,7 @@ class Map(StrEnum):
     released = "released"
 
 
-Model = Annotated[str, typer.Argument(
-    help="Run folder, .safetensors student, hf:ORG/NAME or teacher:SPEC, with bins.",
-)]
+Model = Annotated[str, typer.Argument(help="Run folder, .safetensors student, hf:ORG/NAME or teacher:SPEC.")]
 Image = Annotated[Path, typer.Argument(help="The picture.")]
 Out = Annotated[Path, typer.Option("--out", help="Figure to write: .png, .pdf or .svg.", dir_okay=False)]
 Pixels = Annotated[list[str] | None, typer.Option(
@@ -59,13 +58,17 @@ def explain(
     sigma: Sigma = None, dpm: Dpm = Map.gaussian, truth: Truth = None, truth_scale: TruthScale = None,
     size: Size = None,
 ) -> None:  # fmt: skip
-    """Draw what a student with depth bins believes at pixels, beside its teacher's depth probability map."""
+    """Draw what a student says at pixels, beside its teacher.
+
+    A student with depth bins shows what it believes: its distribution, beside the teacher's depth probability map.
+    """
     from kdcli.files import require_writable
     from kdcli.images import read_picture
     from kdcli.models import load_model
     from kdcli.networks.shown_size import parse_shown, remark
-    from kdcli.predict.beliefs import examine
-    from kdcli.report import beliefs
+    from kdcli.predict.beliefs import Beliefs, NoDistribution, examine
+    from kdcli.predict.readings import read
+    from kdcli.report import beliefs, readings
 
     places, chosen = [_place(text) for text in pixel or ()], parse_shown(size)
     if out.suffix.lower() not in (".png", ".pdf", ".svg"):
@@ -77,13 +80,32 @@ def explain(
     known = None if truth is None else _truth(truth, truth_scale, shown)
     network = load_model(model, session.device)
     name, network_of_teacher = _teacher(session, network, teacher)
-    found = examine(
-        network, picture, pixels=places, teacher=network_of_teacher, truth=known, sigma=sigma, dpm=dpm.value,
-        size=chosen, device=session.device, name=model,
-    )
-    beliefs.draw(out, found, student=_called(model), teacher=name)
+    found: Beliefs | Readings
+    try:
+        found = examine(
+            network, picture, pixels=places, teacher=network_of_teacher, truth=known, sigma=sigma, dpm=dpm.value,
+            size=chosen, device=session.device, name=model,
+        )
+        beliefs.draw(out, found, student=_called(model), teacher=name)
+    except NoDistribution:
+        if sigma is not None or dpm is not Map.gaussian:
+            raise
+        found = read(
+            network, picture, pixels=places, teacher=network_of_teacher, truth=known, size=chosen,
+            device=session.device,
+        )
+        name = name if found.teacher_depth is not None else None
+        session.note(f"'{model}' has no depth bins: it says depth alone, and not how sure it is")
+        readings.draw(out, found, student=_called(model), teacher=name)
     document = {"model": model, "image": image, "figure": out, "teacher": name, **found.document()}
-    session.result(document, lambda: _show(session, found))
+
+    def human() -> None:
+        if isinstance(found, Beliefs):
+            _show(session, found)
+        else:
+            _show_depth(session, found)
+
+    session.result(document, human)
     if said := remark(network, chosen, [((int(picture.shape[-2]), int(picture.shape[-1])), found.seen)]):
         session.note(said.format(f"'{model}'"))
     session.note(f"wrote {out}")
@@ -120,21 +142,44 @@ def _truth(path: Path, scale: float | None, shown: Picture) -> Tensor:
 
 
 def _teacher(session: Session, network: nn.Module, asked: str | None) -> tuple[str | None, nn.Module | None]:
-    """Return the teacher asked for, else the first of the student's own that can be had and tells metres."""
+    """Return the teacher asked for, else the first of the student's own that can be had and answers from an image."""
+    from kdcli.evals.reference import answers_from_data
     from kdcli.models import load_model
 
     if asked is not None:
         if asked == "none":
             return None, None
         spec = asked.removeprefix("teacher:")
-        return spec, load_model(f"teacher:{spec}", session.device)
+        teacher = load_model(f"teacher:{spec}", session.device)
+        if answers_from_data(teacher):
+            raise ConfigError(f"teacher '{spec}' knows nothing of a photograph alone; give its depth by --truth FILE")
+        return spec, teacher
     card = getattr(network, "card", None) or {}
-    for spec in (str(one["spec"]) for one in card.get("teachers") or () if one.get("depth_kind") == "metric"):
+    kind = str(network.depth_kind)
+    for spec in (str(one["spec"]) for one in card.get("teachers") or () if one.get("depth_kind") == kind):
         try:
-            return spec, load_model(f"teacher:{spec}", session.device)
+            teacher = load_model(f"teacher:{spec}", session.device)
         except (WeightsError, ConfigError) as error:
             session.note(f"without its teacher '{spec}': {error}")
+            continue
+        if answers_from_data(teacher):
+            session.note(f"without its teacher '{spec}', which knows nothing of a photograph alone; --truth FILE shows "
+                         "measured depth")
+            continue
+        return spec, teacher
     return None, None
+
+
+def _show_depth(session: Session, found: Readings) -> None:
+    unit = f" ({found.kind.unit})" if found.kind.unit else ""
+    rows = [
+        [f"{one['x']},{one['y']}", one["chosen"], *("" if one[key] is None else f"{one[key]:.3f}" for key in _DEPTHS)]
+        for one in found.document()["pixels"]
+    ]
+    session.table(["pixel", "chosen", *(f"{key}{unit}" for key in _DEPTHS)], rows)
+
+
+_DEPTHS = ("depth", "teacher", "truth")
 
 
 def _show(session: Session, found: Beliefs) -> None:

@@ -13,6 +13,7 @@ from kdcli.cli.watch import watch
 Folder = Annotated[Path, typer.Option("--folder", help="Where runs are.")]
 Run = Annotated[Path, typer.Argument(help="Run folder.")]
 Plot = Annotated[Path | None, typer.Option("--plot", help="PNG to draw losses and delta1 to (kdcli[plots]).")]
+Page = Annotated[Path | None, typer.Option("--report", help="HTML file to write the comparison to.", dir_okay=False)]
 Several = Annotated[list[Path], typer.Argument(help="Run folders.")]
 
 
@@ -98,16 +99,22 @@ def _number(metrics: dict[str, float | None], name: str) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def compare(session: Session, runs: Several, plot: Plot = None) -> None:
+def compare(session: Session, runs: Several, plot: Plot = None, report: Page = None) -> None:
     """Compare the students of several runs, image by image where they were measured on the same ones.
 
     Accuracy and fidelity to the teacher are two tables.
     """
-    from kdcli.training.run.compare import compare_runs, plot_runs
+    from kdcli.files import require_writable
+    from kdcli.training.run.compare import compare_runs, plot_runs, report_runs
 
+    if report is not None:
+        require_writable(report)
     document = compare_runs(runs)
     if plot is not None:
         plot_runs(runs, plot)
+    if report is not None:
+        report_runs(runs, document, report)
+        session.note(f"wrote {report}")
 
     def human() -> None:
         if "metrics" in document[0]:

@@ -48,7 +48,7 @@ def cost_of(
     run: shows one image to the model, or to its exported form, without gradient; None = only parameters are counted.
     size: of that image, unless ``forward`` is seen to be given another.
     """
-    form = _form_of(model)
+    form = form_of(model)
     parameters = parameters_of(form)
     if run is None or parameters is None or any(getattr(one, "outside_work", False) for one in form.modules()):
         return Cost(parameters=parameters)
@@ -76,7 +76,8 @@ def parameters_of(model: nn.Module) -> int | None:
     return count or None
 
 
-def _form_of(model: nn.Module) -> nn.Module:
+def form_of(model: nn.Module) -> nn.Module:
+    """Return a model in the form that is exported; the model itself where it has none."""
     try:
         return deployed(model)
     except Exception:  # whether a network can be exported is not what was asked

@@ -30,6 +30,10 @@ TOP = 3
 """Bins that are told by number."""
 
 
+class NoDistribution(ConfigError):
+    """The model tells depth alone."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Belief:
     """One pixel. probs: K, the model's distribution. target: K, its teacher's depth probability map."""
@@ -123,15 +127,16 @@ def examine(
         name: of the model, for messages.
 
     Raises:
-        ConfigError: the model has no distribution, a pixel is outside, a teacher without metres, sigma not above 0.
+        NoDistribution: the model has none. ConfigError: a pixel is outside, a teacher without metres, sigma not above
+            0.
     """
     own = (int(image.shape[-2]), int(image.shape[-1]))
     whole = image[None].to(device)
-    picture = _shown(model, whole, size)
+    picture = shown(model, whole, size)
     read = read_out_of(model)
     said: Prediction = model(picture)
     if said.probs is None or said.centers is None:
-        raise ConfigError(f"'{name}' gives no distribution over depth to explain; {WHO.split(', and files')[0]}")
+        raise NoDistribution(f"'{name}' gives no distribution over depth to explain; {WHO.split(', and files')[0]}")
     spread = own_spread(said, read)
     assert spread is not None and spread.entropy is not None
     depth = resize_map(own_map(said, read), own, read.resize)
@@ -139,10 +144,10 @@ def examine(
     assert spread.entropy is not None
     maps = {"depth": depth, "std": spread.std, "entropy": spread.entropy}
     depth_HW, std_HW, entropy_HW = (one[0, 0].float().cpu() for one in maps.values())
-    chosen = _inside(pixels, own) if pixels else choose(depth_HW, entropy_HW)
+    chosen = inside(pixels, own) if pixels else choose(depth_HW, entropy_HW)
     centers = said.centers.reshape(-1, said.probs.shape[1])[0].float().cpu()
     probs_PK = _at(said.probs, chosen, own, read.resize).cpu()
-    taught = None if teacher is None else _teacher_depth(teacher, _shown(teacher, whole, size), own)
+    taught = None if teacher is None else _teacher_depth(teacher, shown(teacher, whole, size), own)
     used = None if taught is None else spread_for(centers, sigma, dpm)
     found = []
     for pixel, probs_K in zip(chosen, probs_PK, strict=True):
@@ -164,7 +169,8 @@ def examine(
     )
 
 
-def _shown(model: nn.Module, image: Tensor, asked: Asked | None) -> Tensor:
+def shown(model: nn.Module, image: Tensor, asked: Asked | None) -> Tensor:
+    """Return a picture, 1 x 3 x H x W, at the size at which a model is shown it."""
     own = (int(image.shape[-2]), int(image.shape[-1]))
     size = shown_size(model, asked, own)
     if size is None or size == own:
@@ -193,7 +199,12 @@ def _teacher_depth(teacher: nn.Module, picture: Tensor, size: tuple[int, int]) -
     return resize_map(own_map(teacher(picture), read), size, read.resize)[0, 0].float().cpu()
 
 
-def _inside(pixels: Sequence[tuple[int, int]], size: tuple[int, int]) -> tuple[Pixel, ...]:
+def inside(pixels: Sequence[tuple[int, int]], size: tuple[int, int]) -> tuple[Pixel, ...]:
+    """Return places in a picture of a height and width.
+
+    Raises:
+        ConfigError: one is outside.
+    """
     height, width = size
     for x, y in pixels:
         if not (0 <= x < width and 0 <= y < height):

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 COLUMNS = 4
-_STUDENT, _TEACHER, _TRUTH = "#0072b2", "#d55e00", "#000000"  # of Okabe and Ito, told apart by colour-blind people too
+STUDENT, TEACHER, TRUTH = "#0072b2", "#d55e00", "#000000"  # of Okabe and Ito, told apart by colour-blind people too
 _MARKS = ("#f0e442", "#56b4e9", "#009e73", "#cc79a7", "#e69f00", "#ffffff")
 
 
@@ -64,7 +64,7 @@ def _maps(figure: Figure, axes: list[Axes], bars: list[Axes], found: Beliefs) ->
     axes[0].set_title("image", fontsize=9)
     for number, belief in enumerate(found.pixels, start=1):
         for one in axes:
-            _badge(one, belief.pixel.x, belief.pixel.y, number)
+            badge(one, belief.pixel.x, belief.pixel.y, number)
     shown: tuple[tuple[str, torch.Tensor, dict[str, Any]], ...] = (
         ("depth, m", found.depth, {"cmap": "Spectral"}),
         ("standard deviation, m", found.std, {"cmap": "magma"}),
@@ -83,21 +83,21 @@ def _panel(axes: Axes, belief: Belief, found: Beliefs, limits: tuple[float, floa
     from matplotlib.ticker import MaxNLocator
 
     bounds = edges(found.centers).tolist()
-    axes.stairs(belief.probs.tolist(), bounds, fill=True, color=_STUDENT, alpha=0.3, linewidth=0)
-    axes.stairs(belief.probs.tolist(), bounds, color=_STUDENT, linewidth=1.1)
+    axes.stairs(belief.probs.tolist(), bounds, fill=True, color=STUDENT, alpha=0.3, linewidth=0)
+    axes.stairs(belief.probs.tolist(), bounds, color=STUDENT, linewidth=1.1)
     top = float(belief.probs.max())
     if belief.target is not None:
-        axes.stairs(belief.target.tolist(), bounds, color=_TEACHER, linewidth=1.3)
+        axes.stairs(belief.target.tolist(), bounds, color=TEACHER, linewidth=1.3)
         top = max(top, float(belief.target.max()))
     # Expected depth with its interval lies below the zero line, where it covers nothing.
     under = -0.075 * top
     axes.axhline(0, color="0.6", linewidth=0.6)
-    axes.hlines(under, *belief.interval, color=_STUDENT, linewidth=2.2)
-    axes.plot(belief.depth, under, "o", color=_STUDENT, ms=5)
+    axes.hlines(under, *belief.interval, color=STUDENT, linewidth=2.2)
+    axes.plot(belief.depth, under, "o", color=STUDENT, ms=5)
     if belief.teacher is not None:
-        axes.axvline(belief.teacher, color=_TEACHER, linestyle="--", linewidth=1)
+        axes.axvline(belief.teacher, color=TEACHER, linestyle="--", linewidth=1)
     if belief.truth is not None:
-        axes.axvline(belief.truth, color=_TRUTH, linestyle=":", linewidth=1.4)
+        axes.axvline(belief.truth, color=TRUTH, linestyle=":", linewidth=1.4)
     axes.set_ylim(2 * under, 1.08 * top)
     axes.set_yticks([tick for tick in MaxNLocator(4).tick_values(0, top) if 0 <= tick <= 1.08 * top])
     _depth_axis(axes, limits, log=even_in_log(found.centers))
@@ -109,7 +109,7 @@ def _panel(axes: Axes, belief: Belief, found: Beliefs, limits: tuple[float, floa
     known = (("teacher", belief.teacher), ("truth", belief.truth))
     others = [f"{name} {value:.2f} m" for name, value in known if value is not None]
     axes.set_title("\n".join([title, says, ", ".join(others)]).rstrip(), fontsize=8, loc="left")
-    _badge(axes, 0.06, 0.93, number, transform=axes.transAxes)
+    badge(axes, 0.06, 0.93, number, transform=axes.transAxes)
 
 
 def _depth_axis(axes: Axes, limits: tuple[float, float], *, log: bool) -> None:
@@ -143,20 +143,21 @@ def _legend(figure: Figure, found: Beliefs, student: str, teacher: str | None) -
     from matplotlib.patches import Patch
 
     handles: list[Any] = [
-        Patch(facecolor=_STUDENT, alpha=0.4, edgecolor=_STUDENT, label=f"{student}: distribution"),
-        Line2D([], [], color=_STUDENT, marker="o", linewidth=2.2, label=f"its expected depth and central {SHARE:.0%}"),
+        Patch(facecolor=STUDENT, alpha=0.4, edgecolor=STUDENT, label=f"{student}: distribution"),
+        Line2D([], [], color=STUDENT, marker="o", linewidth=2.2, label=f"its expected depth and central {SHARE:.0%}"),
     ]
     if found.sigma is not None:
         spread = f"{100 * found.sigma:.3g} %" if even_in_log(found.centers) else f"{found.sigma:.3g} m"
         label = f"{teacher}: depth probability map ({found.dpm}, sigma {spread})"
-        handles += [Line2D([], [], color=_TEACHER, linewidth=1.3, label=label),
-                    Line2D([], [], color=_TEACHER, linestyle="--", linewidth=1, label="its depth")]
+        handles += [Line2D([], [], color=TEACHER, linewidth=1.3, label=label),
+                    Line2D([], [], color=TEACHER, linestyle="--", linewidth=1, label="its depth")]
     if any(belief.truth is not None for belief in found.pixels):
-        handles.append(Line2D([], [], color=_TRUTH, linestyle=":", linewidth=1.4, label="ground truth"))
+        handles.append(Line2D([], [], color=TRUTH, linestyle=":", linewidth=1.4, label="ground truth"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), fontsize=8, frameon=False)
 
 
-def _badge(axes: Axes, x: float, y: float, number: int, **how: Any) -> None:
+def badge(axes: Axes, x: float, y: float, number: int, **how: Any) -> None:
+    """Mark a place by a number in a circle."""
     colour = _MARKS[(number - 1) % len(_MARKS)]
     axes.plot(x, y, "o", ms=10, mec="black", mew=1, mfc=colour, clip_on=False, **how)
     axes.text(x, y, str(number), ha="center", va="center_baseline", fontsize=7, weight="bold", clip_on=False, **how)

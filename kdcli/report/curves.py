@@ -8,8 +8,9 @@ from kdcli.evals.baseline import NAME as CONSTANT
 from kdcli.evals.metrics import NAMES
 from kdcli.evals.results import Result, compare
 from kdcli.report.common import on_common
-from kdcli.report.drawings import Interval, Point, forest, scatter
+from kdcli.report.drawings import Interval, Point, scatter
 from kdcli.report.html import Block, Curves, Drawing
+from kdcli.report.standing import standing_plot
 
 _SHOWN = ("abs_rel", "delta1")
 """Metrics whose differences are drawn."""
@@ -26,12 +27,7 @@ def forest_plots(results: Sequence[Result]) -> list[Block]:
             Interval(name=one.first, value=one.difference[metric], low=one.ci95[metric][0], high=one.ci95[metric][1])
             for one in found
         ]
-        better = "right" if metric.startswith("delta") else "left"
-        blocks.append(Drawing(
-            svg=forest(lines, f"{metric} minus that of {first.model}"),
-            caption=f"Difference in {metric} to {first.model} on the same images with its 95 % interval; further "
-            f"{better} is better than {first.model}, and grey is not clear of zero.",
-        ))
+        blocks += standing_plot(metric, first.model, lines)
     return blocks
 
 

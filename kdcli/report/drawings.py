@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kdcli.report.plots import COLOURS, ticks
+from kdcli.report.plots import COLOURS, opening, ticks
 from kdcli.text import block as plain
 
 _WIDTH = 640
@@ -46,7 +46,7 @@ def forest(intervals: Sequence[Interval], x_label: str) -> str:
     """
     shown = [one for one in intervals if all(map(math.isfinite, (one.value, one.low, one.high)))]
     if not shown:
-        return f'<svg viewBox="0 0 {_WIDTH} 40" role="img">{_text(8, 24, "no intervals", "start")}</svg>'
+        return f'{opening(40, x_label)}{_text(8, 24, "no intervals", "start")}</svg>'
     low, high = min(0.0, *(one.low for one in shown)), max(0.0, *(one.high for one in shown))
     margin = 0.06 * ((high - low) or 1.0)
     low, high = low - margin, high + margin
@@ -55,7 +55,7 @@ def forest(intervals: Sequence[Interval], x_label: str) -> str:
         return _LEFT + (x - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
 
     bottom = 8 + 2 * _LINE * len(shown)
-    parts = [_opening(bottom + 44)]
+    parts = [opening(bottom + 44, f"{x_label}, with intervals: {', '.join(one.name for one in shown)}")]
     for value in ticks(low, high):
         parts.append(f'<line x1="{at(value):.1f}" x2="{at(value):.1f}" y1="4" y2="{bottom}" stroke="#8884"/>')
         parts.append(_text(at(value), bottom + 18, f"{value:+.4g}" if value else "0", "middle"))
@@ -76,7 +76,7 @@ def scatter(points: Sequence[Point], x_label: str, y_label: str) -> str:
     """Return points over a logarithmic axis of cost; lower and further left is better."""
     known = [one for one in points if one.cost > 0 and math.isfinite(one.error)]
     if not known:
-        return f'<svg viewBox="0 0 {_WIDTH} 40" role="img">{_text(8, 24, "no values", "start")}</svg>'
+        return f'{opening(40, "a plot without values")}{_text(8, 24, "no values", "start")}</svg>'
     height, left, top, bottom = 300, 64, 28, 44
     logs = [math.log10(one.cost) for one in known]
     x_low, x_high = math.floor(min(logs) * 2 - 0.2) / 2, math.ceil(max(logs) * 2 + 0.2) / 2
@@ -90,7 +90,7 @@ def scatter(points: Sequence[Point], x_label: str, y_label: str) -> str:
     def y_at(error: float) -> float:
         return height - bottom - (error - y_low) / (y_high - y_low) * (height - top - bottom)
 
-    parts = [_opening(height)]
+    parts = [opening(height, f"{y_label} over {x_label}: {', '.join(one.name for one in known)}")]
     for value in ticks(y_low, y_high):
         y = y_at(value)
         parts.append(f'<line x1="{left}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#8884"/>')
@@ -113,10 +113,6 @@ def _power(power: int) -> str:
     unit = {0: "", 3: " k", 6: " M", 9: " G", 12: " T"}
     base = power - power % 3
     return f"{10 ** (power % 3)}{unit[base]}" if base in unit else f"1e{power}"
-
-
-def _opening(height: int) -> str:
-    return f'<svg viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" role="img" font-size="13">'
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:

@@ -15,20 +15,17 @@ from torch import nn
 
 from kdcli.evals import uncertainty
 from kdcli.evals.reference import Reference
-from kdcli.evals.results import Result, remarks, warnings
+from kdcli.evals.results import Result, remarks
 from kdcli.evals.sets import SetResults
 from kdcli.evals.sparsification import REMOVED
-from kdcli.report.common import on_common
 from kdcli.report.curves import cost_plots, distance_plots, forest_plots, image_plots
-from kdcli.report.html import Block, Curves, Facts, Lead, Section, Table, Text, write_report
+from kdcli.report.html import Block, Curves, Details, Facts, Lead, Section, Text, write_report
 from kdcli.report.naming import keyed, renamed, short_names
+from kdcli.report.numbers import doubts, licence_of, number_blocks, told_table
 from kdcli.report.sets import rank_note, set_rows
 from kdcli.report.tables import (
-    Rows,
     condition_rows,
     extra_rows,
-    metric_rows,
-    overview_rows,
     paired_rows,
     perturbed_rows,
     skipped_rows,
@@ -40,10 +37,6 @@ from kdcli.version import __version__
 
 _MOST_SKIPPED = 200
 
-_READING = (
-    "Values are means over images with a 95 % bootstrap interval over images in brackets. silog is 100 times the root "
-    "of the variance of the logarithmic error."
-)
 _BESIDE = (
     "Extra metrics that the protocol asks for: means over the images that have them, with 95 % intervals; n says how "
     "many that are where not all do."
@@ -83,9 +76,9 @@ def write_evaluation(
     told = None if against is None else _fidelity(against)
     names = short_names([result.model for result in results])
     results, models = renamed(results, names), keyed(models, names)
-    first = Section(title="Verdict", blocks=_answer(results))
+    first = Section(title="Verdict", blocks=_answer(results, models))
     sections = _sections(results, models, source, worst, against)
-    write_report(path, title or told or "Evaluation", [first, *sections, _provenance(results, names)])
+    write_report(path, title or told or "Evaluation", [first, *sections, _provenance(results, models, names)])
 
 
 def write_sets(
@@ -100,27 +93,25 @@ def write_sets(
     names = short_names([result.model for result in found[0].results])
     groups = [(one.set.name, renamed(one.results, names)) for one in found]
     sections = [Section(title="Verdict", blocks=[
-        Lead(sentences=verdict_of_sets(groups)), _table(set_rows(groups)), Text(text=rank_note(groups) + "."),
-        *_warnings([result for _, results in groups for result in results]),
+        Lead(sentences=verdict_of_sets(groups)), told_table(set_rows(groups)), Text(text=rank_note(groups) + "."),
+        *doubts([result for _, results in groups for result in results]),
     ])]  # fmt: skip
     for one, (name, results) in zip(found, groups, strict=True):
-        sections.append(Section(title=f"{name}: {one.set.spec}", blocks=_answer(results)))
-        inner = _sections(results, keyed(models[name], names), one.set.source, worst, against)
+        own = keyed(models[name], names)
+        sections.append(Section(title=f"{name}: {one.set.spec}", blocks=_answer(results, own)))
+        inner = _sections(results, own, one.set.source, worst, against)
         sections += [
             Section(title=f"{name}: {section.title}", blocks=section.blocks, linked=False) for section in inner
         ]
     title = "Evaluation" if against is None else _fidelity(against)
-    write_report(path, title, [*sections, _provenance([result for _, results in groups for result in results], names)])
+    everything = [result for _, results in groups for result in results]
+    shown = keyed(models[found[0].set.name], names)
+    write_report(path, title, [*sections, _provenance(everything, shown, names)])
 
 
-def _answer(results: Sequence[Result]) -> list[Block]:
-    """Return the verdict, the numbers that it is made of, and what casts doubt on them."""
-    table = _table(overview_rows(on_common(results)))
-    return [Lead(sentences=verdict(results)), table, *_warnings(results)]
-
-
-def _warnings(results: Sequence[Result]) -> list[Block]:
-    return [Text(text=f"Warning: {note}{'' if note.endswith('?') else '.'}") for note in warnings(results)]
+def _answer(results: Sequence[Result], models: Mapping[str, nn.Module]) -> list[Block]:
+    """Return the verdict and the numbers that it is made of."""
+    return [Lead(sentences=verdict(results)), *number_blocks(results, models)]
 
 
 def _fidelity(against: Reference) -> str:
@@ -132,13 +123,14 @@ def _sections(
 ) -> list[Section]:
     """Return all that there is to show of one set, what most readers want first."""
     sections = []
+    if results[0].n and worst > 0:
+        sections.append(worst_section(results, models, source, worst, against))
     if len(results) > 1:
         sections.append(Section(title="Paired differences", blocks=_differences(results)))
         if plots := cost_plots(results):
             sections.append(Section(title="Accuracy and cost", blocks=plots))
-    sections.append(Section(title="Metrics", blocks=[_table(metric_rows(results)), Text(text=_READING)]))
     if any(result.extras is not None for result in results):
-        sections.append(Section(title="Beside the nine", blocks=[_table(extra_rows(results)), Text(text=_BESIDE)]))
+        sections.append(Section(title="Beside the nine", blocks=[told_table(extra_rows(results)), Text(text=_BESIDE)]))
     sections += [
         Section(title=title, blocks=blocks)
         for title, blocks in (
@@ -147,18 +139,17 @@ def _sections(
         )
         if blocks
     ]
-    if results[0].n and worst > 0:
-        sections.append(worst_section(results, models, source, worst, against))
     if any(result.uncertainty is not None for result in results):
         sections.append(Section(title="Uncertainty", blocks=_uncertainty(results)))
     if any(result.perturbed is not None for result in results):
-        misled: list[Block] = [_table(perturbed_rows(results)), Text(text=_MISLED)]
+        misled: list[Block] = [told_table(perturbed_rows(results)), Text(text=_MISLED)]
         sections.append(Section(title="Perturbed images", blocks=misled))
     return [*sections, Section(title="Conditions", blocks=_conditions(results))]
 
 
 def _differences(results: Sequence[Result]) -> list[Block]:
-    blocks: list[Block] = [*forest_plots(results), _table(paired_rows(results)), Text(text=_PAIRED)]
+    numbers = Details(summary="All paired differences", blocks=[told_table(paired_rows(results)), Text(text=_PAIRED)])
+    blocks: list[Block] = [*forest_plots(results), numbers]
     if len({result.protocol.hash for result in results}) > 1:
         blocks.append(Text(text=_UNLIKE))
     return blocks
@@ -167,13 +158,13 @@ def _differences(results: Sequence[Result]) -> list[Block]:
 def _conditions(results: Sequence[Result]) -> list[Block]:
     skipped = skipped_rows(results, most=_MOST_SKIPPED)
     notes = [Text(text=note + ".") for note in remarks(results) if not note.startswith("warning: ")]
-    blocks: list[Block] = [_table(condition_rows(results)), *notes]
-    return [*blocks, _table(skipped)] if skipped[1] else [*blocks, Text(text="No image was skipped.")]
+    blocks: list[Block] = [told_table(condition_rows(results)), *notes]
+    return [*blocks, told_table(skipped)] if skipped[1] else [*blocks, Text(text="No image was skipped.")]
 
 
 def _uncertainty(results: Sequence[Result]) -> list[Block]:
     """Return the numbers, and for each model and error a plot of what is left when uncertain pixels are removed."""
-    blocks: list[Block] = [_table(uncertainty_rows(results)), Text(text=_SURE)]
+    blocks: list[Block] = [told_table(uncertainty_rows(results)), Text(text=_SURE)]
     labels = {**{by: f"by {by}" for by in uncertainty.BY}, "oracle": "by the error itself"}
     for result in results:
         for error in uncertainty.ERRORS if result.uncertainty is not None else ():
@@ -189,8 +180,11 @@ def _uncertainty(results: Sequence[Result]) -> list[Block]:
     return blocks
 
 
-def _provenance(results: Sequence[Result], names: Mapping[str, str]) -> Section:
+def _provenance(
+    results: Sequence[Result], models: Mapping[str, nn.Module], names: Mapping[str, str]
+) -> Section:
     facts: dict[str, object] = {
+        **{f"licence of {name}": licence for name, model in models.items() if (licence := licence_of(model))},
         **{f"model {short}": name for name, short in names.items() if short != name},
         "source": ", ".join(dict.fromkeys(result.source for result in results)),
         "image size for the models": _sizes(results),
@@ -209,7 +203,3 @@ def _sizes(results: Sequence[Result]) -> str:
     if len({result.seen_at for result in results}) == 1:
         return results[0].seen_at
     return "; ".join(f"{result.model}: {result.seen_at}" for result in results)
-
-
-def _table(rows: Rows) -> Table:
-    return Table(columns=rows[0], rows=rows[1])

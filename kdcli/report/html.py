@@ -6,15 +6,16 @@ it from loading anything.
 
 from __future__ import annotations
 
-import base64
 import html
-import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdcli.files import write_text
+from kdcli.report.encoding import data_address, small
+from kdcli.report.style import PAGE, STYLE
 from kdcli.text import block as plain
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """An image, embedded as PNG: a 3 x H x W tensor in 0..1, or a PNG's bytes."""
+    """An image, embedded at its own size: a 3 x H x W tensor in 0..1, lossy where it is large, or a PNG's bytes."""
 
     image: Tensor | bytes
     caption: str = ""
@@ -61,11 +62,16 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gallery:
-    """Pictures side by side below a heading. wide: whether they are so wide that few go side by side."""
+    """Pictures side by side below a heading.
+
+    wide: whether they are so wide that few go side by side. columns: so many in a row where the page has room; None: as
+    many as fit.
+    """
 
     pictures: Sequence[Picture]
     caption: str = ""
     wide: bool = False
+    columns: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +92,24 @@ class Drawing:
     caption: str = ""
 
 
-Block = Text | Lead | Facts | Table | Picture | Gallery | Curves | Drawing
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Legend:
+    """What the colours of pictures mean. colours: evenly spaced, as CSS has them. marks: numbers below, evenly too."""
+
+    colours: Sequence[str]
+    marks: Sequence[str]
+    about: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Details:
+    """Blocks that fold out below a line that says what they are."""
+
+    summary: str
+    blocks: Sequence[Block]
+
+
+Block = Text | Lead | Facts | Table | Picture | Gallery | Curves | Drawing | Legend | Details
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,19 +135,8 @@ def render(title: str, sections: Sequence[Section]) -> str:
         for i, section in enumerate(sections)
     )
     links = [f'<a href="#s{i}">{_escape(one.title)}</a>' for i, one in enumerate(sections) if one.linked]
-    index = f"<nav>{' '.join(links)}</nav>\n" if len(sections) >= _MANY else ""
-    return _PAGE.format(title=_escape(title), style=_STYLE, body=index + body)
-
-
-def png(image_3HW: Tensor) -> bytes:
-    """Return a 3 x H x W tensor in 0..1 as the bytes of a PNG."""
-    import torch
-    from PIL import Image
-
-    pixels = (image_3HW.detach().float().clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).cpu().contiguous()
-    stream = io.BytesIO()
-    Image.fromarray(pixels.numpy()).save(stream, format="PNG")
-    return stream.getvalue()
+    index = f'<nav aria-label="Sections">{" ".join(links)}</nav>\n' if len(sections) >= _MANY else ""
+    return PAGE.format(title=_escape(title), style=STYLE, index=index, body=body)
 
 
 def _block(block: Block) -> str:
@@ -136,100 +148,90 @@ def _block(block: Block) -> str:
             more = f"<p>{_escape(' '.join(rest))}</p>" if rest else ""
             return f'<div class="lead"><p><strong>{_escape(first)}</strong></p>{more}</div>'
         case Facts():
-            rows = "".join(f"<tr><th>{_escape(k)}</th><td>{_escape(v)}</td></tr>" for k, v in block.values.items())
-            return f'<div class="scroll"><table class="facts">{rows}</table></div>'
+            rows = [
+                f'<tr><th scope="row">{_escape(key)}</th><td>{_escape(value)}</td></tr>'
+                for key, value in block.values.items()
+            ]
+            return f'<table class="facts">{"".join(rows)}</table>'
         case Table():
             return _table(block)
         case Picture():
             return _picture(block)
         case Gallery():
             heading = f"<h3>{_escape(block.caption)}</h3>" if block.caption else ""
-            kind = "gallery wide" if block.wide else "gallery"
-            return f'{heading}<div class="{kind}">{"".join(map(_picture, block.pictures))}</div>'
+            kind = "gallery wide" if block.wide else "gallery" if block.columns is None else "gallery row"
+            columns = "" if block.columns is None else f' style="--columns: {block.columns}"'
+            return f'{heading}<div class="{kind}"{columns}>{"".join(map(_picture, block.pictures))}</div>'
         case Curves():
             from kdcli.report.plots import svg
 
-            return _figure(svg(block.series, block.x_label, block.y_label), block.caption, "plot")
+            return _plot(svg(block.series, block.x_label, block.y_label), block.caption)
         case Drawing():
-            return _figure(block.svg, block.caption, "plot")
+            return _plot(block.svg, block.caption)
+        case Legend():
+            return _legend(block)
+        case Details():
+            inner = "\n".join(map(_block, block.blocks))
+            return f"<details><summary>{_escape(block.summary)}</summary>\n{inner}\n</details>"
 
 
 def _table(table: Table) -> str:
-    head = "".join(f"<th>{_escape(column)}</th>" for column in table.columns)
-    rows = "\n".join(
-        "<tr>" + "".join(f"<{tag}>{_escape(cell)}</{tag}>" for tag, cell in zip(_tags(row), row, strict=True)) + "</tr>"
-        for row in table.rows
-    )
-    caption = f"<caption>{_escape(table.caption)}</caption>" if table.caption else ""
-    return (
-        f'<div class="scroll"><table>{caption}<thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table></div>'
-    )
+    head = "".join(f'<th scope="col">{_ARROW.sub(chr(0xA0), _escape(column))}</th>' for column in table.columns)
+    rows = "\n".join("<tr>" + "".join(map(_cell, range(len(row)), row)) + "</tr>" for row in table.rows)
+    inner = f"<table><thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody></table>"
+    return _figure(_scrolled(inner, f"Table: {', '.join(map(str, table.columns))}"), table.caption)
 
 
-def _tags(row: Sequence[object]) -> list[str]:
-    return ["th", *["td"] * (len(row) - 1)][: len(row)]
+def _cell(place: int, value: object) -> str:
+    if place == 0:
+        return f'<th scope="row">{_escape(value)}</th>'
+    found = _INTERVAL.fullmatch(str(value))
+    if found is None:
+        return f"<td>{_escape(value)}</td>"
+    return f"<td>{_escape(found[1])} <small>{_escape(found[2])}</small></td>"
+
+
+def _legend(legend: Legend) -> str:
+    told = _escape(f"colours of {legend.about}: {legend.marks[0]} to {legend.marks[-1]}")
+    marks = "".join(f"<span>{_escape(mark)}</span>" for mark in legend.marks)
+    bar = f'<div class="bar" style="background: linear-gradient(to right, {", ".join(legend.colours)})"></div>'
+    return (f'<div class="legend" role="img" aria-label="{told}"><span>{_escape(legend.about)}</span>'
+            f'<div>{bar}<div class="marks">{marks}</div></div></div>')
 
 
 def _picture(picture: Picture) -> str:
-    data = picture.image if isinstance(picture.image, bytes) else png(picture.image)
-    source = "data:image/png;base64," + base64.b64encode(data).decode("ascii")
-    return _figure(f'<img src="{source}" alt="{_escape(picture.caption)}">', picture.caption)
+    given = picture.image
+    if isinstance(given, bytes):
+        source, coarse = data_address(given), False
+    else:
+        source, coarse = data_address(*small(given)), given.shape[-1] < _COARSE
+    kind = ' class="coarse"' if coarse else ""
+    return _figure(f'<img{kind} src="{source}" alt="{_escape(picture.caption or "picture")}">', picture.caption)
+
+
+def _plot(svg: str, caption: str) -> str:
+    return _figure(_scrolled(svg, caption or "Plot"), caption, ' class="plot"')
 
 
 def _figure(content: str, caption: str, kind: str = "") -> str:
     below = f"<figcaption>{_escape(caption)}</figcaption>" if caption else ""
-    inner = f'<div class="scroll">{content}</div>' if kind else content
-    return f"<figure{f' class={chr(34)}{kind}{chr(34)}' if kind else ''}>{inner}{below}</figure>"
+    return f"<figure{kind}>{content}{below}</figure>"
+
+
+def _scrolled(content: str, label: str) -> str:
+    """Return what may be wider than the page in a box that scrolls, with the keyboard too."""
+    return f'<div class="scroll" tabindex="0" role="group" aria-label="{_escape(label)}">{content}</div>'
 
 
 def _escape(value: object) -> str:
     return html.escape("" if value is None else plain(value), quote=True)
 
 
+_ARROW = re.compile(" (?=[\u2191\u2193]$)")
+"""What stands before an arrow at the end of a column's name: they stay on one line."""
+_INTERVAL = re.compile(r"(\S+) (\[[^\]]*\].*)")
+"""A number with its interval."""
+_COARSE = 200
+"""Width in pixels below which a picture is enlarged with its pixels as they are."""
 _MANY = 5
 """Sections from which on a page begins with links to them."""
-
-_STYLE = """
-:root { color-scheme: light dark; --line: #8886; --soft: #8882; --mark: #3b7dd8; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 1.5rem auto 4rem; padding: 0 1rem; }
-h1 { font-size: 1.5rem; margin-bottom: .5rem; } h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem; }
-h3 { font-size: .95rem; margin: 1.4rem 0 .4rem; overflow-wrap: anywhere; } h2 { overflow-wrap: anywhere; }
-nav { display: flex; flex-wrap: wrap; gap: .2rem 1rem; font-size: .88rem; padding-bottom: .4rem; }
-a { color: inherit; text-decoration-color: var(--line); overflow-wrap: anywhere; }
-p { max-width: 60rem; overflow-wrap: anywhere; }
-.lead { border-left: 4px solid var(--mark); background: var(--soft); padding: .2rem 1.1rem; margin: .6rem 0 1rem; }
-.lead strong { font-size: 1.12rem; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; margin: .7rem 0; }
-caption { text-align: left; padding-bottom: .3rem; }
-th, td { padding: .25rem 1.1rem .25rem 0; text-align: left; vertical-align: top; }
-td { white-space: nowrap; } th { overflow-wrap: break-word; max-width: 22rem; } tbody th { min-width: 7rem; }
-thead th { border-bottom: 1px solid; vertical-align: bottom; } tbody th { font-weight: 600; }
-tbody tr + tr > * { border-top: 1px solid var(--soft); }
-.facts th { font-weight: 400; opacity: .7; }
-.facts td { white-space: normal; overflow-wrap: anywhere; min-width: 14rem; }
-figure { margin: .4rem 0; } figcaption { font-size: .85rem; opacity: .85; overflow-wrap: anywhere; max-width: 60rem; }
-img { max-width: 100%; display: block; }
-.gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(46%, 15rem), 1fr)); gap: .8rem; }
-.wide { grid-template-columns: repeat(auto-fill, minmax(min(100%, 24rem), 1fr)); }
-.gallery img { width: 100%; } .gallery figure { margin: 0; min-width: 0; }
-svg { max-width: 46rem; width: 100%; height: auto; display: block; } .plot svg { min-width: 30rem; }
-.plot { margin-bottom: 1.2rem; }
-@media (min-width: 62rem) { .plot { display: inline-block; width: 49%; vertical-align: top; } }
-"""
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<h1>{title}</h1>
-{body}
-</body>
-</html>
-"""

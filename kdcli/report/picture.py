@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from kdcli.colour import colourise, legend, limits_of, with_legend
 from kdcli.files import atomic
-from kdcli.report.html import png
+from kdcli.report.encoding import png
+from kdcli.report.panels import relative_error
 
 if TYPE_CHECKING:
     from kdcli.evals.examples import Example
@@ -38,12 +39,15 @@ def comparison(
     top = _most(examples) if differences else 0.0
     for example in examples:
         panels = [example.image, colourise(example.depth, example.valid, limits=limits, name=colours)]
-        panels += [colourise(example.predictions[name], None, limits=limits, name=colours) for name in names]
+        panels += [
+            colourise(example.predictions[name], example.said(name), limits=limits, name=colours) for name in names
+        ]
         if differences:
             panels += [
-                colourise(_relative(example, name), example.valid, disparity=True, limits=(0.0, top), name="magma")
+                colourise(relative_error(example, name), example.measured(name), disparity=True, limits=(0.0, top),
+                          name="magma")
                 for name in names
-            ]
+            ]  # fmt: skip
         # The models may have seen the image at another aspect ratio than it has.
         shape = (int(example.depth.shape[-2]), int(example.depth.shape[-1]))
         rows.append([_panel(panel, shape) for panel in panels])
@@ -53,13 +57,9 @@ def comparison(
     write_picture(path, with_legend(grid, legend(grid.shape[-1], limits, unit=unit, name=colours)))
 
 
-def _relative(example: Example, name: str) -> Tensor:
-    return (example.predictions[name] - example.depth).abs() / example.depth.clamp(min=1e-6)
-
-
 def _most(examples: Sequence[Example]) -> float:
     """Return the end of the range in which relative differences are drawn."""
-    found = torch.cat([_relative(one, name)[one.valid] for one in examples for name in one.predictions])
+    found = torch.cat([relative_error(one, name)[one.measured(name)] for one in examples for name in one.predictions])
     return max(limits_of(found[None], None, disparity=True)[1], 1e-3)
 
 

@@ -22,7 +22,7 @@ def svg(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str = "ste
     xs = [x for points in lines.values() for x, _ in points]
     ys = [y for points in lines.values() for _, y in points]
     if not xs:
-        return f'<svg viewBox="0 0 {_WIDTH} 40" width="{_WIDTH}" role="img">{_text(8, 24, "no values", "start")}</svg>'
+        return f'{opening(40, "a plot without values")}{text(8, 24, "no values", "start")}</svg>'
     (x_low, x_high), (y_low, y_high) = _span(xs), _span(ys)
 
     def at(x: float, y: float) -> tuple[float, float]:
@@ -32,24 +32,31 @@ def svg(series: Mapping[str, Sequence[tuple[float, float]]], x_label: str = "ste
 
     legend = _legend(list(lines))
     top = _ROW * (max((row for row, _ in legend.values()), default=0))
-    parts = [f'<svg viewBox="0 {-top} {_WIDTH} {_HEIGHT + top}" width="{_WIDTH}" role="img" font-size="13">']
+    parts = [opening(_HEIGHT + top, f"{y_label or 'values'} over {x_label}: {', '.join(lines)}", -top)]
     for value in ticks(y_low, y_high):
         _, y = at(x_low, value)
         parts.append(f'<line x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#8884"/>')
-        parts.append(_text(_LEFT - 6, y + 4, f"{value:.4g}", "end"))
+        parts.append(text(_LEFT - 6, y + 4, f"{value:.4g}", "end"))
     for value in ticks(x_low, x_high):
         x, _ = at(value, y_low)
-        parts.append(_text(x, _HEIGHT - _BOTTOM + 16, f"{value:.6g}", "middle"))
-    parts.append(_text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, x_label, "middle"))
-    parts.append(_text(8, 14, y_label, "start"))
+        parts.append(text(x, _HEIGHT - _BOTTOM + 16, f"{value:.6g}", "middle"))
+    parts.append(text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 8, x_label, "middle"))
+    parts.append(text(8, 14, y_label, "start"))
     for i, (name, points) in enumerate(lines.items()):
         colour = COLOURS[i % len(COLOURS)]
         path = " ".join("{:.1f},{:.1f}".format(*at(x, y)) for x, y in points)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
         row, across = legend[name]
         parts.append(f'<rect x="{across:.0f}" y="{5 + _ROW * row - top}" width="10" height="10" fill="{colour}"/>')
-        parts.append(_text(across + 14, 14 + _ROW * row - top, name, "start"))
+        parts.append(text(across + 14, 14 + _ROW * row - top, name, "start"))
     return "".join([*parts, "</svg>"])
+
+
+def opening(height: int, told: str, top: int = 0) -> str:
+    """Return the tag that begins a drawing. told: what it shows, for those who do not see it."""
+    label = html.escape(plain(told), quote=True)
+    box = f'viewBox="0 {top} {_WIDTH} {height}" width="{_WIDTH}"'
+    return f'<svg {box} role="img" aria-label="{label}" font-size="13">'
 
 
 def _legend(names: Sequence[str]) -> dict[str, tuple[int, float]]:
@@ -79,5 +86,6 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
     return (low - margin, high + margin) if high - low <= 1e-9 * max(abs(low), abs(high)) else (low, high)
 
 
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="currentColor">{html.escape(plain(text))}</text>'
+def text(x: float, y: float, told: str, anchor: str) -> str:
+    """Return words at a place of a drawing, in the colour of the page's own."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" fill="currentColor">{html.escape(plain(told))}</text>'

@@ -1,53 +1,155 @@
-"""The report of a run: what it came to, how it went, what it was made from."""
+"""The report of a run: what it came to, what it looks like, how it went, what it was made from."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from kdcli.colour import limits_of
 from kdcli.documents import read_text
-from kdcli.report.html import Facts, Picture, Section, Table, Text, write_report
-from kdcli.report.tables import amount, multiply_adds
+from kdcli.evals.examples import Example
+from kdcli.evals.measured import Measured
+from kdcli.evals.results import Result
+from kdcli.report.common import on_common
+from kdcli.report.curves import distance_plots, image_plots
+from kdcli.report.html import Block, Details, Facts, Gallery, Lead, Picture, Section, Text, write_report
+from kdcli.report.made_from import made_from
+from kdcli.report.naming import keyed, renamed
+from kdcli.report.numbers import number_blocks, told_table
+from kdcli.report.panels import depth_of, image_of, truth_of
+from kdcli.report.run_verdict import run_verdict
+from kdcli.report.scale_bar import scale_bar
+from kdcli.report.tables import paired_rows
 from kdcli.report.training import hard_sections, training_sections
+from kdcli.report.worst import worst_section
 
-SHOWN = ("delta1", "delta2", "delta3", "abs_rel", "sq_rel", "rmse", "rmse_log", "log10", "silog")
+WORST = 4
+"""Images of a run that are shown because the student is worst on them."""
+_FIDELITY = (
+    "On images that the run held out of training: how near models come to what the teacher says of them. The teacher "
+    "may be wrong."
+)
 
 
 def write_run_report(
     folder: Path,
     manifest: Mapping[str, Any],
-    results: Mapping[str, Any],
     metrics: Sequence[Mapping[str, Any]],
     *,
+    accuracy: Measured | None = None,
+    fidelity: Mapping[str, Measured] | None = None,
+    examples: Sequence[Example] = (),
     about: str = "",
     labels: Mapping[str, str] | None = None,
-    fidelity: Mapping[str, Any] | None = None,
+    mixed: bool = False,
     seconds: float,
 ) -> None:
-    """Write ``report.html`` into a run's folder, with its pictures embedded. about: what its recipe is.
+    """Write ``report.html`` into a run's folder, with its pictures embedded.
 
-    labels: of models, by role. fidelity: results against each teacher, by its role.
+    Args:
+        metrics: of each logged step. accuracy, fidelity: what was measured, the latter by each teacher's role.
+        examples: held-out images, measured as ``accuracy`` was, or else as the first of ``fidelity``.
+        about: what its recipe is. labels: of models, by role. mixed: whether training images are mixed or transformed.
     """
-    sections, labels = [], labels or {}
-    if about:
-        sections.append(Section(title=f"Recipe {manifest.get('recipe', '')}", blocks=[Text(text=about)]))
-    if results:
-        sections.append(_results(results, labels, "Results"))
-    for role, told in (fidelity or {}).items():
-        section = _results(told, labels, f"Fidelity to the {labels.get(role, role)} (not accuracy)")
-        about = "On images that the run held out of training: how near models come to what the teacher says of them."
-        rule = manifest.get("holdout", {}).get("rule")
-        sections.append(replace(section, blocks=[
-            Text(text=f"{about} The teacher may be wrong."), *section.blocks, Facts(values={"held out": rule}),
-        ]))  # fmt: skip
-    pictures = [
-        Picture(image=path.read_bytes(), caption=caption)
+    labels, told = labels or {}, dict(fidelity or {})
+    sections = list[Section]()
+    if accuracy is not None:
+        sections += _measured(accuracy, labels, "Results", examples, [])
+        examples = ()
+    for role, one in told.items():
+        title = f"Fidelity to the {labels.get(role, role)} (not accuracy)"
+        how: list[Block] = [Text(text=_FIDELITY), Facts(values={"held out": manifest.get("holdout", {}).get("rule")})]
+        sections += _measured(one, labels, title, examples, how)
+        examples = ()
+    if not sections:
+        lead = Lead(sentences=["Nothing was measured: the run has no evaluation data and holds no images out."])
+        sections.append(Section(title="Results", blocks=[lead]))
+    sections += training_sections(metrics, manifest.get("scale"))
+    sections += hard_sections(manifest.get("hard_images", {}))
+    if drawn := _drawings(folder, mixed):
+        sections.append(Section(title="Images in training", blocks=drawn))
+    config = read_text(folder / "config.toml", "the run is damaged: start another", names=True)
+    sections.append(made_from(manifest, seconds, config, about))
+    write_report(folder / "report.html", f"kdcli run {folder.name}", sections)
+
+
+def _measured(
+    measured: Measured, labels: Mapping[str, str], title: str, examples: Sequence[Example], how: Sequence[Block]
+) -> list[Section]:
+    """Return the verdict with its table and pictures, then the worst images, then error over distance and images."""
+    roles = sorted(measured.results, key=lambda role: (role != "student", role != "twin", role))
+    names = {role: "twin" if role == "twin" else labels.get(role, role) for role in roles}  # its label is long
+    results = renamed([measured.results[role] for role in roles], {measured.results[r].model: names[r] for r in roles})
+    models = keyed({role: measured.models[role] for role in roles}, names)
+    unit = "m" if measured.against is None else measured.against.kind.unit
+    first: list[Block] = [
+        Lead(sentences=run_verdict(measured.results, labels)),
+        *number_blocks(results, models),
+        *_pictures(examples, names, results, unit),
+        *_paired(results), Details(summary="How it was measured", blocks=[*how, Facts(values=_facts(results))]),
+    ]  # fmt: skip
+    sections = [Section(title=title, blocks=first)]
+    if results[0].n:
+        shown = worst_section(results, models, measured.source, WORST, measured.against)
+        beside = "" if measured.against is None else f" beside {measured.against.name}"
+        sections.append(Section(title=shown.title + beside, blocks=shown.blocks))
+    plots = [*distance_plots(results), *image_plots(results)]
+    if plots:
+        what = "Error against distance" if measured.against is None else f"{title}: error against distance"
+        sections.append(Section(title=what, blocks=plots))
+    return sections
+
+
+def _pictures(
+    examples: Sequence[Example], names: Mapping[str, str], results: Sequence[Result], unit: str
+) -> list[Block]:
+    """Return a row of pictures an image, the first of them at once, the others folded; one range of colours for all."""
+    import torch
+
+    if not examples:
+        return []
+    limits = limits_of(torch.cat([one.depth[one.valid] for one in examples])[None], None)
+    truth = results[0].against or "ground truth"
+    roles = [role for role in names if role in examples[0].predictions]
+    rows = [
+        Gallery(
+            pictures=[
+                image_of(one), truth_of(one, limits, truth),
+                *(depth_of(one, role, limits, names[role]) for role in roles),
+            ],
+            columns=2 + len(roles),
+        )
+        for one in examples
+    ]  # fmt: skip
+    bar = scale_bar(limits, unit=unit, about="depth; grey: none")
+    more = [Details(summary=f"{len(rows) - 1} more held-out images", blocks=rows[1:])] if len(rows) > 1 else []
+    return [rows[0], bar, *more]
+
+
+def _paired(results: Sequence[Result]) -> list[Block]:
+    if len(results) < 2:
+        return []
+    rows = told_table(paired_rows(on_common(results), turned=True))
+    return [Details(summary="Paired differences on the same images, all metrics", blocks=[rows])]
+
+
+def _facts(results: Sequence[Result]) -> dict[str, object]:
+    first = results[0]
+    return {
+        "data": first.source, "images": first.n, "skipped": len(first.skipped),
+        "protocol": f"{first.protocol.name} ({first.protocol.hash})",
+        **{f"alignment of {one.model}": one.protocol.alignment for one in results},
+        **{f"{one.model} saw images at": one.seen_at for one in results},
+    }  # fmt: skip
+
+
+def _drawings(folder: Path, mixed: bool) -> list[Block]:
+    seen = "as they are and after mixing and transformation" if mixed else "as they are"
+    return [
+        Picture(image=_read(path), caption=caption)
         for name, caption in (
-            ("picture.png", _caption(bool(results), bool(fidelity))),
-            ("images.png", "Training images before and after mixing and transformation."),
+            ("images.png", f"Training images {seen}."),
             (
                 "transform-images.png",
                 "What the transformation network does to images, and to what the teacher sees in them.",
@@ -59,97 +161,10 @@ def write_run_report(
         )
         if (path := folder / name).is_file()
     ]
-    if pictures:
-        sections.append(Section(title="Pictures", blocks=pictures))
-    sections += training_sections(metrics, manifest.get("scale"))
-    sections += hard_sections(manifest.get("hard_images", {}))
-    config = read_text(folder / "config.toml", "the run is damaged: start another", names=True)
-    sections.append(_origin(manifest, seconds, config))
-    write_report(folder / "report.html", f"kdcli run {folder.name}", sections)
 
 
-def _caption(measured: bool, faithful: bool) -> str:
-    told = "Held-out images; one range of colours, near is warm."
-    if measured or not faithful:
-        return told
-    return f"{told} Differences are from the teacher, as shares of its depth, bright where they are large."
+def _read(path: Path) -> Any:
+    """Return a picture of the run's folder as 3 x H x W in 0..1, which takes less on the page than its file."""
+    from kdcli.images import read_image
 
-
-def _results(results: Mapping[str, Any], labels: Mapping[str, str], title: str) -> Section:
-    rows = [
-        [
-            labels.get(role, role), *(_interval(result, metric) for metric in SHOWN),
-            amount(result.get("parameters")), multiply_adds(result),
-        ]
-        for role, result in results.items()
-    ]  # fmt: skip
-    first = next(iter(results.values()))
-    blocks: list[Any] = [
-        Table(
-            columns=["model", *SHOWN, "parameters", "multiply-adds"], rows=rows,
-            caption="Mean over images with 95 % bootstrap interval; multiply-adds of one image.",
-        )
-    ]
-    pairs = [
-        [
-            f"student minus {labels.get(pair['against'], pair['against'])}",
-            *(_difference(pair, metric) for metric in SHOWN),
-        ]
-        for pair in results.get("student", {}).get("paired", {}).values()
-    ]
-    if pairs:
-        blocks.append(Table(columns=["paired difference", *SHOWN], rows=pairs, caption="On the same images."))
-    skipped = first.get("skipped", [])
-    blocks.append(
-        Facts(
-            values={
-                "data": first.get("spec"),
-                "images": first.get("n"),
-                "skipped": len(skipped),
-                "protocol": f"{first['protocol']['name']} ({first['protocol']['hash']})",
-                "alignment": first.get("align"),
-            }
-        )
-    )
-    if any(result.get("size") for result in results.values()):
-        blocks.append(Text(text=f"Images were resized to {first['size'][0]}x{first['size'][1]} before the models."))
-    return Section(title=title, blocks=blocks)
-
-
-def _origin(manifest: Mapping[str, Any], seconds: float, config: str) -> Section:
-    facts: dict[str, Any] = {
-        key: value for key, value in manifest.items() if isinstance(value, str | int) and key != "state"
-    }
-    facts |= {f"version of {name}": version for name, version in manifest.get("versions", {}).items()}
-    for role, key in (("teacher", "teachers"), ("student begun from", "begun_from")):
-        for origin in manifest.get(key, []):
-            facts[f"{role} {origin['spec']}"] = (
-                f"licence {origin.get('licence')}, trained on {origin.get('training_data')}, "
-                f"sha256 {origin.get('sha256')}"
-            )
-    for place, images in manifest.get("teacher_images", {}).items():
-        facts[f"images shown to teachers, {place}"] = images
-    facts["seconds"] = f"{seconds:.0f}"
-    facts["command"] = " ".join(str(part) for part in manifest.get("argv", []))
-    rows, section, stages = [], "", 0
-    names = iter(f"stage {name}" for name in re.findall(r'^name = "([^"]*)"', config, re.MULTILINE))
-    for line in config.splitlines():
-        if line.startswith("["):
-            stages += line == "[[stage]]"
-            section = next(names, f"stage {stages}") if line == "[[stage]]" else line.strip("[]")
-        elif " = " in line:
-            key, _, value = line.partition(" = ")
-            rows.append([f"{section}: {key}", value])
-    return Section(
-        title="Made from", blocks=[Facts(values=facts), Table(columns=["key", "value and origin"], rows=rows)]
-    )
-
-
-def _interval(result: Mapping[str, Any], metric: str) -> str:
-    value, (low, high) = result["metrics"][metric], result["ci95"][metric]
-    return "" if value is None else f"{value:.3f}" if low is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
-
-
-def _difference(pair: Mapping[str, Any], metric: str) -> str:
-    value, (low, high) = pair["difference"][metric], pair["ci95"][metric]
-    return "" if value is None or low is None else f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+    return read_image(path)

@@ -11,6 +11,7 @@ from kdcli.evals.extras.registry import told as describe
 from kdcli.evals.metrics import HIGHER_IS_BETTER, NAMES
 from kdcli.evals.perturb import ATTACKS
 from kdcli.evals.results import Result, compare
+from kdcli.evals.speed import Speed
 
 UNITS = {"sq_rel": "m", "rmse": "m", "silog": "x100"}
 """What a metric is given in; the others are ratios or logarithms."""
@@ -29,17 +30,41 @@ def metric_rows(results: Sequence[Result]) -> Rows:
     return columns, [*rows, *_cost_rows(results)]
 
 
-def overview_rows(results: Sequence[Result]) -> Rows:
-    """Return one row per model, the best first: what most readers look for, with what it costs."""
+def overview_rows(results: Sequence[Result], speeds: Mapping[str, Speed] | None = None) -> Rows:
+    """Return one row per model, the best first: what most readers look for, with what it costs.
+
+    speeds: by model; without them latency and size of the weights are left out.
+    """
     order = sorted(results, key=lambda r: (not math.isfinite(r.metrics["abs_rel"]), r.metrics["abs_rel"]))
     names = ("abs_rel", "delta1", "rmse")
-    columns = ["model", *map(_label, names), "parameters", "multiply-adds", "images"]
-    rows = [
-        [r.model, *(_estimate(r.metrics[name], r.ci95[name]) for name in names), amount(r.cost.parameters),
-         multiply_adds(r.cost.document()), str(r.n)]
-        for r in order
+    unlike, sizes = len({r.n for r in results}) > 1, {r.cost.size for r in results if r.cost.size is not None}
+    columns = ["model", *map(arrowed, names), "parameters \u2193", "multiply-adds \u2193"]
+    columns += ["latency (ms) \u2193", "weights (MB) \u2193"] if speeds else []
+    rows = []
+    for r in order:
+        work = multiply_adds(r.cost.document()) if len(sizes) > 1 else amount(r.cost.multiply_adds)
+        rows.append([
+            r.model, *(_estimate(r.metrics[name], r.ci95[name]) for name in names), amount(r.cost.parameters), work,
+            *(_speed(speeds.get(r.model, Speed())) if speeds else []), *([str(r.n)] if unlike else []),
+        ])  # fmt: skip
+    return [*columns, *(["images"] if unlike else [])], rows
+
+
+def arrowed(name: str) -> str:
+    """Return a metric's name with its unit and an arrow to where it is better."""
+    return f"{_label(name)} {arrow(_direction(name))}"
+
+
+def arrow(direction: str) -> str:
+    """Return ``less`` and ``more`` as an arrow, other words as they are."""
+    return {"less": "\u2193", "more": "\u2191"}.get(direction, direction)
+
+
+def _speed(speed: Speed) -> list[str]:
+    return [
+        "-" if speed.seconds is None else f"{1000 * speed.seconds:.3g}",
+        "-" if speed.bytes is None else f"{speed.bytes / 1e6:.3g}",
     ]
-    return columns, rows
 
 
 def _cost_rows(results: Sequence[Result]) -> list[list[str]]:
@@ -69,12 +94,15 @@ def amount(value: int | None) -> str:
     return f"{number:.{digits}f}{unit}"
 
 
-def paired_rows(results: Sequence[Result]) -> Rows:
-    """Return every later model against the first: difference, interval, and how sure its sign is."""
+def paired_rows(results: Sequence[Result], *, turned: bool = False) -> Rows:
+    """Return every later model against the first: difference, interval, and how sure its sign is.
+
+    turned: the first minus each later one.
+    """
     columns, rows = [_what(results), "better"], [[_label(name), _direction(name)] for name in NAMES]
     for other in results[1:]:
-        found = compare(other, results[0])
-        columns += [f"{other.model} - {results[0].model} (n={found.n})", "share > 0"]
+        found = compare(results[0], other) if turned else compare(other, results[0])
+        columns += [f"{found.first} - {found.second} (n={found.n})", "share > 0"]
         for row, name in zip(rows, NAMES, strict=True):
             row.append(_estimate(found.difference[name], found.ci95[name], sign=True))
             row.append(number(found.share_above_zero[name]))

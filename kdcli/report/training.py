@@ -42,10 +42,12 @@ def _blocks(rows: Sequence[Row], scale: Mapping[str, Mapping[str, Any]]) -> list
             y_label="loss", caption=f"Loss.{compared}",
         )
     ]
-    for prefix, caption in (("term/", "Terms, not weighted."), ("note/", "What plugins told beside their terms.")):
+    for prefix, label, caption in (
+        ("term/", "term", "Terms, not weighted."), ("note/", "value", "What plugins told beside their terms."),
+    ):  # fmt: skip
         series = _named(rows, prefix, variants)
         if len(series) > len(variants) or (series and prefix == "note/"):
-            blocks.append(Curves(series=series, caption=caption))
+            blocks.append(Curves(series=series, y_label=label, caption=caption))
     blocks += _scale(rows, variants, scale)
     blocks.append(Facts(values={name: _speed([row for row in rows if row["variant"] == name]) for name in variants}))
     return blocks
@@ -63,7 +65,7 @@ def _scale(rows: Sequence[Row], variants: Sequence[str], said: Mapping[str, Mapp
             ]
             if points:
                 series[f"{variant}{name}"] = points
-    blocks: list[Block] = [Curves(series=series, y_label="ratio", caption=SCALE)] if series else []
+    blocks: list[Block] = [Curves(series=series, y_label="student / teacher", caption=SCALE)] if series else []
     for variant in variants:
         told = said.get(f"{variant}.{rows[0]['stage']}", {})
         if told.get("note"):

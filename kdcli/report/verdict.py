@@ -33,15 +33,15 @@ def verdict(results: Sequence[Result]) -> list[str]:
     networks = [result for result in ranked if result.model != CONSTANT]
     constant = next((result for result in ranked if result.model == CONSTANT), None)
     if not networks:
-        return [f"Each image's own median is off by {_share(ranked[0].metrics[METRIC])} of the distance on average."]
+        return [f"Each image's own median is off by {share(ranked[0].metrics[METRIC])} of the distance on average."]
     best, *others = networks
-    said = [_answer(best, others[0]) if others else _alone(best)]
+    said = [_answer(best, others[0]) if others else alone(best)]
     said += apart
     if others:
-        said.append(_alone(best))
+        said.append(alone(best))
     if constant is not None:
         said.append(_beside_constant(best, constant))
-    said += _costs(networks)
+    said += costs(networks)
     if len({result.protocol.hash for result in networks}) > 1:
         said.append("The models were aligned or read out differently, as their depth kinds and authors want: compare "
                     "with care.")
@@ -80,7 +80,7 @@ def verdict_of_sets(groups: Sequence[tuple[str, Sequence[Result]]]) -> list[str]
     results = by_rank(groups[0][1])
     named = {result.model: result for result in results}
     ordered = [named[model] for model in order if model in named]
-    return [*said, *_costs(ordered)]
+    return [*said, *costs(ordered)]
 
 
 def _answer(best: Result, second: Result) -> str:
@@ -90,7 +90,7 @@ def _answer(best: Result, second: Result) -> str:
     nearer = "" if best.against is None else f" to {best.against}"
     if gap == 0 or not found.n:
         return f"{best.model} and {second.model} are level{nearer} ({values}, {found.n} images)."
-    less = _share(gap / second.metrics[METRIC])
+    less = share(gap / second.metrics[METRIC])
     if not math.isfinite(low):
         return (f"{best.model} comes nearest{nearer}: {values} of {second.model}, {less} less; one image tells no "
                 "more.")
@@ -107,22 +107,23 @@ def _clear(found: Comparison) -> bool:
     return low > 0 or high < 0
 
 
-def _alone(best: Result) -> str:
+def alone(best: Result) -> str:
+    """Return how far one model is off, in a sentence."""
     what = "the distance" if best.against is None else f"what {best.against} says"
     low, high = best.ci95[METRIC]
-    interval = f"95 % interval {_share(low)} to {_share(high)}, " if math.isfinite(low) else ""
-    return (f"{best.model} is off by {_share(best.metrics[METRIC])} of {what} on average ({interval}{best.n} "
-            f"image{'s' if best.n > 1 else ''}); {_share(best.metrics['delta1'])} of the pixels are within a factor of "
+    interval = f"95 % interval {share(low)} to {share(high)}, " if math.isfinite(low) else ""
+    return (f"{best.model} is off by {share(best.metrics[METRIC])} of {what} on average ({interval}{best.n} "
+            f"image{'s' if best.n > 1 else ''}); {share(best.metrics['delta1'])} of the pixels are within a factor of "
             "1.25.")
 
 
 def _beside_constant(best: Result, constant: Result) -> str:
     here, there = best.metrics[METRIC], constant.metrics[METRIC]
     beats = "clearly beats" if here < there and _clear(compare(constant, best)) else "does not clearly beat"
-    return f"Each image's own median, which knows no shape, is off by {_share(there)}: {best.model} {beats} it."
+    return f"Each image's own median, which knows no shape, is off by {share(there)}: {best.model} {beats} it."
 
 
-def _costs(networks: Sequence[Result]) -> list[str]:
+def costs(networks: Sequence[Result]) -> list[str]:
     """Return what networks cost, the first of them in numbers, all others also as multiples of it."""
     known = [result for result in networks if _cost(result) is not None][:_MOST]
     if not known:
@@ -153,5 +154,6 @@ def _times(ratio: float) -> str:
     return f"{ratio:.2g} times" if ratio >= 1 else f"1/{1 / ratio:.2g} of"
 
 
-def _share(value: float) -> str:
+def share(value: float) -> str:
+    """Return a share as a percentage of three digits."""
     return f"{100 * value:.3g} %"

@@ -9,8 +9,11 @@ from typing import Any
 from kdcli.documents import Each, read_json
 from kdcli.evals.metrics import HIGHER_IS_BETTER, NAMES
 from kdcli.files import write_json, write_text
-from kdcli.report.html import Block, Facts, Picture, Section, Text, write_report
+from kdcli.report.drawings import Interval as Bounds
+from kdcli.report.html import Block, Details, Facts, Lead, Picture, Section, Text, write_report
 from kdcli.report.html import Table as HtmlTable
+from kdcli.report.standing import standing, standing_plot
+from kdcli.report.tables import arrowed
 from kdcli.study.grid import Study, group_title
 from kdcli.study.plot import WITHOUT, available, plot
 from kdcli.study.rows import Comparison, Difference, Interval, Row, Table
@@ -128,10 +131,11 @@ def interval(value: Interval, *, sign: bool = False) -> str:
 def _html(
     study: Study, table: Table, out: Path, plots: Sequence[str], facts: dict[str, Any], failed: Sequence[str]
 ) -> None:
-    blocks: list[Block] = [Text(text=table.about)] if table.about else []
-    blocks += [Text(text=_measured(table)), _table(main_rows(table))]
+    blocks: list[Block] = [Lead(sentences=verdict(table)), *_first(table)]
+    blocks += [Text(text=_measured(table)), *(Text(text=note) for note in notes(table, failed))]
+    blocks += [Details(summary="All differences", blocks=[_table(main_rows(table))])] if table.rows else []
     blocks += [_table(contrast_rows(table))] if table.contrasts else []
-    blocks += [Text(text=note) for note in notes(table, failed)]
+    blocks += [Text(text=table.about)] if table.about else []
     labels = {arm.name: arm.label for arm in study.arms if arm.label != arm.name}
     blocks += [Facts(values=labels)] if labels else []
     sections = [Section(title="Results", blocks=blocks)]
@@ -144,8 +148,52 @@ def _html(
     made |= {f"version of {name}": version for name, version in facts.get("versions", {}).items()}
     made |= {key: facts[key] for key in ("machine", "system", "threads") if key in facts}
     text: list[Block] = [Text(text=line) for line in study.text.splitlines() if line.strip()]
-    sections.append(Section(title="Made from", blocks=[Facts(values=made), *text]))
+    folded = Details(summary="The study's file", blocks=text)
+    sections.append(Section(title="Made from", blocks=[Facts(values=made), folded]))
     write_report(out / "report.html", f"kdcli study {table.study}", sections)
+
+
+def verdict(table: Table) -> list[str]:
+    """Return which arms can be told apart from the reference by the study's first metric, in sentences."""
+    if not table.rows:
+        return ["No run is finished yet."]
+    return standing(table.metrics[0], table.reference, _intervals(table), _unlike(table))
+
+
+def _intervals(table: Table) -> list[Bounds]:
+    metric = table.metrics[0]
+    found = [(row, None if row.against is None else row.against.difference.get(metric)) for row in table.rows]
+    return [
+        Bounds(name=group_title(row.arm, row.count), value=one.value, low=one.low, high=one.high)
+        for row, one in found
+        if one is not None and one.value is not None and one.low is not None and one.high is not None
+    ]
+
+
+def _unlike(table: Table) -> list[str]:
+    told = {one.name for one in _intervals(table)}
+    names = [group_title(row.arm, row.count) for row in table.rows if row.arm != table.reference]
+    return [name for name in names if name not in told]
+
+
+def _first(table: Table) -> list[Block]:
+    """Return one row an arm with few columns, and the differences by the first metric as a drawing."""
+    metric = table.metrics[0]
+    shown = {one.name: one for one in _intervals(table)}
+    rows = [
+        [f"teacher {one.spec}", *(interval(one.metrics[name]) for name in table.metrics), "", ""]
+        for one in table.teachers
+    ]
+    for row in table.rows:
+        title = group_title(row.arm, row.count)
+        found = shown.get(title)
+        against = "-" if found is None else f"{found.value:+.3f} [{found.low:+.3f}, {found.high:+.3f}]"
+        against = "reference" if row.arm == table.reference else against
+        rows.append([title, *(interval(row.metrics[name]) for name in table.metrics), against, f"{len(row.seeds)}"])
+    columns = ["arm", *map(arrowed, table.metrics), f"{metric} minus {table.reference}", "seeds"]
+    caption = "Means over seeds [95 % interval over seeds and images]; \u2193 less is better, \u2191 more is."
+    plot = standing_plot(metric, table.reference, list(shown.values()))
+    return [HtmlTable(columns=columns, rows=rows, caption=caption), *plot] if rows else []
 
 
 def _measured(table: Table) -> str:

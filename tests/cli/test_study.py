@@ -85,6 +85,8 @@ def test_a_study_and_its_reports(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     assert f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]" in markdown
     assert "interval is over images alone" in markdown and "- `tidy`: without a <gradient> term" in markdown
     html = (out / "report.html").read_text()
+    lead = html[html.index('class="lead"') : html.index("<table>")]
+    assert (" plain" in lead and "abs_rel, paired, 95 % interval" in lead) or "delta1, paired, 95 % interval" in lead
     assert "without a &lt;gradient&gt; term" in html and "<gradient>" not in html
     if "matplotlib" in sys.modules:
         assert html.count("data:image/png") == 2 and (out / "plot-delta1.png").stat().st_size > 1000

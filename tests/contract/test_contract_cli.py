@@ -92,7 +92,7 @@ def test_report_and_table_name_stages_teachers_and_notes(installed: Path, tmp_pa
         "<h2>Training: stage aux</h2>", "<h2>Training: stage main</h2>",
     ]
     for text in (
-        "teacher 2 (big)", "student minus teacher (aux)", "student early.divergence", "student log-l1,teacher=big<",
+        "teacher 2 (big)", "student - teacher (aux) (n=2)", "student early.divergence", "student log-l1,teacher=big<",
         "student early.weight", "What plugins told beside their terms.", "stage aux: losses", "stage main: teachers",
     ):
         assert text in page, text

@@ -16,10 +16,13 @@ from kdcli.cli import explain as command
 from kdcli.errors import ConfigError, DataError
 from kdcli.images import write_depth_png, write_image
 from kdcli.networks.read_out import own_map, resize_map
+from kdcli.plugins.registry import build
 from kdcli.predict.beliefs import examine
 from kdcli.predict.depth_maps import depth_map, divergence, even_in_log, spread_for
 from kdcli.predict.pixels import choose
+from kdcli.predict.readings import read
 from kdcli.report import beliefs
+from kdcli.students.files import save_student
 from kdcli.types import DepthKind, MadeFor, Prediction, ReadOut
 
 UNIFORM = torch.linspace(1e-3, 80, 258)
@@ -208,3 +211,49 @@ def test_the_command_refuses_before_the_work(
     error = call("run", image, "--out", out).exception
     assert isinstance(error, ConfigError) and "pip install 'kdcli[plots]'" in str(error)
     assert model == [] and not (tmp_path / "e.png").exists()
+
+
+class Plain(nn.Module):
+    """Depth alone: a ramp, and what the image adds to it."""
+
+    depth_kind, depth_range = DepthKind.METRIC, (0.1, 10.0)
+
+    def __init__(self, gain: float = 1.0, kind: DepthKind = DepthKind.METRIC) -> None:
+        super().__init__()
+        self.gain, self.depth_kind = gain, kind
+
+    def forward(self, image: Tensor) -> Prediction:
+        ramp = torch.linspace(1, 4, image.shape[-1]).expand(1, 1, *image.shape[-2:])
+        return Prediction(depth=self.gain * (ramp + image[:, :1]), kind=self.depth_kind)
+
+
+def test_a_model_without_bins_is_read_beside_its_teacher() -> None:
+    image = torch.rand(3, 32, 48, generator=torch.Generator().manual_seed(0))
+    found = read(Plain(2.0), image, pixels=[(5, 6)], teacher=Plain(), size=None)
+    (one,) = found.document()["pixels"]
+    assert one["depth"] == pytest.approx(2 * one["teacher"]) and one["truth"] is None and not found.fitted
+    kind = DepthKind.AFFINE_DISPARITY
+    fitted = read(Plain(2.0, kind), image, teacher=Plain(5.0, kind), size=None)
+    assert fitted.fitted and fitted.teacher_depth is not None
+    assert torch.allclose(fitted.teacher_depth, fitted.depth, atol=1e-4)
+    assert [pixel.why for pixel in fitted.pixels][:2] == ["least depth", "greatest depth"]
+    assert read(Plain(2.0), image, teacher=Plain(1.0, kind), size=None).teacher_depth is None
+
+
+@pytest.mark.parametrize("bins", [False, True])
+def test_every_run_is_explained_also_one_that_ground_truth_taught(bins: bool, tmp_path: Path) -> None:
+    write_image(tmp_path / "photo.png", torch.rand(3, 32, 48))
+    spec = f"mobilenet,width=0.35{',head=bins,bins=8' if bins else ''}"
+    teacher = {"spec": "ground-truth", "depth_kind": "metric"}
+    save_student(tmp_path / "s.safetensors", build("student", spec), spec, {"teachers": [teacher]})
+    app = typer.Typer()
+    command.register(app)
+    call = [str(tmp_path / "s.safetensors"), str(tmp_path / "photo.png"), "--out", str(tmp_path / "f.png")]
+    done = CliRunner().invoke(app, call)
+    assert done.exit_code == 0 and (tmp_path / "f.png").is_file()
+    assert "knows nothing of a photograph alone" in done.stderr
+    assert ("depth alone" in done.stderr) is not bins
+    told = json.loads(CliRunner().invoke(app, [*call, "--json", "-q"]).stdout)
+    assert told["teacher"] is None and len(told["pixels"]) == 4 and (told["bins"] == 8) is bins
+    refused = CliRunner().invoke(app, [*call, "--teacher", "ground-truth"])
+    assert isinstance(refused.exception, ConfigError) and "--truth FILE" in str(refused.exception)

@@ -111,8 +111,8 @@ def test_nothing_is_drawn_where_a_model_says_nothing(tmp_path: Path) -> None:
     assert not measured[:12].any() and measured[12:].equal(shown.valid[12:])
     results = list(evaluate(models, source).values())
     section = worst_section(results, models, source, 1, None)
-    gallery = section.blocks[-1]
-    depth, error = (picture.image for picture in gallery.pictures[2:4])  # type: ignore[union-attr]
+    gallery = section.blocks[-2]
+    depth, error = (gallery.pictures[i].image for i in (1, 3))  # type: ignore[union-attr]
     for drawn in (depth, error):
         empty = drawn[:, :12].flatten(1)
         assert (empty == empty[:, :1]).all()  # one colour: that of nothing
@@ -138,6 +138,6 @@ def test_what_casts_doubt_stands_beside_the_verdict(tmp_path: Path, sets: int) -
     ]  # fmt: skip
     write_sets(tmp_path / "r.html", found, dict.fromkeys(("A", "B"), models), worst=0)
     text = (tmp_path / "r.html").read_text()
-    assert text.index("Verdict</h2>") < text.index("Warning: ") < text.index("Metrics</h2>")
+    assert text.index("Verdict</h2>") < text.index("Warning: ") < text.index("All metrics</summary>")
     assert "10.0 times the truth" in text and "scale=1000" in text
     assert "10.0 times" in found[0].results[0].document()["warnings"][0]

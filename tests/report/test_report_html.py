@@ -11,8 +11,13 @@ import pytest
 import torch
 from PIL import Image
 
-from kdcli.report.html import Curves, Facts, Gallery, Picture, Section, Table, Text, png, render, write_report
+from kdcli.evals import evaluate
+from kdcli.evals.baseline import Constant
+from kdcli.report.encoding import png, small
+from kdcli.report.evaluation import write_evaluation
+from kdcli.report.html import Curves, Details, Facts, Gallery, Picture, Section, Table, Text, render, write_report
 from kdcli.report.plots import svg, ticks
+from kdcli.types import Sample
 
 NASTY = '<script>alert("x")</script> & \'quotes\''
 
@@ -70,7 +75,7 @@ def test_a_report_is_one_sound_file_that_loads_nothing(tmp_path: Path) -> None:
     assert "script" not in outline.tags
     assert "link" not in outline.tags
     assert len(outline.links) == 3
-    assert all(link.startswith("data:image/png;base64,") for link in outline.links)
+    assert all(link.startswith("data:image/webp;base64,") for link in outline.links)
     assert "default-src 'none'" in text
     assert [p.name for p in path.parent.iterdir()] == ["report.html"]
 
@@ -139,3 +144,43 @@ def test_a_long_legend_takes_rows_and_leaves_nothing_outside() -> None:
     assert list(places) == names
     assert all(x + 7.5 * len(name) <= width and y > top for name, (x, y) in places.items())
     assert len({y for _, y in places.values()}) > 1
+
+
+def test_large_pictures_are_lossy_and_small_ones_are_not() -> None:
+    ramp = torch.linspace(0, 1, 640).expand(3, 480, 640)
+    noisy = (ramp + 0.02 * torch.randn(3, 480, 640)).clamp(0, 1)
+    data, kind = small(noisy)
+    assert kind == "image/webp" and len(data) < len(png(noisy)) / 8
+    read = torch.from_numpy(np.array(Image.open(io.BytesIO(data)).convert("RGB"))).permute(2, 0, 1) / 255
+    assert read.shape == noisy.shape and float((read - noisy).abs().mean()) < 0.03
+
+
+def test_what_folds_out_says_what_it_is() -> None:
+    inner = Table(columns=["a \u2193", "b"], rows=[["x", "0.5 [0.4, 0.6]"]])
+    text = render("t", [Section(title="s", blocks=[Details(summary=NASTY, blocks=[inner])])])
+    assert "<details><summary>&lt;script&gt;" in text and text.index("<summary>") < text.index("<table>")
+    assert "0.5 <small>[0.4, 0.6]</small>" in text and "a\xa0\u2193" in text
+
+
+class Photographs:
+    """Two images of 480 x 640 with detail and noise as cameras have them, and depth with edges."""
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> Sample:
+        draw = torch.Generator().manual_seed(index)
+        coarse = torch.rand(1, 3, 15, 20, generator=draw)
+        fine = torch.nn.functional.interpolate(coarse, (480, 640), mode="bicubic")[0]
+        fine = fine + 0.05 * torch.nn.functional.interpolate(torch.randn(1, 3, 240, 320, generator=draw), (480, 640))[0]
+        image = (fine + 0.01 * torch.randn(3, 480, 640, generator=draw)).clamp(0, 1)
+        steps = torch.nn.functional.interpolate(1 + 4 * torch.rand(1, 1, 15, 20, generator=draw), (480, 640))[0]
+        return Sample(id=f"{index}", image=image, depth=steps + 0.5 * image[:1])
+
+
+def test_photographs_with_their_maps_stay_small(tmp_path: Path) -> None:
+    source = Photographs()
+    found = evaluate({"constant": Constant()}, source, distances=True)
+    write_evaluation(tmp_path / "r.html", list(found.values()), {"constant": Constant()}, source, worst=2)
+    page = (tmp_path / "r.html").read_text()
+    assert page.count("data:image/webp") == 2 * 4 and len(page) < 250_000  # eight under 1 MB

@@ -110,13 +110,13 @@ def test_the_report_shows_conditions_differences_and_the_worst(tmp_path: Path, r
     path = tmp_path / "report.html"
     write_evaluation(path, results, {"constant": Constant(), "bright": Bright()}, Scenes(), worst=2)
     text = path.read_text()
-    for heading in ("Metrics", "Paired differences", "Conditions", "Worst 2 images of constant", "Provenance"):
+    for heading in ("All metrics", "Paired differences", "Conditions", "Worst 2 images of constant", "Provenance"):
         assert heading in text
     assert "aligned or read out" in text
     assert results[0].protocol.hash in text
     assert results[1].protocol.hash in text
     # Per image: picture, ground truth, and depth with error for each of the two models.
-    assert text.count("data:image/png") == 2 * (2 + 2 * 2)
+    assert text.count("data:image/webp") == 2 * (2 + 2 * 2)
     worst = results[0].ids[int(results[0].values[:, 0].argmax())]
     assert f"&lt;{worst[1:-1]}&gt; (abs_rel" in text
     assert f"<h3>{worst}" not in text

@@ -12,16 +12,18 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 import kdcli
 from kdcli.config import RunConfig, dump, load
 from kdcli.errors import ConfigError, DataError, TrainingError, WeightsError
 from kdcli.files import write_text
+from kdcli.report.picture import GAP, PANEL
 from kdcli.training.loop import checkpoint
 from kdcli.training.loop import train as loop
 from kdcli.training.loop.train import StepLog
-from kdcli.training.run.compare import compare_runs
+from kdcli.training.run.compare import compare_runs, report_runs
 from kdcli.training.run.dry_run import measure
 from kdcli.training.run.folder import RunFolder, list_runs, new_path
 from kdcli.training.run.job import distill, resumable
@@ -61,6 +63,10 @@ class StopAt(Silent):
 
     def __init__(self, step: int, number: int = signal.SIGINT) -> None:
         self._step, self._number = step, number
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
 
     def step(self, log: StepLog) -> None:
         if log.step == self._step:
@@ -80,9 +86,12 @@ def same(one: Path, two: Path) -> bool:
 def test_an_interrupted_run_goes_on_to_the_same_last_bit(tiny: Resolve, tmp_path: Path, number: int) -> None:
     config = tiny("accumulate=2", "jitter=0.2")
     distill(config, out=tmp_path / "whole")
+    stop = StopAt(3, number)
     with pytest.raises(KeyboardInterrupt):
-        distill(config, out=tmp_path / "split", progress=StopAt(3, number))
+        distill(config, out=tmp_path / "split", progress=stop)
     run = RunFolder(tmp_path / "split")
+    kept = f"kept in '{run.path}': student, stage '{config.main.name}', 3 of 6 steps"
+    assert stop.notes[-1] == f"{kept}; go on with: kdcli distill --resume {run.path}"
     assert run.manifest()["state"] == "interrupted"
     assert run.state.is_file() and not run.student.exists()
     result = distill(resumable(run.path), resume=run.path)
@@ -156,6 +165,21 @@ def test_data_free_with_twin_writes_everything(tiny: Resolve, tmp_path: Path, te
     assert [row["run"] for row in list_runs(tmp_path)] == [str(run)]
     rows = compare_runs([run, run])
     assert rows[1]["delta1_against_first"].startswith("+0.0000")
+    assert rows[1]["delta1_paired"] == {"difference": 0, "ci95": [0, 0], "n": 4}
+    report_runs([run, run], rows, tmp_path / "compared.html")
+    assert f"is not told apart from {run.name} (delta1" in (tmp_path / "compared.html").read_text()
+
+
+def test_a_run_that_ground_truth_taught_has_no_teacher_in_tables_and_pictures(tiny: Resolve, tmp_path: Path) -> None:
+    result = distill(tiny('teachers=["ground-truth"]', "steps=2"), out=tmp_path / "run")
+    assert "student" in result.eval and "teacher" not in result.eval
+    page = (tmp_path / "run" / "report.html").read_text()
+    body = page[page.index("<main>") :]
+    first = body[: body.index("<h2>Worst ")]
+    assert "teacher" not in first and "ground truth</figcaption>" in first
+    with Image.open(tmp_path / "run" / "picture.png") as picture:
+        models = len(result.eval)
+        assert picture.width == (2 + models) * (PANEL + GAP) + GAP
 
 
 def test_folders_may_be_texts(tiny: Resolve, tmp_path: Path) -> None:

@@ -32,7 +32,14 @@ from kdcli.training.step.task import DistillTask, StepResult
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 arrived; the state was saved after the step that was under way."""
+    """Ctrl-C, SIGTERM, SIGHUP or SIGUSR1 arrived; the state was saved after the step that was under way.
+
+    kept: which that is.
+    """
+
+    def __init__(self, kept: str = "") -> None:
+        super().__init__()
+        self.kept = kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +192,7 @@ def train(
             if stopping or (saved and done < total):
                 save(done)
             if stopping:
-                raise Interrupted
+                raise Interrupted(f"{variant}, stage '{stage.name}', {done} of {total} steps")
     steps.end()
     task.end_training()
     if not learned and not has_learned(optimizer):

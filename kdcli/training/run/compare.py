@@ -60,10 +60,19 @@ def _compared(results: Sequence[dict[str, Any]], images: Sequence[dict[str, floa
         {
             "protocol": f"{result['protocol']['name']} ({result['protocol']['hash']})",
             "metrics": result["metrics"],
-            "delta1_against_first": _difference(own, images[0]) if i else "",
+            "delta1_against_first": _told(_difference(own, images[0])) if i else "",
+            "delta1_paired": _difference(own, images[0]) if i else None,
         }
         for i, (result, own) in enumerate(zip(results, images, strict=True))
     ]
+
+
+def report_runs(paths: Sequence[Path], rows: Sequence[dict[str, Any]], out: Path) -> None:
+    """Write what ``compare_runs`` returned as one HTML file."""
+    from kdcli.report.comparison import write_comparison
+
+    runs = [RunFolder.open(path) for path in paths]
+    write_comparison(out, rows, [run.manifest() for run in runs], [run.metrics() for run in runs])
 
 
 def plot_runs(paths: Sequence[Path], out: Path) -> None:
@@ -117,10 +126,18 @@ def _fidelity(run: RunFolder, manifest: dict[str, Any], result: dict[str, Any]) 
     return {f"{key}/{image}": values[_DELTA1] for image, values in rows.items()}
 
 
-def _difference(images: dict[str, float], first: dict[str, float]) -> str:
+def _difference(images: dict[str, float], first: dict[str, float]) -> dict[str, Any] | None:
+    """Return the paired difference with its interval; None where they have fewer than two images in common."""
     common = sorted(images.keys() & first.keys())
     if len(common) < 2:
-        return "not comparable: other images, protocol or teacher"
+        return None
     gaps = torch.tensor([images[key] - first[key] for key in common], dtype=torch.float64)
     low, high = interval(gaps[:, None], torch.ones(len(gaps)))[:, 0].tolist()
-    return f"{float(gaps.mean()):+.4f} [{low:+.4f}, {high:+.4f}] on {len(common)} images"
+    return {"difference": float(gaps.mean()), "ci95": [low, high], "n": len(common)}
+
+
+def _told(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "not comparable: other images, protocol or teacher"
+    low, high = found["ci95"]
+    return f"{found['difference']:+.4f} [{low:+.4f}, {high:+.4f}] on {found['n']} images"

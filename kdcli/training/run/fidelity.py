@@ -9,9 +9,10 @@ from torch import nn
 
 from kdcli.config.references import roles_of, teachers_of
 from kdcli.errors import ConfigError, DataError
-from kdcli.evals import check, compare, evaluate
+from kdcli.evals import check, evaluate
+from kdcli.evals.measured import Measured
 from kdcli.evals.reference import NAME, Reference, answers_from_data
-from kdcli.evals.results import Result, write_csv
+from kdcli.evals.results import write_csv
 from kdcli.files import write_json
 from kdcli.training.run.folder import RunFolder
 from kdcli.training.run.progress import Progress
@@ -50,36 +51,35 @@ def check_fidelity(shop: Workshop, student: nn.Module) -> None:
 
 def fidelity_of_run(
     shop: Workshop, run: RunFolder, progress: Progress, models: Callable[[], Mapping[str, nn.Module]]
-) -> dict[str, Any]:
+) -> dict[str, Measured]:
     """Measure student and twin against each teacher on the held-out images, and write it down.
 
-    models: the trained ones by role. Returns, for each teacher's role, result documents by role as ``evaluate_run``
-    does; a teacher of whom no held-out image can be measured is said and left out.
+    models: the trained ones by role. Returns what was measured by each teacher's role; a teacher of whom no held-out
+    image can be measured is said and left out.
     """
     if shop.holdout is None:
         return {}
     images, config = shop.holdout.measured, shop.config
     trained = {role: model for role, model in models().items() if not role.startswith("teacher")}
-    documents: dict[str, Any] = {}
-    rows: list[Result] = []
+    found: dict[str, Measured] = {}
     for role, reference in references_of(shop).items():
         progress.note(f"fidelity to the {role} (not accuracy) on {len(images)} held-out images of {config.main.data}")
         try:
             results = evaluate(
                 trained, images, NAME, device=shop.device, size=config.evaluated_at, seed=config.seed,
                 spec=config.main.data, against=reference,
-                progress=lambda done, total: progress.count("held against the teacher", done, total),
+                distances=True, progress=lambda done, total: progress.count("held against the teacher", done, total),
             )
         except DataError as error:
             progress.note(f"fidelity to the {role} was not measured: {error}")
             continue
-        documents[role] = {name: result.document() for name, result in results.items()}
-        documents[role]["student"]["paired"] = {
-            name: compare(results["student"], result).document() for name, result in results.items()
-            if name != "student"
-        }
-        rows += results.values()
-    if documents:
-        write_json(run.path / "fidelity" / "results.json", documents)
-        write_csv(run.path / "fidelity" / "per_image.csv", rows)
-    return documents
+        found[role] = Measured(results=results, models=trained, source=images, against=reference)
+    if found:
+        write_json(run.path / "fidelity" / "results.json", documents_of(found))
+        write_csv(run.path / "fidelity" / "per_image.csv", [r for one in found.values() for r in one.results.values()])
+    return found
+
+
+def documents_of(found: Mapping[str, Measured]) -> dict[str, Any]:
+    """Return result documents by role, for each teacher's role."""
+    return {role: measured.documents() for role, measured in found.items()}

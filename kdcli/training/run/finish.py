@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +11,10 @@ from torch.nn import functional as F
 
 from kdcli.config import RunConfig
 from kdcli.config.references import roles_of
-from kdcli.evals import compare, evaluate, examine
+from kdcli.evals import evaluate, examine
 from kdcli.evals.examples import Example
-from kdcli.evals.reference import NAME, Reference
+from kdcli.evals.measured import Measured
+from kdcli.evals.reference import NAME, Reference, answers_from_data
 from kdcli.evals.results import require_measured, write_csv
 from kdcli.files import write_json
 from kdcli.many.sharded import is_shared_out
@@ -32,16 +33,16 @@ PICTURES = 6
 """Images shown in a run's picture."""
 
 
-def evaluate_run(shop: Workshop, run: RunFolder, progress: Progress, *, teachers: bool = True) -> dict[str, Any]:
+def evaluate_run(shop: Workshop, run: RunFolder, progress: Progress, *, teachers: bool = True) -> Measured | None:
     """Measure teacher (unless without ``teachers``), student and twin on the same held-out images, and write it down.
 
-    Returns result documents by role; the student's holds the paired comparison with its twin. Of several processes each
-    measures its part of the images, and the first one writes; the others return nothing.
+    None without evaluation data. Of several processes each measures its part of the images, and the first one writes;
+    the others return None.
     """
     config = shop.config
     if config.eval_data is None:
         progress.note("no evaluation data: accuracy was not measured; give --eval-data SPEC")
-        return {}
+        return None
     source = shop.source(config.eval_data)
     progress.note(f"evaluating on {config.eval_data}, protocol {config.protocol}")
     models = {role: model for role, model in models_of(shop, run).items() if teachers or not role.startswith("teacher")}
@@ -55,30 +56,27 @@ def evaluate_run(shop: Workshop, run: RunFolder, progress: Progress, *, teachers
         seed=config.seed,
         spec=config.eval_data,
         progress=lambda done, total: progress.count("evaluated", done, total),
+        distances=True,
         group=shop.group,
     )
     if not writes(shop.group):
-        return {}
-    documents = {name: result.document() for name, result in results.items()}
-    others = sorted(results.keys() - {"student"}, key=lambda name: (name != "twin", name))
-    documents["student"]["paired"] = {
-        name: compare(results["student"], results[name]).document() for name in others
-    }
-    write_json(run.path / "eval" / "results.json", documents)
+        return None
+    measured = Measured(results=results, models=models, source=source)
+    write_json(run.path / "eval" / "results.json", measured.documents())
     write_csv(run.path / "eval" / "per_image.csv", list(results.values()))
     require_measured(results.values())
-    return documents
+    return measured
 
 
 def models_of(shop: Workshop, run: RunFolder) -> dict[str, nn.Module]:
     """Return the models of a run by role: teacher (further ones are counted), student, twin.
 
-    Teachers that are shared out are left away: the first process alone could not run them.
+    A teacher that answers from the data is none of them: measured against itself it would have no error. Those that are
+    shared out are left away too: the first process alone could not run them.
     """
-    teachers = shop.teachers(shop.config.main).values()
+    teachers = zip(roles_of(shop.config.main), shop.teachers(shop.config.main).values(), strict=True)
     models: dict[str, nn.Module] = {
-        role: teacher for role, teacher in zip(roles_of(shop.config.main), teachers, strict=True)
-        if not is_shared_out(teacher)
+        role: model for role, model in teachers if not answers_from_data(model) and not is_shared_out(model)
     }
     models["student"] = load_model(run.student, shop.device)
     if run.twin.is_file():
@@ -110,15 +108,15 @@ def examples_of(
     return [example for example in examples if example.valid.any()]
 
 
-def picture_of_run(shop: Workshop, run: RunFolder) -> None:
-    """Draw what the training images became, and what teacher, student and twin say of held-out ones."""
+def picture_of_run(shop: Workshop, run: RunFolder) -> list[Example]:
+    """Draw what the training images became, and what teacher, student and twin say of held-out ones; return these."""
     from kdcli.report.picture import comparison, contact_sheet
 
     examples = examples_of(shop, run) if shop.config.eval_data is not None else []
     if examples:
         comparison(run.path / "picture.png", examples, unit="m")
     elif shop.holdout is not None:
-        _picture_of_fidelity(shop, run)
+        examples = _picture_of_fidelity(shop, run)
     stage = shop.config.main
     batch = shop.first(stage)
     rows: dict[str, Tensor] = {"source": batch.image[:PICTURES].cpu()}
@@ -126,11 +124,13 @@ def picture_of_run(shop: Workshop, run: RunFolder) -> None:
     if mixers:
         generator = torch.Generator(device=shop.device).manual_seed(shop.config.seed)
         batch = apply(batch, mixers, MixStep(step=0, stage=stage.name, progress=0.0, generator=generator))
-        rows["as teacher and student see it"] = batch.image[:PICTURES].float().clamp(0, 1).cpu()
+        seen = "as teacher and student see it" if references_of(shop) else "as the student sees it"
+        rows[seen] = batch.image[:PICTURES].float().clamp(0, 1).cpu()
     contact_sheet(run.path / "images.png", rows)
+    return examples
 
 
-def _picture_of_fidelity(shop: Workshop, run: RunFolder) -> None:
+def _picture_of_fidelity(shop: Workshop, run: RunFolder) -> list[Example]:
     """Draw what the first teacher and student and twin say of held-out images, and how far they are from it."""
     from kdcli.report.picture import comparison
 
@@ -138,7 +138,8 @@ def _picture_of_fidelity(shop: Workshop, run: RunFolder) -> None:
         examples = examples_of(shop, run, against=teacher)
         if examples:
             comparison(run.path / "picture.png", examples, unit=teacher.kind.unit, truth=role, differences=True)
-            return
+            return examples
+    return []
 
 
 def export_run(shop: Workshop, run: RunFolder, progress: Progress) -> Path | None:
@@ -197,18 +198,22 @@ def stage_rows(config: RunConfig, run: RunFolder) -> list[dict[str, str]]:
 
 
 def report_of_run(
-    run: RunFolder, config: RunConfig, documents: dict[str, Any], fidelity: dict[str, Any], seconds: float
-) -> None:
-    """Write the run's one-file report."""
+    run: RunFolder, config: RunConfig, measured: Measured | None, fidelity: Mapping[str, Measured],
+    examples: Sequence[Example], seconds: float,
+) -> None:  # fmt: skip
+    """Write the run's one-file report. examples: held-out images, as ``picture_of_run`` returns them."""
     from kdcli.report.run_report import write_run_report
 
+    mixed = bool(config.main.mixers) or config.main.transform not in (None, "none")
     write_run_report(
         run.path,
         run.manifest(),
-        documents,
         run.metrics(),
-        about=config.about,
+        accuracy=measured,
         fidelity=fidelity,
+        examples=examples,
+        about=config.about,
         labels=labels_of(config),
+        mixed=mixed,
         seconds=seconds,
     )

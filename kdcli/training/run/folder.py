@@ -23,6 +23,7 @@ import contextlib
 import datetime
 import os
 import re
+import shlex
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -202,16 +203,26 @@ class RunFolder:
         except BaseException as error:
             if owner(self.path) not in (None, myself()):  # another process took it over, and may be done by now
                 raise
-            if self._came_to_nothing():
-                raise
             stopped = isinstance(error, KeyboardInterrupt)
+            if self._came_to_nothing():
+                if stopped:
+                    told("nothing was done yet: nothing is kept")
+                raise
             why: dict[str, Any] = {} if stopped else {"error": " ".join(str(error).split())[:500]}
             why["exit_code"] = code_of(error)  # what starts several processes ends with 1, however they ended
             with contextlib.suppress(OSError):  # on a full disk the first error is the one to tell
                 self.update(state="interrupted" if stopped else "failed", **why)
             if stopped:
-                told(f"what was done is kept; go on with: kdcli distill --resume {self.path}")
+                kept = getattr(error, "kept", "") or self._kept()
+                told(f"kept in '{self.path}': {kept}; go on with: kdcli distill --resume {shlex.quote(str(self.path))}")
             raise
+
+    def _kept(self) -> str:
+        """Return what a run holds that was stopped in no step, in words."""
+        trained = [name for name, path in (("student", self.student), ("twin", self.twin)) if path.is_file()]
+        if trained:
+            return f"the trained {' and '.join(trained)}"
+        return "the last checkpoint" if self.state.is_file() else "what was written before the first checkpoint"
 
     def _came_to_nothing(self) -> bool:
         """Remove a run that holds no more than what it began with; whether it did. Other files keep it there."""

@@ -23,7 +23,7 @@ from kdcli.training.loop import train as loop
 from kdcli.training.run.choice import choice_of, told
 from kdcli.training.run.disk import check_room, disk_of
 from kdcli.training.run.ending import disk_told
-from kdcli.training.run.fidelity import fidelity_of_run
+from kdcli.training.run.fidelity import documents_of, fidelity_of_run
 from kdcli.training.run.finish import evaluate_run, export_run, models_of, picture_of_run, report_of_run
 from kdcli.training.run.folder import RunFolder, new_path
 from kdcli.training.run.following import opened, writes
@@ -152,18 +152,20 @@ def distill(
         run.update(now={"variant": RUN, "stage": EVALUATION})
         if group is not None:
             group.wait()  # until the first process has written student and twin
-        results = evaluate_run(shop, run, progress, teachers=measure_teachers)
+        measured = evaluate_run(shop, run, progress, teachers=measure_teachers)
         if not writes(group):
             seconds = time.perf_counter() - begin
             return RunResult(run=run.path, student=run.student, steps=steps, seconds=seconds, eval={})
+        results = {} if measured is None else measured.documents()
         watchers.results("eval", results)
-        fidelity = fidelity_of_run(shop, run, progress, lambda: models_of(shop, run))
+        against = fidelity_of_run(shop, run, progress, lambda: models_of(shop, run))
+        fidelity = documents_of(against)
         watchers.results("fidelity", next(iter(fidelity.values()), {}))
-        picture_of_run(shop, run)
+        examples = picture_of_run(shop, run)
         watchers.pictures(run.path, ("picture", "images"))
         exported = export_run(shop, run, progress)
         seconds = kept_before + time.perf_counter() - begin
-        report_of_run(run, config, results, fidelity, seconds)
+        report_of_run(run, config, measured, against, examples, seconds)
         run.drop_states(config)
         faithful = {"fidelity": fidelity} if fidelity else {}
         run.update(state="finished", seconds=seconds, eval=results, **faithful, student_sha256=sha256_of(run.student))
