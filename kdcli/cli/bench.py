@@ -36,14 +36,17 @@ Evaluated = Annotated[list[Path] | None, typer.Option(
     "--eval", metavar="FILE.json", help="What kdcli eval --json printed: the column of accuracy. A run has its own.",
 )]
 Plot = Annotated[Path | None, typer.Option(
-    "--plot", metavar="FILE.png|svg", help="Draw accuracy over latency.", dir_okay=False,
+    "--plot", metavar="FILE.png", help="Draw accuracy over latency, as PNG or SVG.", dir_okay=False,
 )]
 NoMemory = Annotated[bool, typer.Option("--no-memory", help="Leave out peak memory, which takes a process for each.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "bench")(bench)
+    command(app, "bench", seed=False, example=(
+        "kdcli bench runs/small runs/small/student.onnx teacher:adabins",
+        "kdcli bench student:mobilenet student:mobilenet,width=0.5 --size 240x320",
+    ))(bench)
 
 
 def bench(

@@ -81,7 +81,11 @@ BatchSize = Annotated[int, typer.Option("--batch-size", help="Images of one size
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "eval")(evaluate)
+    command(app, "eval", example=(
+        "kdcli eval runs/small teacher:adabins constant --data nyu:/data/nyu --protocol nyu-eigen --report nyu.html",
+        "kdcli eval runs/small --data folder:photos --against teacher:adabins",
+        "kdcli eval --protocol list",
+    ))(evaluate)
 
 
 def evaluate(

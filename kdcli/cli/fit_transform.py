@@ -62,7 +62,10 @@ _Norm = Annotated[Literal["l2", "relative"], typer.Option("--norm", help="How la
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
-    @command(app, "fit-transform")
+    @command(app, "fit-transform", example=(
+        "kdcli fit-transform --teacher adabins --data folder:photos --out photos-to-nyu.safetensors",
+        "kdcli fit-transform --teacher adabins --data nyu:/data/nyu --record nyu-statistics.safetensors",
+    ))
     def fit_transform(
         session: Session, teacher: _Teacher, data: _Data = None, out: _Out = None, record: _Record = None,
         statistics: _Statistics = None, tap: _Tap = None, mixer: _Mixer = None, steps: _Steps = None,

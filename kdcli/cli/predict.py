@@ -22,7 +22,7 @@ class Raw(StrEnum):
 
 Model = Annotated[str, typer.Argument(help="Run folder, .safetensors student, exported file, or teacher:SPEC.")]
 Inputs = Annotated[list[Path], typer.Argument(help="Images, folders, videos.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder to write to.", file_okay=False)]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to write to.", file_okay=False)]
 Size = Annotated[str | None, typer.Option(
     "--size", help="HxW that the model sees, or native; else what it was made for.",
 )]
@@ -43,7 +43,7 @@ _NAMED = 5
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "predict")(predict)
+    command(app, "predict", seed=False, example="kdcli predict runs/small photos --out depth")(predict)
 
 
 def predict(

@@ -10,16 +10,16 @@ import typer
 from kdcli.cli import complete
 from kdcli.cli.ui import Session, command
 
-Name = Annotated[str, typer.Argument(help="Name of a recipe.", autocompletion=complete.recipe)]
-Out = Annotated[Path | None, typer.Option("--out", help="File to write; default: NAME.toml here.")]
+Name = Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe.", autocompletion=complete.recipe)]
+Out = Annotated[Path | None, typer.Option("--out", metavar="FILE.toml", help="File to write; default: NAME.toml here.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(help="Recipes: list, show, copy to edit.", no_args_is_help=True, rich_markup_mode=None)
-    command(group, "list")(list_)
-    command(group, "show")(show)
-    command(group, "copy")(copy)
+    command(group, "list", device=False, seed=False, example="kdcli recipes list")(list_)
+    command(group, "show", device=False, seed=False, example="kdcli recipes show data-free")(show)
+    command(group, "copy", device=False, seed=False, example="kdcli recipes copy data-free --out mine.toml")(copy)
     app.add_typer(group, name="recipes")
 
 

@@ -19,10 +19,10 @@ Several = Annotated[list[Path], typer.Argument(help="Run folders.")]
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(help="Runs: list, watch, show, compare.", no_args_is_help=True, rich_markup_mode=None)
-    command(group, "list")(list_)
-    command(group, "watch")(watch)
-    command(group, "show")(show)
-    command(group, "compare")(compare)
+    command(group, "list", device=False, seed=False, example="kdcli runs list --folder runs")(list_)
+    command(group, "watch", device=False, seed=False, example="kdcli runs watch runs/photos")(watch)
+    command(group, "show", device=False, seed=False, example="kdcli runs show runs/photos")(show)
+    command(group, "compare", device=False, seed=False, example="kdcli runs compare runs/first runs/second")(compare)
     app.add_typer(group, name="runs")
 
 

@@ -39,6 +39,11 @@ Json = Annotated[bool, typer.Option(
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress or notes, only results and errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")]
 
+_IDLE = {
+    "device": Annotated[str, typer.Option("--device", hidden=True)],
+    "seed": Annotated[int | None, typer.Option("--seed", hidden=True)],
+}
+"""Taken by the commands that have no use for it, and not shown: one line of options may go with all commands."""
 _COMMON: tuple[tuple[str, Any, Any], ...] = (
     ("device", Device, "auto"),
     ("seed", Seed, None),
@@ -137,18 +142,23 @@ class Session:
 
 
 def command(
-    app: typer.Typer, name: str, *, many: bool = False, **settings: Any
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    app: typer.Typer, name: str, *, example: str | Sequence[str] = (), many: bool = False, device: bool = True,
+    seed: bool = True, **settings: Any,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:  # fmt: skip
     """Register a function as a command; it is given a ``Session`` first, made from the common options.
 
-    many: several processes may do it together, as ``torchrun`` starts them; otherwise that is refused.
+    example: calls that the end of its help shows, to copy. many: several processes may do it together, as ``torchrun``
+    starts them; otherwise that is refused. device, seed: whether it asks its session for one; without, help does not
+    show the option.
     """
+    idle = {key: _IDLE[key] for key, used in (("device", device), ("seed", seed)) if not used}
+    told = "\n".join([example] if isinstance(example, str) else example)
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(function, eval_str=True)
         own = list(signature.parameters.values())[1:]
         common = [
-            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, annotation=idle.get(key, kind), default=default)
             for key, kind, default in _COMMON
         ]
 
@@ -185,7 +195,7 @@ def command(
         wrapper.__signature__ = signature.replace(parameters=[*named, *common])  # type: ignore[attr-defined]
         wrapper.__annotations__ = {p.name: p.annotation for p in [*named, *common]}
         del wrapper.__wrapped__
-        app.command(name, **settings)(wrapper)
+        app.command(name, epilog=told, **settings)(wrapper)
         return function
 
     return register
