@@ -42,10 +42,11 @@ def _list_protocols(context: typer.Context, _: bool) -> None:
         return
     from kdcli.evals.protocol import PROTOCOLS
 
-    wide = max(map(len, PROTOCOLS))
-    Session(json=bool(context.params.get("json"))).result(
+    session = Session(json=bool(context.params.get("json")))
+    rows = [(one.name, one.measures, one.used_by) for one in PROTOCOLS.values()]
+    session.result(
         [{**one.document(), "measures": one.measures, "used_by": one.used_by} for one in PROTOCOLS.values()],
-        "\n".join(f"{one.name:{wide}}  {one.measures} [{one.used_by}]" for one in PROTOCOLS.values()),
+        lambda: session.table(("protocol", "measures", "used by"), rows),
     )
     raise typer.Exit
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import unicodedata
 from contextlib import suppress
 
 FALLBACK = 120
@@ -34,12 +33,16 @@ def width(text: str) -> int:
     """Return the columns that a text takes: wide letters take two, marks above others none."""
     if text.isascii():
         return len(text)
+    import unicodedata
+
     return sum(0 if unicodedata.combining(one) else 2 if unicodedata.east_asian_width(one) in "WF" else 1
                for one in text)
 
 
 def fold(text: str, most: int) -> list[str]:
     """Return a text as lines of at most ``most`` columns, at least one; ends of lines in it stay."""
+    if "\n" not in text and width(text) <= most:
+        return [text]
     lines: list[str] = []
     for paragraph in text.split("\n"):
         lines.append("")

@@ -7,6 +7,7 @@ the same, only slower to start and with Typer's own words in its help.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import typer
@@ -111,6 +112,10 @@ class _Reader:
             return () if several else None
         kind = self.descriptor.annotation
         if kind in (str, int, float, bool) and type(value) is kind and not several and not self._ranged():
+            return value
+        if kind == list[str] and several and all(type(one) is str for one in value) and not self._ranged():
+            return list(value)
+        if isinstance(value, Path) and not several and kind is Path:  # a default: nobody wrote it
             return value
         return self._heavy().coerce(value, param=param, ctx=ctx)
 

@@ -26,8 +26,8 @@ def register(app: typer.Typer) -> None:
 def list_(session: Session) -> None:
     """List the recipes."""
     from kdcli import recipes
-    from kdcli.choosing import recipe as auto
     from kdcli.plugins import registry
+    from kdcli.recipes import auto
 
     rows = [(auto.NAME, "kdcli", auto.ABOUT)]
     rows += [
@@ -41,8 +41,7 @@ def list_(session: Session) -> None:
 
 def show(session: Session, name: Name) -> None:
     """Print a recipe; of auto, by what it chooses."""
-    from kdcli.choosing import recipe as auto
-    from kdcli.recipes import read
+    from kdcli.recipes import auto, read
 
     found, text = (auto.NAME, auto.TEXT) if name == auto.NAME else read(name)
     session.result({"name": found, "text": text}, text.rstrip())
@@ -50,10 +49,9 @@ def show(session: Session, name: Name) -> None:
 
 def copy(session: Session, name: Name, out: Out = None) -> None:
     """Copy a recipe to a file, to edit it and run it with 'kdcli distill --recipe FILE'."""
-    from kdcli.choosing import recipe as auto
     from kdcli.errors import ConfigError
     from kdcli.files import write_text
-    from kdcli.recipes import read
+    from kdcli.recipes import auto, read
 
     if name == auto.NAME:
         raise ConfigError("auto is no file to copy: it chooses one of the others; see: kdcli recipes show auto")

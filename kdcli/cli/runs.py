@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
 
 def list_(session: Session, folder: Folder = Path("runs")) -> None:
     """List the runs below a folder, newest first: state, results, and the command that goes on where there is one."""
-    from kdcli.training.run.folder import list_runs
+    from kdcli.training.run.listing import list_runs
 
     found = list_runs(folder)
     measured = ("delta1", *(["fidelity_delta1"] if any(r["fidelity_delta1"] for r in found) else []))

@@ -103,23 +103,11 @@ class Session:
             human()
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-        """Print a table on standard output: rich on a terminal, plain columns elsewhere, with one line a row."""
-        texts = [["" if cell is None else line(cell, CELL) for cell in row] for row in rows]
-        if not sys.stdout.isatty():
-            lines = [list(columns), *texts]
-            widths = [max(len(cells[i]) for cells in lines) for i in range(len(columns))]
-            aligned = ("  ".join(map(str.ljust, cells, widths)).rstrip() for cells in lines)
-            say("\n".join([*([line(title)] if title else []), *aligned]))
-            return
-        from rich.console import Console
-        from rich.table import Table
+        """Print a table on standard output, folded to the terminal's width, also in a pipe."""
+        from kdcli.cli.tables import print_table
 
-        table = Table(title=title and line(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            table.add_column(column, overflow="fold")
-        for text in texts:
-            table.add_row(*text)
-        Console(file=whole(sys.stdout), highlight=False, markup=False).print(table)
+        texts = [["" if cell is None else line(cell, CELL) for cell in row] for row in rows]
+        print_table(columns, texts, title and line(title))
 
     def progress(self, *, still: bool = False) -> AbstractContextManager[Progress]:
         """Return a rich progress display on standard error; nothing is drawn when that is no terminal.

@@ -40,7 +40,6 @@ from kdcli.training.run import metrics
 from kdcli.training.run.environment import environment
 from kdcli.training.run.manifest import read_manifest
 from kdcli.training.run.results import RUN, file_of, order_file
-from kdcli.watching import state_of
 
 RUNS = Path("runs")
 
@@ -240,33 +239,3 @@ def new_path(config: RunConfig) -> Path:
         count += 1
         path = base.with_name(f"{base.name}-{count}")
     return path
-
-
-def list_runs(folder: Path) -> list[dict[str, Any]]:
-    """Return one row per run below a folder, newest first; one that cannot be read has the state ``damaged``."""
-    rows: list[dict[str, Any]] = []
-    for manifest in sorted(folder.glob("*/manifest.json"), reverse=True):
-        run = RunFolder(manifest.parent)
-        if is_draft(run.path.name):
-            continue
-        try:
-            facts = run.manifest()
-        except DataError as error:
-            rows.append({"run": str(run.path), "state": "damaged", "error": str(error), "resume": None, "recipe": None,
-                         "student": None, "teacher": None, "delta1": {}, "fidelity_delta1": {}})  # fmt: skip
-            continue
-        how = state_of(run.path, facts)
-        faithful = facts.get("fidelity", {}).get("teacher", {})
-        rows.append(
-            {
-                "run": str(run.path),
-                "state": how.state,
-                "resume": how.resume,
-                "recipe": facts.get("recipe"),
-                "student": facts.get("student"),
-                "teacher": ", ".join(t["spec"] for t in facts.get("teachers", [])),
-                "delta1": {name: row["metrics"].get("delta1") for name, row in facts.get("eval", {}).items()},
-                "fidelity_delta1": {name: row["metrics"].get("delta1") for name, row in faithful.items()},
-            }
-        )
-    return rows
