@@ -12,7 +12,7 @@ from kdcli.cli.watch import watch
 
 Folder = Annotated[Path, typer.Option("--folder", help="Where runs are.")]
 Run = Annotated[Path, typer.Argument(help="Run folder.")]
-Plot = Annotated[Path | None, typer.Option("--plot", help="PNG to draw losses and delta1 to (kdcli[plots]).")]
+Plot = Annotated[Path | None, typer.Option("--plot", help="Picture of losses and delta1 to draw.")]
 Several = Annotated[list[Path], typer.Argument(help="Run folders.")]
 
 
