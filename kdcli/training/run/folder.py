@@ -5,7 +5,7 @@
     config.toml      the resolved recipe, each value with its origin; runs again with --recipe
     manifest.json    versions, seed, device, teachers with sha256 and licence, argv, protocol hash, state
     metrics.jsonl    one line per logged step
-    checkpoints/     state.pt of the stage under way
+    checkpoints/     state.pt of the stage under way; transform.fit.pt of the fit
     transform.safetensors, student.safetensors, student.onnx
     transform-layers.png, transform-images.png
     stages/          networks that earlier stages trained for later ones, or losses along with the student, as
@@ -73,6 +73,11 @@ class RunFolder:
     def state(self) -> Path:
         """The checkpoint of the stage under way."""
         return self.path / "checkpoints" / "state.pt"
+
+    @property
+    def fit_state(self) -> Path:
+        """How far the transformation network is, while it is fitted."""
+        return self.path / "checkpoints" / "transform.fit.pt"
 
     @classmethod
     def create(cls, path: Path, config: RunConfig, facts: dict[str, Any]) -> RunFolder:
@@ -182,7 +187,7 @@ class RunFolder:
         """Remove the checkpoint and what stages kept for later ones: a finished run has no use for them."""
         kept = [file_of(self.state.parent, variant, stage.name) for variant in (RUN, "twin") for stage in config.stages]
         orders = [order_file(self.state.parent, stage.name) for stage in config.stages]
-        for path in (self.state, *kept, *orders):
+        for path in (self.state, self.fit_state, *kept, *orders):
             path.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             self.state.parent.rmdir()  # somebody else's files in it stay
