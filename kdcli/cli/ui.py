@@ -114,13 +114,15 @@ class Session:
 
         still: drawn when something is told alone, not by a thread that works beside what is measured.
         """
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        from kdcli.cli.remaining import RemainingColumn
 
         return Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TimeRemainingColumn(),
+            RemainingColumn(),
             TextColumn("{task.fields[note]}", markup=False),
             console=self.console,
             transient=True,
