@@ -146,7 +146,7 @@ def dry_run(session: Session, choice: Choice) -> None:
     from kdcli.training.run.dry_run import measure
 
     config = choice.config
-    told = measure(config, session.device, built=choice.built)
+    told = measure(config, session.device, built=choice.built, fits=True)
 
     def human() -> None:
         if config.reasons:
@@ -155,13 +155,8 @@ def dry_run(session: Session, choice: Choice) -> None:
         if "holdout" in told:
             held = told["holdout"]
             say(f"held out: {held['held_out']} of {held['images']} images of {held['data']}, {held['rule']}")
+        _costs(session, told, config)
         for row in told["stages"]:
-            say(
-                f"{row['stage']}: {row['steps']} steps, {row['seconds_per_step'] * 1000:.0f} ms a step, about "
-                f"{row['seconds'] / 60:.1f} min; {row['trained_parameters']:,} trained parameters, "
-                f"{row['memory_mib']:.0f} MiB at the peak; an epoch is {row['steps_per_epoch']} steps, "
-                f"about {row['seconds_per_epoch'] / 60:.1f} min; teachers are shown {row['teacher_images']:,} images"
-            )
             say(f"{row['stage']}: terms at the first step: {row['terms']}")
             if "teacher_cache" in row:
                 cache = row["teacher_cache"]
@@ -174,6 +169,27 @@ def dry_run(session: Session, choice: Choice) -> None:
             say(f"{name}: {count:,} parameters")
 
     session.result(told, human)
+
+
+def _costs(session: Session, told: dict[str, Any], config: RunConfig) -> None:
+    """Print what each stage costs, and all of them."""
+    by_name = {row["stage"]: row for row in (*told["fits"], *told["stages"])}
+    rows = [
+        (
+            stage.name, f"{row['steps']:,}", f"{row['seconds_per_step'] * 1000:.0f} ms", duration(row["seconds"]),
+            f"{row['steps_per_epoch']:,}" if "steps_per_epoch" in row else "",
+            f"{row['trained_parameters']:,}", f"{row['memory_mib']:,.0f}", f"{row['teacher_images']:,}",
+        )
+        for stage in config.stages if (row := by_name.get(stage.name)) is not None
+    ]  # fmt: skip
+    total = told["total"]
+    rows.append(("total", f"{total['steps']:,}", "", duration(total["seconds"]), "", "", f"{total['memory_mib']:,.0f}",
+                 f"{total['teacher_images']:,}"))
+    columns = ("stage", "steps", "a step", "takes", "epoch's steps", "parameters", "peak MiB", "teacher images")
+    session.table(columns, rows)
+    if config.twin is not None:
+        both = duration(total["seconds_with_twin"])
+        say(f"with the twin, which is taken to be as slow: about {both}; evaluation and export come on top")
 
 
 def _interval(result: dict[str, Any], metric: str) -> str:

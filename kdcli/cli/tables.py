@@ -52,14 +52,16 @@ def lines_of(names: Sequence[str], rows: Sequence[Sequence[str]], wide: int) -> 
 def _widths(cells: Sequence[Sequence[str]], wide: int) -> list[int] | None:
     """Return the columns' widths, none wider than its text; None where they do not fit without broken words.
 
-    What is left beyond the longest words goes to the narrowest column first, until it has its text on one line.
+    A word that is wider than half of the table is broken all the same. What is left beyond the longest words goes to
+    the narrowest column first, until it has its text on one line.
     """
     ends = range(len(cells[0]))
     texts = [max(width(row[i]) for row in cells) for i in ends]
     room = wide - GAP * (len(texts) - 1)
     if sum(texts) <= room:
         return texts
-    widths = [max(width(word) for row in cells for word in row[i].split(" ")) for i in ends]
+    words = [max(width(word) for row in cells for word in row[i].split(" ")) for i in ends]
+    widths = [min(word, wide // 2) for word in words]
     if sum(widths) > room:
         return None
     for _ in range(room - sum(widths)):

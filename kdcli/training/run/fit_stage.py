@@ -10,7 +10,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ from kdcli.training.run.workshop import Workshop
 from kdcli.training.seeds import seed_of
 from kdcli.training.step.mixing import MixStep, apply
 from kdcli.training.step.task import DistillTask
-from kdcli.transform import FitReport, JointTransform, fit, save, statistics_for
+from kdcli.transform import FitReport, JointTransform, TransformNetwork, fit, save, statistics_for
 from kdcli.types import Batch
 
 SHOWN = 6
@@ -71,6 +71,52 @@ class FitFiles:
         return {key: str(path) if path.is_file() else None for key, path in found.items()}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitting:
+    """What a stage fits, to whom, and on what: a function of the seed alone."""
+
+    network: TransformNetwork
+    teacher: nn.Module
+    steps: int
+    batch_at: Callable[[int], Batch]
+    """The mixed images of a step."""
+    options: Mapping[str, Any]
+    """Of ``fit``."""
+
+    @classmethod
+    def of(cls, shop: Workshop, stage: StageConfig) -> Fitting:
+        """Build it.
+
+        Raises:
+            ConfigError: several teachers, or one without statistics.
+        """
+        teachers = shop.teachers(stage)
+        if len(teachers) != 1:
+            raise ConfigError(f"stage '{stage.name}' fits a transformation to one teacher, not to {len(teachers)}")
+        teacher = next(iter(teachers.values()))
+        seed = seed_of(shop.config.seed, stage.name)
+        feed = shop.feed(stage)
+        steps = total_steps(stage, feed)
+        mixers = shop.mixers(stage, None)
+        generator = torch.Generator(device=shop.device)
+
+        def batch_at(step: int) -> Batch:
+            batch = next(feed.batches(step, step + 1))
+            generator.manual_seed(seed_of(seed, step))
+            batch = augment(batch, stage, generator)
+            now = MixStep(step=step, stage=stage.name, progress=step / steps, generator=generator)
+            return apply(batch, mixers, now)
+
+        options = {
+            "lr": stage.transform_lr or stage.lr, "content": stage.content,
+            "statistics": statistics_for(teacher, stage.statistics), **probe_options(stage),
+        }
+        return cls(
+            network=transform_network(stage, seed).to(shop.device), teacher=teacher, steps=steps, batch_at=batch_at,
+            options=options,
+        )
+
+
 def fit_stage(
     shop: Workshop, stage: StageConfig, files: FitFiles, told: Callable[[str, int, int], None],
     loss: Callable[[int, int, float], None] | None = None,
@@ -87,29 +133,13 @@ def fit_stage(
         ConfigError: several teachers, or one without statistics. PluginError: the teacher changed. WeightsError: the
             state is damaged. Interrupted: asked to stop.
     """
-    teachers = shop.teachers(stage)
-    if len(teachers) != 1:
-        raise ConfigError(f"stage '{stage.name}' fits a transformation to one teacher, not to {len(teachers)}")
-    teacher = next(iter(teachers.values()))
-    seed = seed_of(shop.config.seed, stage.name)
-    network = transform_network(stage, seed).to(shop.device)
-    feed = shop.feed(stage)
-    steps = total_steps(stage, feed)
-    mixers = shop.mixers(stage, None)
-    generator = torch.Generator(device=shop.device)
+    parts = Fitting.of(shop, stage)
+    network, teacher, steps = parts.network, parts.teacher, parts.steps
 
     def on_step(step: int, value: float) -> None:
         told("fitted", step + 1, steps)
         if loss is not None:
             loss(step + 1, steps, value)
-
-    def batch_at(step: int) -> Batch:
-        batch = next(feed.batches(step, step + 1))
-        generator.manual_seed(seed_of(seed, step))
-        batch = augment(batch, stage, generator)
-        return apply(
-            batch, mixers, MixStep(step=step, stage=stage.name, progress=step / steps, generator=generator)
-        )
 
     asked_for = f"{stage!r}, seed {shop.config.seed}"
     begun = _begun(files.state, asked_for)
@@ -128,18 +158,15 @@ def fit_stage(
         result = fit(
             network,
             teacher,
-            batch_at,
+            parts.batch_at,
             steps=steps,
-            lr=stage.transform_lr or stage.lr,
-            content=stage.content,
-            statistics=statistics_for(teacher, stage.statistics),
-            **probe_options(stage),
+            **parts.options,
             on_step=on_step,
             resume=begun,
             after_step=keep,
         )
     notes = [] if begun is None else [f"went on after step {begun['step']}"]
-    notes += _draw(files, network, teacher, batch_at(steps + 1), result.document()["layers"])
+    notes += _draw(files, network, teacher, parts.batch_at(steps + 1), result.document()["layers"])
     save(
         network,
         files.network,
