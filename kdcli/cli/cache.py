@@ -57,7 +57,7 @@ def register(app: typer.Typer) -> None:
         from kdcli.spec import parse_size
         from kdcli.training.single.cache_set import cache_set
 
-        with session.progress() as display:
+        with session.keeping(lambda: None if out == "auto" else Path(out)), session.progress() as display:
             bar = display.add_task("teacher maps", total=None, note="")
             told = cache_set(
                 teacher, data, "auto" if out == "auto" else Path(out), size=None if size is None else parse_size(size),

@@ -61,7 +61,7 @@ def convert(
         data=spec, layout=to, val=val, size=None if size is None else parse_size(size), image=image, quality=quality,
         depth=depth, scale=scale, max_depth=max_depth, shard_size=shard_size, skip_broken=skip_broken,
     )
-    with session.progress() as display:
+    with session.keeping(lambda: out), session.progress() as display:
         bar = display.add_task("converted", total=None, note="")
         report = run(
             asked, out, limit=limit, workers=workers,

@@ -120,17 +120,12 @@ def register(app: typer.Typer) -> None:
             statistics_layers=tuple(statistics_layer or ()), statistics_first=statistics_first,
             statistics_weights=weights_by_name(statistics_weight or (), "--statistics-weight"),
         )
-        try:
-            with session.progress() as display:
-                bar = display.add_task("fitting", total=steps, note="")
-                found = library.fit_transform(
-                    stage, out, plot=plot, picture=picture, seed=session.seed, device=session.device, built=built,
-                    told=lambda what, done, total: display.update(bar, completed=done),
-                )
-        except KeyboardInterrupt:
-            if (kept := library.kept_of(out)) is not None:
-                session.note(f"what was done is kept in {kept}; the same command goes on")
-            raise
+        with session.keeping(lambda: library.kept_of(out)), session.progress() as display:
+            bar = display.add_task("fitting", total=steps, note="")
+            found = library.fit_transform(
+                stage, out, plot=plot, picture=picture, seed=session.seed, device=session.device, built=built,
+                told=lambda what, done, total: display.update(bar, completed=done),
+            )
         for note in found["notes"]:
             session.note(note)
         change = f"{found['before']:.4g} -> {found['after']:.4g}"

@@ -33,7 +33,7 @@ def register(app: typer.Typer) -> None:
         from kdcli.spec import parse_size
         from kdcli.training.single.mix_set import mix_set
 
-        with session.progress() as display:
+        with session.keeping(lambda: out), session.progress() as display:
             bar = display.add_task("mixing", total=count, note="")
             report = mix_set(
                 data, mixer, count=count, out=out, size=None if size is None else parse_size(size), seed=session.seed,

@@ -78,12 +78,8 @@ def study(
     from kdcli.study.run import run_study
     from kdcli.study.table import tabulate
 
-    try:
-        with TrainingProgress(session, bars=jobs) as progress:
-            outcome = run_study(planned, folder, device=session.device, progress=progress, processes=jobs)
-    except KeyboardInterrupt:
-        session.note(f"what was done is kept in {folder}; the same command goes on")
-        raise
+    with session.keeping(lambda: folder), TrainingProgress(session, bars=jobs) as progress:
+        outcome = run_study(planned, folder, device=session.device, progress=progress, processes=jobs)
     table = tabulate(planned, folder, seed=session.seed)
     files = write_reports(planned, table, folder, outcome.failed)
 

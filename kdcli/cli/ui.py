@@ -12,9 +12,10 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -108,6 +109,20 @@ class Session:
 
         texts = [["" if cell is None else line(cell, CELL) for cell in row] for row in rows]
         print_table(columns, texts, title and line(title))
+
+    @contextlib.contextmanager
+    def keeping(self, where: Callable[[], Path | None]) -> Iterator[None]:
+        """Say on the way out of an interruption what was kept, and that the same command goes on with it.
+
+        where: gives the file or folder that holds what was done, if anything was.
+        """
+        try:
+            yield
+        except KeyboardInterrupt:
+            if (path := where()) is not None and path.exists():
+                with contextlib.suppress(OSError):  # nobody may be there to read it
+                    self.note(f"what was done is kept in {path}; the same command goes on")
+            raise
 
     def progress(self, *, still: bool = False) -> AbstractContextManager[Progress]:
         """Return a rich progress display on standard error; nothing is drawn when that is no terminal.
