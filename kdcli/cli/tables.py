@@ -52,21 +52,22 @@ def lines_of(names: Sequence[str], rows: Sequence[Sequence[str]], wide: int) -> 
 def _widths(cells: Sequence[Sequence[str]], wide: int) -> list[int] | None:
     """Return the columns' widths, none wider than its text; None where they do not fit without broken words.
 
-    A word that is wider than half of the table is broken all the same. What is left beyond the longest words goes to
-    the narrowest column first, until it has its text on one line.
+    In the last one a word that is wider than half of the table is broken all the same. What is left beyond the longest
+    words goes to the narrowest column first, until it has its text on one line; a last one that stays narrow, with a
+    word a line, is better off below.
     """
     ends = range(len(cells[0]))
     texts = [max(width(row[i]) for row in cells) for i in ends]
     room = wide - GAP * (len(texts) - 1)
     if sum(texts) <= room:
         return texts
-    words = [max(width(word) for row in cells for word in row[i].split(" ")) for i in ends]
-    widths = [min(word, wide // 2) for word in words]
+    widths = [max(width(word) for row in cells for word in row[i].split(" ")) for i in ends]
+    widths[-1] = min(widths[-1], wide // 2)
     if sum(widths) > room:
         return None
     for _ in range(room - sum(widths)):
         widths[min((i for i in ends if widths[i] < texts[i]), key=widths.__getitem__)] += 1
-    return widths
+    return None if widths[-1] < min(texts[-1], wide // 4) else widths
 
 
 def _row(row: Sequence[str], widths: Sequence[int]) -> list[str]:
