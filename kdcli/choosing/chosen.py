@@ -16,6 +16,7 @@ from kdcli.choosing.student_range import follow_range
 from kdcli.config.layers import draft
 from kdcli.config.load import build
 from kdcli.config.schema import RunConfig
+from kdcli.recipes.auto import NAME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,7 @@ def choose(
     """
     given = {key: value for key, value in (flags or {}).items() if value is not None}
     settings, built, reasons = tuple(settings), built or Built(), []
-    if recipe == automatic.NAME:
+    if recipe == NAME:
         which = automatic.which(given, settings, built)
         if "data" in given and which.data != given["data"]:
             given["data"] = which.data
@@ -55,6 +56,6 @@ def choose(
     Resolving(made, built).resolve()
     follow_range(made, built)
     settle_pretrained(made, built)
-    if recipe == automatic.NAME:
+    if recipe == NAME:
         fit_parts(made, built)
     return Choice(config=build(made), built=built)
