@@ -13,6 +13,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, Union
 
 from kdcli.errors import SpecError, nearest
@@ -57,8 +58,17 @@ def parse(text: str) -> Spec:
         options[key] = match[2]
     name, colon, location = head.partition(":")
     if not _NAME.fullmatch(name):
+        if name.startswith((".", "~")) or "/" in name or "\\" in name:
+            raise SpecError(f"'{text}' is a path where a spec belongs; name what reads it, for example "
+                            f"{named_path(text)}")
         raise SpecError(f"'{text}' does not start with a plugin name; write NAME[:LOCATION][,key=value...]")
     return Spec(name=name, location=location if colon else None, options=options)
+
+
+def named_path(path: str) -> str:
+    """Return a path as the spec that it may be meant for: a network's file, a run folder, else a folder of images."""
+    name = "onnx" if path.endswith(".onnx") else "run" if Path(path, "manifest.json").is_file() else "folder"
+    return f"{name}:{path}"
 
 
 def members(location: str) -> list[str]:

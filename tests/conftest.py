@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,14 @@ from slow_sample import (  # noqa: F401  (hooks)
     pytest_configure,
     pytest_report_header,
 )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def wide_tables() -> Iterator[None]:
+    """Give tables room for a line a row; how they fold has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "400")
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,7 @@ def require_plot(path: Path) -> None:
     if path.suffix not in ENDINGS:
         raise ConfigError(f"--plot '{path}' is no picture that is drawn; end it in {' or '.join(ENDINGS)}")
     if importlib.util.find_spec("matplotlib") is None:
-        raise ConfigError("--plot needs matplotlib, which is not installed; run: pip install 'kdcli[plots]'")
+        raise ConfigError("--plot needs matplotlib, which is not installed; run: pip install matplotlib")
 
 
 def plot(report: Report, path: Path) -> None:

@@ -18,6 +18,7 @@ from kdcli.config.draft import Draft
 from kdcli.config.layers import draft
 from kdcli.config.load import build
 from kdcli.config.schema import RunConfig
+from kdcli.recipes.auto import NAME
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +79,7 @@ def _filled(
     found: their sizes, by name; one image where it is not known yet.
     """
     given, reasons = dict(given), list[str]()
-    if recipe == automatic.NAME:
+    if recipe == NAME:
         which = automatic.which(given, settings, built)
         if "data" in given and which.data != given["data"]:
             given["data"] = which.data
@@ -104,6 +105,6 @@ def _filled(
     Resolving(made, built).resolve()
     follow_range(made, built)
     settle_pretrained(made, built)
-    if recipe == automatic.NAME:
+    if recipe == NAME:
         fit_parts(made, built)
     return made, wanted

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from kdcli.choosing.chosen import choose
-from kdcli.choosing.recipe import NAME
 from kdcli.config.schema import RUN_KEYS, RunConfig, StageConfig
 from kdcli.config.values import convert
 from kdcli.errors import ConfigError, nearest
+from kdcli.recipes.auto import NAME
 
 _WORDS = {"teacher": "teachers", "mixer": "mixers", "loss": "losses", "logger": "loggers"}
 """Options of ``kdcli distill`` whose key in a recipe is another word."""

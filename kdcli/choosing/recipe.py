@@ -10,26 +10,9 @@ from kdcli.choosing.built import Built
 from kdcli.choosing.held_out import with_split
 from kdcli.config.others import GROUND_TRUTH, named_data, named_teachers
 from kdcli.errors import ConfigError
+from kdcli.recipes.auto import NAME
 from kdcli.sources.parts import has_depth, has_instances
 from kdcli.spec import parse
-
-NAME = "auto"
-ABOUT = "the default: one of the others, by what you give (kdcli recipes show auto)"
-TEXT = """\
-auto is no file: it is one of the other recipes, chosen by what you give of teacher and images.
-
-  you give                                          it is
-  nothing, or simulated images (sim:...)            data-free, with the bundled teacher
-  a teacher, no images                              data-free at that teacher's scale: its size, a simulated world of
-                                                    its domain, its range
-  a teacher, images without object ids              own-images: distillation on these images
-  a teacher, images with object ids                 data-free on these images: their objects are mixed
-  images with depth, no teacher                     supervised: training on that depth
-
-Sizes, steps, evaluation and the like follow from the teacher and the images where the recipe says "auto"; every
-option of yours wins. A mixer of the recipe that needs what the images lack is left out; one that you name is not.
-What was chosen, and why, is one line at the beginning and in the run's manifest; --dry-run shows all of it.
-"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
+    epilog="kdcli distill\nkdcli distill --teacher adabins --data folder:photos\nkdcli distill --help",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 

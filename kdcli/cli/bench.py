@@ -42,7 +42,7 @@ Evaluated = Annotated[list[Path] | None, typer.Option(
     "--eval", metavar="FILE.json", help="What kdcli eval --json printed: the column of accuracy. A run has its own.",
 )]
 Plot = Annotated[Path | None, typer.Option(
-    "--plot", metavar="FILE.png|svg", help="Draw accuracy over latency.", dir_okay=False,
+    "--plot", metavar="FILE.png", help="Draw accuracy over latency, as PNG or SVG.", dir_okay=False,
 )]
 Recipe = Annotated[str | None, typer.Option(
     "--recipe", help="Instead of models a step of a recipe's training, part by part, beside other loops; a name, a "
@@ -63,7 +63,10 @@ NoMemory = Annotated[bool, typer.Option("--no-memory", help="Leave out peak memo
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "bench")(bench)
+    command(app, "bench", seed=False, example=(
+        "kdcli bench runs/small runs/small/student.onnx teacher:adabins",
+        "kdcli bench student:mobilenet student:mobilenet,width=0.5 --size 240x320",
+    ))(bench)
 
 
 def bench(

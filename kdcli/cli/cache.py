@@ -42,7 +42,9 @@ _Verify = Annotated[bool, typer.Option("--verify", help="Make nothing: read ever
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
-    @command(app, "cache")
+    @command(
+        app, "cache", seed=False, example="kdcli cache --teacher adabins --data folder:photos --out auto",
+    )
     def cache(
         session: Session, teacher: _Teacher, data: _Data, out: _Out, size: _Size = None, flip: _Flip = None,
         layout: _Layout = "kdcli", max_depth: _MaxDepth = None, storage: _Storage = "auto", batch_size: _Batch = 8,
@@ -55,7 +57,7 @@ def register(app: typer.Typer) -> None:
         from kdcli.spec import parse_size
         from kdcli.training.single.cache_set import cache_set
 
-        with session.progress() as display:
+        with session.keeping(lambda: None if out == "auto" else Path(out)), session.progress() as display:
             bar = display.add_task("teacher maps", total=None, note="")
             told = cache_set(
                 teacher, data, "auto" if out == "auto" else Path(out), size=None if size is None else parse_size(size),

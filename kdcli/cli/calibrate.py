@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="Run folder or .safetensors student; it stays as it is.")]
 Data = Annotated[str, typer.Option("--data", help="Source with measured depth, NAME[:LOCATION][,key=value...].",
                                    autocompletion=source_name)]
-Out = Annotated[Path | None, typer.Option("--out", help="File to write; student-calibrated.safetensors beside it.",
-                                          dir_okay=False)]
+Out = Annotated[Path | None, typer.Option(
+    "--out", metavar="FILE.safetensors", help="File to write; else student-calibrated.safetensors beside it.",
+    dir_okay=False,
+)]
 ProtocolName = Annotated[str, typer.Option("--protocol", help="Which pixels count, as for eval: plain, kitti-garg ...")]
 Size = Annotated[str | None, typer.Option(
     "--size", help="HxW that images are resized to before the student, or native; else what it was made for.",
@@ -28,7 +30,7 @@ BatchSize = Annotated[int, typer.Option("--batch-size", help="Images of one size
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "calibrate")(calibrate)
+    command(app, "calibrate", example="kdcli calibrate runs/small --data rgbd:/data/kitchen")(calibrate)
 
 
 def calibrate(

@@ -17,9 +17,11 @@ _Spec = Annotated[str, typer.Argument(metavar="SPEC", help="A source, for exampl
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     group = typer.Typer(no_args_is_help=True)
-    command(group, "check")(check)
-    command(group, "show")(show)
-    command(group, "split")(split)
+    command(group, "check", device=False, seed=False, example="kdcli data check nyu:/data/nyu --all")(check)
+    command(group, "show", example="kdcli data show nyu:/data/nyu --out sheet.png --count 8")(show)
+    command(
+        group, "split", device=False, example="kdcli data split rgbd:/data/rooms --out train.txt test.txt --by folder",
+    )(split)
     data_convert.register(group)
     app.add_typer(group, name="data", help="Check a data set for traps, look at it, divide it, or convert it.")
 

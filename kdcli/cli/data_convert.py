@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 Layouts = Literal["shards", "folder", "ultralytics", "libreyolo", "tum", "marigold", "moge"]
 
 _Spec = Annotated[str, typer.Argument(metavar="SPEC", help="A source, for example nyu:/data/nyu.")]
-_Out = Annotated[Path, typer.Option("--out", help="Folder to write; an interrupted conversion is completed.")]
+_Out = Annotated[Path, typer.Option(
+    "--out", metavar="DIR", help="Folder to write; an interrupted conversion is completed.",
+)]
 _To = Annotated[Layouts, typer.Option("--to", help="shards: tars for training. Others: the layouts of these tools.")]
 _Val = Annotated[str | None, typer.Option("--val", help="Source of the part to measure on.", metavar="SPEC")]
 _Size = Annotated[str | None, typer.Option("--size", help="Height and width; default: as they are.", metavar="HxW")]
@@ -25,7 +27,7 @@ _Image = Annotated[Literal["jpg", "png"] | None, typer.Option("--image", help="H
 _Quality = Annotated[int | None, typer.Option("--quality", min=1, max=100, help="Of JPEG; default 95.", metavar="N")]
 _Depth = Annotated[Literal["png", "npy"] | None, typer.Option("--depth", help="16-bit PNG (default) or float32 NPY.")]
 _Scale = Annotated[
-    float | None, typer.Option("--scale", help="Units per metre of 16-bit depth; default: one that fits.", metavar="N")
+    float | None, typer.Option("--scale", help="Units per metre of 16-bit depth; default: one that fits.")
 ]
 _MaxDepth = Annotated[
     float | None, typer.Option("--max-depth", help="Leave out depth that is farther.", metavar="METRES")
@@ -36,7 +38,9 @@ _Skip = Annotated[bool, typer.Option("--skip-broken", help="Leave out items that
 
 def register(group: typer.Typer) -> None:
     """Add the command to the group of ``kdcli data``."""
-    command(group, "convert")(convert)
+    command(
+        group, "convert", device=False, seed=False, example="kdcli data convert nyu:/data/nyu --out shards",
+    )(convert)
 
 
 def convert(
@@ -57,7 +61,7 @@ def convert(
         data=spec, layout=to, val=val, size=None if size is None else parse_size(size), image=image, quality=quality,
         depth=depth, scale=scale, max_depth=max_depth, shard_size=shard_size, skip_broken=skip_broken,
     )
-    with session.progress() as display:
+    with session.keeping(lambda: out), session.progress() as display:
         bar = display.add_task("converted", total=None, note="")
         report = run(
             asked, out, limit=limit, workers=workers,

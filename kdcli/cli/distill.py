@@ -80,7 +80,7 @@ EvalData = Annotated[
 ]
 Protocol = Annotated[str | None, typer.Option(help="Evaluation protocol.")]
 Align = Annotated[str | None, typer.Option(help="Alignment in the evaluation: none, median or scale-shift.")]
-Out = Annotated[Path | None, typer.Option(help="Run folder to make; default: runs/DATE_RECIPE-STUDENT.")]
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Run folder to make; default: runs/DATE_RECIPE-STUDENT.")]
 Resume = Annotated[Path | None, typer.Option(help="Run folder to go on with, from its last checkpoint.")]
 Workers = Annotated[int | None, typer.Option(help="Processes that decode files.", min=0)]
 Loggers = Annotated[list[str] | None, typer.Option(
@@ -95,7 +95,12 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the resolved recip
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "distill", many=True)(distill)
+    command(app, "distill", many=True, example=(
+        "kdcli distill",
+        "kdcli distill --teacher adabins --student mobilenet --data folder:photos --out runs/photos",
+        "kdcli distill --teacher adabins --data folder:photos --set distill.lr=1e-4 --dry-run",
+        "kdcli distill --resume runs/photos",
+    ))(distill)
 
 
 def distill(

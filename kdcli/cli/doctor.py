@@ -12,7 +12,7 @@ from kdcli.errors import KdcliError
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "doctor")(doctor)
+    command(app, "doctor", device=False, seed=False, example="kdcli doctor")(doctor)
 
 
 def doctor(session: Session) -> None:

@@ -42,10 +42,11 @@ def _list_protocols(context: typer.Context, _: bool) -> None:
         return
     from kdcli.evals.protocol import PROTOCOLS
 
-    wide = max(map(len, PROTOCOLS))
-    Session(json=bool(context.params.get("json"))).result(
+    session = Session(json=bool(context.params.get("json")))
+    rows = [(one.name, one.measures, one.used_by) for one in PROTOCOLS.values()]
+    session.result(
         [{**one.document(), "measures": one.measures, "used_by": one.used_by} for one in PROTOCOLS.values()],
-        "\n".join(f"{one.name:{wide}}  {one.measures} [{one.used_by}]" for one in PROTOCOLS.values()),
+        lambda: session.table(("protocol", "measures", "used by"), rows),
     )
     raise typer.Exit
 
@@ -81,7 +82,11 @@ BatchSize = Annotated[int, typer.Option("--batch-size", help="Images of one size
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "eval")(evaluate)
+    command(app, "eval", example=(
+        "kdcli eval runs/small teacher:adabins constant --data nyu:/data/nyu --protocol nyu-eigen --report nyu.html",
+        "kdcli eval runs/small --data folder:photos --against teacher:adabins",
+        "kdcli eval --protocol list",
+    ))(evaluate)
 
 
 def evaluate(

@@ -50,7 +50,9 @@ Size = Annotated[str | None, typer.Option(
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "explain")(explain)
+    command(
+        app, "explain", seed=False, example="kdcli explain runs/small photo.png --pixel 320,240 --out beliefs.png",
+    )(explain)
 
 
 def explain(

@@ -58,7 +58,10 @@ Uncertain = Annotated[bool, typer.Option(
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "export")(export)
+    command(app, "export", device=False, seed=False, example=(
+        "kdcli export runs/small --out small.onnx",
+        "kdcli export runs/small --out small.onnx --precision int8 --images photos --size 240x320",
+    ))(export)
 
 
 def export(

@@ -62,7 +62,10 @@ _Norm = Annotated[Literal["l2", "relative"], typer.Option("--norm", help="How la
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
-    @command(app, "fit-transform")
+    @command(app, "fit-transform", example=(
+        "kdcli fit-transform --teacher adabins --data folder:photos --out photos-to-nyu.safetensors",
+        "kdcli fit-transform --teacher adabins --data nyu:/data/nyu --record nyu-statistics.safetensors",
+    ))
     def fit_transform(
         session: Session, teacher: _Teacher, data: _Data = None, out: _Out = None, record: _Record = None,
         statistics: _Statistics = None, tap: _Tap = None, mixer: _Mixer = None, steps: _Steps = None,
@@ -117,7 +120,7 @@ def register(app: typer.Typer) -> None:
             statistics_layers=tuple(statistics_layer or ()), statistics_first=statistics_first,
             statistics_weights=weights_by_name(statistics_weight or (), "--statistics-weight"),
         )
-        with session.progress() as display:
+        with session.keeping(lambda: library.kept_of(out)), session.progress() as display:
             bar = display.add_task("fitting", total=steps, note="")
             found = library.fit_transform(
                 stage, out, plot=plot, picture=picture, seed=session.seed, device=session.device, built=built,

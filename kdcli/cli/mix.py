@@ -12,7 +12,9 @@ from kdcli.cli.ui import Session, command
 _Data = Annotated[str, typer.Option("--data", help="The images, for example sim:blocks.", metavar="SPEC")]
 _Mixer = Annotated[list[str], typer.Option("--mixer", help="How to mix; several are applied in order.", metavar="SPEC")]
 _Count = Annotated[int, typer.Option("--count", min=1, help="Number of images.", metavar="N")]
-_Out = Annotated[Path, typer.Option("--out", help="Folder to write; an unfinished set of the same kind is completed.")]
+_Out = Annotated[Path, typer.Option(
+    "--out", metavar="DIR", help="Folder to write; an unfinished set of the same kind is completed.",
+)]
 _Size = Annotated[str | None, typer.Option("--size", help="Height and width; default: the source's.", metavar="HxW")]
 _Preview = Annotated[Path | None, typer.Option("--preview", help="Picture of before and after.", metavar="FILE.png")]
 
@@ -20,7 +22,9 @@ _Preview = Annotated[Path | None, typer.Option("--preview", help="Picture of bef
 def register(app: typer.Typer) -> None:
     """Add the command."""
 
-    @command(app, "mix")
+    @command(
+        app, "mix", example="kdcli mix --data sim:rooms --mixer object --count 16 --out mixed --preview mixed.png",
+    )
     def mix(
         session: Session, data: _Data, mixer: _Mixer, count: _Count, out: _Out, size: _Size = None,
         preview: _Preview = None,
@@ -29,7 +33,7 @@ def register(app: typer.Typer) -> None:
         from kdcli.spec import parse_size
         from kdcli.training.single.mix_set import mix_set
 
-        with session.progress() as display:
+        with session.keeping(lambda: out), session.progress() as display:
             bar = display.add_task("mixing", total=count, note="")
             report = mix_set(
                 data, mixer, count=count, out=out, size=None if size is None else parse_size(size), seed=session.seed,

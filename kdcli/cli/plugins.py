@@ -24,16 +24,16 @@ NewKind = Annotated[str, typer.Argument(
     autocompletion=plugin_kind,
 )]
 NewName = Annotated[str, typer.Argument(metavar="NAME", help="What users will write, for example my-loss.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder to put the package in.", file_okay=False)]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder to put the package in.", file_okay=False)]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(help="Plugins: list, describe, check, begin.", no_args_is_help=True, rich_markup_mode=None)
-    command(group, "list")(list_)
-    command(group, "info")(info)
-    command(group, "check")(check)
-    command(group, "new")(new)
+    command(group, "list", device=False, seed=False, example="kdcli plugins list --kind teacher")(list_)
+    command(group, "info", device=False, seed=False, example="kdcli plugins info mobilenet --kind student")(info)
+    command(group, "check", device=False, example="kdcli plugins check my-loss")(check)
+    command(group, "new", device=False, seed=False, example="kdcli plugins new loss my-loss")(new)
     app.add_typer(group, name="plugins")
 
 

@@ -83,7 +83,7 @@ _NAMED = 5
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "predict")(predict)
+    command(app, "predict", seed=False, example="kdcli predict runs/small photos --out depth")(predict)
 
 
 def predict(

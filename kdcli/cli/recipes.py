@@ -10,24 +10,24 @@ import typer
 from kdcli.cli import complete
 from kdcli.cli.ui import Session, command
 
-Name = Annotated[str, typer.Argument(help="Name of a recipe.", autocompletion=complete.recipe)]
-Out = Annotated[Path | None, typer.Option("--out", help="File to write; default: NAME.toml here.")]
+Name = Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe.", autocompletion=complete.recipe)]
+Out = Annotated[Path | None, typer.Option("--out", metavar="FILE.toml", help="File to write; default: NAME.toml here.")]
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(help="Recipes: list, show, copy to edit.", no_args_is_help=True, rich_markup_mode=None)
-    command(group, "list")(list_)
-    command(group, "show")(show)
-    command(group, "copy")(copy)
+    command(group, "list", device=False, seed=False, example="kdcli recipes list")(list_)
+    command(group, "show", device=False, seed=False, example="kdcli recipes show data-free")(show)
+    command(group, "copy", device=False, seed=False, example="kdcli recipes copy data-free --out mine.toml")(copy)
     app.add_typer(group, name="recipes")
 
 
 def list_(session: Session) -> None:
     """List the recipes."""
     from kdcli import recipes
-    from kdcli.choosing import recipe as auto
     from kdcli.plugins import registry
+    from kdcli.recipes import auto
 
     rows = [(auto.NAME, "kdcli", auto.ABOUT)]
     rows += [
@@ -41,8 +41,7 @@ def list_(session: Session) -> None:
 
 def show(session: Session, name: Name) -> None:
     """Print a recipe; of auto, by what it chooses."""
-    from kdcli.choosing import recipe as auto
-    from kdcli.recipes import read
+    from kdcli.recipes import auto, read
 
     found, text = (auto.NAME, auto.TEXT) if name == auto.NAME else read(name)
     session.result({"name": found, "text": text}, text.rstrip())
@@ -50,10 +49,9 @@ def show(session: Session, name: Name) -> None:
 
 def copy(session: Session, name: Name, out: Out = None) -> None:
     """Copy a recipe to a file, to edit it and run it with 'kdcli distill --recipe FILE'."""
-    from kdcli.choosing import recipe as auto
     from kdcli.errors import ConfigError
     from kdcli.files import write_text
-    from kdcli.recipes import read
+    from kdcli.recipes import auto, read
 
     if name == auto.NAME:
         raise ConfigError("auto is no file to copy: it chooses one of the others; see: kdcli recipes show auto")

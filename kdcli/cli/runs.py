@@ -12,7 +12,7 @@ from kdcli.cli.watch import watch
 
 Folder = Annotated[Path, typer.Option("--folder", help="Where runs are.")]
 Run = Annotated[Path, typer.Argument(help="Run folder.")]
-Plot = Annotated[Path | None, typer.Option("--plot", help="PNG to draw losses and delta1 to (kdcli[plots]).")]
+Plot = Annotated[Path | None, typer.Option("--plot", help="Picture of losses and delta1 to draw.")]
 Page = Annotated[Path | None, typer.Option("--report", help="HTML file to write the comparison to.", dir_okay=False)]
 Several = Annotated[list[Path], typer.Argument(help="Run folders.")]
 
@@ -20,16 +20,16 @@ Several = Annotated[list[Path], typer.Argument(help="Run folders.")]
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(help="Runs: list, watch, show, compare.", no_args_is_help=True, rich_markup_mode=None)
-    command(group, "list")(list_)
-    command(group, "watch")(watch)
-    command(group, "show")(show)
-    command(group, "compare")(compare)
+    command(group, "list", device=False, seed=False, example="kdcli runs list --folder runs")(list_)
+    command(group, "watch", device=False, seed=False, example="kdcli runs watch runs/photos")(watch)
+    command(group, "show", device=False, seed=False, example="kdcli runs show runs/photos")(show)
+    command(group, "compare", device=False, seed=False, example="kdcli runs compare runs/first runs/second")(compare)
     app.add_typer(group, name="runs")
 
 
 def list_(session: Session, folder: Folder = Path("runs")) -> None:
     """List the runs below a folder, newest first: state, results, and the command that goes on where there is one."""
-    from kdcli.training.run.folder import list_runs
+    from kdcli.training.run.listing import list_runs
 
     found = list_runs(folder)
     measured = ("delta1", *(["fidelity_delta1"] if any(r["fidelity_delta1"] for r in found) else []))

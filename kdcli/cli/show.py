@@ -5,11 +5,14 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kdcli.cli.pace import Pace
 from kdcli.cli.ui import Session, say
 from kdcli.text import CELL, block, line
+from kdcli.watching.drawing import duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -34,6 +37,8 @@ class TrainingProgress:
         self._bars: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._last = 0.0
+        self._pace = Pace()
+        self._said = time.monotonic()
 
     def __enter__(self) -> TrainingProgress:
         if sys.stderr.isatty() and not self._session.quiet:
@@ -45,6 +50,7 @@ class TrainingProgress:
 
     def note(self, message: str) -> None:
         """Say what begins or ended."""
+        self._said = time.monotonic()
         if self._bars is not None:
             self._bars.console.print(block(message), markup=False)
         else:
@@ -53,26 +59,33 @@ class TrainingProgress:
     def step(self, log: StepLog) -> None:
         """Show a training step."""
         terms = " ".join(f"{name} {value:.4f}" for name, value in log.terms.items())
-        note = f"loss {log.loss:.4f} ({terms}) {log.images_per_second:.0f} images/s"
-        self._show(f"{log.variant} {log.stage}", log.step, log.total, note)
+        note = f"loss {log.loss:.4f} ({terms}) {log.images_per_second:.3g} images/s"
+        what = f"{log.variant} {log.stage}"
+        # The first step that is told is the first that this process did, since it said that the stage begins.
+        self._pace.see(what, log.step, begun=(log.step - 1, self._said))
+        self._show(what, log.step, log.total, note)
 
     def count(self, what: str, done: int, total: int) -> None:
         """Show how far a countable job is."""
+        self._pace.see(what, done)
         self._show(what, done, total, "")
 
     def _show(self, what: str, done: int, total: int, note: str) -> None:
+        left = partial(self._pace.left, what, total)
         what, note = line(what, CELL), line(note, CELL)
         if self._bars is not None:
             task = self._tasks.pop(what, None)
             if task is None:
                 while len(self._tasks) >= self._most:
                     self._bars.remove_task(self._tasks.pop(next(iter(self._tasks))))
-                task = self._bars.add_task(what, total=total, note=note)
+                task = self._bars.add_task(what, total=total, note=note, left=left)
             self._tasks[what] = task  # the last one moved stands last
-            self._bars.update(task, completed=done, total=total, note=note)
+            self._bars.update(task, completed=done, total=total, note=note, left=left)
         elif done >= total or time.monotonic() - self._last > PLAIN_EVERY:
             self._last = time.monotonic()
-            self._session.note(f"  {what} {done}/{total} {note}".rstrip())
+            seconds = left() if done < total else None
+            known = "" if seconds is None else f", {duration(seconds)} left"
+            self._session.note(f"  {what} {done}/{total} {note}".rstrip() + known)
 
 
 def run_table(session: Session, document: dict[str, Any], config: RunConfig) -> None:
@@ -133,7 +146,7 @@ def dry_run(session: Session, choice: Choice) -> None:
     from kdcli.training.run.dry_run import measure
 
     config = choice.config
-    told = measure(config, session.device, built=choice.built)
+    told = measure(config, session.device, built=choice.built, fits=True)
 
     def human() -> None:
         if config.reasons:
@@ -142,13 +155,8 @@ def dry_run(session: Session, choice: Choice) -> None:
         if "holdout" in told:
             held = told["holdout"]
             say(f"held out: {held['held_out']} of {held['images']} images of {held['data']}, {held['rule']}")
+        _costs(session, told, config)
         for row in told["stages"]:
-            say(
-                f"{row['stage']}: {row['steps']} steps, {row['seconds_per_step'] * 1000:.0f} ms a step, about "
-                f"{row['seconds'] / 60:.1f} min; {row['trained_parameters']:,} trained parameters, "
-                f"{row['memory_mib']:.0f} MiB at the peak; an epoch is {row['steps_per_epoch']} steps, "
-                f"about {row['seconds_per_epoch'] / 60:.1f} min; teachers are shown {row['teacher_images']:,} images"
-            )
             say(f"{row['stage']}: terms at the first step: {row['terms']}")
             if "teacher_cache" in row:
                 cache = row["teacher_cache"]
@@ -163,6 +171,27 @@ def dry_run(session: Session, choice: Choice) -> None:
             say(f"{name}: {count:,} parameters")
 
     session.result(told, human)
+
+
+def _costs(session: Session, told: dict[str, Any], config: RunConfig) -> None:
+    """Print what each stage costs, and all of them."""
+    by_name = {row["stage"]: row for row in (*told["fits"], *told["stages"])}
+    rows = [
+        (
+            stage.name, f"{row['steps']:,}", f"{row['seconds_per_step'] * 1000:.0f} ms", duration(row["seconds"]),
+            f"{row['steps_per_epoch']:,}" if "steps_per_epoch" in row else "",
+            f"{row['trained_parameters']:,}", f"{row['memory_mib']:,.0f}", f"{row['teacher_images']:,}",
+        )
+        for stage in config.stages if (row := by_name.get(stage.name)) is not None
+    ]  # fmt: skip
+    total = told["total"]
+    rows.append(("total", f"{total['steps']:,}", "", duration(total["seconds"]), "", "", f"{total['memory_mib']:,.0f}",
+                 f"{total['teacher_images']:,}"))
+    columns = ("stage", "steps", "a step", "takes", "epoch's steps", "parameters", "peak MiB", "teacher images")
+    session.table(columns, rows)
+    if config.twin is not None:
+        both = duration(total["seconds_with_twin"])
+        say(f"with the twin, which is taken to be as slow: about {both}; evaluation and export come on top")
 
 
 def _interval(result: dict[str, Any], metric: str) -> str:

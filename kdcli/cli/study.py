@@ -13,11 +13,13 @@ from kdcli.cli.ui import Session, command, say
 Name = Annotated[
     str,
     typer.Argument(
-        help="Study: an installed one by name (kdcli plugins list --kind study), or a TOML file.",
+        metavar="STUDY", help="Study: an installed one by name (kdcli plugins list --kind study), or a TOML file.",
         autocompletion=complete.study,
     ),
 ]
-Out = Annotated[Path | None, typer.Option(help="Folder of the study, made or gone on with; default: studies/NAME.")]
+Out = Annotated[Path | None, typer.Option(
+    metavar="DIR", help="Folder of the study, made or gone on with; default: studies/NAME.",
+)]
 Only = Annotated[list[str] | None, typer.Option("--only", help="Arms to run, with commas or repeated. Default: all.")]
 Seeds = Annotated[str | None, typer.Option(help="Seeds in place of the study's, for example 0,1,2.")]
 Set = Annotated[
@@ -36,7 +38,9 @@ DryRun = Annotated[
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "study")(study)
+    command(app, "study", example=(
+        "kdcli study data-free-mini --dry-run", "kdcli study data-free-mini --only noise,data-free --seeds 0,1,2",
+    ))(study)
 
 
 def study(
@@ -74,12 +78,8 @@ def study(
     from kdcli.study.run import alone_with_tables, run_study
     from kdcli.study.table import tabulate
 
-    try:
-        with TrainingProgress(session, bars=jobs) as progress:
-            outcome = run_study(planned, folder, device=session.device, progress=progress, processes=jobs)
-    except KeyboardInterrupt:
-        session.note(f"what was done is kept in {folder}; the same command goes on")
-        raise
+    with session.keeping(lambda: folder), TrainingProgress(session, bars=jobs) as progress:
+        outcome = run_study(planned, folder, device=session.device, progress=progress, processes=jobs)
     with alone_with_tables(planned, folder):
         table = tabulate(planned, folder, seed=session.seed)
         files = write_reports(planned, table, folder, outcome.failed)

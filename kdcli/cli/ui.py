@@ -12,9 +12,10 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -39,6 +40,11 @@ Json = Annotated[bool, typer.Option(
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress or notes, only results and errors.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the full traceback of an error.")]
 
+_IDLE = {
+    "device": Annotated[str, typer.Option("--device", hidden=True)],
+    "seed": Annotated[int | None, typer.Option("--seed", hidden=True)],
+}
+"""Taken by the commands that have no use for it, and not shown: one line of options may go with all commands."""
 _COMMON: tuple[tuple[str, Any, Any], ...] = (
     ("device", Device, "auto"),
     ("seed", Seed, None),
@@ -98,36 +104,40 @@ class Session:
             human()
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-        """Print a table on standard output: rich on a terminal, plain columns elsewhere, with one line a row."""
-        texts = [["" if cell is None else line(cell, CELL) for cell in row] for row in rows]
-        if not sys.stdout.isatty():
-            lines = [list(columns), *texts]
-            widths = [max(len(cells[i]) for cells in lines) for i in range(len(columns))]
-            aligned = ("  ".join(map(str.ljust, cells, widths)).rstrip() for cells in lines)
-            say("\n".join([*([line(title)] if title else []), *aligned]))
-            return
-        from rich.console import Console
-        from rich.table import Table
+        """Print a table on standard output, folded to the terminal's width, also in a pipe."""
+        from kdcli.cli.tables import print_table
 
-        table = Table(title=title and line(title), title_justify="left", box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            table.add_column(column, overflow="fold")
-        for text in texts:
-            table.add_row(*text)
-        Console(file=whole(sys.stdout), highlight=False, markup=False).print(table)
+        texts = [["" if cell is None else line(cell, CELL) for cell in row] for row in rows]
+        print_table(columns, texts, title and line(title))
+
+    @contextlib.contextmanager
+    def keeping(self, where: Callable[[], Path | None]) -> Iterator[None]:
+        """Say on the way out of an interruption what was kept, and that the same command goes on with it.
+
+        where: gives the file or folder that holds what was done, if anything was.
+        """
+        try:
+            yield
+        except KeyboardInterrupt:
+            if (path := where()) is not None and path.exists():
+                with contextlib.suppress(OSError):  # nobody may be there to read it
+                    self.note(f"what was done is kept in {path}; the same command goes on")
+            raise
 
     def progress(self, *, still: bool = False) -> AbstractContextManager[Progress]:
         """Return a rich progress display on standard error; nothing is drawn when that is no terminal.
 
         still: drawn when something is told alone, not by a thread that works beside what is measured.
         """
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        from kdcli.cli.remaining import RemainingColumn
 
         return Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
-            TimeRemainingColumn(),
+            RemainingColumn(),
             TextColumn("{task.fields[note]}", markup=False),
             console=self.console,
             transient=True,
@@ -137,18 +147,23 @@ class Session:
 
 
 def command(
-    app: typer.Typer, name: str, *, many: bool = False, **settings: Any
-) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    app: typer.Typer, name: str, *, example: str | Sequence[str] = (), many: bool = False, device: bool = True,
+    seed: bool = True, **settings: Any,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:  # fmt: skip
     """Register a function as a command; it is given a ``Session`` first, made from the common options.
 
-    many: several processes may do it together, as ``torchrun`` starts them; otherwise that is refused.
+    example: calls that the end of its help shows, to copy. many: several processes may do it together, as ``torchrun``
+    starts them; otherwise that is refused. device, seed: whether it asks its session for one; without, help does not
+    show the option.
     """
+    idle = {key: _IDLE[key] for key, used in (("device", device), ("seed", seed)) if not used}
+    told = "\n".join([example] if isinstance(example, str) else example)
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(function, eval_str=True)
         own = list(signature.parameters.values())[1:]
         common = [
-            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, annotation=kind, default=default)
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, annotation=idle.get(key, kind), default=default)
             for key, kind, default in _COMMON
         ]
 
@@ -185,7 +200,7 @@ def command(
         wrapper.__signature__ = signature.replace(parameters=[*named, *common])  # type: ignore[attr-defined]
         wrapper.__annotations__ = {p.name: p.annotation for p in [*named, *common]}
         del wrapper.__wrapped__
-        app.command(name, **settings)(wrapper)
+        app.command(name, epilog=told, **settings)(wrapper)
         return function
 
     return register

@@ -16,7 +16,9 @@ Name = Annotated[str, typer.Argument(help="Name in `kdcli weights list`, or a fi
 Known = Annotated[str, typer.Argument(help="Name in `kdcli weights list`.")]
 File = Annotated[str, typer.Argument(help="Checkpoint of any kind, or a name in `kdcli weights list`.")]
 Folder = Annotated[Path | None, typer.Option("--to", help="Folder to put the file in.", file_okay=False)]
-Out = Annotated[Path | None, typer.Option("--out", help="File to write; beside the checkpoint by default.")]
+Out = Annotated[Path | None, typer.Option(
+    "--out", metavar="FILE.safetensors", help="File to write; beside the checkpoint by default.",
+)]
 Part = Annotated[str | None, typer.Option("--part", help="Key of the network to take, where there are several.")]
 
 
@@ -25,10 +27,12 @@ def register(app: typer.Typer) -> None:
     group = typer.Typer(
         help="Weights of others: list, locate, pull, convert.", no_args_is_help=True, rich_markup_mode=None
     )
-    command(group, "list")(list_)
-    command(group, "where")(where)
-    command(group, "pull")(pull)
-    command(group, "convert")(convert)
+    command(group, "list", device=False, seed=False, example="kdcli weights list")(list_)
+    command(group, "where", device=False, seed=False, example="kdcli weights where adabins-nyu")(where)
+    command(group, "pull", device=False, seed=False, example="kdcli weights pull adabins-nyu --to weights")(pull)
+    command(
+        group, "convert", device=False, seed=False, example="kdcli weights convert net.pth --out net.safetensors",
+    )(convert)
     app.add_typer(group, name="weights")
 
 

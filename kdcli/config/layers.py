@@ -124,9 +124,8 @@ def _apply_setting(run: dict[str, Any], stages: list[dict[str, Any]], setting: s
         return
     if name not in known:
         everything = [*known, *RUN_KEYS]
-        raise ConfigError(
-            f"--set '{key}' is no key of a recipe.{nearest(name, everything)} Keys: {', '.join(everything)}"
-        )
+        near = nearest(name, everything) or f" Keys: {', '.join(everything)}"  # of which nobody needs all who mistyped
+        raise ConfigError(f"--set '{key}' is no key of a recipe.{near}")
     chosen = [stage for stage in stages if where in ("", stage["name"])]
     if not chosen:
         names = [stage["name"] for stage in stages]

@@ -105,6 +105,10 @@ def find(kind: str, name: str) -> Plugin:
     for plugin in plugins:
         if colon and plugin.distribution == metadata.normal(owner) and _dashed(plugin.name) == _dashed(own_name):
             return plugin
+    from kdcli.plugins import elsewhere
+
+    if (told := elsewhere.advice(kind, name)) is not None:
+        raise PluginError(f"there is no {kind} '{name}'. {told}")
     known = [*names(kind), *(plugin.address for plugin in plugins if colon)]
     raise PluginError(f"there is no {kind} '{name}'.{nearest(name, known)} See: kdcli plugins list")
 

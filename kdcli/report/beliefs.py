@@ -30,7 +30,7 @@ def require() -> None:
         ConfigError: matplotlib is not installed.
     """
     if importlib.util.find_spec("matplotlib") is None:
-        raise ConfigError("the figure needs matplotlib, which is not installed; pip install 'kdcli[plots]'")
+        raise ConfigError("the figure needs matplotlib, which is not installed; pip install matplotlib")
 
 
 def draw(path: Path, found: Beliefs, *, student: str, teacher: str | None = None) -> None:

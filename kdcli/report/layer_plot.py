@@ -9,7 +9,7 @@ from typing import Any
 
 from kdcli.files import atomic
 
-NEEDS = "needs matplotlib, which is not installed (pip install 'kdcli[plots]')"
+NEEDS = "needs matplotlib, which is not installed (pip install matplotlib)"
 NAMED = 48
 """Most layers whose names are written out; more are counted."""
 

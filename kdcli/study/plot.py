@@ -9,7 +9,7 @@ from kdcli.evals.metrics import HIGHER_IS_BETTER
 from kdcli.files import atomic
 from kdcli.study.rows import Row, Table
 
-WITHOUT = "The plots were left out: they need matplotlib, which is not installed (pip install 'kdcli[plots]')."
+WITHOUT = "The plots were left out: they need matplotlib, which is not installed (pip install matplotlib)."
 
 
 def available() -> bool:

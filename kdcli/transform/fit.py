@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -81,6 +82,8 @@ def fit(
     statistics: Statistics | None = None,
     held_out: Sequence[Batch] | None = None,
     on_step: Callable[[int, float], None] | None = None,
+    resume: Mapping[str, Any] | None = None,
+    after_step: Callable[[int, Callable[[], dict[str, Any]]], None] | None = None,
 ) -> FitReport:
     """Fit the network in place: Adam on statistics loss / its value before + ``content`` * ``content_gap``.
 
@@ -92,7 +95,9 @@ def fit(
     The teacher is frozen and in evaluation mode throughout: the backward pass goes through it to the image alone, its
     weights and running statistics do not change, which is checked. ``batches`` are images on the network's device, or a
     function of the step. Without ``held_out`` the first two batches (of a function: those of the two steps after the
-    last) are set aside. ``on_step`` is told the step and the loss, every ``CHECK_EVERY`` steps.
+    last) are set aside. ``on_step`` is told the step and the loss, every ``CHECK_EVERY`` steps. ``after_step`` hears
+    after each step how many are done, with a function that gives the state; with one as ``resume``, and ``batches`` as
+    a function of the step, the fit goes on there and comes to the same numbers.
 
     Raises:
         ConfigError: the teacher has no statistics or not the layers, cuts the gradient, or the batches run out.
@@ -101,8 +106,9 @@ def fit(
     """
     if steps < 1:
         raise ConfigError(f"fit-transform: steps={steps} must be at least 1")
-    begin = time.perf_counter()
-    feed, aside = _feed(batches, steps, held_out)
+    begin = time.perf_counter() - (resume["seconds"] if resume else 0.0)
+    start = int(resume["step"]) if resume else 0
+    feed, aside = _feed(batches, steps, held_out, start)
     choose, report_on = aside[:1], aside[1:] or aside
     made = probe_for(teacher, statistics, norm=norm, layers=layers, weights=weights, first=first)
     whole = probe_for(teacher, statistics, norm=norm) if layers else None
@@ -110,17 +116,32 @@ def fit(
     with untouched({who: teacher}), _frozen(teacher), made as probe:
         before, layers_before, _, _ = measure(network, teacher, report_on, probe, whole)
         counted = probe.applied()
+        if resume:
+            before, layers_before = resume["before"], resume["layers"]
         share = 1 / max(before, 1e-12)
 
         def objective() -> float:
             value, _, _, gap = measure(network, teacher, choose, probe)
             return share * value + content * gap
 
-        best, kept = objective(), _copy(network)
         optimiser = torch.optim.Adam(network.parameters(), lr=lr, betas=(0.9, 0.99))
-        decay = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 0.5 * (1 + math.cos(math.pi * step / steps)))
-        for step, batch in zip(range(steps), feed, strict=False):
+        if resume:
+            best, kept = resume["best"], resume["kept"]
+            network.load_state_dict(resume["network"])
+            optimiser.load_state_dict(resume["optimizer"])
+        else:
+            best, kept = objective(), _copy(network)
+
+        def state(done: int) -> dict[str, Any]:
+            return {
+                "step": done, "network": network.state_dict(), "optimizer": optimiser.state_dict(), "best": best,
+                "kept": kept, "before": before, "layers": layers_before, "seconds": time.perf_counter() - begin,
+            }
+
+        for step, batch in zip(range(start, steps), feed, strict=False):
             network.train()
+            for group in optimiser.param_groups:
+                group["lr"] = lr * (0.5 * (1 + math.cos(math.pi * step / steps)))
             probe.clear()
             moved = network(batch.image)
             teacher(moved)
@@ -131,7 +152,6 @@ def fit(
             loss.backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimiser.step()
-            decay.step()
             if step % CHECK_EVERY == 0 or step == steps - 1:
                 value = float(loss.detach())
                 if not math.isfinite(value):
@@ -142,6 +162,8 @@ def fit(
                 now = objective()
                 if now < best:
                     best, kept = now, _copy(network)
+            if after_step is not None:
+                after_step(step + 1, partial(state, step + 1))
         network.load_state_dict(kept)
         after, layers_after, change, _ = measure(network, teacher, report_on, probe, whole)
     reports = tuple(
@@ -197,11 +219,11 @@ def _copy(network: nn.Module) -> dict[str, Tensor]:
 
 
 def _feed(
-    batches: Iterable[Batch] | Callable[[int], Batch], steps: int, held_out: Sequence[Batch] | None
+    batches: Iterable[Batch] | Callable[[int], Batch], steps: int, held_out: Sequence[Batch] | None, start: int
 ) -> tuple[Iterator[Batch], Sequence[Batch]]:
     if callable(batches):
         aside = [batches(steps), batches(steps + 1)] if held_out is None else held_out
-        return map(batches, range(steps)), aside
+        return map(batches, range(start, steps)), aside
     items = iter(batches)
     aside = list(itertools.islice(items, 2)) if held_out is None else held_out
     if not aside:

@@ -151,7 +151,7 @@ def headline(seen: dict[str, Any]) -> str:
 
 def pace(seen: dict[str, Any]) -> str:
     """Return speed and time left in words."""
-    parts = [f"{seen['images_per_second']:.1f} images/s"] if seen["images_per_second"] else []
+    parts = [f"{seen['images_per_second']:.3g} images/s"] if seen["images_per_second"] else []
     if seen["state"] == "running":
         left = seen["seconds_left"]
         parts.append("time left: not known yet" if left is None else f"about {duration(left)} of training left")

@@ -151,10 +151,11 @@ def test_what_is_no_teacher_is_refused() -> None:
     assert isinstance(told, ConfigError) and "--against teacher:SPEC" in str(told)
 
 
-def test_every_protocol_is_listed_in_a_line_with_who_uses_it() -> None:
-    lines = call("--protocol", "list").stdout.splitlines()
+def test_every_protocol_is_listed_in_a_line_with_who_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    lines = call("--protocol", "list").stdout.splitlines()[1:]
     assert [line.split()[0] for line in lines] == list(PROTOCOLS)
-    assert all(f"[{PROTOCOLS[line.split()[0]].used_by}]" in line for line in lines)
+    assert all(line.endswith(PROTOCOLS[line.split()[0]].used_by) for line in lines)
     assert "--protocol" in call("--help").stdout and "list" in call("--help").stdout
     for order in (("--protocol", "list", "--json"), ("--json", "--protocol", "list", "constant")):
         told = json.loads(call(*order).stdout)

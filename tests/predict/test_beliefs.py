@@ -209,7 +209,7 @@ def test_the_command_refuses_before_the_work(
         assert isinstance(error, kind) and message in str(error) and "\n" not in str(error)
     monkeypatch.setattr(beliefs.importlib.util, "find_spec", lambda name: None)
     error = call("run", image, "--out", out).exception
-    assert isinstance(error, ConfigError) and "pip install 'kdcli[plots]'" in str(error)
+    assert isinstance(error, ConfigError) and "pip install matplotlib" in str(error)
     assert model == [] and not (tmp_path / "e.png").exists()
 
 

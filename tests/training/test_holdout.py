@@ -24,8 +24,9 @@ from kdcli.training.loop.train import StepLog
 from kdcli.training.run import finish
 from kdcli.training.run.compare import compare_runs, plot_runs
 from kdcli.training.run.dry_run import measure
-from kdcli.training.run.folder import RunFolder, list_runs
+from kdcli.training.run.folder import RunFolder
 from kdcli.training.run.job import distill, resumable
+from kdcli.training.run.listing import list_runs
 from kdcli.training.run.progress import Silent
 from kdcli.training.run.workshop import Workshop
 from kdcli.types import Batch, DepthKind

@@ -25,8 +25,9 @@ from kdcli.training.loop import train as loop
 from kdcli.training.loop.train import StepLog
 from kdcli.training.run.compare import compare_runs, report_runs
 from kdcli.training.run.dry_run import measure
-from kdcli.training.run.folder import RunFolder, list_runs, new_path
+from kdcli.training.run.folder import RunFolder, new_path
 from kdcli.training.run.job import distill, resumable
+from kdcli.training.run.listing import list_runs
 from kdcli.training.run.progress import Silent
 from kdcli.weights import load_state
 

@@ -21,8 +21,9 @@ from kdcli.files import write_text
 from kdcli.locks import NAME, only_one
 from kdcli.training.loop import checkpoint
 from kdcli.training.loop.train import StepLog
-from kdcli.training.run.folder import RunFolder, list_runs
+from kdcli.training.run.folder import RunFolder
 from kdcli.training.run.job import distill, resumable
+from kdcli.training.run.listing import list_runs
 from kdcli.training.run.progress import Silent
 
 Resolve = Callable[..., RunConfig]

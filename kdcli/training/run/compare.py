@@ -84,7 +84,7 @@ def plot_runs(paths: Sequence[Path], out: Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ConfigError("--plot needs matplotlib; install it with: pip install 'kdcli[plots]'") from None
+        raise ConfigError("--plot needs matplotlib; install it with: pip install matplotlib") from None
     figure = Figure(figsize=(11, 4), layout="constrained")
     losses, scores = figure.subplots(1, 2)
     faithful = any("student" not in RunFolder.open(path).manifest().get("eval", {}) for path in paths)

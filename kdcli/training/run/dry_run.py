@@ -24,18 +24,20 @@ from kdcli.training.loop import train as loop
 from kdcli.training.run.asking import from_outside, images_shown
 from kdcli.training.run.choice import choice_of
 from kdcli.training.run.disk import disk_of
+from kdcli.training.run.fit_stage import Fitting
 from kdcli.training.run.folder import RUNS
 from kdcli.training.run.preflight import preflight
 from kdcli.training.run.trial import Trial, trial_of
 from kdcli.training.run.workshop import Workshop
 from kdcli.training.seeds import global_random_kept
+from kdcli.transform import fit
 from kdcli.types import Batch
 
 
 def measure(
-    config: RunConfig, device: torch.device, repeats: int = 1, *, built: Built | None = None
+    config: RunConfig, device: torch.device, repeats: int = 1, *, built: Built | None = None, fits: bool = False
 ) -> dict[str, Any]:
-    """Build everything, do a few steps of each student stage and return what they cost.
+    """Build everything, do a few steps of each student stage and return what they cost; with ``fits``, of fits too.
 
     The first step warms up; the time of a step is the median of the ``repeats`` that follow. From the mean of these
     follows how many images teachers from outside will be shown in all steps, each as often as it is shown
@@ -100,15 +102,54 @@ def measure(
                 **({} if kept is None else {"teacher_cache": kept}),
             }
         )
+    fitted_rows = [_fit_cost(shop, stage) for stage in config.stages if fits and stage.train == "transform"]
     models = {spec: student, **shop.teachers(config.main)}
     return {
         "recipe": config.recipe,
         "choice": choice_of(config),
         "stages": rows,
+        "fits": fitted_rows,
+        "total": _total(config, [*fitted_rows, *rows]),
         "terms": terms[config.main.name],
         "disk": {**asdict(disk), "total": disk.total},
         **({} if shop.holdout is None else {"holdout": shop.holdout.document()}),
         "parameters": {name: sum(p.numel() for p in model.parameters()) for name, model in models.items()},
+    }
+
+
+def _fit_cost(shop: Workshop, stage: StageConfig) -> dict[str, Any]:
+    """Do three steps of a fit and return what the last costs, with its look at the images that are set aside."""
+    parts = Fitting.of(shop, stage)
+    begun: list[tuple[float, int]] = []
+    with images_shown(from_outside(shop, stage)) as count:
+
+        def batch_at(step: int) -> Batch:
+            begun.append((time.perf_counter(), count()))
+            return parts.batch_at(step)
+
+        fit(parts.network, parts.teacher, batch_at, steps=3, **parts.options)
+    (before, shown_before), (after, shown) = begun[-2:]
+    return {
+        "stage": stage.name,
+        "steps": parts.steps,
+        "seconds_per_step": after - before,
+        "seconds": (after - before) * parts.steps,
+        "memory_mib": peak_memory(shop.device),
+        "teacher_images": (shown - shown_before) * parts.steps,
+        "trained_parameters": sum(p.numel() for p in parts.network.parameters()),
+    }
+
+
+def _total(config: RunConfig, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what all stages take, and with the twin's, each taken to be as slow as the run's of its name."""
+    names = [] if config.twin is None else [stage.name for stage in config.twin.stages(config.stages)]
+    seconds = sum(row["seconds"] for row in rows)
+    return {
+        "steps": sum(row["steps"] for row in rows),
+        "seconds": seconds,
+        "seconds_with_twin": seconds + sum(row["seconds"] for row in rows if row["stage"] in names),
+        "memory_mib": max((row["memory_mib"] for row in rows), default=0.0),
+        "teacher_images": sum(row["teacher_images"] for row in rows),
     }
 
 

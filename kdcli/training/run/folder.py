@@ -5,7 +5,8 @@
     config.toml      the resolved recipe, each value with its origin; runs again with --recipe
     manifest.json    versions, seed, device, teachers with sha256 and licence, argv, protocol hash, state
     metrics.jsonl    one line per logged step
-    checkpoints/     state.pt of the stage under way, and the last ones before it where several are kept
+    checkpoints/     state.pt of the stage under way, and the last ones before it where several are kept;
+                     transform.fit.pt of the fit
     transform.safetensors, student.safetensors, student.onnx
     transform-layers.png, transform-images.png
     stages/          networks that earlier stages trained for later ones, or losses along with the student, as
@@ -43,7 +44,6 @@ from kdcli.training.run import metrics
 from kdcli.training.run.environment import environment
 from kdcli.training.run.manifest import read_manifest
 from kdcli.training.run.results import RUN, file_of, order_file
-from kdcli.watching import state_of
 
 RUNS = Path("runs")
 
@@ -77,6 +77,11 @@ class RunFolder:
     def state(self) -> Path:
         """The checkpoint of the stage under way."""
         return self.path / "checkpoints" / "state.pt"
+
+    @property
+    def fit_state(self) -> Path:
+        """How far the transformation network is, while it is fitted."""
+        return self.path / "checkpoints" / "transform.fit.pt"
 
     @classmethod
     def create(cls, path: Path, config: RunConfig, facts: dict[str, Any]) -> RunFolder:
@@ -186,7 +191,7 @@ class RunFolder:
         """Remove the checkpoint and what stages kept for later ones: a finished run has no use for them."""
         kept = [file_of(self.state.parent, variant, stage.name) for variant in (RUN, "twin") for stage in config.stages]
         orders = [order_file(self.state.parent, stage.name) for stage in config.stages]
-        for path in (self.state, *kept, *orders):
+        for path in (self.state, self.fit_state, *kept, *orders):
             path.unlink(missing_ok=True)
         kept_checkpoints.drop(self.state.parent)
         with contextlib.suppress(OSError):
@@ -256,33 +261,3 @@ def new_path(config: RunConfig) -> Path:
         count += 1
         path = base.with_name(f"{base.name}-{count}")
     return path
-
-
-def list_runs(folder: Path) -> list[dict[str, Any]]:
-    """Return one row per run below a folder, newest first; one that cannot be read has the state ``damaged``."""
-    rows: list[dict[str, Any]] = []
-    for manifest in sorted(folder.glob("*/manifest.json"), reverse=True):
-        run = RunFolder(manifest.parent)
-        if is_draft(run.path.name):
-            continue
-        try:
-            facts = run.manifest()
-        except DataError as error:
-            rows.append({"run": str(run.path), "state": "damaged", "error": str(error), "resume": None, "recipe": None,
-                         "student": None, "teacher": None, "delta1": {}, "fidelity_delta1": {}})  # fmt: skip
-            continue
-        how = state_of(run.path, facts)
-        faithful = facts.get("fidelity", {}).get("teacher", {})
-        rows.append(
-            {
-                "run": str(run.path),
-                "state": how.state,
-                "resume": how.resume,
-                "recipe": facts.get("recipe"),
-                "student": facts.get("student"),
-                "teacher": ", ".join(t["spec"] for t in facts.get("teachers", [])),
-                "delta1": {name: row["metrics"].get("delta1") for name, row in facts.get("eval", {}).items()},
-                "fidelity_delta1": {name: row["metrics"].get("delta1") for name, row in faithful.items()},
-            }
-        )
-    return rows

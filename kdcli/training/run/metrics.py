@@ -31,7 +31,7 @@ def append(path: Path, log: StepLog) -> None:
         **{f"note/{name}": value for name, value in log.notes.items()},
         "lr": log.lr,
         "grad_norm": log.grad_norm,
-        "images_per_second": round(log.images_per_second, 2),
+        "images_per_second": float(f"{log.images_per_second:.4g}"),
     }
     if log.scale is not None:
         row |= {"scale": log.scale, "scale_spread": log.scale_spread}

@@ -127,7 +127,7 @@ class VariantTraining:
         )
         self._now(stage)
         found, notes = fit_stage(
-            self.shop, stage, FitFiles.beside(self.run.transform), self.progress.count,
+            self.shop, stage, FitFiles.beside(self.run.transform, state=self.run.fit_state), self.progress.count,
             lambda step, total, loss: self.loggers.fitted(self.variant, stage.name, step, total, loss),
         )
         self.loggers.pictures(self.run.path, ("transform-images", "transform-layers"))

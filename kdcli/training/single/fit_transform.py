@@ -48,6 +48,12 @@ def fit_transform(
     return {"out": str(path), **files.document(), "notes": notes, **load(path)[1]}
 
 
+def kept_of(path: Path) -> Path | None:
+    """Return where an interrupted fit of a file was kept; None where it was not."""
+    state = FitFiles.beside(path).state
+    return state if state.is_file() else None
+
+
 def record_statistics(
     stage: StageConfig, path: Path, *, taps: Sequence[str] | None = None, seed: int = 0,
     device: torch.device | str = "cpu", told: Callable[[str, int, int], None] | None = None, built: Built | None = None,
