@@ -63,9 +63,10 @@ NoMemory = Annotated[bool, typer.Option("--no-memory", help="Leave out peak memo
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "bench", seed=False, example=(
+    command(app, "bench", example=(
         "kdcli bench runs/small runs/small/student.onnx teacher:adabins",
         "kdcli bench student:mobilenet student:mobilenet,width=0.5 --size 240x320",
+        "kdcli bench --recipe data-free",
     ))(bench)
 
 

@@ -21,7 +21,7 @@ NoPicture = Annotated[bool, typer.Option("--no-picture", help="Leave out the pic
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "card")(card)
+    command(app, "card", device=False, seed=False, example="kdcli card runs/small")(card)
 
 
 def card(session: Session, run: Run, name: Name = None, out: Out = None, no_picture: NoPicture = False) -> None:

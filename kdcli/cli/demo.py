@@ -23,7 +23,7 @@ Open = Annotated[bool | None, typer.Option(
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "demo")(demo)
+    command(app, "demo", seed=False, example="kdcli demo runs/small teacher:demo")(demo)
 
 
 def demo(session: Session, models: Models, port: Port = 0, size: Size = None, open: Open = None) -> None:

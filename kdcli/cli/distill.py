@@ -60,7 +60,7 @@ def _images(text: str) -> int | str:
 
 BatchSize = Annotated[Any, typer.Option(
     help="Images in a batch; auto: the largest that fits into the memory of the device.", parser=_images,
-    metavar="INTEGER|auto",
+    metavar="N|auto",
 )]
 Size = Annotated[str | None, typer.Option(
     help="HxW of the images in training and evaluation; other sizes of the recipe follow. auto: the teacher's."

@@ -40,7 +40,7 @@ GROUPS: dict[str, dict[str, tuple[str, str]]] = {
         "runs": ("runs", "Runs: list, watch, show, compare."),
         "explain": (
             "explain",
-            "Draw what a student with depth bins believes at pixels, beside its teacher's depth probability map.",
+            "Draw what a student says at pixels, beside its teacher.",
         ),
     },
     "Take it along": {

@@ -57,6 +57,7 @@ WORDS = {
     "--share": "SHARE",
     "--sigma": "SPREAD",
     "--size": "HxW",
+    "--stage": "qat",
     "--statistics": "FILE.safetensors",
     "--student": "SPEC",
     "--teacher": "SPEC",

@@ -35,7 +35,9 @@ Model = Annotated[str, typer.Argument(
     help="Run folder, .safetensors student, hf:ORG/NAME, exported file, or teacher:SPEC.",
 )]
 Inputs = Annotated[list[Path], typer.Argument(help="Images, folders, films, camera:0.")]
-Out = Annotated[Path, typer.Option("--out", help="Folder to write to, or a film: .mp4, .mkv, .mov, .webm.")]
+Out = Annotated[Path, typer.Option(
+    "--out", metavar="DIR", help="Folder to write to, or a film: .mp4, .mkv, .mov, .webm.",
+)]
 Size = Annotated[str | None, typer.Option(
     "--size", help="HxW that the model sees, or native; else what it was made for.",
 )]

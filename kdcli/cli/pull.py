@@ -20,7 +20,7 @@ Revision = Annotated[str | None, typer.Option(
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "pull")(pull)
+    command(app, "pull", device=False, seed=False, example="kdcli pull hf:ORG/NAME --out small")(pull)
 
 
 def pull(session: Session, address: From, out: Out = None, revision: Revision = None) -> None:

@@ -17,7 +17,7 @@ Run = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
 To = Annotated[str, typer.Argument(metavar="hf:ORG/NAME", help="Repository of the hub; made where there is none.")]
 Private = Annotated[bool, typer.Option("--private", help="Make a repository that only you and ORG see.")]
 Revision = Annotated[str | None, typer.Option(
-    "--revision", metavar="BRANCH", help="Branch to push to; main by default.",
+    "--revision", metavar="REVISION", help="Branch to push to; main by default.",
 )]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="List the files and show the card; nothing is sent.")]
 Files = Annotated[list[Path] | None, typer.Option(
@@ -31,7 +31,7 @@ NoPicture = Annotated[bool, typer.Option("--no-picture", help="Leave out the pic
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "push")(push)
+    command(app, "push", device=False, seed=False, example="kdcli push runs/small hf:ORG/NAME --dry-run")(push)
 
 
 def push(
