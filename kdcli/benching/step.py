@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
-from torch import nn
 
 from kdcli.benching.clock import Times
 from kdcli.benching.job import Progress, machine
@@ -18,7 +17,7 @@ from kdcli.choosing import Built
 from kdcli.config import RunConfig, StageConfig
 from kdcli.training.batches.augment import augment_step
 from kdcli.training.batches.feed import Feed
-from kdcli.training.loop.optim import lr_scales, optimizer_of
+from kdcli.training.loop.optim import clipped, lr_scales, optimizer_of
 from kdcli.training.loop.train import Watch
 from kdcli.training.run.dry_run import peak_memory
 from kdcli.training.run.preflight import preflight
@@ -144,7 +143,7 @@ def _steps(shop: Workshop, stage: StageConfig, task: DistillTask, clock: PartClo
             if result.loss.requires_grad:
                 result.loss.backward()
         with clock.part("optimiser"):
-            nn.utils.clip_grad_norm_(parameters, stage.clip or float("inf"))
+            clipped(parameters, stage.clip or float("inf"))
             if shop.device.type == "cpu":
                 watch.check(number + 1)
             optimizer.step()

@@ -31,7 +31,7 @@ def test_errors_notes_results_and_tables_hold_no_controls(capsys: pytest.Capture
     assert not {RED[0], TURN} & set(said + told)
     assert told.splitlines()[0].startswith("kdcli: '\\x1b[31m\\u202ex y' is wrong") and len(told.splitlines()) == 2
     assert said.splitlines()[:2] == ["result \\x1b[31m", "second"]
-    assert len(said.splitlines()) == 6 and max(map(len, said.splitlines())) < 500
+    assert len(said.splitlines()) == 7 and max(map(len, said.splitlines())) < 500
 
 
 def test_json_stays_json(capsys: pytest.CaptureFixture[str]) -> None:

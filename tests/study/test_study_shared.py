@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from study_text import TINY, Told
 
 from kdcli import claims, locks
@@ -36,9 +37,11 @@ def started(folder: Path, teacher: str, *replaced: tuple[str, str]) -> subproces
     for old, new in replaced:
         text = text.replace(old, new)
     (folder / "tiny.toml").write_text(text)
+    # The same last bits take the same number of threads: sums are split differently otherwise.
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     return subprocess.Popen(
         [sys.executable, "-m", "kdcli", "study", "tiny.toml", "--set", f"teacher={teacher}", "--out", "out", "--json"],
-        cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment,
     )
 
 

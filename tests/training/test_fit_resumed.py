@@ -100,7 +100,8 @@ def test_a_run_that_is_stopped_in_its_fit_is_kept_and_goes_on(tmp_path: Path) ->
     stop = StopInFit()
     with pytest.raises(KeyboardInterrupt):
         kdcli.distill(run(), out=tmp_path / "cut", progress=stop)
-    assert f"what was done is kept; go on with: kdcli distill --resume {tmp_path / 'cut'}" in stop.said
+    kept = "the fit of the transformation network, as far as it came"
+    assert f"kept in '{tmp_path / 'cut'}': {kept}; go on with: kdcli distill --resume {tmp_path / 'cut'}" in stop.said
     assert (tmp_path / "cut" / "checkpoints" / "transform.fit.pt").is_file()
     states = {Path(row["run"]).name: (row["state"], row["resume"]) for row in list_runs(tmp_path)}
     assert states["cut"] == ("interrupted", f"kdcli distill --resume {tmp_path / 'cut'}")

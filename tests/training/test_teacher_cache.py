@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor
 
 from kdcli.config import RunConfig, dump, load
-from kdcli.errors import ConfigError, DataError
+from kdcli.errors import ConfigError, DataError, TrainingError
 from kdcli.files import write_text
 from kdcli.mixers.cutmix import CutMix
 from kdcli.mixers.mixup import MixUp
@@ -317,7 +317,7 @@ def test_a_disk_that_fills_up_leaves_whole_maps(
         written.append(path)
 
     monkeypatch.setattr(folder, "write_entry", full)
-    with pytest.raises(OSError, match="No space left on device"):
+    with pytest.raises(TrainingError, match=r"the disk of '.*' is full"):
         distill(recipe(), out=tmp_path / "run")
     monkeypatch.undo()
     assert len(maps(tmp_path / "cache")) == 5

@@ -40,6 +40,19 @@ def optimizer_of(
     return kind(groups, lr=stage.lr, betas=stage.betas, **more)
 
 
+def clipped(parameters: Iterable[nn.Parameter], most: float) -> Tensor:
+    """Scale gradients so that their norm over all parameters is at most ``most``; return what it was.
+
+    As ``torch.nn.utils.clip_grad_norm_``, but added in float64: there a parameter whose gradient is zero changes how
+    the others are added, and so the last bits of all of them.
+    """
+    trained = list(parameters)
+    norms = torch._foreach_norm([p.grad for p in trained if p.grad is not None])
+    total = torch.linalg.vector_norm(torch.stack(norms), dtype=torch.float64).float() if norms else torch.zeros(())
+    torch.nn.utils.clip_grads_with_norm_(trained, most, total)
+    return total
+
+
 def has_learned(optimizer: torch.optim.Optimizer) -> bool:
     """Return whether an optimiser remembers any gradient other than zero; waits for the device."""
     kept = [value for state in optimizer.state.values() for name, value in state.items() if name != "step"]

@@ -24,7 +24,7 @@ from kdcli.training.batches.augment import augment_step
 from kdcli.training.batches.feed import Batches
 from kdcli.training.batches.growing import growing
 from kdcli.training.loop import checkpoint, kept
-from kdcli.training.loop.optim import Averaged, has_learned, lr_factor, lr_scales, optimizer_of
+from kdcli.training.loop.optim import Averaged, clipped, has_learned, lr_factor, lr_scales, optimizer_of
 from kdcli.training.loop.precision import loss_scaler, tf32, update
 from kdcli.training.loop.stepping import stepping
 from kdcli.training.seeds import global_random_kept
@@ -157,7 +157,7 @@ def train(
                 watch.see(batch.ids, result)
                 seen += len(batch)
             scaler.unscale_(optimizer)
-            norm = torch.nn.utils.clip_grad_norm_(list(task.trained_parameters()), stage.clip or float("inf"))
+            norm = clipped(task.trained_parameters(), stage.clip or float("inf"))
             saved = done % stage.checkpoint_every == 0
             if told or saved or device.type == "cpu":
                 watch.check(done)

@@ -227,6 +227,8 @@ class RunFolder:
         trained = [name for name, path in (("student", self.student), ("twin", self.twin)) if path.is_file()]
         if trained:
             return f"the trained {' and '.join(trained)}"
+        if self.fit_state.is_file():
+            return "the fit of the transformation network, as far as it came"
         return "the last checkpoint" if self.state.is_file() else "what was written before the first checkpoint"
 
     def _came_to_nothing(self) -> bool:

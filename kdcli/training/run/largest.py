@@ -25,7 +25,7 @@ from kdcli.devices import keep_freed_memory
 from kdcli.errors import ConfigError, out_of_memory
 from kdcli.many.group import asked_for
 from kdcli.training.batches.room import LEAST
-from kdcli.training.loop.optim import Averaged, lr_scales, optimizer_of
+from kdcli.training.loop.optim import Averaged, clipped, lr_scales, optimizer_of
 from kdcli.training.run.loss_parts import loss_parts
 from kdcli.training.run.trial import trial_of
 from kdcli.training.run.workshop import Workshop
@@ -174,7 +174,7 @@ def _updates(shop: Workshop, stage: StageConfig) -> None:
         for step in range(2):  # the first one makes what the optimiser remembers
             optimizer.zero_grad(set_to_none=True)
             trial.step(batch, step, 2)
-            torch.nn.utils.clip_grad_norm_(list(task.trained_parameters()), stage.clip or float("inf"))
+            clipped(task.trained_parameters(), stage.clip or float("inf"))
             optimizer.step()
             task.after_step()
             if average is not None:

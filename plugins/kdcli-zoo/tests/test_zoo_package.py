@@ -200,7 +200,7 @@ def test_a_recipe_runs_is_killed_and_goes_on_to_the_same_bits(name: str, tmp_pat
         key: value.shape for key, value in bare_network.items()
     }
     page = html.unescape((result.run / "report.html").read_text(encoding="utf-8"))
-    assert f"<h2>Recipe {name}</h2>" in page and config.about in page
+    assert f"{name}: {config.about}" in page
 
     bare = small(name, "export=none", "run.eval_data=none")
     resumed = trained(killed_and_resumed(bare, tmp_path / "killed", stage=config.main.name, step=LAST))
