@@ -60,13 +60,13 @@ def _of_list(
     raw: Raw, row: int, listed: Listed, rules: Protocol, mode: Alignment
 ) -> tuple[Floats, int, int, int]:
     here = listed if raw.opinion is None else listed.where(raw.opinion[row])
-    said, truth = here.of(raw.values[row]), here.truth
+    said, truth = raw.at(row, here), here.truth
     found, clipped, finite = said, limits(rules) if rules.clamp else None, True
     if mode != "none" or clipped is None:  # else what it does is part of clipping
         # Looked at before alignment, which could hide an infinity.
         finite = bool(np.isfinite(ends(said)).all())
         found, truth = found.reshape(-1), truth.reshape(-1)
-        chosen = _fitted_to(here, raw.values[row], rules)
+        chosen = _fitted_to(here, raw.region, rules)
         aligned = align(torch.from_numpy(found), raw.kind, torch.from_numpy(truth), chosen, mode, rules.fit)
         found = numbers(aligned)
     if len(here.around):
@@ -77,9 +77,9 @@ def _of_list(
     return values, len(here), broken, said.size
 
 
-def _fitted_to(here: Listed, map_1HW: Tensor, rules: Protocol) -> Tensor | None:
+def _fitted_to(here: Listed, region: tuple[int, int], rules: Protocol) -> Tensor | None:
     """Return which of an image's pixels an alignment is fitted to; None = all."""
-    height, width = (int(side) for side in map_1HW.shape[-2:])
+    height, width = region
     columns = rules.fit.columns(height, width)
     return None if columns is None else columns[torch.from_numpy(here.places(height, width) % width)]
 

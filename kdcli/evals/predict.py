@@ -11,26 +11,50 @@ from torch import Tensor, nn
 from kdcli.errors import PluginError
 from kdcli.evals.alignment import FLOOR, align, depth_fit, in_depth
 from kdcli.evals.batches import Prepared
+from kdcli.evals.listed import Floats, Listed, by_lists
 from kdcli.evals.protocol import Alignment, Protocol
 from kdcli.evals.regions import is_turned, refuse_doubt, region_of
+from kdcli.evals.sampling import bilinear_at, is_few
 from kdcli.evals.stored.model import Predictions
 from kdcli.networks.read_out import own_map, own_spread, read_out_of, resize_map, resize_spread
 from kdcli.types import Batch, DepthKind, Prediction
 from kdcli.uncertainty import Spread, both_views
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Raw:
     """What a network says at the size of the region, still in its own output space, B x 1 x h x w.
 
-    opinion: where it says anything; None = everywhere. spread: how sure it is, in the same space; None where that was
-    not asked for or the model does not tell.
+    map: what it says; where ``size`` is given, its map before that is enlarged to this height and width, which is put
+    off until somebody asks for all of it. opinion: where it says anything; None = everywhere. spread: how sure it is,
+    in the same space; None where that was not asked for or the model does not tell.
     """
 
-    values: Tensor
+    map: Tensor
     kind: DepthKind
     opinion: Tensor | None
     spread: Spread | None = None
+    size: tuple[int, int] | None = None
+
+    @property
+    def values(self) -> Tensor:
+        """All of it, B x 1 x h x w."""
+        if self.size is not None:
+            self.map, self.size = resize_map(self.map, self.size, "bilinear"), None
+        return self.map
+
+    def at(self, row: int, listed: Listed) -> Floats:
+        """Return the numbers of an image at the pixels of a list; a view where they are rows and columns."""
+        places = listed.at
+        if self.size is None or isinstance(places, tuple) or not is_few(len(places), self.size):
+            return listed.of(self.values[row])
+        return bilinear_at(self.map[row, 0].detach().numpy(), self.size, places)
+
+    @property
+    def region(self) -> tuple[int, int]:
+        """Height and width of the region."""
+        height, width = self.size or self.map.shape[-2:]
+        return int(height), int(width)
 
 
 def raw_prediction(
@@ -64,7 +88,7 @@ def raw_prediction(
     spread = None
     if raw.spread is not None and back.spread is not None:
         spread = both_views(raw.spread, back.spread.map(lambda one: one.flip(-1)), *views)
-    return Raw(values=(views[0] + views[1]) / 2, kind=raw.kind, opinion=opinion, spread=spread)
+    return Raw(map=(views[0] + views[1]) / 2, kind=raw.kind, opinion=opinion, spread=spread)
 
 
 def depth_of(raw: Raw, prepared: Prepared, mode: Alignment, rules: Protocol) -> Tensor:
@@ -153,7 +177,7 @@ def _stored(model: Predictions, batch: Batch, prepared: Prepared, rules: Protoco
     holes = any(row.opinion is not None for row in rows)
     opinions = [row.values.isfinite() if row.opinion is None else row.opinion for row in rows]
     return Raw(
-        values=torch.cat([row.values for row in rows]), kind=rows[0].kind,
+        map=torch.cat([row.values for row in rows]), kind=rows[0].kind,
         opinion=torch.cat(opinions) if holes else None,
     )
 
@@ -183,7 +207,9 @@ def _read_out(
     if said.valid is None:
         if spread is not None:
             spread = resize_spread(spread, size, rules.resize)
-        return Raw(values=meant(bring(values, rules.resize)), kind=said.kind, opinion=None, spread=spread)
+        if _put_off(values, size, rules, model):
+            return Raw(map=values, kind=said.kind, opinion=None, spread=spread, size=size)
+        return Raw(map=meant(bring(values, rules.resize)), kind=said.kind, opinion=None, spread=spread)
     opinion = said.valid.to(torch.bool)
     # Numbers where the model has no opinion must not leak into their neighbours: weigh, resize, divide.
     weight = opinion.float()
@@ -195,4 +221,11 @@ def _read_out(
     values, where = resized(values), (bring(weight, "nearest") > 0.5) & (known > 0)
     if spread is not None:
         spread = spread.map(lambda one: torch.where(where, resized(one), 0))
-    return Raw(values=torch.where(where, meant(values), 1), kind=said.kind, opinion=where, spread=spread)
+    return Raw(map=torch.where(where, meant(values), 1), kind=said.kind, opinion=where, spread=spread)
+
+
+def _put_off(values: Tensor, size: tuple[int, int], rules: Protocol, model: nn.Module) -> bool:
+    """Whether a map may be enlarged later, and then perhaps at a few pixels alone."""
+    larger = size[0] >= values.shape[-2] and size[1] >= values.shape[-1] and size != tuple(values.shape[-2:])
+    plain = rules.resize == "bilinear" and values.dtype == torch.float32 and not isinstance(model, Predictions)
+    return larger and plain and by_lists(values.device)

@@ -146,7 +146,7 @@ def as_known(raw: Raw, teacher: DepthKind) -> Raw:
     kind = kind_against(raw.kind, teacher)
     if not kind.is_disparity or raw.kind.is_disparity:
         return replace(raw, kind=kind)
-    return replace(raw, kind=kind, values=raw.values.clamp(min=FLOOR).reciprocal(), spread=None)
+    return replace(raw, kind=kind, map=raw.values.clamp(min=FLOOR).reciprocal(), size=None, spread=None)
 
 
 def answers_from_data(model: nn.Module) -> bool:

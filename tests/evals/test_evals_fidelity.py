@@ -209,7 +209,7 @@ def test_kinds_meet_at_what_is_known_of_both() -> None:
     assert kind_against(SCALE, DISPARITY) is kind_against(DISPARITY, METRIC) is DISPARITY
     from kdcli.evals.predict import Raw
 
-    raw = as_known(Raw(values=torch.tensor([[[[2.0]]]]), kind=METRIC, opinion=None), DISPARITY)
+    raw = as_known(Raw(map=torch.tensor([[[[2.0]]]]), kind=METRIC, opinion=None), DISPARITY)
     assert raw.kind is DISPARITY and raw.values.item() == 0.5
 
 

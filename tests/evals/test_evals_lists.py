@@ -147,7 +147,7 @@ def test_protocols_list_the_pixels_that_their_masks_count(protocol: str) -> None
     region = prepared.batch.depth
     assert region is not None
     height, width = region.shape[-2:]
-    raw = Raw(values=said[..., :height, :width], kind=DepthKind.METRIC, opinion=holes[..., :height, :width])
+    raw = Raw(map=said[..., :height, :width], kind=DepthKind.METRIC, opinion=holes[..., :height, :width])
     lists = measured(raw, prepared, listed(prepared), find(protocol), "none")
     maps = measured(raw, prepared, None, find(protocol), "none")
     assert torch.allclose(lists.values, maps.values, rtol=1e-7, atol=0)
@@ -158,7 +158,7 @@ def test_an_infinity_is_seen_before_it_is_clipped() -> None:
     said, truth, valid = scene((20, 30), 1.0)
     said[0, 0, 3, 3] = torch.inf
     prepared = prepare(Batch(ids=("a", "b"), image=torch.zeros(2, 3, 20, 30), depth=truth, valid=valid), find("plain"))
-    raw = Raw(values=said, kind=DepthKind.METRIC, opinion=None)
+    raw = Raw(map=said, kind=DepthKind.METRIC, opinion=None)
     assert measured(raw, prepared, listed(prepared), find("plain"), "none").broken == [1, 0]
 
 
