@@ -48,8 +48,8 @@ class MarkdownPage(Page):
 
 
 def plain(text: str) -> str:
-    """Return text in which Markdown finds nothing to format."""
-    return re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", text)
+    """Return text in which Markdown finds nothing to format but code."""
+    return re.sub(r"`[^`]*`|[\\*_\[\]<>#|]", lambda found: found[0] if found[0][0] == "`" else f"\\{found[0]}", text)
 
 
 def pages() -> dict[str, str]:
@@ -92,6 +92,7 @@ def _python() -> Iterator[str]:
     """Give a page of which mkdocstrings makes what the docstrings say."""
     yield "# From Python\n"
     yield "The commands as functions. [What is public](public-api.md) lists every name that is meant for you.\n"
+    yield "## Functions\n"
     yield from (f"::: kdcli.{name}\n" for name in kdcli.__all__ if not name.startswith("_"))
     for title, module in _MODULES.items():
         yield f"## {title}\n\n::: {module}\n{_WHOLE}\n"

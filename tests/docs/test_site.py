@@ -86,7 +86,7 @@ def test_the_pages_on_commands_are_their_help(site: Path) -> None:
             assert path in told
             for parameter in one.params:
                 if getattr(parameter, "help", None) and not parameter.hidden:
-                    assert " ".join(parameter.help.split()) in told, (path, parameter.name)
+                    assert " ".join(parameter.help.replace("`", "").split()) in told, (path, parameter.name)
 
 
 def _walk(command: Any, path: str) -> list[tuple[str, Any]]:
