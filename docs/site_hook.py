@@ -14,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 OUTSIDE = ("README.md", "CHANGELOG.md", "examples/**/README.md", "plugins/*/README.md", "plugins/*/docs/*.md")
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)\s#]+)")
 _CODE_IN_TABLE = re.compile(r"`[^`\n]*`")
+_SEARCH = 'data-md-component="search" role="dialog"'
+_CORNER = re.compile(r"<th[^>]*></th>")
 _PROMPT = '<span class="gp">$ </span>'
 
 
@@ -55,8 +57,13 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Leave prompts to the style sheet, so that nobody copies them."""
-    return html.replace(_PROMPT, '<span class="prompt"></span>')
+    """Leave prompts to the style sheet, so that nobody copies them; empty corners of tables are no headers."""
+    return _CORNER.sub("<td></td>", html.replace(_PROMPT, '<span class="prompt"></span>'))
+
+
+def on_post_page(output: str, **_: Any) -> str:
+    """Name the search, which the theme leaves without a name for those who hear the page."""
+    return output.replace(_SEARCH, f'{_SEARCH} aria-label="Search"')
 
 
 def _targets(page: Path) -> list[Path]:

@@ -10,7 +10,7 @@ from typer.main import get_command
 
 import kdcli
 from kdcli.cli.app import app
-from kdcli.cli.lazy import GROUPS
+from kdcli.cli.lazy import COMMANDS, GROUPS
 from kdcli.cli.pages import Page
 
 FOLDER = "commands"
@@ -65,11 +65,8 @@ def pages() -> dict[str, str]:
 
 
 def nav() -> list[Any]:
-    """Return the pages on the commands in the order of the terminal, under what one wants."""
-    return [
-        {"All commands": f"{FOLDER}/index.md"},
-        *({title: [{name: f"{FOLDER}/{name}.md"} for name in group]} for title, group in GROUPS.items()),
-    ]
+    """Return the pages on the commands in the order of the terminal."""
+    return [{"All commands": f"{FOLDER}/index.md"}, *({name: f"{FOLDER}/{name}.md"} for name in COMMANDS)]
 
 
 def _listed(title: str, group: dict[str, tuple[str, str]]) -> list[str]:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
 from html.parser import HTMLParser
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +16,7 @@ from typer.main import get_command
 import kdcli
 from kdcli.cli.app import app
 
-pytestmark = pytest.mark.skipif(
-    any(find_spec(name) is None for name in ("mkdocs", "material", "mkdocstrings_handlers")),
-    reason="no mkdocs-material with mkdocstrings: pip install 'kdcli[docs]'",
-)
 FETCHING = {"script": "src", "img": "src", "iframe": "src", "link": "href", "source": "src", "video": "src"}
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("site")
-    known = filter(None, [os.environ.get("PYTHONPATH")])
-    told = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *known]), "NO_MKDOCS_2_WARNING": "1"},
-        capture_output=True, text=True, timeout=120, check=False,
-    )
-    assert told.returncode == 0, told.stderr
-    return folder
 
 
 class Reader(HTMLParser):
@@ -108,7 +89,7 @@ def test_links_of_the_repository_are_links_of_the_site(site: Path) -> None:
     assert r"scaled:[A|B]" in Reader(site / "index.html").text  # no back-slash of GitHub's tables
 
 
-def test_a_link_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
+def test_a_link_that_leads_nowhere_is_an_error(site: Path, tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "docs" / "index.md").write_text("# One\n\n[there](two.md)\n", encoding="utf-8")
     kept = [part for part in re.split(r"\n(?=\w)", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
