@@ -9,7 +9,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-import pytest
 from doc_blocks import PAGES, ROOT
 from typer.main import get_command
 

@@ -52,7 +52,8 @@ def address(site: Path) -> Iterator[str]:
 def test_pages_fit_ask_nobody_else_and_can_be_used_by_all(address: str, width: int, scheme: str) -> None:
     with BROWSER.browser() as page:
         page.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
-        page.call("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 600)
+        screen = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 600}
+        page.call("Emulation.setDeviceMetricsOverride", **screen)
         for name in PAGES:
             page.open(f"{address}/{name}")
             assert page.run("document.body.dataset.mdColorScheme") == {"light": "default", "dark": "slate"}[scheme]
