@@ -16,6 +16,7 @@ _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)\s#]+)")
 _CODE_IN_TABLE = re.compile(r"`[^`\n]*`")
 _SEARCH = 'data-md-component="search" role="dialog"'
 _CORNER = re.compile(r"<th[^>]*></th>")
+_OPTION = re.compile(r"(?<=>)--[\w-]+")
 _PROMPT = '<span class="gp">$ </span>'
 
 
@@ -57,8 +58,12 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Leave prompts to the style sheet, so that nobody copies them; empty corners of tables are no headers."""
-    return _CORNER.sub("<td></td>", html.replace(_PROMPT, '<span class="prompt"></span>'))
+    """Leave prompts to the style sheet, so that nobody copies them, and keep options whole where lines are folded.
+
+    Empty corners of tables are no headers.
+    """
+    told = html.replace(_PROMPT, '<span class="prompt"></span>')
+    return _CORNER.sub("<td></td>", _OPTION.sub(r'<span class="option">\g<0></span>', told))
 
 
 def on_post_page(output: str, **_: Any) -> str:
