@@ -41,7 +41,7 @@ def chained(of: list[Block]) -> list[Block]:
 
 
 BLOCKS = chained([block for block in _ALL if not is_repeated(block)])
-COSTLY = re.compile(r"\b(adabins|bts|depthformer|study)\b")
+COSTLY = re.compile(r"\b(adabins|bts|depthformer|study|recipe tie-kd)\b")
 """Words of commands that evaluate a large network, or several."""
 
 
