@@ -34,7 +34,7 @@ def on_files(files: Any, config: Any) -> Any:
         files.append(File.generated(config, place, content=text))
     outside = sorted(path for pattern in OUTSIDE for path in ROOT.glob(pattern))
     linked = {target for page in outside for target in _targets(page) if target.is_file() and target.suffix != ".md"}
-    for path in (*outside, *sorted(linked)):
+    for path in (*outside, *sorted(one for one in linked if ROOT / "docs" not in one.parents)):
         files.append(File.generated(config, _place(path), abs_src_path=str(path)))
     return files
 
