@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
@@ -9,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from doc_blocks import ROOT
 from doc_stock import Stock
 
 from kdcli.config import RunConfig
@@ -25,6 +29,21 @@ SHARE = 3
 @pytest.fixture(scope="session")
 def stock(tmp_path_factory: pytest.TempPathFactory) -> Stock:
     return Stock(tmp_path_factory.mktemp("stock"))
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the documentation as a site, built strictly."""
+    if any(find_spec(name) is None for name in ("mkdocs", "material", "mkdocstrings_handlers")):
+        pytest.skip("no mkdocs-material with mkdocstrings: pip install 'kdcli[docs]'")
+    folder = tmp_path_factory.mktemp("site")
+    told = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)],
+        cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True, timeout=180,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+    return folder
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted(ROOT.glob("plugins/*/README.md")),
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted(ROOT.glob("plugins/*/README.md")),
          *sorted(ROOT.glob("plugins/*/docs/*.md")), *sorted(ROOT.glob("examples/**/README.md"))]
 _FENCE = re.compile(r"```(\w*)\n(.*?)```", flags=re.DOTALL)
 _GROUPS = frozenset({"data", "plugins", "recipes", "runs", "weights"})

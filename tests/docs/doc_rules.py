@@ -25,6 +25,8 @@ REASONS: dict[str, str] = {
     "kdcli export runs/small --out small.tflite": "LiteRT's converter takes minutes; tests/exporters runs it on less",
 }
 """Beginning of a command that is not run -> why."""
+REPEATING = frozenset({"questions.md"})
+"""Pages that show commands of other pages, where they are run, once more."""
 
 
 def shortened(words: list[str], *, kept: bool) -> list[str]:
@@ -46,7 +48,8 @@ def shortened(words: list[str], *, kept: bool) -> list[str]:
             if not kept:
                 return [*words, *ONE, *size, "--dry-run"]
             measured = () if "--eval-data" in words else ("--eval-data", FEW)
-            return [*words, *TWO, *size, *measured, "--steps", "2", "--set", "export=none"]
+            fitted = () if {"--recipe", "--data"} & set(words) else ("--set", "fit.steps=1")
+            return [*words, *TWO, *size, *measured, "--steps", "2", *fitted, "--set", "export=none"]
         case "study":
             one = ("--only", ONE_ARM[words[1]]) if words[1] in ONE_ARM and "--only" not in words else ()
             return [*words, *CPU, *one, *(() if "--dry-run" in words else ("--dry-run",))]

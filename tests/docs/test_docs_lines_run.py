@@ -6,6 +6,8 @@ import functools
 import os
 import re
 from contextlib import ExitStack
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,33 @@ import pytest
 from doc_blocks import Block, blocks, is_whole, within_sentences
 from doc_hub import served
 from doc_install import in_sight
-from doc_rules import REASONS, not_run, shortened
+from doc_rules import REASONS, REPEATING, not_run, shortened
 from doc_runs import call
 from doc_stock import Stock, absolute, made_by
 from random_weights import checkpoint
 
-BLOCKS = [
+_ALL = [
     block for block in (*blocks("console", "bash"), *filter(is_whole, within_sentences()))
     if any(words[0] == "kdcli" for words in block.calls())
 ]
-COSTLY = re.compile(r"\b(adabins|bts|depthformer|study)\b")
+_ELSEWHERE = {tuple(words) for block in _ALL if block.page.name not in REPEATING for words in block.calls()}
+
+
+def is_repeated(block: Block) -> bool:
+    """Whether a block of a page that repeats others has no line of its own."""
+    return block.page.name in REPEATING and all(tuple(words) in _ELSEWHERE for words in block.calls())
+
+
+def chained(of: list[Block]) -> list[Block]:
+    """Return blocks with those of a tutorial as one, since its later lines use what its earlier ones made."""
+    walked = [block for block in of if block.page.parent.name == "tutorials" and block.language != "sentence"]
+    pages = [list(some) for _, some in groupby(walked, key=lambda block: block.page)]
+    whole = [replace(some[0], text="\n".join(block.text for block in some)) for some in pages]
+    return [*(block for block in of if block not in walked), *whole]
+
+
+BLOCKS = chained([block for block in _ALL if not is_repeated(block)])
+COSTLY = re.compile(r"\b(adabins|bts|depthformer|study|recipe tie-kd)\b")
 """Words of commands that evaluate a large network, or several."""
 
 
