@@ -51,6 +51,7 @@ def test_listing_with_every_failure_is_clean_json_and_runs_nothing(site: Path, t
     assert by_name["l1"] | {"status": "ok", "error": None, "distribution": "kdcli"} == by_name["l1"]
 
 
+@pytest.mark.slow
 def test_checking_loads_each_in_isolation_and_is_remembered(site: Path, tmp_path: Path) -> None:
     names = broken_ones(site, but="slow")
     distribution(site, "thirdparty-good", {"losses": {"good": "thirdparty_good:Thing"}}, {"thirdparty_good.py": GOOD})
@@ -75,6 +76,7 @@ def test_a_load_that_takes_too_long_is_ended(here: Path) -> None:
     assert (state.status, state.error) == ("broken", "takes longer than 0.5 s to import")
 
 
+@pytest.mark.slow
 def test_strict_makes_a_broken_plugin_fatal(site: Path, tmp_path: Path) -> None:
     module = {"kdbroken_wrong.py": BROKEN["wrong"]}
     distribution(site, "kdbroken-wrong", {"losses": {"w": "kdbroken_wrong:Thing"}}, module)

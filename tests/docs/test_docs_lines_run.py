@@ -41,8 +41,8 @@ def chained(of: list[Block]) -> list[Block]:
 
 
 BLOCKS = chained([block for block in _ALL if not is_repeated(block)])
-COSTLY = re.compile(r"\b(adabins|bts|depthformer|study|recipe tie-kd)\b")
-"""Words of commands that evaluate a large network, or several."""
+COSTLY = re.compile(r"\b(adabins|bts|depthformer|study|recipe tie-kd|pruned|bench|int8)\b")
+"""Words of commands that evaluate a large network, or several, or write files of them."""
 
 
 def _cells() -> list[Any]:

@@ -134,6 +134,7 @@ def test_several_teachers_cost_their_sum() -> None:
         assert found[spec].cost == both
 
 
+@pytest.mark.slow
 def test_exported_files_tell_what_they_can(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = registry.build("student", "mobilenet,width=0.5").eval()

@@ -56,6 +56,7 @@ def test_two_at_a_time_give_the_students_of_one_after_the_other(
     assert run_study(tiny(), tmp_path, processes=2).kept == 4
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_was_done_and_a_killed_process_costs_its_run_only(tiny: Resolve, tmp_path: Path) -> None:
     longer = tiny(("steps = 2,", "steps = 40,"), ("seeds = [0, 1]", "seeds = [0]"))
     told = Listening(lambda: os.kill(os.getpid(), signal.SIGINT))

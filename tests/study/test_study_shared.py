@@ -84,6 +84,7 @@ def test_two_processes_do_each_run_once_and_make_one_table(
     assert report["rows"] == alone and not report["missing"]
 
 
+@pytest.mark.slow
 def test_the_run_of_one_that_was_killed_is_gone_on_with(tiny: Resolve, teacher: str, tmp_path: Path) -> None:
     out, study = tmp_path / "out", tiny(LONG, ONE_SEED, only=["plain"])
     other = started(tmp_path, teacher, LONG, ONE_SEED)

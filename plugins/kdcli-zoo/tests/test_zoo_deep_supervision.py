@@ -133,6 +133,7 @@ def test_values_that_make_no_sense_are_refused(options: dict[str, Any], message:
         DeepSupervision(**options)
 
 
+@pytest.mark.slow
 def test_the_student_is_the_same_to_the_bit_with_branches_that_do_not_count(tmp_path: Path) -> None:
     name = "deep-supervision,student_taps=enc2|enc3"
     runs = [

@@ -95,6 +95,7 @@ def test_what_cannot_be_is_refused(options: dict[str, Any]) -> None:
         One(**options)
 
 
+@pytest.mark.slow
 def test_branches_and_gate_are_gone_when_the_student_is_exported(tmp_path: Path) -> None:
     lean = ("run.eval_data=none",)
     with_branches = kdcli.distill(small("one", *lean), out=tmp_path / "one")
