@@ -15,7 +15,7 @@ import pytest
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("slow tests")
-    group.addoption("--slow-share", type=float, default=0.12, help="share of the tests marked slow that run (0.12)")
+    group.addoption("--slow-share", type=float, default=0.08, help="share of the tests marked slow that run (0.08)")
     group.addoption("--slow-sample", help="name of the sample; by default the date")
 
 
