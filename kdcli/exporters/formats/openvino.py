@@ -6,6 +6,7 @@ and the file then gives the old map for images of other sizes without a word.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -114,7 +115,7 @@ class OpenvinoFile(RunFile):
         # On newer processors OpenVINO computes in bfloat16 unless told.
         told = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": torch.get_num_threads()}
         with opening(path, "is no network that OpenVINO can run"):
-            core = openvino.Core()
+            core = _core(openvino)
             graph = core.read_model(os.fspath(path))
             self.metadata = _notes(graph)
             self._run_it = core.compile_model(graph, "CPU", told)
@@ -137,6 +138,17 @@ class OpenvinoFile(RunFile):
         request = self._run_it.create_infer_request()
         # Neither the image nor the map is copied, as in an application that owns its memory.
         return lambda: request.infer({"image": given}, share_inputs=True, share_outputs=True)
+
+
+@functools.cache
+def _core(openvino: Any) -> Any:
+    """Return the one core of this process, which is never let go.
+
+    A core gives the thread that first compiles with it a stack for signals, and takes it away where the core ends: in
+    another thread, as where garbage is collected there, the first one keeps what is gone, and the next signal ends the
+    process (2026.4.1).
+    """
+    return openvino.Core()
 
 
 def _name(port: Any) -> str:
