@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from kdcli.config import StageConfig
-from kdcli.training.loop.optim import Averaged, lr_factor, lr_scales, optimizer_of
+from kdcli.training.loop.optim import Averaged, clipped, lr_factor, lr_scales, optimizer_of
 from kdcli.training.seeds import seed_of, seeded
 
 
@@ -121,3 +121,27 @@ def test_seeds_are_places() -> None:
     with seeded(1):
         assert torch.equal(one, torch.rand(2))
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_gradients_are_clipped_as_torch_does_and_idle_ones_change_no_bit() -> None:
+    draw = torch.Generator().manual_seed(3)
+    shapes = [(7, 5), (31,), (4, 3, 3, 3)]
+
+    def parameters(idle: int = 0) -> list[nn.Parameter]:
+        draw.manual_seed(4)
+        made = [nn.Parameter(torch.zeros(shape)) for shape in shapes]
+        for one in made:
+            one.grad = torch.randn(one.shape, generator=draw)
+        more = [nn.Parameter(torch.zeros(9)) for _ in range(idle)]
+        for one in more:
+            one.grad = torch.zeros(9)
+        return [*more, *made, nn.Parameter(torch.zeros(2))]
+
+    theirs, ours, idle = parameters(), parameters(), parameters(29)
+    told = nn.utils.clip_grad_norm_(theirs, 1.0)
+    assert torch.allclose(clipped(ours, 1.0), told) and torch.equal(clipped(idle, 1.0), clipped(parameters(), 1.0))
+    for mine, other in zip(ours[:3], theirs[:3], strict=True):
+        assert mine.grad is not None and other.grad is not None and torch.allclose(mine.grad, other.grad)
+    for mine, other in zip(ours[:3], idle[29:], strict=False):
+        assert mine.grad is not None and other.grad is not None and torch.equal(mine.grad, other.grad)
+    assert float(clipped([nn.Parameter(torch.zeros(2))], 1.0)) == 0

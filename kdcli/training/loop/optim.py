@@ -47,8 +47,11 @@ def clipped(parameters: Iterable[nn.Parameter], most: float) -> Tensor:
     the others are added, and so the last bits of all of them.
     """
     trained = list(parameters)
-    norms = torch._foreach_norm([p.grad for p in trained if p.grad is not None])
-    total = torch.linalg.vector_norm(torch.stack(norms), dtype=torch.float64).float() if norms else torch.zeros(())
+    gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
+    if not gradients:
+        return torch.zeros(())
+    norms = torch.stack(list(torch._foreach_norm(gradients)))
+    total = torch.linalg.vector_norm(norms, dtype=torch.float64).float()
     torch.nn.utils.clip_grads_with_norm_(trained, most, total)
     return total
 
