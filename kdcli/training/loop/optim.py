@@ -51,7 +51,7 @@ def clipped(parameters: Iterable[nn.Parameter], most: float) -> Tensor:
     if not gradients:
         return torch.zeros(())
     norms = torch.stack(list(torch._foreach_norm(gradients)))
-    total = torch.linalg.vector_norm(norms, dtype=torch.float64).float()
+    total: Tensor = torch.linalg.vector_norm(norms, dtype=torch.float64).float()
     torch.nn.utils.clip_grads_with_norm_(trained, most, total)
     return total
 
