@@ -38,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_sample_of_the_slow_ones_runs_and_all_others(folder: Path) -> None:
     one = ran(folder, "--slow-sample", "one")
-    assert 8 <= len(one) <= 33 and "test_quick" in one
+    assert 2 <= len(one) <= 16 and "test_quick" in one
     assert ran(folder, "--slow-sample", "one", "-n", "2") == one
     assert ran(folder, "--slow-sample", "two") != one
     assert len(ran(folder, "--slow-share", "1")) == 41
