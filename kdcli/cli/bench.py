@@ -14,6 +14,7 @@ from kdcli.cli.ui import Session, command, say
 if TYPE_CHECKING:
     from kdcli.benching import Report
     from kdcli.benching.accuracy import Accuracy
+    from kdcli.benching.job import Progress
 
 Models = Annotated[list[str] | None, typer.Argument(
     metavar="MODEL", help="Run folders, .safetensors students, hf:ORG/NAME, exported files of any format, "
@@ -83,7 +84,6 @@ def bench(
     """
     from kdcli.benching.accuracy import read_evaluations
     from kdcli.benching.clock import Stopped
-    from kdcli.benching.job import Progress
     from kdcli.benching.job import bench as measure
     from kdcli.benching.written import parse_formats
     from kdcli.config.sizes import check_batch
@@ -106,21 +106,11 @@ def bench(
     chosen, known = parse_formats(formats), read_evaluations(evaluated or [])
     _require_plot(plot, [*models, *map(str, against or [])], known)
     with session.progress(still=True) as bar:
-        task = bar.add_task("", total=warmup + runs, note="")
-
-        def tell(text: str) -> None:
-            bar.update(task, description=text)
-            bar.refresh()
-
-        def count() -> None:
-            bar.advance(task)
-            bar.refresh()
-
         try:
             report = measure(
                 models, against=against or [], formats=chosen, size=shape, batch=batch, threads=threads, rounds=runs,
                 warmup=warmup, device=session.device, evaluations=known, memory=not no_memory,
-                progress=Progress(say=tell, round=count),
+                progress=_rounds(bar, warmup + runs),
             )
         except Stopped as stopped:
             bar.stop()
@@ -132,31 +122,37 @@ def bench(
         raise type(first.error)(f"{first.name}: {first.reason}") from first.error
 
 
+def _rounds(bar: Any, total: int) -> Progress:
+    """Return what shows so many rounds in a bar."""
+    from kdcli.benching.job import Progress
+
+    task = bar.add_task("", total=total, note="")
+
+    def tell(text: str) -> None:
+        bar.update(task, description=text)
+        bar.refresh()
+
+    def count() -> None:
+        bar.advance(task)
+        bar.refresh()
+
+    return Progress(say=tell, round=count)
+
+
 def _step(
     session: Session, recipe: str, flags: Mapping[str, Any], settings: Sequence[str], threads: int | None, runs: int,
     warmup: int,
 ) -> None:
     """Measure a step of a recipe's training, and tell."""
-    from kdcli.benching.job import Progress
     from kdcli.benching.step import bench_step
     from kdcli.benching.step_report import loops_table, parts_table, remarks, title
     from kdcli.choosing import choose
 
     choice = choose(recipe, flags, settings, twin=False)
     with session.progress(still=True) as bar:
-        task = bar.add_task("", total=warmup + runs, note="")
-
-        def tell(text: str) -> None:
-            bar.update(task, description=text)
-            bar.refresh()
-
-        def count() -> None:
-            bar.advance(task)
-            bar.refresh()
-
         report = bench_step(
             choice.config, session.device, rounds=runs, warmup=warmup, threads=threads, built=choice.built,
-            progress=Progress(say=tell, round=count),
+            progress=_rounds(bar, warmup + runs),
         )
 
     def show() -> None:
