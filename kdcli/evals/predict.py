@@ -14,7 +14,7 @@ from kdcli.evals.batches import Prepared
 from kdcli.evals.listed import Floats, Listed, by_lists
 from kdcli.evals.protocol import Alignment, Protocol
 from kdcli.evals.regions import is_turned, refuse_doubt, region_of
-from kdcli.evals.sampling import bilinear_at, is_few
+from kdcli.evals.sampling import bilinear_at, bilinear_within, is_few, whole_factors
 from kdcli.evals.stored.model import Predictions
 from kdcli.networks.read_out import own_map, own_spread, read_out_of, resize_map, resize_spread
 from kdcli.types import Batch, DepthKind, Prediction
@@ -46,9 +46,16 @@ class Raw:
     def at(self, row: int, listed: Listed) -> Floats:
         """Return the numbers of an image at the pixels of a list; a view where they are rows and columns."""
         places = listed.at
-        if self.size is None or isinstance(places, tuple) or not is_few(len(places), self.size):
-            return listed.of(self.values[row])
-        return bilinear_at(self.map[row, 0].detach().numpy(), self.size, places)
+        if self.size is None:
+            return listed.of(self.map[row])
+        before = self.map[row, 0].detach().numpy()
+        if isinstance(places, tuple):
+            factors = whole_factors(before.shape, self.size)
+            if factors is not None:
+                return bilinear_within(before, factors, places)
+        elif is_few(len(places), self.size):
+            return bilinear_at(before, self.size, places)
+        return listed.of(self.values[row])
 
     @property
     def region(self) -> tuple[int, int]:

@@ -11,7 +11,7 @@ from torch.nn.functional import interpolate
 from kdcli.evals import predict, sampling
 from kdcli.evals.protocol import Protocol
 from kdcli.evals.runner import evaluate
-from kdcli.evals.sampling import bilinear_at, is_few
+from kdcli.evals.sampling import bilinear_at, bilinear_within, is_few, whole_factors
 from kdcli.types import Sample
 
 RULES = Protocol(name="sparse", resize="bilinear", max_depth=80.0)
@@ -28,6 +28,25 @@ def test_it_is_torchs_enlargement_at_these_places(before: tuple[int, int], after
     assert found.dtype == np.float32
     assert np.allclose(found, whole[places], rtol=1e-5, atol=0)
     assert np.allclose(bilinear_at(small[0, 0].numpy(), after, np.array([0, whole.size - 1])), whole[[0, -1]])
+
+
+@pytest.mark.parametrize("factors", [(2, 2), (3, 1), (4, 5), (1, 2)])
+@pytest.mark.parametrize("box", [
+    (slice(0, None), slice(0, None)), (slice(3, 17), slice(5, 6)), (slice(0, 1), slice(-1, None)),
+    (slice(8, 8), slice(2, 9)),
+])
+def test_within_a_box_it_is_torchs_enlargement(factors: tuple[int, int], box: tuple[slice, slice]) -> None:
+    small = torch.rand(1, 1, 9, 13, generator=torch.Generator().manual_seed(1)) * 79 + 1
+    after = 9 * factors[0], 13 * factors[1]
+    whole = interpolate(small, after, mode="bilinear", align_corners=False)[0, 0].numpy()
+    found = bilinear_within(small[0, 0].numpy(), factors, box)
+    assert found.dtype == np.float32 and found.shape == whole[box].shape
+    assert np.allclose(found, whole[box], rtol=1e-5, atol=0)
+
+
+def test_whole_factors_are_those_of_both_sides() -> None:
+    assert whole_factors((240, 320), (480, 960)) == (2, 3)
+    assert whole_factors((187, 621), (375, 1242)) is None and whole_factors((240, 320), (480, 641)) is None
 
 
 def test_few_are_less_than_a_tenth() -> None:
