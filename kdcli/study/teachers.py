@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from kdcli.training.run.progress import Progress
 
 
-def teacher_key(config: RunConfig) -> str:
-    """Return what the numbers of a cell's teachers depend on, as the name of their folder."""
-    main = config.main
-    return digest([main.teachers, config.eval_data, config.protocol, config.align, config.evaluated_at])
+def teacher_keys(config: RunConfig) -> dict[str, str]:
+    """Return the teachers of a cell that are not of its own making, and of each what its numbers depend on, as the name
+    of their folder."""
+    return {
+        spec: digest([spec, config.eval_data, config.protocol, config.align, config.evaluated_at])
+        for spec in outside_teachers(config.main)
+    }
 
 
 def measure_teachers(
@@ -38,7 +41,8 @@ def measure_teachers(
     from kdcli.sources import load_source
 
     there = True
-    for key, config in {teacher_key(config): config for config in configs}.items():
+    wanted = {key: (spec, config) for config in configs for spec, key in teacher_keys(config).items()}
+    for key, (spec, config) in wanted.items():
         folder = out / "teachers" / key
         if (folder / "results.json").is_file():
             continue
@@ -49,11 +53,9 @@ def measure_teachers(
             claims.ended(f"teachers-{key}", "finished")
             continue
         assert config.eval_data is not None
-        outside = outside_teachers(config.main)
-        names = ", ".join(outside)
-        progress.note(f"measuring {names} on {config.eval_data}, protocol {config.protocol}")
+        progress.note(f"measuring {spec} on {config.eval_data}, protocol {config.protocol}")
         results = evaluate(
-            {spec: load_teacher(spec).to(device) for spec in outside},
+            {spec: load_teacher(spec).to(device)},
             load_source(config.eval_data),
             config.protocol,
             align=config.align,
@@ -64,7 +66,7 @@ def measure_teachers(
         )
         require_measured(results.values())
         write_csv(folder / "per_image.csv", list(results.values()))
-        documents: dict[str, Any] = {spec: result.document() for spec, result in results.items()}
+        documents: dict[str, Any] = {name: result.document() for name, result in results.items()}
         write_json(folder / "results.json", documents)
         claims.ended(f"teachers-{key}", "finished")
     return there
@@ -78,7 +80,8 @@ def teacher_rows(study: Study, out: Path) -> tuple[TeacherRow, ...]:
     """
     users: dict[str, dict[str, None]] = {}
     for cell in study.cells:
-        users.setdefault(teacher_key(cell.config), {})[cell.arm] = None
+        for key in teacher_keys(cell.config).values():
+            users.setdefault(key, {})[cell.arm] = None
     rows = []
     for key, arms in users.items():
         if not (out / "teachers" / key / "results.json").is_file():

@@ -11,6 +11,7 @@ from kdcli.errors import ConfigError, KdcliError
 from kdcli.plugins import registry
 from kdcli.study import Study, names, plan, read
 from kdcli.study.identity import differing
+from kdcli.study.teachers import teacher_keys
 
 Resolve = Callable[..., Study]
 
@@ -36,6 +37,14 @@ def test_cells_that_do_the_same_have_one_key(tiny: Resolve) -> None:
     keys = {(cell.arm, cell.seed): cell.key for cell in tiny().cells}
     assert keys["plain", 0] == keys["again", 0]
     assert len({keys[arm, seed] for arm in ("plain", "mixed") for seed in (0, 1)}) == 4
+
+
+def test_a_teacher_is_measured_once_whoever_stands_beside_it(tiny: Resolve, teacher: str) -> None:
+    several = 'set = { teacher = ["a={teacher}", "b=ground-truth"], loss = { "l1,teacher=a" = 1 } }'
+    study = tiny(('name = "again"', f'name = "again"\n{several}'))
+    found = {cell.arm: teacher_keys(cell.config) for cell in study.cells}
+    assert set(found["plain"]) == {teacher} and set(found["again"]) == {teacher, "ground-truth"}
+    assert found["plain"][teacher] == found["again"][teacher]
 
 
 def test_without_counts_and_with_other_seeds(tiny: Resolve) -> None:
