@@ -29,6 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from figures_of_files import backbones, exported, formats, int8
+from figures_of_zoo import compared, draw, perturbed, under_attack
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS / "results"
@@ -59,7 +60,11 @@ def keep(name: str, source: Path) -> None:
             told = [{key: value for key, value in row.items() if key != "paired"} for row in document["fidelity"]]
             (RESULTS / f"{name}.json").write_text(json.dumps({"fidelity": told}, indent=1) + "\n")
             return
-        rows = {row["model"]: row for row in (document if isinstance(document, list) else [document])}
+        told = document if isinstance(document, list) else [document]
+        if "perturbed" in told[0]:
+            (RESULTS / f"{name}.json").write_text(json.dumps({"arms": under_attack(told)}, indent=1) + "\n")
+            return
+        rows = {row["model"]: row for row in told}
         facts = {}
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps({**facts, "rows": rows}, indent=1) + "\n")
@@ -288,7 +293,7 @@ def rendered(document: dict[str, Any]) -> str:
     """Return the table of a result file, by what it holds."""
     known = {
         "benchmark": costs, "ratios": ratios, "dpm": dpm, "study": study, "overhead": overhead, "fidelity": fidelity,
-        "loading": loading, "reduced": reduced, "backbones": backbones, "int8": int8,
+        "loading": loading, "reduced": reduced, "backbones": backbones, "int8": int8, "arms": perturbed,
     }
     for key, whole in {"evaluation": loops, "formats": formats, "exported": exported}.items():
         if key in document:
@@ -305,6 +310,12 @@ def cell(row: dict[str, Any], metric: str) -> str:
     return f"{value:.3f}" if low is None else f"{value:.3f} [{low:.3f}, {high:.3f}]"
 
 
+def put(text: str, name: str, made: str) -> str:
+    """Return a document with a table in the place of the one of that name."""
+    block = rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)"
+    return re.sub(block, lambda m: m[1] + made + "\n" + m[2], text, flags=re.DOTALL)
+
+
 def fill() -> None:
     """Write all tables anew."""
     for path in (DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))):
@@ -312,17 +323,15 @@ def fill() -> None:
         for name in re.findall(r"<!-- ([a-z0-9-]+):begin -->", text):
             if name in OTHERS:
                 continue
+            if name == "zoo":  # of several result files, with a drawing
+                draw(RESULTS, DOCS / "images" / "zoo.svg")
+                text = put(text, name, compared(RESULTS))
+                continue
             result = RESULTS / f"{name}.json"
             if not result.is_file():
                 sys.exit(f"{path.name} wants {result.relative_to(DOCS.parent)}, which is not there: keep it first")
             document = json.loads(result.read_text())
-            made = rendered(document)
-            text = re.sub(
-                rf"(<!-- {name}:begin -->\n).*?(<!-- {name}:end -->)",
-                lambda m, made=made: m[1] + made + "\n" + m[2],
-                text,
-                flags=re.DOTALL,
-            )
+            text = put(text, name, rendered(document))
         path.write_text(text)
 
 

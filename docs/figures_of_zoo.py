@@ -38,6 +38,31 @@ def compared(results: Path) -> str:
     return "\n".join(lines) + "\n\n" + "  \n".join(tails)
 
 
+def under_attack(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what `kdcli eval --perturb` found of runs of a study, cells/ARM/seedS, by arm."""
+    arms: dict[str, Any] = {}
+    for row in rows:
+        attacks = {key: row["perturbed"][key] for key in ("epsilon", "pgd_steps")}
+        attacks |= {key: {"metrics": row["perturbed"][key]["metrics"]} for key in ("fgsm", "pgd")}
+        kept = {key: row[key] for key in ("model", "spec", "n", "metrics")} | {"perturbed": attacks}
+        arms.setdefault(Path(row["model"]).parent.name, []).append(kept)
+    return arms
+
+
+def perturbed(arms: dict[str, Any]) -> str:
+    """Return a Markdown table of arms under attack, means over seeds: the images as they are, and two attacks."""
+    kinds = {"as it is": lambda row: row, "FGSM": lambda row: row["perturbed"]["fgsm"],
+             "PGD": lambda row: row["perturbed"]["pgd"]}  # fmt: skip
+    lines = [f"| arm | seeds | {' | '.join(f'{METRIC}, {kind}' for kind in kinds)} |", "|---" * (len(kinds) + 2) + "|"]
+    for arm, rows in arms.items():
+        means = [sum(of(row)["metrics"][METRIC] for row in rows) / len(rows) for of in kinds.values()]
+        lines.append(f"| `{arm}` | {len(rows)} | {' | '.join(f'{mean:.3f}' for mean in means)} |")
+    first = next(iter(arms.values()))[0]
+    most = f"{first['perturbed']['epsilon'] * 255:.0f}/255"
+    tail = f"On `{first['spec']}`, {first['n']} images, changes of at most {most} of a colour."
+    return "\n".join(lines) + f"\n\n{tail}"
+
+
 def draw(results: Path, path: Path) -> None:
     """Draw the gains of all arms with their intervals, one line an arm, both places in it."""
     import matplotlib
