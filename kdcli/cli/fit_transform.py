@@ -9,6 +9,7 @@ import typer
 
 from kdcli.cli.ui import Session, command
 from kdcli.errors import ConfigError
+from kdcli.text import counted
 
 _Teacher = Annotated[str, typer.Option("--teacher", help="Whose statistics are to be met.", metavar="SPEC")]
 _Data = Annotated[str | None, typer.Option(
@@ -131,4 +132,4 @@ def register(app: typer.Typer) -> None:
         change = f"{found['before']:.4g} -> {found['after']:.4g}"
         worse = "" if found["after"] < found["before"] else "; no better: try other images, --lr or --steps"
         drawn = " and ".join(found[key] for key in ("plot", "picture") if found[key] is not None)
-        session.result(found, f"{out}: statistics loss {change} in {steps} steps{worse}\nsee {drawn}")
+        session.result(found, f"{out}: statistics loss {change} in {counted(steps, 'step')}{worse}\nsee {drawn}")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kdcli.cli.ui import Session, command
+from kdcli.text import counted
 
 _Data = Annotated[str, typer.Option("--data", help="The images, for example sim:blocks.", metavar="SPEC")]
 _Mixer = Annotated[list[str], typer.Option("--mixer", help="How to mix; several are applied in order.", metavar="SPEC")]
@@ -42,4 +43,4 @@ def register(app: typer.Typer) -> None:
             )
         height, width = report.size
         kept = f" ({report.kept} were there)" if report.kept else ""
-        session.result(report.document(), f"{report.count} images of {height}x{width} in {out}{kept}")
+        session.result(report.document(), f"{counted(report.count, 'image')} of {height}x{width} in {out}{kept}")

@@ -18,8 +18,8 @@ from kdcli.plugins import memory as plugin_memory
 from kdcli.plugins import registry
 from kdcli.plugins.locate import module_file, module_spec
 from kdcli.plugins.metadata import malformed
-from kdcli.plugins.syntax import no_python
 from kdcli.plugins.registry import Plugin, data_file, discover
+from kdcli.plugins.syntax import no_python
 
 CHECK_SECONDS = 60.0
 """How long one plugin may take to import when it is checked; torch alone takes some seconds on a cold disk."""
