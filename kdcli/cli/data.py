@@ -96,6 +96,7 @@ def show(
     ] = None,
 ) -> None:
     """Write a contact sheet: image with its camera, depth (near is warm), and objects where the data has them."""
+    from kdcli.cli.drawn import require_picture
     from kdcli.errors import ConfigError
     from kdcli.images import write_image
     from kdcli.sources import load_source
@@ -103,6 +104,7 @@ def show(
 
     if over and edges:
         raise ConfigError("--over and --edges both lie over the image; give one")
+    require_picture("--out", out)
     overlay: Overlay = "edges" if edges else "over" if over else "beside"
     source = load_source(spec)
     if recipe is None and not set_:

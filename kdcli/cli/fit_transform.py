@@ -77,6 +77,7 @@ def register(app: typer.Typer) -> None:
         """Fit a network that carries images into the statistics that a teacher remembers, or record these."""
         from kdcli.choosing import Built
         from kdcli.choosing.part import images_for
+        from kdcli.cli.drawn import require_figure, require_picture
         from kdcli.config import StageConfig, weights_by_name
         from kdcli.spec import parse_size
         from kdcli.training.single import fit_transform as library
@@ -111,6 +112,8 @@ def register(app: typer.Typer) -> None:
         assert out is not None
         if tap:
             raise ConfigError(f"--tap {tap[0]} is for --record; the file of --statistics has its own")
+        require_figure("--plot", plot)
+        require_picture("--picture", picture)
         steps = 200 if steps is None else steps
         built = Built()
         data, shown = images_for(teacher, data, parse_size(size) if size else None, built)

@@ -31,9 +31,11 @@ def register(app: typer.Typer) -> None:
         preview: _Preview = None,
     ) -> None:
         """Write a reproducible set of mixed images: PNGs, instance maps and a manifest."""
+        from kdcli.cli.drawn import require_picture
         from kdcli.spec import parse_size
         from kdcli.training.single.mix_set import mix_set
 
+        require_picture("--preview", preview)
         with session.keeping(lambda: out), session.progress() as display:
             bar = display.add_task("mixing", total=count, note="")
             report = mix_set(

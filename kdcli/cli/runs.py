@@ -109,11 +109,13 @@ def compare(session: Session, runs: Several, plot: Plot = None, report: Page = N
 
     Accuracy and fidelity to the teacher are two tables.
     """
+    from kdcli.cli.drawn import require_figure
     from kdcli.files import require_writable
     from kdcli.training.run.compare import compare_runs, plot_runs, report_runs
 
     if report is not None:
         require_writable(report)
+    require_figure("--plot", plot)
     document = compare_runs(runs)
     if plot is not None:
         plot_runs(runs, plot)

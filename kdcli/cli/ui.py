@@ -117,11 +117,15 @@ class Session:
             human()
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-        """Print a table on standard output, folded to the terminal's width, also in a pipe."""
+        """Print a table on standard output, folded to the terminal's width, also in a pipe.
+
+        Columns in which no row has anything are left out.
+        """
         from kdcli.cli.tables import print_table
 
         texts = [["" if cell is None else line(cell, CELL) for cell in row] for row in rows]
-        print_table(columns, texts, title and line(title))
+        said = [i for i in range(len(columns)) if not texts or any(row[i] for row in texts)]
+        print_table([columns[i] for i in said], [[row[i] for i in said] for row in texts], title and line(title))
 
     @contextlib.contextmanager
     def keeping(self, where: Callable[[], Path | None]) -> Iterator[None]:

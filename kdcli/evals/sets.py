@@ -68,7 +68,8 @@ def open_sets(
     given = [one for text in data for one in _expanded(*_parted(text))]
     if len(protocols) not in (0, 1, len(given)):
         raise ConfigError(
-            f"{len(protocols)} protocols for {counted(len(given), 'set')}; give --protocol once for all, or once for each set"
+            f"{len(protocols)} protocols for {counted(len(given), 'set')}; give --protocol once for all, or once for "
+            "each"
         )
     if not protocols and len(given) == 1:
         protocols = [alone]
