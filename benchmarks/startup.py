@@ -90,7 +90,8 @@ def main() -> None:
     soonest = min(base[1] for rows in pairs.values() for base, _ in rows)
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, {given.rounds} rounds")
     print(f"bare interpreter with typer: {least * 1e3:.0f} ms of processor time, a line after {soonest * 1e3:.0f} ms")
-    print(f"{'':28} {'processor':>10} {'ratio':>6} {'paired':>7} {'more':>9} {'first line':>11} {'later by':>9} {'paired':>8}")
+    print(f"{'':28} {'processor':>10} {'ratio':>6} {'paired':>7} {'more':>9} {'first line':>11} {'later by':>9} "
+          f"{'paired':>8}")
     over = []
     for call, rows in pairs.items():
         cpu, wall = min(own[0] for _, own in rows), min(own[1] for _, own in rows)

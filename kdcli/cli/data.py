@@ -152,11 +152,9 @@ def split(
     division = divide(source, spec, share, by, seed=session.seed, level=level)
     rule = f"by {by}, share {share:g}, seed {session.seed}" + (f", level {level}" if level else "")
     hashes = write_lists(division, out, str(getattr(source, "where", "")), [f"source: {spec}", rule], force=force)
-    parts = {
-        part: {"path": str(path), "images": len(pairs), "sha256": hashes[part]}
-        for part, path, pairs in zip(LISTS, out, (division.train, division.test), strict=True)
-    }
+    lists = list(zip(LISTS, out, (division.train, division.test), strict=True))
+    parts = {part: {"path": str(path), "images": len(pairs), "sha256": hashes[part]} for part, path, pairs in lists}
     document = {"spec": spec, "by": by, "share": share, "seed": session.seed, "level": level, "rule": division.rule}
-    said = "\n".join(f"{one['path']}: {counted(one['images'], 'image')}, {part}" for part, one in parts.items())
+    said = "\n".join(f"{path}: {counted(len(pairs), 'image')}, {part}" for part, path, pairs in lists)
     read = reading(spec, getattr(source, "name", ""), str(out[0]))
     session.result({**document, **parts, "read": read}, f"{said}\n{division.rule}\nread them as {read}")

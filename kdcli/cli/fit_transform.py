@@ -90,6 +90,11 @@ def register(app: typer.Typer) -> None:
                 "--statistics-layer": next(iter(statistics_layer or ()), None),
                 "--statistics-weight": next(iter(statistics_weight or ()), None),
             }
+            usual = {
+                "--lr": (lr, 2e-3), "--form": (form, "both"), "--content": (content, 1.0), "--width": (width, 32),
+                "--norm": (norm, "relative"), "--layers": (layers, 2), "--statistics-first": (statistics_first, 1.0),
+            }
+            fitting |= {flag: given for flag, (given, default) in usual.items() if given != default}
             for flag, given in fitting.items():
                 if given is not None:
                     raise ConfigError(f"{flag} {given} is for fitting; leave it out with --record")

@@ -42,7 +42,7 @@ def list_(session: Session, kind: Kind = None, check: Check = False, timeout: Ti
     from kdcli.plugins import status as plugin_status
 
     plugins = plugin_status.listed(_kind(kind))
-    if timeout <= 0:
+    if not timeout > 0:
         raise ConfigError(f"--timeout {timeout:g} is no time to load anything; give seconds above 0")
     if check:
         found = plugin_status.check(plugins, seconds=timeout, workers=os.cpu_count() or 1)

@@ -173,7 +173,7 @@ def command(
     starts them; otherwise that is refused. device, seed: whether it asks its session for one; without, help does not
     show the option. seed="recipe": where none is given the recipe's counts.
     """
-    idle = {key: _IDLE[key] for key, used in (("device", device), ("seed", seed)) if not used}
+    idle: dict[str, Any] = {key: _IDLE[key] for key, used in (("device", device), ("seed", seed)) if not used}
     if seed == "recipe":
         idle["seed"] = RecipeSeed
     told = "\n".join([example] if isinstance(example, str) else example)

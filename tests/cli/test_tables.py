@@ -103,7 +103,8 @@ def test_names_are_bold_on_a_terminal_alone(
 
 
 SENTENCE = (
-    "no photograph was found below the folder; take others with: kdcli distill --data folder:photos --out runs/b, or none"
+    "no photograph was found below the folder; take others with: kdcli distill --data folder:photos --out runs/b, or "
+    "none"
 )
 
 
