@@ -85,7 +85,7 @@ def register(app: typer.Typer) -> None:
         if (out is None) == (record is None):
             raise ConfigError("give either --out FILE, to fit a transformation, or --record FILE, to record statistics")
         if record is not None:
-            fitting = {
+            fitting: dict[str, object] = {
                 "--statistics": statistics, "--plot": plot, "--picture": picture,
                 "--statistics-layer": next(iter(statistics_layer or ()), None),
                 "--statistics-weight": next(iter(statistics_weight or ()), None),

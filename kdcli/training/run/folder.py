@@ -251,7 +251,7 @@ def _refuse_taken(path: Path) -> None:
     if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
         if (path / "manifest.json").is_file():
             raise ConfigError(f"'{path}' already holds a run; use --resume '{path}' to go on, or another --out")
-        what = "holds something that is no run" if path.is_dir() else "is there and no folder"
+        what = "already holds something else" if path.is_dir() else "is a file"
         raise ConfigError(f"'{path}' {what}; use another --out")
 
 
