@@ -130,8 +130,10 @@ class _Reader:
         kind = self.descriptor.annotation
         word = next((kinds[one] for one in (kind, *get_args(kind)) if one in kinds), None)
         low, high = (getattr(self.descriptor.parameter_info, name, None) for name in ("min", "max"))
-        if word is None or low is high is None:
+        if word is None or (low is None and high is None):
             return word
+        if low is None:
+            return f"{word} up to {high:g}"
         return f"{word} from {low:g} on" if high is None else f"{word} from {low:g} to {high:g}"
 
     def _ranged(self) -> bool:
