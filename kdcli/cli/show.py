@@ -188,7 +188,7 @@ def _costs(session: Session, told: dict[str, Any], config: RunConfig) -> None:
     total = told["total"]
     rows.append(("total", f"{total['steps']:,}", "", duration(total["seconds"]), "", "", f"{total['memory_mib']:,.0f}",
                  f"{total['teacher_images']:,}"))
-    columns = ("stage", "steps", "a step", "takes", "epoch's steps", "parameters", "peak MiB", "teacher images")
+    columns = ("stage", "steps", "a step", "takes", "steps an epoch", "parameters", "peak MiB", "teacher images")
     session.table(columns, rows)
     if config.twin is not None:
         both = duration(total["seconds_with_twin"])
