@@ -22,7 +22,7 @@ def choose(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise ConfigError(f"device '{name}' is unknown; use auto, cpu, cuda or cuda:N") from None
-    if device.type not in ("cpu", "cuda", "meta"):
+    if device.type not in ("cpu", "cuda", "meta") or (device.type == "cpu" and device.index):
         raise ConfigError(f"device '{name}' is not supported; use auto, cpu, cuda or cuda:N")
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise ConfigError(f"device '{name}' is not there: {torch.cuda.device_count()} CUDA devices; use --device cpu")

@@ -78,5 +78,6 @@ def out_of_memory(error: BaseException) -> bool:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the closest known name, or an empty string."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    least = 0.5 if len(name) < 4 else 0.6  # of few letters one that is wrong weighs more
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=least)
     return f" Did you mean '{close[0]}'?" if close else ""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from kdcli.errors import ConfigError, PluginError
+from kdcli.errors import ConfigError, PluginError, WeightsError
 from kdcli.exporters.endings import is_exported
 from kdcli.plugins import registry
 from kdcli.protocols import DepthModel
@@ -38,8 +39,16 @@ def load_model(model: str | Path, device: torch.device | str = "cpu") -> nn.Modu
 
         loaded = load_exported(Path(text))
     else:
+        _no_teacher(text)
         loaded, _ = load_student(find_student(Path(text.removeprefix("run:"))))
     return loaded.to(device).eval()
+
+
+def _no_teacher(text: str) -> None:
+    """Refuse the spec of a teacher without ``teacher:``; ``run:`` and ``hf:`` mean students here."""
+    name = re.split("[:,]", text)[0]
+    if name not in ("run", "hf") and not Path(text).exists() and name in registry.names("teacher"):
+        raise WeightsError(f"there is no model at '{text}'; for the teacher of that name write teacher:{text}")
 
 
 def load_teacher(spec: str) -> nn.Module:

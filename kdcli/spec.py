@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Union
 
-from kdcli.errors import SpecError, nearest
+from kdcli.errors import ConfigError, SpecError, nearest
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.\-]*")
 _OPTION = re.compile(r"([A-Za-z_][A-Za-z0-9_\-]*)=(.*)", re.DOTALL)
@@ -59,16 +59,17 @@ def parse(text: str) -> Spec:
     name, colon, location = head.partition(":")
     if not _NAME.fullmatch(name):
         if name.startswith((".", "~")) or "/" in name or "\\" in name:
-            raise SpecError(f"'{text}' is a path where a spec belongs; name what reads it, for example "
-                            f"{named_path(text)}")
+            raise SpecError(f"'{text}' is a path where a spec belongs; name what reads it: {named_path(text)}")
         raise SpecError(f"'{text}' does not start with a plugin name; write NAME[:LOCATION][,key=value...]")
     return Spec(name=name, location=location if colon else None, options=options)
 
 
 def named_path(path: str) -> str:
     """Return a path as the spec that it may be meant for: a network's file, a run folder, else a folder of images."""
-    name = "onnx" if path.endswith(".onnx") else "run" if Path(path, "manifest.json").is_file() else "folder"
-    return f"{name}:{path}"
+    if path.endswith(".onnx"):
+        return f"onnx:{path}"
+    run = path.endswith(".safetensors") or Path(path, "manifest.json").is_file()
+    return f"run:{path}" if run else f"folder:{path} for images, run:RUN or onnx:FILE for a network"
 
 
 def members(location: str) -> list[str]:
@@ -185,6 +186,16 @@ def parse_size(text: str) -> tuple[int, int]:
     if max(sides) > MOST_SIDE:
         raise SpecError(f"size '{text}' is beyond {MOST_SIDE} pixels a side; write for example 96x128")
     return sides[0], sides[1]
+
+
+def check_seed(seed: int, what: str) -> None:
+    """Refuse a seed that not every library takes and no manifest holds.
+
+    Raises:
+        ConfigError: it is negative, or has more than 63 bits.
+    """
+    if not 0 <= seed <= _GREATEST:
+        raise ConfigError(f"{what}={seed} is no seed; give a whole number from 0 to {_GREATEST}")
 
 
 def keys(factory: Callable[..., Any]) -> dict[str, inspect.Parameter]:

@@ -36,6 +36,11 @@ def line(text: object, most: int = LONG) -> str:
     return f"{shown[: most - end - 5]} ... {shown[-end:]}"
 
 
+def counted(count: int, word: str) -> str:
+    """Return how many there are of something: ``1 image``, ``2,000 images``."""
+    return f"{count:,} {word}{'' if count == 1 else 's'}"
+
+
 def block(text: object) -> str:
     """Return a text without controls but tabs and ends of lines."""
     return _BUT_LAYOUT.sub(_escaped, str(text).replace("\r\n", "\n"))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kdcli.text import LONG, block, line
+from kdcli.text import LONG, block, counted, line
 
 LETTERS = "plain text, gr\xf6\xdfer, \u6df1\u5ea6, \U0001f642"
 
@@ -44,3 +44,7 @@ def test_a_line_is_cut_in_its_middle(length: int) -> None:
     assert len(shown) <= LONG and shown.startswith("begin x") and shown.endswith("x end")
     assert (" ... " in shown) == (length > LONG)
     assert len(line("\x1b" * 10**6, 40)) <= 40
+
+
+def test_one_is_not_several() -> None:
+    assert (counted(1, "image"), counted(0, "image"), counted(2000, "map")) == ("1 image", "0 images", "2,000 maps")

@@ -77,9 +77,7 @@ def _run(debug: bool) -> int:
     except OSError as error:
         if debug:
             raise
-        where = f" '{error.filename}'" if error.filename else ""
-        why = error.strerror or error
-        return _told(f"{why}{where}; check that the path exists, is writable and the disk is not full", 1)
+        return _told(_of_the_system(error), 1)
     except Exception as error:
         if debug:
             raise
@@ -88,6 +86,18 @@ def _run(debug: bool) -> int:
         text = " ".join(str(error).split())[:300]
         return _told(f"unexpected {type(error).__name__}: {text}; run again with --debug and report it", 1)
     return 0
+
+
+def _of_the_system(error: OSError) -> str:
+    """Say what the system refused, and what to look at."""
+    where = f" '{error.filename}'" if error.filename else ""
+    todo = {
+        FileExistsError: "something else is there; give another path",
+        IsADirectoryError: "it is a folder; give a file",
+        NotADirectoryError: "a part of that path is a file; give another path",
+        PermissionError: "give a path that you may write, or change who may",
+    }.get(type(error), "check that the path exists, is writable and the disk is not full")
+    return f"{error.strerror or error}{where}; {todo}"
 
 
 def _told(message: str, code: int) -> int:

@@ -64,7 +64,7 @@ NoMemory = Annotated[bool, typer.Option("--no-memory", help="Leave out peak memo
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "bench", example=(
+    command(app, "bench", seed="recipe", example=(
         "kdcli bench runs/small runs/small/student.onnx teacher:adabins",
         "kdcli bench student:mobilenet student:mobilenet,width=0.5 --size 240x320",
         "kdcli bench --recipe data-free",

@@ -9,6 +9,7 @@ import typer
 
 from kdcli.cli import complete
 from kdcli.cli.ui import Session, command
+from kdcli.text import counted
 
 _Teacher = Annotated[
     str, typer.Option("--teacher", help="Who is asked.", metavar="SPEC", autocompletion=complete.teacher)
@@ -68,6 +69,7 @@ def register(app: typer.Typer) -> None:
         row = told["caches"][0]
         did = "all sound" if verify else f"{told['made']} made, {told['reused']} were there"
         height, width = row["size"]
+        maps = counted(told["images"], "map")
         session.result(
-            told, f"{row['folder']}: {told['images']} maps of {height}x{width}, {did}, {told['bytes'] / 1e6:.3g} MB"
+            told, f"{row['folder']}: {maps} of {height}x{width}, {did}, {told['bytes'] / 1e6:.3g} MB"
         )

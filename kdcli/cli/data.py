@@ -10,6 +10,7 @@ import typer
 
 from kdcli.cli import complete, data_convert
 from kdcli.cli.ui import Session, command
+from kdcli.text import counted
 
 _Spec = Annotated[str, typer.Argument(metavar="SPEC", help="A source, for example nyu:/data/nyu or folder:photos.")]
 
@@ -18,7 +19,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     group = typer.Typer(no_args_is_help=True)
     command(group, "check", device=False, seed=False, example="kdcli data check nyu:/data/nyu --all")(check)
-    command(group, "show", example="kdcli data show nyu:/data/nyu --out sheet.png --count 8")(show)
+    command(group, "show", seed="recipe", example="kdcli data show nyu:/data/nyu --out sheet.png --count 8")(show)
     command(
         group, "split", device=False, example="kdcli data split rgbd:/data/rooms --out train.txt test.txt --by folder",
     )(split)
@@ -70,7 +71,7 @@ def check(
         lambda: data_checked.show(session, spec, source, report, twins),
     )
     if report.errors:
-        raise DataError(f"'{spec}' has {report.errors} finding(s) that make it unusable; correct them and check again")
+        raise DataError(f"'{spec}' cannot be used: {counted(report.errors, 'error')} above; correct and check again")
 
 
 def show(
@@ -82,7 +83,7 @@ def show(
     edges: Annotated[
         bool, typer.Option("--edges", help="Draw lines where depth jumps, over the image: whether the two fit.")
     ] = False,
-    height: Annotated[int, typer.Option("--height", help="Of a row in pixels.", min=32, max=2160)] = 240,
+    height: Annotated[int, typer.Option("--height", help="Height of a row of pictures.", min=32, max=2160)] = 240,
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -95,10 +96,15 @@ def show(
     ] = None,
 ) -> None:
     """Write a contact sheet: image with its camera, depth (near is warm), and objects where the data has them."""
+    from kdcli.cli.drawn import require_picture
+    from kdcli.errors import ConfigError
     from kdcli.images import write_image
     from kdcli.sources import load_source
     from kdcli.sources.sheet import Overlay, contact_sheet, sheet_of
 
+    if over and edges:
+        raise ConfigError("--over and --edges both lie over the image; give one")
+    require_picture("--out", out)
     overlay: Overlay = "edges" if edges else "over" if over else "beside"
     source = load_source(spec)
     if recipe is None and not set_:
@@ -146,11 +152,9 @@ def split(
     division = divide(source, spec, share, by, seed=session.seed, level=level)
     rule = f"by {by}, share {share:g}, seed {session.seed}" + (f", level {level}" if level else "")
     hashes = write_lists(division, out, str(getattr(source, "where", "")), [f"source: {spec}", rule], force=force)
-    parts = {
-        part: {"path": str(path), "images": len(pairs), "sha256": hashes[part]}
-        for part, path, pairs in zip(LISTS, out, (division.train, division.test), strict=True)
-    }
+    lists = list(zip(LISTS, out, (division.train, division.test), strict=True))
+    parts = {part: {"path": str(path), "images": len(pairs), "sha256": hashes[part]} for part, path, pairs in lists}
     document = {"spec": spec, "by": by, "share": share, "seed": session.seed, "level": level, "rule": division.rule}
-    said = "\n".join(f"{one['path']}: {one['images']} images, {part}" for part, one in parts.items())
+    said = "\n".join(f"{path}: {counted(len(pairs), 'image')}, {part}" for part, path, pairs in lists)
     read = reading(spec, getattr(source, "name", ""), str(out[0]))
     session.result({**document, **parts, "read": read}, f"{said}\n{division.rule}\nread them as {read}")

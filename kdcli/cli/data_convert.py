@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from kdcli.cli.ui import Session, command
+from kdcli.text import counted
 
 if TYPE_CHECKING:
     from kdcli.convert import Report
@@ -76,8 +77,8 @@ def convert(
 
 
 def _told(report: Report) -> str:
-    shards = f" in {report.shards} shards" if report.shards else ""
+    shards = f" in {counted(report.shards, 'shard')}" if report.shards else ""
     kept = f" ({report.kept} were there)" if report.kept else ""
     depth = "" if report.far is None else f", depth up to {report.far:.4g} m"
     scale = "" if report.scale is None else f" at {report.scale:.6g} units per metre"
-    return f"{report.out}: {report.images} images{shards}{kept}{depth}{scale}; read them with {report.spec}"
+    return f"{report.out}: {counted(report.images, 'image')}{shards}{kept}{depth}{scale}; read them with {report.spec}"

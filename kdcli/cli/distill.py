@@ -92,10 +92,13 @@ DiskCheck = Annotated[bool, typer.Option(
 )]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the resolved recipe, do one real step, write nothing.")]
 
+_OPTIONS = {"teachers": "teacher", "losses": "loss", "mixers": "mixer", "quantised": "stage"}
+"""Keys of the configuration whose option is called otherwise."""
+
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
-    command(app, "distill", many=True, example=(
+    command(app, "distill", many=True, seed="recipe", example=(
         "kdcli distill",
         "kdcli distill --teacher adabins --student mobilenet --data folder:photos --out runs/photos",
         "kdcli distill --teacher adabins --data folder:photos --set distill.lr=1e-4 --dry-run",
@@ -164,11 +167,11 @@ def distill(
     }
     if resume is not None:
         loggers = flags.pop("loggers")  # whoever is told, the run is the same
-        given = [key for key, value in flags.items() if value is not None]
-        if given or set_ or out or dry_run or not twin:
-            first = (given or ["set" if set_ else "out" if out else "dry-run" if dry_run else "no-twin"])[0]
+        given = [_OPTIONS.get(key, key.replace("_", "-")) for key, value in flags.items() if value is not None]
+        others = {"set": set_, "out": out, "dry-run": dry_run, "no-twin": not twin, "recipe": recipe != "auto"}
+        if given := [*given, *(name for name, told in others.items() if told)]:
             raise ConfigError(
-                f"--resume '{resume}' goes on with that run's own recipe, so '{first}' cannot be given beside it; "
+                f"--resume '{resume}' goes on with that run's own recipe, so --{given[0]} cannot be given beside it; "
                 f"start another run with --recipe '{resume}/config.toml'"
             )
         _run(session, None, None, resume, disk_check, loggers)

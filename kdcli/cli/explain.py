@@ -64,7 +64,7 @@ def explain(
 
     A student with depth bins shows what it believes: its distribution, beside the teacher's depth probability map.
     """
-    from kdcli.files import require_writable
+    from kdcli.cli.drawn import require_figure
     from kdcli.images import read_picture
     from kdcli.models import load_model
     from kdcli.networks.shown_size import parse_shown, remark
@@ -73,10 +73,10 @@ def explain(
     from kdcli.report import beliefs, readings
 
     places, chosen = [_place(text) for text in pixel or ()], parse_shown(size)
-    if out.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise ConfigError(f"'{out}' does not end like a figure; write for example --out {out.stem or 'figure'}.png")
+    if truth is None and truth_scale is not None:
+        raise ConfigError(f"--truth-scale {truth_scale:g} is of --truth FILE; give that too, or leave it out")
     beliefs.require()
-    require_writable(out)
+    require_figure("--out", out)
     shown = read_picture(image)
     picture = shown.image
     known = None if truth is None else _truth(truth, truth_scale, shown)

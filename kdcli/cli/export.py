@@ -75,7 +75,7 @@ def export(
     from kdcli.deploying.images import simulated
     from kdcli.errors import ConfigError
     from kdcli.exporters.card import card_of
-    from kdcli.exporters.endings import chosen
+    from kdcli.exporters.endings import chosen, is_exported
     from kdcli.exporters.gate.brought import write_probe
     from kdcli.exporters.quantising.shown import CALIBRATE, JUDGE
     from kdcli.exporters.verifying import asked, verify
@@ -87,8 +87,11 @@ def export(
     from kdcli.sources import load_source
     from kdcli.spec import parse_size
 
+    if int8 and precision is Precision.FP16:
+        raise ConfigError("--int8 is short for --precision int8, and --precision fp16 is given; leave one of them out")
+    if not model.startswith("teacher:") and is_exported(model):
+        raise ConfigError(f"'{model}' is an exported file; give the run or the student that it was made of")
     bits = "int8" if int8 else precision.value
-
     if out.exists() and Path(model).exists() and out.samefile(model):
         raise ConfigError(f"--out '{out}' is the model itself; give another file")
     format = chosen(format, out)

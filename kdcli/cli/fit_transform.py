@@ -9,6 +9,7 @@ import typer
 
 from kdcli.cli.ui import Session, command
 from kdcli.errors import ConfigError
+from kdcli.text import counted
 
 _Teacher = Annotated[str, typer.Option("--teacher", help="Whose statistics are to be met.", metavar="SPEC")]
 _Data = Annotated[str | None, typer.Option(
@@ -76,6 +77,7 @@ def register(app: typer.Typer) -> None:
         """Fit a network that carries images into the statistics that a teacher remembers, or record these."""
         from kdcli.choosing import Built
         from kdcli.choosing.part import images_for
+        from kdcli.cli.drawn import require_figure, require_picture
         from kdcli.config import StageConfig, weights_by_name
         from kdcli.spec import parse_size
         from kdcli.training.single import fit_transform as library
@@ -83,11 +85,16 @@ def register(app: typer.Typer) -> None:
         if (out is None) == (record is None):
             raise ConfigError("give either --out FILE, to fit a transformation, or --record FILE, to record statistics")
         if record is not None:
-            fitting = {
+            fitting: dict[str, object] = {
                 "--statistics": statistics, "--plot": plot, "--picture": picture,
                 "--statistics-layer": next(iter(statistics_layer or ()), None),
                 "--statistics-weight": next(iter(statistics_weight or ()), None),
             }
+            usual = {
+                "--lr": (lr, 2e-3), "--form": (form, "both"), "--content": (content, 1.0), "--width": (width, 32),
+                "--norm": (norm, "relative"), "--layers": (layers, 2), "--statistics-first": (statistics_first, 1.0),
+            }
+            fitting |= {flag: given for flag, (given, default) in usual.items() if given != default}
             for flag, given in fitting.items():
                 if given is not None:
                     raise ConfigError(f"{flag} {given} is for fitting; leave it out with --record")
@@ -110,6 +117,8 @@ def register(app: typer.Typer) -> None:
         assert out is not None
         if tap:
             raise ConfigError(f"--tap {tap[0]} is for --record; the file of --statistics has its own")
+        require_figure("--plot", plot)
+        require_picture("--picture", picture)
         steps = 200 if steps is None else steps
         built = Built()
         data, shown = images_for(teacher, data, parse_size(size) if size else None, built)
@@ -131,4 +140,4 @@ def register(app: typer.Typer) -> None:
         change = f"{found['before']:.4g} -> {found['after']:.4g}"
         worse = "" if found["after"] < found["before"] else "; no better: try other images, --lr or --steps"
         drawn = " and ".join(found[key] for key in ("plot", "picture") if found[key] is not None)
-        session.result(found, f"{out}: statistics loss {change} in {steps} steps{worse}\nsee {drawn}")
+        session.result(found, f"{out}: statistics loss {change} in {counted(steps, 'step')}{worse}\nsee {drawn}")

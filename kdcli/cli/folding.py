@@ -17,6 +17,10 @@ _PARTS = re.compile(r"[^|,/=:]*[|,/=:]+|[^|,/=:]+")
 """Where a word that is too wide is broken first: after what joins a list, a path, a spec."""
 
 
+_PIECES = re.compile(r"(?:kdcli|pip install|torchrun) [^;,()]*[^;,()\s.][;,.)]*|\S+")
+"""What a sentence is folded between: its words, and commands in it, which are copied whole."""
+
+
 def columns() -> int:
     """Return the columns to write in: ``COLUMNS``, else those of the terminal, also where a stream is a pipe."""
     with suppress(ValueError):
@@ -55,6 +59,21 @@ def fold(text: str, most: int) -> list[str]:
                 lines[-1:] = [lines[-1], first] if lines[-1] else [first]
                 lines += more
     return lines
+
+
+def prose(text: str, most: int) -> str:
+    """Return sentences with lines of at most ``most`` columns, where no word or command in them is wider."""
+    lines = []
+    for line in text.split("\n"):
+        if width(line) <= most:
+            lines.append(line)
+            continue
+        rows = [line[: len(line) - len(line.lstrip())]]  # as far in as it began
+        for piece in _PIECES.findall(line):
+            joined = f"{rows[-1]} {piece}" if rows[-1].strip() else rows[-1] + piece
+            rows[-1:] = [joined] if width(joined) <= most or not rows[-1].strip() else [rows[-1], piece]
+        lines += rows
+    return "\n".join(lines)
 
 
 def _broken(word: str, most: int) -> list[str]:

@@ -8,7 +8,7 @@ the same, only slower to start and with Typer's own words in its help.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -117,7 +117,24 @@ class _Reader:
             return list(value)
         if isinstance(value, Path) and not several and kind is Path:  # a default: nobody wrote it
             return value
-        return self._heavy().coerce(value, param=param, ctx=ctx)
+        try:
+            return self._heavy().coerce(value, param=param, ctx=ctx)
+        except typer.BadParameter as error:
+            wanted, own = self._number(), error.message.removeprefix("Value error, ").rstrip(".")
+            told = own if wanted is None else f"'{value}' is not {wanted}"
+            raise typer.BadParameter(told, ctx=ctx, param=param) from error
+
+    def _number(self) -> str | None:
+        """Return in words what number the option takes; None where it takes none."""
+        kinds = {int: "a whole number", float: "a number"}
+        kind = self.descriptor.annotation
+        word = next((kinds[one] for one in (kind, *get_args(kind)) if one in kinds), None)
+        low, high = (getattr(self.descriptor.parameter_info, name, None) for name in ("min", "max"))
+        if word is None or (low is None and high is None):
+            return word
+        if low is None:
+            return f"{word} up to {high:g}"
+        return f"{word} from {low:g} on" if high is None else f"{word} from {low:g} to {high:g}"
 
     def _ranged(self) -> bool:
         info = self.descriptor.parameter_info

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kdcli.cli.ui import Session, command
+from kdcli.text import counted
 
 _Data = Annotated[str, typer.Option("--data", help="The images, for example sim:blocks.", metavar="SPEC")]
 _Mixer = Annotated[list[str], typer.Option("--mixer", help="How to mix; several are applied in order.", metavar="SPEC")]
@@ -30,9 +31,11 @@ def register(app: typer.Typer) -> None:
         preview: _Preview = None,
     ) -> None:
         """Write a reproducible set of mixed images: PNGs, instance maps and a manifest."""
+        from kdcli.cli.drawn import require_picture
         from kdcli.spec import parse_size
         from kdcli.training.single.mix_set import mix_set
 
+        require_picture("--preview", preview)
         with session.keeping(lambda: out), session.progress() as display:
             bar = display.add_task("mixing", total=count, note="")
             report = mix_set(
@@ -42,4 +45,4 @@ def register(app: typer.Typer) -> None:
             )
         height, width = report.size
         kept = f" ({report.kept} were there)" if report.kept else ""
-        session.result(report.document(), f"{report.count} images of {height}x{width} in {out}{kept}")
+        session.result(report.document(), f"{counted(report.count, 'image')} of {height}x{width} in {out}{kept}")

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from kdcli.cli.complete import plugin_kind, plugin_name
-from kdcli.cli.ui import Session, command
+from kdcli.cli.ui import Session, command, say
 from kdcli.errors import ConfigError, PluginError
 
 Kind = Annotated[str | None, typer.Option("--kind", help="Only this kind of plugin.", autocompletion=plugin_kind)]
@@ -42,7 +42,7 @@ def list_(session: Session, kind: Kind = None, check: Check = False, timeout: Ti
     from kdcli.plugins import status as plugin_status
 
     plugins = plugin_status.listed(_kind(kind))
-    if timeout <= 0:
+    if not timeout > 0:
         raise ConfigError(f"--timeout {timeout:g} is no time to load anything; give seconds above 0")
     if check:
         found = plugin_status.check(plugins, seconds=timeout, workers=os.cpu_count() or 1)
@@ -62,10 +62,11 @@ def list_(session: Session, kind: Kind = None, check: Check = False, timeout: Ti
 
 def info(session: Session, name: Name, kind: Kind = None) -> None:
     """Describe a plugin: where it comes from, what it is, and the keys of its spec."""
-    from kdcli.plugins.info import describe_all, lines
+    from kdcli.cli.described import described
+    from kdcli.plugins.info import describe_all
 
     found = describe_all(name, _kind(kind))
-    session.result([item.row() for item in found], "\n\n".join(lines(item) for item in found))
+    session.result([item.row() for item in found], lambda: say(described(found), whole=True))
 
 
 def check(session: Session, name: Name, kind: Kind = None) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from kdcli.cli.ui import Session, command
 from kdcli.errors import ConfigError, DataError
+from kdcli.text import counted
 
 if TYPE_CHECKING:
     from kdcli.predict import Points
@@ -98,11 +99,13 @@ def predict(
     from dataclasses import asdict
 
     from kdcli.cli import predict_film
+    from kdcli.images import DEPTH_SUFFIXES, IMAGE_SUFFIXES
     from kdcli.models import load_model
     from kdcli.networks.shown_size import parse_shown, remark
     from kdcli.predict import find_inputs
     from kdcli.predict import predict as run
     from kdcli.predict.film_file import is_film
+    from kdcli.predict.videos import VIDEO_SUFFIXES
 
     chosen, ends = parse_shown(size), _limits(limits)
     if is_film(out):
@@ -120,8 +123,8 @@ def predict(
         {"--side-by-side": side_by_side, "--beside": beside or None, "--hold": hold, "--frames": frames},
         f"is of a film, and --out {out} is a folder; write for example --out depth.mp4",
     )
-    if out.is_file():
-        raise ConfigError(f"--out '{out}' is a file; give a folder, or a film: depth.mp4")
+    if out.is_file() or (out.suffix.lower() in IMAGE_SUFFIXES | VIDEO_SUFFIXES | DEPTH_SUFFIXES and not out.exists()):
+        raise ConfigError(f"--out '{out}' is no folder; give one, or a film that ends in .mp4, .mkv, .mov or .webm")
     clouds = _points(points, intrinsics, fov, edge)
     find_inputs(inputs)  # a wrong path is answered before the model is loaded
     network = load_model(model, session.device)
@@ -134,7 +137,7 @@ def predict(
         )
     told = {"predicted": [asdict(one) for one in done], "skipped": [asdict(one) for one in skipped]}
     kind = f"{done[0].depth_kind} depth" + (f" in {done[0].unit}" if done[0].unit else "")
-    session.result({"model": model, "out": out, **told}, f"{out}: {len(done)} pictures, {kind}")
+    session.result({"model": model, "out": out, **told}, f"{out}: {counted(len(done), 'picture')}, {kind}")
     _tell_points(session, [one.points for one in done if one.points is not None])
     if said := remark(network, chosen, [(one.size, one.seen) for one in done]):
         session.note(said.format(f"'{model}'"))
@@ -171,8 +174,8 @@ def _tell_points(session: Session, clouds: list[Mapping[str, Any]]) -> None:
     for one in clouds[:_NAMED]:
         unknown = "" if one["unit"] else "; its scale is not known, so it is not in metres"
         session.note(
-            f"{one['file']}: {one['count']:,} points, lens from {one['camera_from']}, left out: {one['edges']:,} at "
-            f"edges, {one['holes']:,} without depth{unknown}"
+            f"{one['file']}: {counted(one['count'], 'point')}, lens from {one['camera_from']}, left out: "
+            f"{one['edges']:,} at edges, {one['holes']:,} without depth{unknown}"
         )
     if len(clouds) > _NAMED:
         session.note(f"and {len(clouds) - _NAMED} more point clouds")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from kdcli.cli.ui import Session, command
+from kdcli.text import counted
 
 From = Annotated[str, typer.Argument(metavar="hf:ORG/NAME", help="Repository, or hf:ORG/NAME@REVISION.")]
 Out = Annotated[Path | None, typer.Option(
@@ -51,5 +52,6 @@ def pull(session: Session, address: From, out: Out = None, revision: Revision = 
         {"address": str(wanted), "commit": found.commit, "path": str(student.parent), "student": str(student),
          "files": {name: asdict(one) for name, one in found.files.items()}, "licence": card.get("licence", "unknown"),
          "page": page(wanted)},
-        f"{student if out is None else out}: {len(found.files)} files of {wanted} at commit {found.commit[:12]}",
+        f"{student if out is None else out}: {counted(len(found.files), 'file')} of {wanted} at commit "
+        f"{found.commit[:12]}",
     )

@@ -98,5 +98,5 @@ def _told(made: Bundle) -> dict[str, Any]:
 def _show(session: Session, address: Address, made: Bundle) -> None:
     rows: list[tuple[object, ...]] = [(name, f"{path.stat().st_size:,}") for name, path in made.files.items()]
     session.table(("file", "bytes"), [*rows, (f"{len(rows)} files", f"{made.bytes:,}")])
-    say(f"\nthe card of {address}, README.md:\n\n{made.card}")
+    say(f"\nthe card of {address}, README.md:\n\n{made.card}", whole=True)
     say("nothing was sent; leave out --dry-run to push")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kdcli.cli import complete
-from kdcli.cli.ui import Session, command
+from kdcli.cli.ui import Session, command, say
 
 Name = Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe.", autocompletion=complete.recipe)]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE.toml", help="File to write; default: NAME.toml here.")]
@@ -43,8 +43,20 @@ def show(session: Session, name: Name) -> None:
     """Print a recipe; of auto, by what it chooses."""
     from kdcli.recipes import auto, read
 
-    found, text = (auto.NAME, auto.TEXT) if name == auto.NAME else read(name)
-    session.result({"name": found, "text": text}, text.rstrip())
+    if name == auto.NAME:
+        session.result({"name": name, "text": auto.text()}, lambda: _choices(session))
+        return
+    found, text = read(name)
+    session.result({"name": found, "text": text}, lambda: say(text.rstrip(), whole=True))
+
+
+def _choices(session: Session) -> None:
+    from kdcli.cli.folding import columns, fold
+    from kdcli.recipes import auto
+
+    say("\n".join([*fold(auto.BEGIN, columns()), ""]))
+    session.table(("you give", "it is"), auto.CHOICES)
+    say("\n".join(["", *fold(auto.END, columns())]))
 
 
 def copy(session: Session, name: Name, out: Out = None) -> None:

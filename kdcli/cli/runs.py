@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,7 +47,10 @@ def list_(session: Session, folder: Folder = Path("runs")) -> None:
     for run in found:
         if "error" in run:
             session.note(f"note: {run['error']}")
-    session.result(found, lambda: session.table(columns, rows))
+    if not found:
+        missing = "" if folder.is_dir() else ", which is no folder"
+        session.note(f"no run below '{folder}'{missing}; kdcli distill makes one")
+    session.result(found, lambda: session.table(columns, rows) if rows else None)
 
 
 def show(session: Session, run: Run) -> None:
@@ -82,6 +86,7 @@ def show(session: Session, run: Run) -> None:
     if "holdout" in manifest:
         held = manifest["holdout"]
         rows.append(("held out", f"{held['held_out']} of {held['images']} images, {held['rule']}"))
+    rows.append(("to repeat it", f"kdcli distill --recipe {shlex.quote(str(run / 'config.toml'))}"))
     session.result({**manifest, "config": text}, lambda: session.table(("key", "value"), rows, title=str(run)))
 
 
@@ -104,11 +109,13 @@ def compare(session: Session, runs: Several, plot: Plot = None, report: Page = N
 
     Accuracy and fidelity to the teacher are two tables.
     """
+    from kdcli.cli.drawn import require_figure
     from kdcli.files import require_writable
     from kdcli.training.run.compare import compare_runs, plot_runs, report_runs
 
     if report is not None:
         require_writable(report)
+    require_figure("--plot", plot)
     document = compare_runs(runs)
     if plot is not None:
         plot_runs(runs, plot)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kdcli.cli.pace import Pace
-from kdcli.cli.ui import Session, say
+from kdcli.cli.ui import Session, laid, say
 from kdcli.text import CELL, block, line
 from kdcli.watching.drawing import duration
 
@@ -52,7 +52,7 @@ class TrainingProgress:
         """Say what begins or ended."""
         self._said = time.monotonic()
         if self._bars is not None:
-            self._bars.console.print(block(message), markup=False)
+            self._bars.console.print(laid(block(message), sys.stderr), markup=False)
         else:
             self._session.note(message)
 
@@ -151,13 +151,14 @@ def dry_run(session: Session, choice: Choice) -> None:
     def human() -> None:
         if config.reasons:
             say(told_of(config) + "\n")
-        say(dump(config))
+        say(dump(config), whole=True)
         if "holdout" in told:
             held = told["holdout"]
             say(f"held out: {held['held_out']} of {held['images']} images of {held['data']}, {held['rule']}")
         _costs(session, told, config)
         for row in told["stages"]:
-            say(f"{row['stage']}: terms at the first step: {row['terms']}")
+            terms = ", ".join(f"{name} {value:.4g}" for name, value in row["terms"].items())
+            say(f"{row['stage']}: terms at the first step: {terms}")
             if "teacher_cache" in row:
                 cache = row["teacher_cache"]
                 say(
@@ -187,7 +188,7 @@ def _costs(session: Session, told: dict[str, Any], config: RunConfig) -> None:
     total = told["total"]
     rows.append(("total", f"{total['steps']:,}", "", duration(total["seconds"]), "", "", f"{total['memory_mib']:,.0f}",
                  f"{total['teacher_images']:,}"))
-    columns = ("stage", "steps", "a step", "takes", "epoch's steps", "parameters", "peak MiB", "teacher images")
+    columns = ("stage", "steps", "a step", "takes", "steps an epoch", "parameters", "peak MiB", "teacher images")
     session.table(columns, rows)
     if config.twin is not None:
         both = duration(total["seconds_with_twin"])

@@ -9,6 +9,7 @@ import typer
 
 from kdcli.cli import complete
 from kdcli.cli.ui import Session, command, say
+from kdcli.text import counted
 
 Name = Annotated[
     str,
@@ -109,6 +110,8 @@ def _expected(session: Session, planned: Any, folder: Path) -> None:
     document = {"study": planned.name, "out": str(folder), "cells": [row.document() for row in rows],
                 "seconds": round(total, 1)}  # fmt: skip
 
+    from kdcli.watching.drawing import duration
+
     def human() -> None:
         shown = [
             (r.title, r.state, "" if r.seconds is None else f"{r.seconds / 60:.1f} min",
@@ -117,8 +120,8 @@ def _expected(session: Session, planned: Any, folder: Path) -> None:
         ]  # fmt: skip
         session.table(("cell", "state", "steps take", "teachers see", "run"), shown)
         say(
-            f"\n{len(rows)} runs, about {total / 60:.0f} min for the steps of the students; fitting, rendering and "
-            "evaluation come on top"
+            f"\n{counted(len(rows), 'run')}, about {duration(total)} for the steps of the students; fitting, rendering "
+            "and evaluation come on top"
         )
 
     session.result(document, human)

@@ -16,12 +16,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import typer
 
 from kdcli import interrupts
 from kdcli.cli import interrupt
+from kdcli.cli.folding import columns, prose
 from kdcli.cli.streams import whole
 from kdcli.errors import ConfigError, KdcliError
 from kdcli.remarks import heard
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.", show_default=True)]
-Seed = Annotated[int | None, typer.Option("--seed", help="Seed of everything random; 0, or the recipe's.")]
+Seed = Annotated[int | None, typer.Option("--seed", help="Seed of all that is random; default: 0.")]
+RecipeSeed = Annotated[int | None, typer.Option("--seed", help="Seed of all that is random; default: the recipe's.")]
 Json = Annotated[bool, typer.Option(
     "--json", is_eager=True, help="Print the result as one JSON document on standard output.",
 )]  # eager: what lists and ends before all is asked for, as --protocol list does, knows of it
@@ -62,6 +64,17 @@ class Session:
     seed_given: int | None = None
     json: bool = False
     quiet: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a seed that is none.
+
+        Raises:
+            ConfigError: it is negative or too large.
+        """
+        if self.seed_given:
+            from kdcli.spec import check_seed
+
+            check_seed(self.seed_given, "--seed")
 
     @property
     def seed(self) -> int:
@@ -92,7 +105,7 @@ class Session:
     def note(self, message: str) -> None:
         """Say something on standard error, unless ``--quiet``."""
         if not self.quiet:
-            print(block(message), file=sys.stderr, flush=True)
+            print(laid(block(message), sys.stderr), file=sys.stderr, flush=True)
 
     def result(self, document: Any, human: Callable[[], None] | str | None = None) -> None:
         """Give the result: as JSON with ``--json``, otherwise for people."""
@@ -104,11 +117,15 @@ class Session:
             human()
 
     def table(self, columns: Sequence[str], rows: Iterable[Sequence[object]], title: str | None = None) -> None:
-        """Print a table on standard output, folded to the terminal's width, also in a pipe."""
+        """Print a table on standard output, folded to the terminal's width, also in a pipe.
+
+        Columns in which no row has anything are left out.
+        """
         from kdcli.cli.tables import print_table
 
         texts = [["" if cell is None else line(cell, CELL) for cell in row] for row in rows]
-        print_table(columns, texts, title and line(title))
+        said = [i for i in range(len(columns)) if not texts or any(row[i] for row in texts)]
+        print_table([columns[i] for i in said], [[row[i] for i in said] for row in texts], title and line(title))
 
     @contextlib.contextmanager
     def keeping(self, where: Callable[[], Path | None]) -> Iterator[None]:
@@ -148,15 +165,17 @@ class Session:
 
 def command(
     app: typer.Typer, name: str, *, example: str | Sequence[str] = (), many: bool = False, device: bool = True,
-    seed: bool = True, **settings: Any,
+    seed: bool | Literal["recipe"] = True, **settings: Any,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:  # fmt: skip
     """Register a function as a command; it is given a ``Session`` first, made from the common options.
 
     example: calls that the end of its help shows, to copy. many: several processes may do it together, as ``torchrun``
     starts them; otherwise that is refused. device, seed: whether it asks its session for one; without, help does not
-    show the option.
+    show the option. seed="recipe": where none is given the recipe's counts.
     """
-    idle = {key: _IDLE[key] for key, used in (("device", device), ("seed", seed)) if not used}
+    idle: dict[str, Any] = {key: _IDLE[key] for key, used in (("device", device), ("seed", seed)) if not used}
+    if seed == "recipe":
+        idle["seed"] = RecipeSeed
     told = "\n".join([example] if isinstance(example, str) else example)
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
@@ -241,11 +260,16 @@ def _run(function: Callable[..., None], session: Session, options: dict[str, Any
         raise told from error
 
 
-def say(text: str = "") -> None:
-    """Print a part of the result on standard output."""
-    print(block(text), flush=True)
+def say(text: str = "", *, whole: bool = False) -> None:
+    """Print a part of the result on standard output. whole: its lines stay as they are, for it is a file's content."""
+    print(block(text) if whole else laid(block(text), sys.stdout), flush=True)
 
 
 def complain(message: str) -> None:
     """Print one error line on standard error."""
-    print(f"kdcli: {line(message)}", file=sys.stderr, flush=True)
+    print(laid(f"kdcli: {line(message)}", sys.stderr), file=sys.stderr, flush=True)
+
+
+def laid(text: str, stream: TextIO) -> str:
+    """Return sentences as a stream shows them: folded between words on a terminal, else in one line each."""
+    return prose(text, columns()) if stream.isatty() else text

@@ -38,7 +38,7 @@ def watch(session: Session, run: Watched, once: Once = False, every: Every = 2.0
     letters = letters_for(sys.stdout.encoding)
     if not once:
         _follow(session, look, every, letters)
-    session.result(look.document(), lambda: say("\n".join(look.lines(letters))))
+    session.result(look.document(), lambda: say("\n".join(look.lines(letters)), whole=True))
 
 
 def _follow(session: Session, look: Look, every: float, letters: str) -> None:
@@ -57,7 +57,7 @@ def _follow(session: Session, look: Look, every: float, letters: str) -> None:
 
     def tell() -> None:
         for text in look.lines(letters)[:1]:
-            if text not in told:
+            if text not in told and not look.ended:  # how it ended is the result
                 told.clear()
                 told.add(text)
                 session.note(text)

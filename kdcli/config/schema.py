@@ -11,6 +11,7 @@ from kdcli.config.loss_specs import loss_spec
 from kdcli.config.ranges import check_holdout, check_stage
 from kdcli.config.references import origin_of, trains_student
 from kdcli.config.stage import StageKeys
+from kdcli.spec import check_seed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +110,7 @@ class RunConfig:
             ConfigError: the offending value, in one line.
         """
         check_holdout(self.holdout)
+        check_seed(self.seed, "seed")
 
     @property
     def main(self) -> StageConfig:

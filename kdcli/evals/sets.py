@@ -16,6 +16,7 @@ from kdcli.evals.results import Result, compare
 from kdcli.evals.stored.model import is_stored
 from kdcli.sources.sets.marigold_table import ZERO_SHOT
 from kdcli.spec import parse
+from kdcli.text import counted
 
 PLACE = "{set}"
 """What stands for a set's name in the folder of predictions."""
@@ -67,7 +68,8 @@ def open_sets(
     given = [one for text in data for one in _expanded(*_parted(text))]
     if len(protocols) not in (0, 1, len(given)):
         raise ConfigError(
-            f"{len(protocols)} protocols for {len(given)} sets; give --protocol once for all, or once for each set"
+            f"{len(protocols)} protocols for {counted(len(given), 'set')}; give --protocol once for all, or once for "
+            "each"
         )
     if not protocols and len(given) == 1:
         protocols = [alone]

@@ -20,6 +20,9 @@ def advice(kind: str, name: str) -> str | None:
     for package, kinds in PACKAGES.items():
         if name in kinds.get(kind, ()):
             return f"It comes with another package; run: pip install {package}"
-    if kind in ("source", "teacher") and Path(name).exists():
-        return f"It is a path; write {named_path(name)}"
-    return None
+    if not Path(name).exists() or kind not in ("source", "teacher", "student"):
+        return None
+    spec = f"folder:{name}" if kind == "source" else named_path(name)
+    if kind != "source" and spec.startswith("folder:"):
+        return f"It is a path, and a {kind} is a network; images are given as --data folder:{name}"
+    return f"It is a path; write {spec}"

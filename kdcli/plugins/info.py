@@ -7,7 +7,7 @@ import re
 import types
 import typing
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, Union
 
 from kdcli.errors import KdcliError, PluginError, nearest
@@ -15,6 +15,7 @@ from kdcli.plugins import registry
 from kdcli.spec import Spec, hints, keys, parse
 from kdcli.text import block
 from kdcli.text import line as plain
+from kdcli.types import Needs
 
 _LONGEST = 300
 """Letters of a fact or a default."""
@@ -68,7 +69,8 @@ def owners(text: str, kind: str | None = None) -> list[tuple[registry.Plugin, Sp
     if not found:
         known = {p.name for p in registry.discover() if kind in (None, p.kind)}
         what = f"{kind or 'plugin'} '{text}'"
-        raise PluginError(f"there is no {what}.{nearest(spec.name, known)} See: kdcli plugins list")
+        raise PluginError(f"there is no {what}.{nearest(spec.name, known)} See: "
+                          f"{registry.see(kind) if kind else 'kdcli plugins list'}")
     return found
 
 
@@ -108,22 +110,6 @@ def describe(plugin: registry.Plugin) -> Info:
     )
 
 
-def lines(info: Info) -> str:
-    """Return a description as text for people."""
-    spec = info.name + (":LOCATION" if info.takes_location else "") + (",key=value..." if info.keys else "")
-    out = [f"{info.kind} {info.name}  ({info.distribution} {info.version})"]
-    if info.shadowed_by:
-        out.append(f"shadowed by {info.shadowed_by}; write {info.distribution}:{info.name}")
-    if info.error:
-        return "\n".join([*out, f"broken: {info.error}"])
-    out += [f"from {info.origin or info.value}", *(["", info.doc] if info.doc else []), ""]
-    out += [f"{fact}: {value}" for fact, value in info.facts.items()]
-    if info.kind not in registry.DATA:
-        out.append(f"spec: {spec}")
-        out += [f"  {k.name}: {k.type}" + (", required" if k.default is None else f" = {k.default}") for k in info.keys]
-    return "\n".join(out).rstrip()
-
-
 def _keys(factory: Callable[..., Any]) -> tuple[tuple[Key, ...], bool]:
     try:
         parameters = keys(factory)
@@ -132,14 +118,19 @@ def _keys(factory: Callable[..., Any]) -> tuple[tuple[Key, ...], bool]:
     known = hints(factory)
     found = tuple(
         Key(name=name, type=_type_name(known.get(name, str)),
-            default=None if parameter.default is parameter.empty else plain(parameter.default, _LONGEST))
+            default=None if parameter.default is parameter.empty else plain(_written(parameter.default), _LONGEST))
         for name, parameter in parameters.items() if name != "location"
     )
     return found, "location" in parameters
 
 
+def _written(default: object) -> object:
+    """Return a default as it is written in a spec."""
+    return str(default).lower() if default is None or isinstance(default, bool) else default
+
+
 def _type_name(kind: Any) -> str:
-    """Return a type as a user writes its values: ``resnet50|densenet161|none``, ``float|none``."""
+    """Return a type as a user writes its values: ``resnet50|densenet161|none``, ``true|false``."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
         return "|".join(map(str, arguments))
@@ -147,6 +138,8 @@ def _type_name(kind: Any) -> str:
         return "|".join(_type_name(argument) for argument in arguments)
     if kind is types.NoneType:
         return "none"
+    if kind is bool:
+        return "true|false"
     return kind.__name__ if isinstance(kind, type) else str(kind).replace("typing.", "")
 
 
@@ -172,9 +165,21 @@ def _facts(factory: Any) -> dict[str, str]:
     for name in ("depth_kind", "depth_range", "value_at_equality", "invariances", "needs", "suffix"):
         value = inspect.getattr_static(factory, name, None)
         if value is not None and not callable(value) and not hasattr(value, "__get__"):
-            text = ", ".join(sorted(map(str, value))) if isinstance(value, frozenset) else str(value)
-            facts[name.replace("_", " ")] = plain(text, _LONGEST)
+            facts[name.replace("_", " ")] = plain(_in_words(value), _LONGEST)
     return facts
+
+
+def _in_words(value: object) -> str:
+    """Return what a class declares as text; of what it needs that alone which is not what all need."""
+    if isinstance(value, Needs):
+        asked = [(field.name, one) for field in fields(value) if (one := getattr(value, field.name)) != field.default]
+        told = [name if one is True else f"{name} {_in_words(one)}" for name, one in asked if name != "teachers"]
+        least, most = value.teachers
+        several = [] if most == 1 else [f"{least} or more teachers" if most is None else f"{least} to {most} teachers"]
+        return "; ".join([*told, *several]) or "nothing"
+    if isinstance(value, frozenset | tuple):
+        return ", ".join(sorted(map(str, value)) if isinstance(value, frozenset) else map(str, value)) or "none"
+    return str(value)
 
 
 def _leading_comment(text: str) -> str:

@@ -110,7 +110,12 @@ def find(kind: str, name: str) -> Plugin:
     if (told := elsewhere.advice(kind, name)) is not None:
         raise PluginError(f"there is no {kind} '{name}'. {told}")
     known = [*names(kind), *(plugin.address for plugin in plugins if colon)]
-    raise PluginError(f"there is no {kind} '{name}'.{nearest(name, known)} See: kdcli plugins list")
+    raise PluginError(f"there is no {kind} '{name}'.{nearest(name, known)} See: {see(kind)}")
+
+
+def see(kind: str) -> str:
+    """Return the command that lists what there is of a kind."""
+    return "kdcli recipes list" if kind == "recipe" else f"kdcli plugins list --kind {kind}"
 
 
 def resolve(kind: str, spec: Spec) -> tuple[Plugin, Spec]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import os
 import signal
@@ -20,6 +19,7 @@ from kdcli.plugins import registry
 from kdcli.plugins.locate import module_file, module_spec
 from kdcli.plugins.metadata import malformed
 from kdcli.plugins.registry import Plugin, data_file, discover
+from kdcli.plugins.syntax import no_python
 
 CHECK_SECONDS = 60.0
 """How long one plugin may take to import when it is checked; torch alone takes some seconds on a cold disk."""
@@ -145,14 +145,8 @@ def static_error(plugin: Plugin) -> str | None:
     if not attribute:
         return f"entry point '{plugin.value}' names a module, not MODULE:FACTORY"
     file = module_file(module)
-    if file is not None and file.suffix == ".py":
-        try:
-            ast.parse(file.read_bytes(), filename=str(file))
-        except (SyntaxError, ValueError) as error:
-            line = getattr(error, "lineno", None) or 1
-            return f"SyntaxError: {getattr(error, 'msg', error)} ({file}, line {line})"
-        except OSError as error:
-            return f"{error.strerror}: {file}"
+    if file is not None and file.suffix == ".py" and (wrong := no_python(file)) is not None:
+        return wrong
     return plugin_memory.recall(plugin.distribution, plugin.version, plugin.value)
 
 

@@ -55,7 +55,7 @@ def plot_layers(path: Path, layers: Sequence[Mapping[str, Any]], title: str = ""
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     with atomic(path) as temporary:
-        figure.savefig(temporary, dpi=110, metadata={"Software": None})
+        figure.savefig(temporary, dpi=110, metadata={"Software": None} if path.suffix.lower() == ".png" else None)
 
 
 def _tick(value: float, place: float = 0.0) -> str:

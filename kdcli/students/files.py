@@ -43,13 +43,17 @@ def find_student(path: Path) -> Path:
 
         return student_file(path)
     if path.is_dir():
-        path = path / "student.safetensors"
+        folder, path = path, path / "student.safetensors"
+        if not path.is_file() and not (folder / "manifest.json").is_file():
+            raise WeightsError(f"'{folder}' is no run (it has no manifest.json) and holds no student.safetensors; "
+                               "give a run folder or a student's file; see: kdcli runs list")
         if not path.is_file():
             raise WeightsError(
                 f"run '{path.parent}' has no student yet ('{path.name}' is missing); finish it with --resume"
             )
     if not path.is_file():
-        raise WeightsError(f"there is no model at '{path}'; give a run folder, a .safetensors student or hf:ORG/NAME")
+        raise WeightsError(f"there is no model at '{path}'; give a run folder, a .safetensors student, an exported "
+                           "file, hf:ORG/NAME or teacher:SPEC")
     return path
 
 

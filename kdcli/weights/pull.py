@@ -7,14 +7,17 @@ import shutil
 import zipfile
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from kdcli.errors import WeightsError
 from kdcli.files import atomic, sha256_of
-from kdcli.weights.fetch import Progress, discard, fetch, room, tag_of
 from kdcli.weights.installed import installed
 from kdcli.weights.reach import forbidden_by
 from kdcli.weights.table import Entry, entry, folders
+
+if TYPE_CHECKING:
+    from kdcli.weights.fetch import Progress
 
 _CHUNK = 1 << 20
 
@@ -66,6 +69,8 @@ def pull(
 
 
 def _download(wanted: Entry, target: Path, timeout: float, progress: Progress | None) -> None:
+    from kdcli.weights.fetch import discard, fetch, tag_of  # HTTP and TLS, for which a listing need not wait
+
     if forbidden_by() is not None:
         if wanted.address is None:
             raise WeightsError(f"weights '{wanted.name}' are not on this machine; {wanted.advice}")
@@ -87,6 +92,8 @@ def _download(wanted: Entry, target: Path, timeout: float, progress: Progress | 
 
 def _extract(archive: Path, target: Path, wanted: Entry) -> None:
     """Write the one file that is wanted of an archive, and nothing else; names in the archive choose no path."""
+    from kdcli.weights.fetch import room
+
     try:
         with zipfile.ZipFile(archive) as opened:
             inside = [info for info in opened.infolist() if not info.is_dir()]

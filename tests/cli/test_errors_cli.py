@@ -154,6 +154,25 @@ def test_a_student_cut_short(run: Run, tmp_path: Path) -> None:
         (["distill", "--loss", "l1=0"], 1, "no loss"),
         (["distill", "--set", "stepz=3"], 1, "'steps'"),
         (["distill", "--set", "size=[1, 2, 3]"], 1, "no size"),
+        (["distill", "--data", "sim:blocks", "--seed", "-1"], 1, "--seed=-1 is no seed"),
+        (["distill", "--set", f"seed={2**63}"], 1, "seed"),
+        (["distill", "--device", "cpu:7"], 1, "cpu:7"),
+        (["distill", "--resume", "nowhere", "--recipe", "plain"], 1, "--recipe cannot be given beside it"),
+        (["distill", "--resume", "nowhere", "--loss", "l1=1"], 1, "--loss cannot be given beside it"),
+        (["explain", "demo", "x.png", "--out", "x.txt"], 1, "--out 'x.txt' does not end like a figure"),
+        (["explain", "demo", "x.png", "--out", "x.png", "--truth-scale", "2"], 1, "--truth-scale 2 is of --truth"),
+        (["eval", "demo", "--data", "sim:rooms,count=2"], 4, "write teacher:demo"),
+        (["runs", "compare", "a", "b", "--plot", "x.txt"], 1, "--plot 'x.txt' does not end like a figure"),
+        (["mix", "--data", "sim:blocks", "--mixer", "none", "--count", "2", "--out", "x", "--preview", "x.txt"], 1,
+         "--preview 'x.txt' does not end like a picture"),
+        (["fit-transform", "--teacher", "demo", "--out", "f.safetensors", "--picture", "x.txt"], 1, "like a picture"),
+        (["data", "show", "sim:rooms,count=2", "--out", "x.png", "--over", "--edges"], 1, "give one"),
+        (["fit-transform", "--teacher", "demo", "--record", "f.safetensors", "--data", "sim:blocks,count=2",
+          "--width", "3"], 1, "--width 3 is for fitting"),
+        (["export", "net.onnx", "--out", "x.onnx"], 1, "is an exported file"),
+        (["export", "teacher:demo", "--out", "x.onnx", "--int8", "--precision", "fp16"], 1, "leave one of them out"),
+        (["plugins", "list", "--timeout", "nan"], 1, "--timeout nan is no time"),
+        (["recipes", "show", "nothing"], 3, "kdcli recipes list"),
         (["runs", "show", "nowhere"], 4, "nowhere"),
         (["recipes", "show", "data-fre"], 3, "data-free"),
         (["weights", "where", "nothing"], 4, "nothing"),
@@ -185,6 +204,15 @@ def test_folders_that_cannot_be_written(run: Run, tmp_path: Path, args: list[str
     (tmp_path / "file").write_text("x")
     _whole_png(tmp_path / "in" / "a.png")
     _refused(run(*args), 1, "Not a directory 'file/")
+
+
+def test_a_folder_that_is_no_run_is_no_unfinished_one(run: Run, tmp_path: Path) -> None:
+    _whole_png(tmp_path / "in" / "a.png")
+    _refused(run("predict", "in", "in", "--out", "out"), 4, "'in' is no run")
+    _refused(run("distill", "--teacher", "in"), 3, "images are given as --data folder:in")
+    _refused(run("distill", "--data", "sim:blocks", "--student", "in"), 3, "images are given as --data folder:in")
+    for name in ("out.avi", "depth.png"):
+        _refused(run("predict", "teacher:demo", "in", "--out", name), 1, f"--out '{name}' is no folder")
 
 
 def test_limits_are_looked_at_before_the_first_picture(run: Run, tmp_path: Path) -> None:

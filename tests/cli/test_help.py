@@ -123,6 +123,22 @@ def test_one_thing_has_one_word() -> None:
         assert set(by_word) == SEVERAL.get(option, set(list(by_word)[:1])), (option, dict(by_word))
 
 
+def test_a_number_out_of_range_is_named_with_the_range() -> None:
+    tried = 0
+    for words, command in every().items():
+        for one in parameters(command):
+            info = getattr(one.type_descriptor, "parameter_info", None)
+            low = getattr(info, "min", None)
+            if low is None or one.param_type_name != "option":
+                continue
+            tried += 1
+            for value in (f"{low - 1:g}", "nonsense", "nan"):
+                done = CliRunner().invoke(app, [*words.split(), one.opts[0], value], prog_name="kdcli")
+                assert done.exit_code == 2, (words, one.opts)
+                assert re.search(rf"'{value}' is not a (whole )?number from {low:g} (on|to)", done.output), done.output
+    assert tried > 20
+
+
 def test_no_page_shows_a_type_of_python() -> None:
     for words in every():
         text = "\n".join(page(words, 120))

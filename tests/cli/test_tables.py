@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 
 from kdcli.cli import folding, tables
 from kdcli.cli.app import app
-from kdcli.cli.folding import columns, fold, width
+from kdcli.cli.folding import columns, fold, prose, width
 from kdcli.cli.tables import lines_of, print_table
+from kdcli.cli.ui import Session, complain, say
 
 NAMES = ("run", "state", "delta1", "go on with")
 ROWS = [
@@ -101,9 +102,51 @@ def test_names_are_bold_on_a_terminal_alone(
     assert "\x1b" not in sys.stdout.getvalue()  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("call", ["plugins list", "recipes list", "weights list", "doctor", "eval --protocol list"])
+SENTENCE = (
+    "no photograph was found below the folder; take others with: kdcli distill --data folder:photos --out runs/b, or "
+    "none"
+)
+
+
+@pytest.mark.parametrize("wide", [30, 60, 80, 120])
+def test_sentences_fold_between_words_and_keep_commands_whole(wide: int) -> None:
+    folded = prose(f"  {SENTENCE}", wide)
+    assert " ".join(folded.split()) == SENTENCE
+    command = "kdcli distill --data folder:photos --out runs/b,"
+    assert command in folded and folded.startswith("  no photograph")
+    assert all(width(one) <= wide for one in folded.split("\n") if command not in one)
+    assert prose("short\n\nlines", wide) == "short\n\nlines"
+
+
+def test_sentences_fold_on_a_terminal_alone_and_files_never(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    for stream in (_Terminal(), io.StringIO()):
+        monkeypatch.setattr(sys, "stdout", stream)
+        monkeypatch.setattr(sys, "stderr", stream)
+        for tell in (say, complain, Session().note):
+            tell(SENTENCE)
+            assert ("\n" in stream.getvalue().rstrip()) is stream.isatty(), tell
+            stream.seek(0)
+            stream.truncate()
+        say(SENTENCE, whole=True)
+        assert stream.getvalue() == f"{SENTENCE}\n"
+
+
+def test_columns_of_which_no_row_has_anything_are_left_out(capsys: pytest.CaptureFixture[str]) -> None:
+    Session().table(("pixel", "depth", "truth"), [("1,2", 3.0, ""), ("4,5", 6.0, None)])
+    assert capsys.readouterr().out.splitlines()[0].split() == ["pixel", "depth"]
+    Session().table(("run", "state"), [])
+    assert capsys.readouterr().out.split() == ["run", "state"]
+
+
+LISTINGS = ("plugins list", "recipes list", "recipes show auto", "weights list", "doctor", "eval --protocol list",
+            "plugins info adabins", "plugins info log-l1", "plugins info object", "runs list")
+
+
+@pytest.mark.parametrize("call", LISTINGS)
 @pytest.mark.parametrize("wide", [60, 80, 120])
 def test_listings_fit_also_in_a_pipe(call: str, wide: int) -> None:
     done = CliRunner().invoke(app, call.split(), env={"COLUMNS": str(wide)})
     assert done.exit_code == 0, done.output
-    assert max(map(len, done.stdout.splitlines())) <= wide
+    assert max(map(len, done.stdout.splitlines()), default=0) <= wide
+    assert "\x1b" not in done.output and "``" not in done.stdout and "frozenset" not in done.stdout

@@ -249,8 +249,10 @@ _DAMAGED = "the run is damaged: start another, or put the file back"
 
 def _refuse_taken(path: Path) -> None:
     if os.path.lexists(path) and (not path.is_dir() or any(path.iterdir())):
-        holds = "a run" if (path / "manifest.json").is_file() else "something else"
-        raise ConfigError(f"'{path}' already holds {holds}; use --resume '{path}' to go on, or another --out")
+        if (path / "manifest.json").is_file():
+            raise ConfigError(f"'{path}' already holds a run; use --resume '{path}' to go on, or another --out")
+        what = "already holds something else" if path.is_dir() else "is a file"
+        raise ConfigError(f"'{path}' {what}; use another --out")
 
 
 def new_path(config: RunConfig) -> Path:
