@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from kdcli.config.values import known_only
 from kdcli.documents import literal
 from kdcli.errors import ConfigError
 
@@ -42,8 +43,8 @@ class Range:
     def at(self, share: float) -> float:
         """Return the value at a share of the range, 0 <= share < 1; with no more digits than tell values apart."""
         if self.log:
-            value = self.low * (self.high / self.low) ** share
-            value = round(value) if self.count else float(f"{value:.3g}")
+            exact = self.low * math.exp(share * math.log(self.high / self.low))
+            value: float = round(exact) if self.count else float(f"{exact:.3g}")
         elif self.count is not None:
             value = self.low + int(share * self.count) * (self.step or 1)
             value = value if isinstance(value, int) else float(f"{value:.12g}")
@@ -83,8 +84,9 @@ def space(entry: Mapping[str, Any], where: str) -> Space | None:
     """Return what the table of a variable says of a search; None where it says nothing.
 
     Raises:
-        ConfigError: a range or choices that are none, in one line that begins with ``where``.
+        ConfigError: an unknown key, or a range or choices that are none, in one line that begins with ``where``.
     """
+    known_only(entry, ("about", "default", *KEYS), where)
     for key in ("log", "step"):
         if key in entry and "range" not in entry:
             raise ConfigError(f"{where} has '{key}' without a range; write for example range = [1e-4, 3e-2]")

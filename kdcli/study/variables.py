@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kdcli.config.values import known_only
 from kdcli.documents import literal
 from kdcli.errors import ConfigError, nearest
 from kdcli.study.ranges import KEYS, space
@@ -53,9 +52,7 @@ def resolve(document: Mapping[str, Any], settings: Iterable[str], study: str) ->
     if not isinstance(table, Mapping) or not all(isinstance(entry, Mapping) for entry in table.values()):
         raise ConfigError(f"[variables] of '{study}' holds one table each; write: nyu = {{ about = \"...\" }}")
     for name, entry in table.items():
-        where = f"variable '{name}' of '{study}'"
-        known_only(entry, ("about", "default", *KEYS), where)
-        space(entry, where)
+        space(entry, f"variable '{name}' of '{study}'")
     wanted = wanted_by(document)
     values = {name: entry["default"] for name, entry in table.items() if "default" in entry}
     known = sorted(wanted | table.keys())

@@ -1,4 +1,4 @@
-"""A study as a search: settings drawn from ranges, thinned out by successive halving, and a table of those that are left.
+"""A study as a search: settings drawn from ranges, halved rung by rung, and a table of those left.
 
 ``ask`` checks what was asked for, ``draws`` makes settings of it, ``plan`` makes a study of each rung, ``halve`` runs
 them and decides, ``record`` keeps what was decided, ``tell`` shows it. The rungs and the table at the end are studies

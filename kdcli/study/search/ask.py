@@ -16,8 +16,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,12 +28,11 @@ from kdcli.study.grid import Study
 from kdcli.study.plan import parsed, plan
 from kdcli.study.ranges import Space, read_option, space
 from kdcli.study.search.draws import key, points
-from kdcli.study.search.plan import DEFAULT, Rung, Search, Trial, study_toml, trials_at
+from kdcli.study.search.plan import DEFAULT, Search, Trial, study_toml, trials_at
+from kdcli.study.search.rungs import TRIALS, batch, keeps, number, rungs
 from kdcli.study.variables import fill, used, wanted_by
 
 KEYS = ("data", "trials", "reduction", "rungs", "seeds", "draws")
-DRAWS = ("sobol", "tpe")
-TRIALS, REDUCTION = 9, 3
 BUDGETS = ("steps", "epochs")
 
 
@@ -49,12 +46,13 @@ def ask(
     ranges: Iterable[str] = (),
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
+    loggers: tuple[str, ...] | None = None,
 ) -> Search:
     """Resolve the search that a study's TOML text and the options come to.
 
     only: the arm that is searched, ``ARM`` or ``ARM@COUNT``. ranges: ``NAME=RANGE`` each, of variables or of keys of a
     recipe. options: values of ``[search]`` in place of the file's; those that are None count as not given. seeds: of
-    the table at the end. seed: of the draws.
+    the table at the end. seed: of the draws. loggers: of every run, in place of the recipe's.
 
     Raises:
         ConfigError: as ``kdcli.study.plan``, and whatever makes no search. KdcliError: images that cannot be read.
@@ -71,26 +69,22 @@ def ask(
     document["arm"] = [arm]
     _check_used(document, spaces, keys, where)
 
-    trials = _number(asked, "trials", TRIALS, where)
-    reduction, keeps = _keeps(trials, asked, where)
-    batch = _batch(asked, trials, where)
-    first = _first(document, spaces, keys, batch, seed)
+    trials = number(asked, "trials", TRIALS, where)
+    reduction, left = keeps(trials, asked, where)
+    at_once = batch(asked, trials, where)
+    first = _first(document, spaces, keys, at_once, seed)
     base = _base(document, source, settings, seeds, first[-1], keys)
     fixed = {name: value for name, value in base.variables.items() if name not in spaces}
-    unit, full, budgets = _budgets(base, reduction, len(keeps))
+    unit, full, made = rungs(base, trials, reduction, left)
     compared = whole(fill(asked.get("seeds", [max(base.seeds) + 1]), fixed), "seeds of [search]", where, least=0)
     if not compared or {*compared} & {*base.seeds}:
         raise ConfigError(f"seeds of [search] of {where}: {list(compared)}; give one or more that are none of the "
                           f"table's, {', '.join(map(str, base.seeds))}")
     return Search(
         name=base.name, document=document, source=source, arm=arm["name"], count=_count(base, count, where),
-        fixed=fixed, spaces=spaces, keys=keys, first=first, trials=trials,
-        rungs=tuple(
-            Rung(number=number, budget=budget, trials=entering, keeps=kept)
-            for number, (budget, entering, kept) in enumerate(zip(budgets, [trials, *keeps], keeps, strict=False), 1)
-        ),
+        fixed=fixed, spaces=spaces, keys=keys, first=first, trials=trials, rungs=made,
         unit=unit, full=full, metric=base.metrics[0], data=_data(fill(asked.get("data"), fixed), base, where),
-        seeds=compared, last_seeds=base.seeds, seed=seed, batch=batch,
+        seeds=compared, last_seeds=base.seeds, seed=seed, batch=at_once, loggers=loggers,
     )  # fmt: skip
 
 
@@ -142,38 +136,8 @@ def _check_used(document: Mapping[str, Any], spaces: Mapping[str, Space], keys: 
                               f"tells nothing; write for example {name} = \"{{{name}}}\" in its set")
 
 
-def _number(asked: Mapping[str, Any], name: str, default: int, where: str, least: int = 2) -> int:
-    value = asked.get(name, default)
-    if type(value) is not int or value < least:
-        raise ConfigError(f"{name} of the search in {where} is a whole number of at least {least}, not {value!r}")
-    return value
-
-
-def _keeps(trials: int, asked: Mapping[str, Any], where: str) -> tuple[int, list[int]]:
-    """Return the reduction, and how many settings are left after each rung."""
-    reduction = _number(asked, "reduction", REDUCTION, where)
-    if trials < reduction:
-        raise ConfigError(f"{trials} trials and reduction {reduction}: none would be left; give more trials")
-    keeps = [trials // reduction]
-    while keeps[-1] >= reduction:
-        keeps.append(keeps[-1] // reduction)
-    rungs = _number(asked, "rungs", len(keeps), where, least=1)
-    if rungs > len(keeps):
-        raise ConfigError(f"{rungs} rungs leave none of {trials} trials with reduction {reduction}; at most {len(keeps)}")
-    return reduction, keeps[:rungs]
-
-
-def _batch(asked: Mapping[str, Any], trials: int, where: str) -> int:
-    """Return how many settings are drawn at once."""
-    if one_of(asked.get("draws", DRAWS[0]), DRAWS, f"draws of the search in {where}", "way") == "sobol":
-        return trials
-    if importlib.util.find_spec("optuna") is None:
-        raise ConfigError("draws 'tpe' need optuna, which is not installed: pip install 'kdcli[search]'; or take sobol")
-    return math.ceil(trials / 3)
-
-
 def _first(
-    document: Mapping[str, Any], spaces: Mapping[str, Space], keys: frozenset[str], number: int, seed: int
+    document: Mapping[str, Any], spaces: Mapping[str, Space], keys: frozenset[str], count: int, seed: int
 ) -> tuple[Trial, ...]:
     """Return the file's own values, where it has some for all that is searched, and settings out of the ranges."""
     table = document.get("variables", {})
@@ -181,7 +145,7 @@ def _first(
     if all(name in keys or "default" in table.get(name, {}) for name in spaces):
         made = [Trial(name=DEFAULT, values={name: table[name]["default"] for name in spaces if name not in keys})]
     known = [key(trial.values) for trial in made]
-    return (*made, *trials_at(spaces, points(spaces, number - len(made), seed, known=known)))
+    return (*made, *trials_at(spaces, points(spaces, count - len(made), seed, known=known)))
 
 
 def _base(
@@ -196,16 +160,6 @@ def _base(
     head = {name: value for name, value in document.get("study", {}).items() if name not in ("reference", "contrasts")}
     text = study_toml({"study": head, "arm": document["arm"], "variables": table})
     return plan(text, source=source, settings=settings, seeds=seeds)
-
-
-def _budgets(base: Study, reduction: int, rungs: int) -> tuple[str, int, list[int]]:
-    """Return what budgets count, that of the table at the end, and that of each rung."""
-    main = base.cells[0].config.main
-    unit, full = ("epochs", main.epochs) if main.steps is None else ("steps", main.steps)
-    if full is None or full < reduction**rungs:
-        raise ConfigError(f"{full} {unit} are too few for {rungs} rungs, the first of which has 1 in {reduction**rungs} "
-                          f"of them; give more {unit}, or fewer rungs")
-    return unit, full, [round(full / reduction ** (rungs - number)) for number in range(rungs)]
 
 
 def _count(base: Study, given: str, where: str) -> int | None:

@@ -37,7 +37,7 @@ def points(
     import torch
     from torch.quasirandom import SobolEngine
 
-    engine = SobolEngine(len(spaces), scramble=True, seed=seed)
+    engine = SobolEngine(len(spaces), scramble=True, seed=seed)  # type: ignore[no-untyped-call]
     seen, found = set(known), list[tuple[float, ...]]()
     for _ in range(number + _TIRELESS):
         if len(found) >= number:

@@ -13,7 +13,7 @@ when all have ended (Jamieson and Talwalkar, AISTATS 2016).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,7 @@ from kdcli.study.cells import jobs
 from kdcli.study.grid import Study
 from kdcli.study.report import write_reports
 from kdcli.study.rows import Table
-from kdcli.study.run import Outcome, alone_with_tables, refuse_early, run_study
+from kdcli.study.run import alone_with_tables, refuse_early, run_study
 from kdcli.study.search.plan import DEFAULT, Rung, Search, Trial, trials_at
 from kdcli.study.search.record import Decision, Record, add, read
 from kdcli.study.search.tell import chosen
@@ -56,28 +56,30 @@ def run_search(
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
     processes: int = 1,
-    run: Callable[..., Outcome] = run_study,
 ) -> Found:
     """Run what is not there yet, rung after rung, and the study of what is left; several processes may do it together.
 
-    processes: as for ``run_study``. run: what works through the study of a rung.
+    processes: as for ``run_study``.
 
     Raises:
         TrainingError: no setting of a rung came to an end. KdcliError: as ``run_study``. KeyboardInterrupt: asked to
             stop; the same call goes on.
     """
     progress = progress or Silent()
-    record, outcomes = read(search, out), list[Outcome]()
-    last = search.last_study(search.first)  # what the table will need is refused now, not after the rungs
-    refuse_early([job for job in jobs(last, out) if job.state != "finished"][:1], torch.device(device))
+    record, ran, elsewhere, kept = read(search, out), 0, 0, dict[Path, int]()
+    last = search.last_study(search.first[:1])  # what the table will need is refused now, not after the rungs
+    refuse_early([job for job in jobs(last, out) if job.state != "finished"], torch.device(device))
 
-    def work(study: Study, folder: Path, *, teachers: bool) -> Outcome:
-        outcomes.append(run(study, folder, device=device, progress=progress, processes=processes, teachers=teachers))
-        return outcomes[-1]
+    def work(study: Study, folder: Path, *, teachers: bool) -> tuple[str, ...]:
+        nonlocal ran, elsewhere
+        outcome = run_study(study, folder, device=device, progress=progress, processes=processes, teachers=teachers)
+        ran, elsewhere = ran + outcome.ran, elsewhere + outcome.elsewhere
+        kept.setdefault(folder, outcome.kept)
+        return outcome.failed
 
     def compared(rung: Rung, trials: Sequence[Trial]) -> Decision:
         study, folder = search.rung_study(rung, trials), out / rung.folder
-        failed = work(study, folder, teachers=False).failed
+        failed = work(study, folder, teachers=False)
         with alone_with_tables(study, folder):
             table = tabulate(study, folder)
             write_reports(study, table, folder, failed)
@@ -90,14 +92,11 @@ def run_search(
             record = add(search, out, trials=further(search, record.trials, compared(rung, record.trials)))
         record = add(search, out, decision=compared(rung, _entering(record)))
     study, best = _last(search, record)
-    progress.note(f"best: {best.name} ({best.label}); the table: {len(study.arms)} settings, {search.full} "
-                  f"{search.unit} each, measured on {study.eval_data}")
-    outcome = work(study, out, teachers=True)
-    return Found(
-        record=record, best=best, study=study, failed=outcome.failed,
-        ran=sum(one.ran for one in outcomes), kept=sum(one.kept for one in outcomes),
-        elsewhere=sum(one.elsewhere for one in outcomes),
-    )  # fmt: skip
+    progress.note(f"best: {best.name} ({best.label}); measured on {study.eval_data} after {search.full} "
+                  f"{search.unit}")
+    failed = work(study, out, teachers=True)
+    return Found(record=record, best=best, study=study, ran=ran, kept=sum(kept.values()), elsewhere=elsewhere,
+                 failed=failed)  # fmt: skip
 
 
 def decide(search: Search, rung: Rung, names: Sequence[str], table: Table, failed: Sequence[str] = ()) -> Decision:

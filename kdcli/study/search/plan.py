@@ -109,10 +109,14 @@ class Search:
             ConfigError: as ``kdcli.study.plan``.
         """
         about = (
-            f"Rung {rung.number} of {len(self.rungs)} of a search: settings compared at {rung.budget} {self.unit} on the "
-            "images of the search. The best ones' numbers are too good for having been chosen by them."
+            f"Rung {rung.number} of {len(self.rungs)} of a search: settings compared at {rung.budget} {self.unit} on "
+            "the images of the search. The best ones' numbers are too good for having been chosen by them."
         )
-        return self._study(trials, rung.budget, about, self.data, self.seeds, f"{self.name}-{rung.folder}")
+        study = self._study(trials, rung.budget, about, self.data, self.seeds, f"{self.name}-{rung.folder}")
+        if len({cell.key for cell in study.cells}) == len(self.seeds) < len(study.cells):
+            raise ConfigError(f"{' and '.join(self.spaces)} of study '{self.name}' change nothing in what its runs do; "
+                              "another key of the arm may decide instead")
+        return study
 
     def last_study(self, trials: Sequence[Trial], about: str = "") -> Study:
         """Return the study that measures what the search found, on images and seeds that it did not see.

@@ -1,7 +1,7 @@
-"""What a search has decided, in ``OUT/search.json``: who goes on with it keeps to it, by whichever process it was decided.
+"""What a search has decided, in ``OUT/search.json``: who goes on with it keeps to that.
 
-A decision is written down once. Settings that failed are thus not tried again when the search goes on; without the file
-everything is decided anew, by runs that are kept.
+A decision is written down once, by whichever process made it. Settings that failed are thus not tried again when the
+search goes on; without the file everything is decided anew, by the runs that are there.
 """
 
 from __future__ import annotations

@@ -29,12 +29,15 @@ def chosen(search: Search, best: Trial, left: int) -> str:
     """Return how the settings of the table were chosen, and what its numbers are therefore worth."""
     told = (
         f"{best.name} ({best.label}) is the best of {search.trials} settings by {search.metric} on {search.data}, at "
-        f"{search.rungs[-1].budget} {search.unit}. Images and seeds of this table had no part in that, so that its "
-        f"numbers for {best.name} are not too good for having been chosen."
+        f"{search.rungs[-1].budget} {search.unit}"
+    )
+    told += ": no setting drawn was better than the file's own values." if best.name == DEFAULT else (
+        f". Images and seeds of this table had no part in that, so that its numbers for {best.name} are not too good "
+        "for having been chosen."
     )
     if left > 1:
-        told += (" Arms are in the order of the search. Whoever picks another of them by this table picks by the images "
-                 "that it is measured on, and that one's numbers are then too good.")
+        told += (" Arms are in the order of the search. Whoever picks another of them by this table picks by the "
+                 "images that it is measured on, and that one's numbers are then too good.")
     return told
 
 
