@@ -23,7 +23,7 @@ metrics = ["abs_rel"]
 eval_data = "sim:rooms,count=3,seed=7"
 seeds = [0]
 recipe = "plain"
-set = { teacher = "ground-truth", student = "mobilenet,width=0.35", size = "32x64", batch_size = 2, data = "sim:blocks,count=4", steps = "{steps}", lr = "{lr}" }
+set = { teacher = "ground-truth", student = "mobilenet,width=0.35,max_depth=10", size = "32x64", batch_size = 2, data = "sim:blocks,count=4", steps = "{steps}", lr = "{lr}" }
 
 [search]
 data = "sim:rooms,count=3,seed=9"

@@ -119,7 +119,7 @@ LR = "range = [1e-4, 1.0], log = true"
         ('count=3,seed=9"', 'count=5,seed=7"', ["has images of eval_data", "too good"]),
         ('seed=9"', 'seed=9"\nseeds = [0]', ["seeds of [search]", "[0]", "table's, 0"]),
         ('seed=9"', 'seed=9"\nseeds = 5', ["seeds of [search]", "whole numbers"]),
-        ('seed=9"', 'seed=9"\nrungs = "2"', ["rungs", "'2'"]),
+        ('seed=9"', 'seed=9"\nrungs = "2"', ["rungs '2'", "whole number"]),
         ('seed=9"', 'seed=9"\ndraws = "sobel"', ["'sobel'", "'sobol'"]),
         ('[[arm]]\nname = "only"', '[[arm]]\nname = "only"\n[[arm]]\nname = "b"', ["one arm", "only, b"]),
     ],
@@ -136,7 +136,7 @@ def test_refusals_are_one_line(old: str, new: str, words: list[str]) -> None:
     ("given", "words"),
     [
         ({"options": {"trials": 2, "reduction": 3}}, ["2 trials with reduction 3"]),
-        ({"options": {"reduction": 1}}, ["reduction", "at least 2, not 1"]),
+        ({"options": {"reduction": 1}}, ["has reduction 1;", "at least 2"]),
         ({"options": {"rungs": 3}}, ["3 rungs", "none of 4", "at most 2"]),
         ({"ranges": ["lr"]}, ["--range 'lr'", "NAME=LOW..HIGH"]),
         ({"ranges": ["lr=1..x"]}, ["--range 'lr=1..x'", "two numbers"]),

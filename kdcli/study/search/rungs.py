@@ -24,7 +24,7 @@ def number(asked: Mapping[str, Any], name: str, default: int, where: str, least:
     """
     value = asked.get(name, default)
     if type(value) is not int or value < least:
-        raise ConfigError(f"{name} of the search in {where} is a whole number of at least {least}, not {value!r}")
+        raise ConfigError(f"the search of {where} has {name} {value!r}; give a whole number of at least {least}")
     return value
 
 
