@@ -19,8 +19,9 @@ from typer.testing import CliRunner
 from kdcli.cli.app import app
 from kdcli.errors import ConfigError, TrainingError
 from kdcli.study import attempt
-from kdcli.study.search import Search, ask
+from kdcli.study.search import Search, ask, halve
 from kdcli.study.search.halve import run_search
+from kdcli.study.search.record import Record
 from kdcli.training.run.folder import RunFolder
 
 Made = list[tuple[str, int]]
@@ -41,7 +42,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> Made:
     return runs
 
 
-def test_the_best_half_goes_on_and_the_best_is_measured_elsewhere(made: Made, tmp_path: Path) -> None:
+def test_the_best_half_goes_on_and_the_best_is_measured_elsewhere(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     search, told = asked(), Told()
     found = run_search(search, tmp_path, progress=told)
     rates = {trial.name: trial.values["lr"] for trial in search.first}
@@ -63,6 +66,10 @@ def test_the_best_half_goes_on_and_the_best_is_measured_elsewhere(made: Made, tm
     made.clear()
     again = run_search(search, tmp_path)
     assert not made and (again.ran, again.kept, again.record) == (0, 2, found.record)
+    # One that is still at the first rung while others have decided on all of them goes on where they are.
+    monkeypatch.setattr(halve, "read", lambda search, out: Record(trials=search.first))
+    late = run_search(search, tmp_path)
+    assert not made and (late.kept, late.record) == (6, found.record)
 
 
 def test_it_goes_on_with_the_same_settings_wherever_it_was_stopped(
@@ -147,19 +154,22 @@ def test_settings_are_told_best_first_and_how_they_were_chosen(
     assert isinstance(error, ConfigError) and "--trials is of a search; add --search" in str(error)
 
 
-def test_draws_that_look_at_earlier_ones_come_in_three_parts(made: Made, tmp_path: Path) -> None:
+def test_draws_that_look_at_earlier_ones_come_in_three_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("optuna", reason="needs the extra kdcli[search]")
+    made: Made = []
+    monkeypatch.setattr(attempt, "distill", without_training(made, lambda config: config.main.lr == 0.5))
     search, told = asked(options={"draws": "tpe", "trials": 6}), Told()
     assert len(search.first) == 2
     found = run_search(search, tmp_path / "a", progress=told)
-    assert len(found.record.trials) == 6 and len(made) == len(set(made)) == found.ran and found.kept == 0
-    assert run_search(search, tmp_path / "b").record == found.record
+    assert len(found.record.trials) == 6 and len(made) == len(set(made)) == found.ran + 2 and found.kept == 0
+    assert found.record.decisions[0].scores[-1] == ("default", None) and len(found.record.decisions[0].failed) == 1
+    assert run_search(search, tmp_path / "b").record.trials == found.record.trials
 
 
 @pytest.mark.slow
 def test_two_processes_and_two_runs_at_a_time_come_to_one_end(tmp_path: Path) -> None:
     (tmp_path / "tuned.toml").write_text(TUNED)
-    words = [sys.executable, "-m", "kdcli", "study", "tuned.toml", "--search",
+    words = [sys.executable, "-m", "kdcli", "study", "tuned.toml", "--search", "--trials", "2",
              "--out", "out", "--json", "--logger", "none"]  # fmt: skip
     start: Callable[..., subprocess.Popen[str]] = lambda *more: subprocess.Popen(  # noqa: E731
         [*words, *more], cwd=tmp_path, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE

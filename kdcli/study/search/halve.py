@@ -77,20 +77,28 @@ def run_search(
         kept.setdefault(folder, outcome.kept)
         return outcome.failed
 
+    lost, why = set[str](), list[str]()
+
     def compared(rung: Rung, trials: Sequence[Trial]) -> Decision:
-        study, folder = search.rung_study(rung, trials), out / rung.folder
-        failed = work(study, folder, teachers=False)
+        folder = out / rung.folder
+        study = search.rung_study(rung, [trial for trial in trials if trial.name not in lost])
+        why.extend(work(study, folder, teachers=False))
         with alone_with_tables(study, folder):
             table = tabulate(study, folder)
-            write_reports(study, table, folder, failed)
-        return decide(search, rung, [trial.name for trial in trials], table, failed)
+            write_reports(study, table, folder, why)
+        return decide(search, rung, [trial.name for trial in trials], table, why)
 
-    for rung in search.rungs[len(record.decisions) :]:
-        progress.note(f"rung {rung.number} of {len(search.rungs)}: {rung.trials} settings, {rung.budget} {search.unit} "
+    while len(record.decisions) < len(search.rungs):  # others may have decided on several in the meantime
+        rung, trials = search.rungs[len(record.decisions)], _entering(record)
+        progress.note(f"rung {rung.number} of {len(search.rungs)}: {len(trials)} settings, {rung.budget} {search.unit} "
                       f"each, compared on {search.data}")
-        while len(record.trials) < search.trials:
-            record = add(search, out, trials=further(search, record.trials, compared(rung, record.trials)))
-        record = add(search, out, decision=compared(rung, _entering(record)))
+        decision = compared(rung, trials)
+        if len(record.trials) < search.trials:
+            lost.update(name for name, score in decision.scores if score is None)
+            record = add(search, out, trials=further(search, record.trials, decision))
+        else:
+            record = add(search, out, decision=decision)
+            why.clear()
     study, best = _last(search, record)
     progress.note(f"best: {best.name} ({best.label}); measured on {study.eval_data} after {search.full} "
                   f"{search.unit}")
