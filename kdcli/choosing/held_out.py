@@ -117,5 +117,24 @@ def _disjoint(one: str, other: str, built: Built) -> bool:
     return bool(sides[0] and sides[1]) and not sides[0] & sides[1]
 
 
+def shared(one: str, other: str, built: Built) -> bool:
+    """Whether two sources are known to share images: files that both name, or the same scenes of one world.
+
+    Raises:
+        KdcliError: one of them cannot be built.
+    """
+    first, second = (parse(data) for data in (one, other))
+    sides = [built.source(data) for data in (one, other)]
+    if renders(sides[0]) and renders(sides[1]):
+        return _uncounted(first) == _uncounted(second)
+    return bool(_images(sides[0]) & _images(sides[1]))
+
+
+def _uncounted(spec: Spec) -> Spec:
+    """Return a simulated world without its number of scenes, the first of which are the same, and with its seed."""
+    options = {"seed": "0", **spec.options}
+    return replace(spec, options={key: options[key] for key in sorted(options) if key != "count"})
+
+
 def _images(source: Any) -> set[str]:
     return {str(pair.image) for pair in getattr(source, "pairs", ())}

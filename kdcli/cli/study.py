@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -35,12 +36,34 @@ Loggers = Annotated[list[str] | None, typer.Option(
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="List the runs, do one real step of each kind, write nothing.")
 ]
+Search = Annotated[bool, typer.Option(
+    "--search", help="Search the ranges of the study's variables: few steps for many settings, more for the best.",
+)]
+Trials = Annotated[int | None, typer.Option(
+    help="Settings that a search tries, the file's own among them. Default: 9.",
+)]
+Reduction = Annotated[int | None, typer.Option(
+    help="Of a rung's settings 1 in N goes on, with N times the steps. Default: 3.",
+)]
+Rungs = Annotated[int | None, typer.Option(help="Rungs before the table. Default: until one setting is left.")]
+Ranges = Annotated[list[str] | None, typer.Option(
+    "--range", metavar="NAME=RANGE",
+    help="What a search draws from: lr=1e-4..3e-2,log or loss=l1|silog, of a variable or a key of recipes; repeat.",
+)]
+SearchData = Annotated[str | None, typer.Option(
+    "--search-data", metavar="SPEC", help="Images that a search compares settings on, none of the table's.",
+)]
+Draws = Annotated[str | None, typer.Option(
+    metavar="sobol|tpe",
+    help="How settings are drawn: evenly, or by what earlier ones came to (optuna). Default: sobol.",
+)]
 
 
 def register(app: typer.Typer) -> None:
     """Add the command."""
     command(app, "study", example=(
         "kdcli study data-free-mini --dry-run", "kdcli study data-free-mini --only noise,data-free --seeds 0,1,2",
+        "kdcli study mine.toml --search --range lr=1e-3..1e-1,log --trials 9",
     ))(study)
 
 
@@ -54,10 +77,18 @@ def study(
     jobs: Jobs = 1,
     logger: Loggers = None,
     dry_run: DryRun = False,
+    search: Search = False,
+    range_: Ranges = None,
+    search_data: SearchData = None,
+    trials: Trials = None,
+    reduction: Reduction = None,
+    rungs: Rungs = None,
+    draws: Draws = None,
 ) -> None:
     """Run a grid of recipes, image counts and seeds, and compare them in one table.
 
-    Run it again with the same --out to go on, or to see the table. --seed draws the bootstrap's resamples.
+    Run it again with the same --out to go on, or to see the table. --seed draws the bootstrap's resamples, and the
+    settings of a search.
     """
     from kdcli.config import RunConfig
     from kdcli.config.values import convert
@@ -66,40 +97,31 @@ def study(
 
     path, text = read(name)
     arms = [arm for several in only or () for arm in several.split(",")]
+    loggers = convert("loggers", logger, RunConfig, "--logger") if logger else None
+    options = {"trials": trials, "reduction": reduction, "rungs": rungs, "data": search_data, "draws": draws}
+    if search:
+        from kdcli.cli.study_search import search as run
+        from kdcli.study.search import ask
+
+        asked = ask(text, source=path, settings=set_ or (), only=arms, seeds=_numbers(seeds), ranges=range_ or (),
+                    options=options, seed=session.seed, loggers=loggers)  # fmt: skip
+        run(session, asked, out or Path("studies", f"{asked.name}-search"), jobs=jobs, dry_run=dry_run)
+        return
+    _refuse_without_search(options | {"range": range_})
     planned = plan(text, source=path, settings=set_ or (), only=arms, seeds=_numbers(seeds))
-    if logger:
-        planned = with_loggers(planned, convert("loggers", logger, RunConfig, "--logger"))
+    if loggers is not None:
+        planned = with_loggers(planned, loggers)
     folder = out or Path("studies", planned.name)
     if dry_run:
         _expected(session, planned, folder)
         return
     from kdcli.cli.show import TrainingProgress
-    from kdcli.errors import TrainingError
-    from kdcli.study.report import contrast_rows, main_rows, notes, write_reports
-    from kdcli.study.run import alone_with_tables, run_study
-    from kdcli.study.table import tabulate
+    from kdcli.cli.study_table import tell
+    from kdcli.study.run import run_study
 
     with session.keeping(lambda: folder), TrainingProgress(session, bars=jobs) as progress:
         outcome = run_study(planned, folder, device=session.device, progress=progress, processes=jobs)
-    with alone_with_tables(planned, folder):
-        table = tabulate(planned, folder, seed=session.seed)
-        files = write_reports(planned, table, folder, outcome.failed)
-
-    def human() -> None:
-        session.table(*main_rows(table), title=f"{table.study}: {table.eval_data}")
-        if table.contrasts:
-            say()
-            session.table(*contrast_rows(table))
-        for note in notes(table, outcome.failed):
-            say(f"\n{note}")
-        others = f", others ran {outcome.elsewhere}" if outcome.elsewhere else ""
-        say(f"\nran {outcome.ran}, kept {outcome.kept}{others}; {folder}/{', '.join(files)}")
-
-    document = {**table.document(), "out": str(folder), "ran": outcome.ran, "kept": outcome.kept,
-                "elsewhere": outcome.elsewhere, "failed": list(outcome.failed)}  # fmt: skip
-    session.result(document, human)
-    if outcome.failed:
-        raise TrainingError(f"{len(outcome.failed)} of the runs failed, the first: {outcome.failed[0]}")
+    tell(session, planned, folder, outcome)
 
 
 def _expected(session: Session, planned: Any, folder: Path) -> None:
@@ -125,6 +147,15 @@ def _expected(session: Session, planned: Any, folder: Path) -> None:
         )
 
     session.result(document, human)
+
+
+def _refuse_without_search(options: Mapping[str, Any]) -> None:
+    from kdcli.errors import ConfigError
+
+    for name, value in options.items():
+        if value is not None:
+            flag = "--search-data" if name == "data" else f"--{name}"
+            raise ConfigError(f"{flag} is of a search; add --search, or leave it out")
 
 
 def _numbers(text: str | None) -> list[int] | None:

@@ -41,15 +41,16 @@ def flags_and_settings(table: Mapping[str, Any], where: str) -> tuple[dict[str, 
         owner = RunConfig if name in RUN_KEYS else StageConfig
         checked = convert(name, value, owner, f"{where}: {key}")
         if dot or checked is None:  # a flag that is None would count as not given
-            settings.append(f"{stage}.{name}={_toml(value)}" if dot else f"{name}={_toml(value)}")
+            settings.append(f"{stage}.{name}={toml_value(value)}" if dot else f"{name}={toml_value(value)}")
         else:
             flags[name] = checked
     return flags, settings
 
 
-def _toml(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """Return a value as TOML on one line."""
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_toml(name)} = {_toml(item)}" for name, item in value.items()) + " }"
+        return "{ " + ", ".join(f"{quoted(name)} = {toml_value(item)}" for name, item in value.items()) + " }"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(_toml, value)) + "]"
+        return "[" + ", ".join(map(toml_value, value)) + "]"
     return quoted(value) if isinstance(value, str) else repr(value) if isinstance(value, float) else json.dumps(value)

@@ -26,6 +26,8 @@
 
     [variables]
     images = { about = "source of the training images", default = "sim:blocks" }
+
+A table ``[search]`` is for ``kdcli.study.search`` alone.
 """
 
 from __future__ import annotations
@@ -72,13 +74,7 @@ def plan(
             values of the wrong type. PluginError: a recipe that is not there.
     """
     where = f"study '{Path(source).stem}'"
-    document = parse_toml(text, where, error=ConfigError)
-    known_only(document, ("study", "arm", "variables"), where)
-    for key, kind in (("study", dict), ("arm", list), ("variables", dict)):
-        if not isinstance(document.get(key, kind()), kind):
-            raise ConfigError(f"{where}: '{key}' is no {'list of tables' if kind is list else 'table'}")
-    if not all(isinstance(table, dict) for table in document.get("arm", [])):
-        raise ConfigError(f"{where}: 'arm' is no list of tables; begin each with [[arm]]")
+    document = parsed(text, where)
     variables = resolve(document, settings, Path(source).stem)
     document = {key: fill(document.get(key, {}), variables) for key in ("study", "arm")}
     head = document["study"]
@@ -122,6 +118,22 @@ def plan(
         variables=variables,
         text=text,
     )
+
+
+def parsed(text: str, where: str) -> dict[str, Any]:
+    """Return a study's document, its tables of the right kind.
+
+    Raises:
+        ConfigError: TOML that does not parse, a table that is unknown or none.
+    """
+    document = parse_toml(text, where, error=ConfigError)
+    known_only(document, ("study", "arm", "variables", "search"), where)
+    for key, kind in (("study", dict), ("arm", list), ("variables", dict), ("search", dict)):
+        if not isinstance(document.get(key, kind()), kind):
+            raise ConfigError(f"{where}: '{key}' is no {'list of tables' if kind is list else 'table'}")
+    if not all(isinstance(table, dict) for table in document.get("arm", [])):
+        raise ConfigError(f"{where}: 'arm' is no list of tables; begin each with [[arm]]")
+    return document
 
 
 def _maker(

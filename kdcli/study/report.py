@@ -52,7 +52,7 @@ def main_rows(table: Table) -> Rows:
     differences = [f"{metric} minus {table.reference}, paired" for metric in table.metrics]
     shown = len({row.teacher_images for row in table.rows}) > 1
     extra = [*(["images"] if counts else []), *(["images shown to teachers"] if shown else [])]
-    columns = ["arm", *extra, "seeds", *map(_directed, table.metrics)]
+    columns = ["arm", *extra, "seeds", *map(directed, table.metrics)]
     columns += [text for column in differences for text in (column, "share > 0")]
     rows = []
     for teacher in table.teachers:
@@ -76,7 +76,7 @@ def contrast_rows(table: Table) -> Rows:
 
 def seed_rows(table: Table) -> Rows:
     """Return each seed's numbers, one run a row."""
-    columns = ["arm", "seed", *map(_directed, table.metrics), "run"]
+    columns = ["arm", "seed", *map(directed, table.metrics), "run"]
     rows = [
         [group_title(row.arm, row.count), f"{seed}", *(_plain(row.per_seed[m][i]) for m in table.metrics), row.runs[i]]
         for row in table.rows
@@ -224,7 +224,8 @@ def _differences(comparison: Comparison, table: Table) -> list[str]:
     return cells
 
 
-def _directed(metric: str) -> str:
+def directed(metric: str) -> str:
+    """Return a metric's name with the direction that is better."""
     return f"{metric} ({'more' if metric in HIGHER_IS_BETTER else 'less'} is better)"
 
 

@@ -62,11 +62,12 @@ def run_study(
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
     processes: int = 1,
+    teachers: bool = True,
 ) -> Outcome:
     """Run what is not there yet and what no other process runs; return when nothing is left, by whomever it was done.
 
     processes: how many runs at a time; above 1 each is in a process of its own, so a script that calls this must be
-    importable (``if __name__ == "__main__":``).
+    importable (``if __name__ == "__main__":``). teachers: whether they are measured too.
 
     Raises:
         ConfigError: a cell holds a run with other settings.
@@ -77,9 +78,9 @@ def run_study(
     check_workers(processes, f"--jobs {processes}")
     wanted = [job for job in jobs(study, out) if job.wanted]
     todo = [job for job in wanted if job.state != "finished"]
-    _refuse_early(todo, torch.device(device))
+    refuse_early(todo, torch.device(device))
     out.mkdir(parents=True, exist_ok=True)
-    ran, configs = 0, [job.cell.config for job in wanted]
+    ran, configs = 0, [job.cell.config for job in wanted] if teachers else []
     with Claims(out / FOLDER) as claims:
         clean(out)
         _write_down(study, out)
@@ -109,14 +110,21 @@ def run_study(
 
 
 @contextlib.contextmanager
-def alone_with_tables(study: Study, out: Path) -> Iterator[None]:
-    """Keep other processes of a study from writing its tables while the block does, which is waited for."""
+def alone(out: Path, what: str) -> Iterator[None]:
+    """Keep other processes that share a folder from doing something while the block does, which is waited for."""
     with Claims(out / FOLDER) as claims:
-        while claims.take("tables") is None:
+        while claims.take(what) is None:
             time.sleep(LOOK_EVERY / 10)
+        yield
+        claims.ended(what, "finished")
+
+
+@contextlib.contextmanager
+def alone_with_tables(study: Study, out: Path) -> Iterator[None]:
+    """Keep other processes of a study from writing its tables while the block does."""
+    with alone(out, "tables"):
         _write_down(study, out)  # another process may have run a cell in the folder of one that does the same
         yield
-        claims.ended("tables", "finished")
 
 
 def _one_by_one(
@@ -137,8 +145,8 @@ def _one_by_one(
         yield number, job, result
 
 
-def _refuse_early(todo: Sequence[Job], device: torch.device) -> None:
-    """Build what each arm names once, so that nothing is refused after hours."""
+def refuse_early(todo: Sequence[Job], device: torch.device) -> None:
+    """Build what each arm of these runs names once, so that nothing is refused after hours."""
     seen: set[tuple[str, int | None]] = set()
     for job in todo:
         if (job.cell.arm, job.cell.count) not in seen:

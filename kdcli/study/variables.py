@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kdcli.config.values import known_only
 from kdcli.documents import literal
 from kdcli.errors import ConfigError, nearest
+from kdcli.study.ranges import KEYS, space
 
 COUNT = "count"
 """The variable that every cell sets: its number of training images."""
@@ -52,8 +52,8 @@ def resolve(document: Mapping[str, Any], settings: Iterable[str], study: str) ->
     if not isinstance(table, Mapping) or not all(isinstance(entry, Mapping) for entry in table.values()):
         raise ConfigError(f"[variables] of '{study}' holds one table each; write: nyu = {{ about = \"...\" }}")
     for name, entry in table.items():
-        known_only(entry, ("about", "default"), f"variable '{name}' of '{study}'")
-    wanted = _wanted(document)
+        space(entry, f"variable '{name}' of '{study}'")
+    wanted = wanted_by(document)
     values = {name: entry["default"] for name, entry in table.items() if "default" in entry}
     known = sorted(wanted | table.keys())
     for setting in settings:
@@ -69,6 +69,7 @@ def resolve(document: Mapping[str, Any], settings: Iterable[str], study: str) ->
         about = [f"{name} ({table[name]['about']})" if "about" in table.get(name, {}) else name for name in unset]
         raise ConfigError(
             f"study '{study}' needs a value for {', '.join(about)}; give " + " ".join(f"--set {n}=..." for n in unset)
+            + (", or find one with --search" if all(table.get(n, {}).keys() & set(KEYS) for n in unset) else "")
         )
     return values
 
@@ -77,11 +78,12 @@ def open_variables(document: Mapping[str, Any]) -> list[str]:
     """Return the variables of a study that have no default, so that whoever runs it gives them a value."""
     table = document.get("variables", {})
     table = table if isinstance(table, Mapping) else {}
-    names = sorted(_wanted(document) | table.keys())
+    names = sorted(wanted_by(document) | table.keys())
     return [name for name in names if not (isinstance(table.get(name), Mapping) and "default" in table[name])]
 
 
-def _wanted(document: Mapping[str, Any]) -> set[str]:
+def wanted_by(document: Mapping[str, Any]) -> set[str]:
+    """Return the variables that a study's texts name, but for those that every cell sets."""
     return used({key: value for key, value in document.items() if key != "variables"}) - {COUNT, SEED}
 
 
