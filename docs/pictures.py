@@ -29,6 +29,8 @@ IMAGES = ROOT / "docs" / "images"
 MOST = 150_000
 """Bytes of a picture."""
 SCREEN = (1200, 800)
+RUN = "runs/default"
+"""Where the run lies on the desk at which a picture is made."""
 CARD = """<!doctype html><meta charset="utf-8"><style>
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 1rem auto; padding: 0 1rem; }
 img { max-width: 100%%; } table { border-collapse: collapse; } th, td { padding: .2rem .7rem; border: 1px solid #ccc; }
@@ -44,7 +46,7 @@ def default(run: Path, desk: Path) -> Image.Image:
 def film(run: Path, desk: Path) -> Image.Image:
     """Film a walk with teacher and student side by side, and draw three of its frames."""
     said(sys.executable, str(ROOT / "docs" / "walk.py"), "walk.mp4", at=desk)
-    said("kdcli", "predict", str(run), "walk.mp4", "--out", "film.mp4", "--beside", "teacher:demo", at=desk)
+    said("kdcli", "predict", RUN, "walk.mp4", "--out", "film.mp4", "--beside", "teacher:demo", at=desk)
     return of_film(desk / "film.mp4")
 
 
@@ -52,7 +54,7 @@ def points(run: Path, desk: Path) -> Image.Image:
     """Make a point cloud of one picture of the walk, and draw the picture and the cloud from two sides."""
     said(sys.executable, str(ROOT / "docs" / "walk.py"), "walk", "1", at=desk)
     cloud = ("--points", "scene.ply", "--fov", "60")
-    said("kdcli", "predict", str(run), "walk/000.png", "--out", "depth", *cloud, at=desk)
+    said("kdcli", "predict", RUN, "walk/000.png", "--out", "depth", *cloud, at=desk)
     return joined([Image.open(desk / "walk" / "000.png"), *of_cloud(desk / "scene.ply")])
 
 
@@ -60,7 +62,7 @@ def card(run: Path, desk: Path) -> Image.Image:
     """Write the card of the run, and photograph it as a page."""
     import markdown
 
-    said("kdcli", "card", str(run), "--name", "hf:ORG/NAME", "--out", str(desk / "card.md"), at=desk)
+    said("kdcli", "card", RUN, "--name", "hf:ORG/NAME", "--out", "card.md", at=desk)
     text = (desk / "card.md").read_text(encoding="utf-8").split("\n---\n", 1)[1]
     page = CARD % markdown.markdown(text, extensions=["tables", "fenced_code"])
     (desk / "card.html").write_text(page, encoding="utf-8")
@@ -74,7 +76,7 @@ def report(run: Path, desk: Path) -> Image.Image:
 
 def evaluation(run: Path, desk: Path) -> Image.Image:
     """Measure the run beside its teacher on further rooms, and photograph the first screen of the page."""
-    models = (str(run), "teacher:demo", "constant")
+    models = (RUN, "teacher:demo", "constant")
     said("kdcli", "eval", *models, "--data", "sim:rooms,count=64,seed=2000", "--report", "evaluation.html", at=desk)
     return photographed(desk / "evaluation.html", desk)
 
@@ -87,7 +89,6 @@ def notebook(run: Path, desk: Path) -> Image.Image:
     from matplotlib import pyplot
 
     book = json.loads((ROOT / "examples" / "notebooks" / "student.ipynb").read_text(encoding="utf-8"))
-    (desk / "runs").mkdir()
     (desk / "runs" / "notebook").symlink_to(run)
     names: dict[str, object] = {}
     pyplot.show = lambda: pyplot.savefig(desk / "drawn.png", dpi=80)
@@ -104,13 +105,15 @@ DRAWN: dict[str, Callable[[Path, Path], Image.Image]] = {
 
 def said(*words: str, at: Path) -> None:
     """Print a command and run it in a folder."""
-    print("$", shlex.join(words).replace(sys.executable, "python").replace(f"{ROOT}/", ""))
+    sys.stdout.write(f"$ {shlex.join(words).replace(sys.executable, 'python').replace(f'{ROOT}/', '')}\n")
+    sys.stdout.flush()
     subprocess.run(words, cwd=at, check=True, stdout=subprocess.DEVNULL)
 
 
 def photographed(page: Path, desk: Path) -> Image.Image:
     """Return the first screen of a page."""
-    browser = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    names = ("chromium", "chromium-browser", "google-chrome")
+    browser = next((path for name in names if (path := shutil.which(name))), None)
     if browser is None:
         sys.exit("no Chromium: apt-get install chromium")
     picture = desk / "page.png"
@@ -128,7 +131,8 @@ def keep(name: str, picture: Image.Image) -> None:
     for quality in (90, 80, 70, 60):
         picture.save(path, quality=quality, method=6)
         if path.stat().st_size < MOST:
-            print(f"{path.relative_to(ROOT)}: {picture.width}x{picture.height}, {path.stat().st_size / 1000:.0f} kB")
+            told = f"{picture.width}x{picture.height}, {path.stat().st_size / 1000:.0f} kB"
+            sys.stdout.write(f"{path.relative_to(ROOT)}: {told}\n")
             return
     sys.exit(f"{path} has more than {MOST} bytes")
 
@@ -138,4 +142,7 @@ if __name__ == "__main__":
         sys.exit(__doc__)
     for name in sys.argv[2:] or DRAWN:
         with tempfile.TemporaryDirectory() as desk:
-            keep(name, DRAWN[name](Path(sys.argv[1]).resolve(), Path(desk)))
+            run, place = Path(sys.argv[1]).resolve(), Path(desk) / RUN
+            place.parent.mkdir()
+            place.symlink_to(run)
+            keep(name, DRAWN[name](run, Path(desk)))

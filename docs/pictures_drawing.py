@@ -21,7 +21,7 @@ WIDTH, GAP, MARGIN = 180, 6, 92
 """Columns of a picture, between two of them, and of what stands on the left."""
 VIEW = (240, 360)
 SIDES = ((-35, 12), (35, 20))
-"""Degrees to the side and from above from which a cloud is seen."""
+"""Degrees to the left and from above from which a cloud is seen."""
 
 
 def of_rooms(run: Path) -> Image.Image:

@@ -4,8 +4,8 @@
 
     python docs/walk.py WALK.mp4|FOLDER [FRAMES]
 
-A folder gets one PNG a frame. A film needs PyAV (``pip install 'kdcli[video]'``). The room is scene 7 of ``sim:rooms,seed=1000``,
-which the bundled teacher knows the like of, and no student of the default ever sees.
+A folder gets one PNG a frame. A film needs PyAV (``pip install 'kdcli[video]'``). The room is scene 7 of
+``sim:rooms,seed=1000``: the bundled teacher knows its like, and no student of the embedded default ever sees one.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ def picture_rows(
 ) -> list[Block]:
     """Return a row of pictures an image, the first of them at once, the others folded; one range of colours for all.
 
-    names: of models, by their names in the examples. truth, image: what stands below the examples' depth, and below themselves.
+    names: of models, by their names in the examples. truth, image: what stands below their depth and themselves.
     """
     if not examples:
         return []

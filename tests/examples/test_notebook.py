@@ -1,4 +1,4 @@
-"""The notebook runs from its first cell to its last, in the order in which they stand, and is stored without outputs."""
+"""The notebook runs from its first cell to its last, in their order, and is stored without outputs."""
 
 from __future__ import annotations
 
