@@ -49,7 +49,7 @@ def test_its_cells_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: 
     told = capsys.readouterr().out
     assert re.search(r"^student minus twin [+-]0\.\d{3} \[", told, flags=re.MULTILINE)
     assert float(re.findall(r"farthest from PyTorch by ([\d.e+-]+) of the largest", told)[0]) < 1e-3
-    assert (tmp_path / "runs" / "notebook" / "bytes.onnx").is_file()
+    assert (tmp_path / "runs" / "notebook.onnx").is_file()
 
 
 def _shortened(configure: Callable[..., Any]) -> Callable[..., Any]:
