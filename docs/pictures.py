@@ -33,7 +33,8 @@ RUN = "runs/default"
 """Where the run lies on the desk at which a picture is made."""
 CARD = """<!doctype html><meta charset="utf-8"><style>
 body { font: 15px/1.45 system-ui, sans-serif; max-width: 60rem; margin: 1rem auto; padding: 0 1rem; }
-img { max-width: 100%%; } table { border-collapse: collapse; display: block; overflow: hidden; } th, td { padding: .2rem .7rem; border: 1px solid #ccc; }
+img { max-width: 100%%; } table { border-collapse: collapse; display: block; overflow: hidden; }
+th, td { padding: .2rem .7rem; border: 1px solid #ccc; }
 td { white-space: nowrap; } pre, code { background: #f3f3f3; } h1, h2 { margin: .8rem 0 .4rem; }
 </style>%s"""
 
