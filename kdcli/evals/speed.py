@@ -18,18 +18,22 @@ from kdcli.evals.results import Result
 
 _MOST, _SECONDS = 20, 0.5
 """Passes of a model that are timed, and when no further one is begun."""
+_OWN = 0.8
+"""Share of the fastest pass in which this process ran, below which the machine was busy with something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Speed:
     """What one model needs. seconds: the fastest pass for one image of ``size``; None where it cannot be shown one.
 
-    bytes: of its parameters and buffers as they are in memory; None where it has none.
+    bytes: of its parameters and buffers as they are in memory; None where it has none. disturbed: other work took the
+    processor while it was timed, so that it may well be faster.
     """
 
     seconds: float | None = None
     size: tuple[int, int] | None = None
     bytes: int | None = None
+    disturbed: bool = False
 
 
 def speeds_of(
@@ -53,21 +57,24 @@ def speed_of(model: nn.Module, size: tuple[int, int] | None, device: torch.devic
     training = form.training
     try:
         form.to(device).eval()
-        seconds = _timed(form, torch.rand(1, 3, *size, device=device))
+        seconds, own = _timed(form, torch.rand(1, 3, *size, device=device))
     except Exception:  # a model that was measured well: one that takes more than an image costs no report
         return Speed(bytes=held)
     finally:
         form.train(training)
-    return Speed(seconds=seconds, size=size, bytes=held)
+    disturbed = device.type == "cpu" and own < _OWN * seconds
+    return Speed(seconds=seconds, size=size, bytes=held, disturbed=disturbed)
 
 
-def _timed(model: nn.Module, image: torch.Tensor) -> float:
-    def once() -> float:
-        begin = time.perf_counter()
+def _timed(model: nn.Module, image: torch.Tensor) -> tuple[float, float]:
+    """Return the seconds of the fastest pass, and those in which this process had a processor meanwhile."""
+
+    def once() -> tuple[float, float]:
+        begin, own = time.perf_counter(), time.process_time()
         model(image)
         if image.is_cuda:
             torch.cuda.synchronize(image.device)
-        return time.perf_counter() - begin
+        return time.perf_counter() - begin, time.process_time() - own
 
     once()  # the first pass also allocates
     passes, begin = [once()], time.perf_counter()

@@ -18,6 +18,7 @@ from kdcli.evals.reference import Reference
 from kdcli.evals.results import Result, remarks
 from kdcli.evals.sets import SetResults
 from kdcli.evals.sparsification import REMOVED
+from kdcli.report.beside import typical_row
 from kdcli.report.curves import cost_plots, distance_plots, forest_plots, image_plots
 from kdcli.report.html import Block, Curves, Details, Facts, Lead, Section, Text, write_report
 from kdcli.report.naming import keyed, renamed, short_names
@@ -76,7 +77,8 @@ def write_evaluation(
     told = None if against is None else _fidelity(against)
     names = short_names([result.model for result in results])
     results, models = renamed(results, names), keyed(models, names)
-    first = Section(title="Verdict", blocks=_answer(results, models))
+    shown = typical_row(results, models, source, against) if results[0].n and worst > 0 else []
+    first = Section(title="Verdict", blocks=[*_answer(results, models), *shown])
     sections = _sections(results, models, source, worst, against)
     write_report(path, title or told or "Evaluation", [first, *sections, _provenance(results, models, names)])
 

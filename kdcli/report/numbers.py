@@ -67,4 +67,5 @@ def _caption(results: Sequence[Result], speeds: Mapping[str, Speed]) -> str:
         return f"{said}."
     threads = torch.get_num_threads()
     where = "GPU" if torch.cuda.is_available() else f"CPU, {threads} thread{'s' if threads > 1 else ''}"
-    return f"{said}; latency ({where}): the fastest of a few passes, kdcli bench measures with care."
+    busy = ", while other work took the processor" if any(speed.disturbed for speed in speeds.values()) else ""
+    return f"{said}; latency ({where}): the fastest of a few passes{busy}; kdcli bench measures with care."

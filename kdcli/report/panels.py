@@ -21,9 +21,9 @@ _FEW = 0.25
 """Share of pixels with ground truth below which each is drawn larger."""
 
 
-def image_of(example: Example) -> Picture:
+def image_of(example: Example, caption: str = "image") -> Picture:
     """Return the image."""
-    return Picture(image=_small(example.image, _drawn_size(example)), caption="image")
+    return Picture(image=_small(example.image, _drawn_size(example)), caption=caption)
 
 
 def truth_of(example: Example, limits: tuple[float, float], caption: str) -> Picture:

@@ -6,20 +6,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kdcli.colour import limits_of
 from kdcli.documents import read_text
 from kdcli.evals.examples import Example
 from kdcli.evals.measured import Measured
 from kdcli.evals.results import Result
+from kdcli.report.beside import picture_rows
 from kdcli.report.common import on_common
 from kdcli.report.curves import distance_plots, image_plots
-from kdcli.report.html import Block, Details, Facts, Gallery, Lead, Picture, Section, Text, write_report
+from kdcli.report.html import Block, Details, Facts, Lead, Picture, Section, Text, write_report
 from kdcli.report.made_from import made_from
 from kdcli.report.naming import keyed, renamed
 from kdcli.report.numbers import number_blocks, told_table
-from kdcli.report.panels import depth_of, image_of, truth_of
 from kdcli.report.run_verdict import run_verdict
-from kdcli.report.scale_bar import scale_bar
 from kdcli.report.tables import paired_rows
 from kdcli.report.training import hard_sections, training_sections
 from kdcli.report.worst import worst_section
@@ -86,7 +84,7 @@ def _measured(
     first: list[Block] = [
         Lead(sentences=run_verdict(measured.results, labels)),
         *number_blocks(results, models),
-        *_pictures(examples, names, results, unit),
+        *picture_rows(examples, names, results[0].against or "ground truth", unit),
         *_paired(results), Details(summary="How it was measured", blocks=[*how, Facts(values=_facts(results))]),
     ]  # fmt: skip
     sections = [Section(title=title, blocks=first)]
@@ -99,32 +97,6 @@ def _measured(
         what = "Error against distance" if measured.against is None else f"{title}: error against distance"
         sections.append(Section(title=what, blocks=plots))
     return sections
-
-
-def _pictures(
-    examples: Sequence[Example], names: Mapping[str, str], results: Sequence[Result], unit: str
-) -> list[Block]:
-    """Return a row of pictures an image, the first of them at once, the others folded; one range of colours for all."""
-    import torch
-
-    if not examples:
-        return []
-    limits = limits_of(torch.cat([one.depth[one.valid] for one in examples])[None], None)
-    truth = results[0].against or "ground truth"
-    roles = [role for role in names if role in examples[0].predictions]
-    rows = [
-        Gallery(
-            pictures=[
-                image_of(one), truth_of(one, limits, truth),
-                *(depth_of(one, role, limits, names[role]) for role in roles),
-            ],
-            columns=2 + len(roles),
-        )
-        for one in examples
-    ]  # fmt: skip
-    bar = scale_bar(limits, unit=unit, about="depth; grey: none")
-    more = [Details(summary=f"{len(rows) - 1} more held-out images", blocks=rows[1:])] if len(rows) > 1 else []
-    return [rows[0], bar, *more]
 
 
 def _paired(results: Sequence[Result]) -> list[Block]:

@@ -136,9 +136,10 @@ def costs(networks: Sequence[Result]) -> list[str]:
                 ("parameters", other.cost.parameters, first.cost.parameters),
                 ("multiply-adds", other.cost.multiply_adds, first.cost.multiply_adds),
             )
-            if theirs and ours
+            if theirs and ours and theirs != ours
         ]  # fmt: skip
-        said.append(f"{other.model} has {_cost(other)}" + (f" ({' and '.join(times)})" if times else ""))
+        told = "as many" if _cost(other) == _cost(first) else _cost(other)
+        said.append(f"{other.model} has {told}" + (f" ({' and '.join(times)})" if times else ""))
     return ["; ".join(said) + "."]
 
 

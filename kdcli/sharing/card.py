@@ -37,8 +37,8 @@ def card(facts: Facts, *, name: str, model: str, picture: str | None = None) -> 
     """
     shown = [] if picture is None else [f"![{_caption(facts)}]({picture})", f"*{_caption(facts)}*"]
     parts = [
-        f"---\n{head(facts, name)}\n---", f"# {words(name)}", _what(facts), *shown,
-        "## How good it is", *measured(facts),
+        f"---\n{head(facts, name)}\n---", f"# {words(name)}", _what(facts),
+        "## How good it is", *measured(facts), *shown,
         "## How to run it", *usage(facts, model),
         "## What it is not for", *limits(facts),
         "## Whose work is in it", *_terms(facts),

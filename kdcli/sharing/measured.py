@@ -40,8 +40,10 @@ def _verdict(result: Mapping[str, Any], labels: Mapping[str, str]) -> list[str]:
     if gain is None or low is None:
         return []
     told = "Better than its twin" if low > 0 else "Worse than its twin" if high < 0 else "Not told apart from its twin"
+    about = labels.get("twin", "").partition("(")[2].removesuffix(")")
+    without = f" by {words(about)}" if about else ""
     return [
-        f"**{told}** ({words(labels.get('twin', 'twin'))}, same student, same budget): delta1 {gain:+.3f}, "
+        f"**{told}** (the same student, made{without} on the same budget): delta1 {gain:+.3f}, "
         f"95 % interval {low:+.3f} to {high:+.3f}, paired over {pair.get('n', result['n'])} images."
     ]
 
@@ -51,7 +53,7 @@ def _numbers(facts: Facts, results: Mapping[str, Any]) -> list[str]:
                "multiply-adds"]
     ordered = sorted(results, key=lambda role: (role != "student", role != "twin", role))
     rows = [
-        [_bold(words(facts.labels.get(role, role)), role == "student"),
+        [_bold("twin" if role == "twin" else words(facts.labels.get(role, role)), role == "student"),
          *(_value(results[role], key) for key in _BETTER), amount(results[role].get("parameters")),
          _work(results[role])]
         for role in ordered

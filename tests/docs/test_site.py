@@ -85,7 +85,7 @@ def test_links_of_the_repository_are_links_of_the_site(site: Path) -> None:
     shown = (site / "index.html").read_text(encoding="utf-8")
     assert 'href="training.html"' in shown and "docs/training.md</a>" in shown and 'href="docs/' not in shown
     assert 'href="examples/index.html"' in (site / "export.html").read_text(encoding="utf-8")
-    assert r"scaled:[A|B]" in Reader(site / "index.html").text  # no back-slash of GitHub's tables
+    assert r"scaled:[A|B]" in Reader(site / "names.html").text  # no back-slash of GitHub's tables
 
 
 def test_a_link_that_leads_nowhere_is_an_error(site: Path, tmp_path: Path) -> None:

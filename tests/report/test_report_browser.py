@@ -85,8 +85,11 @@ def test_nothing_overflows_and_no_word_is_broken(page: Any, pages: dict[str, Pat
     assert page.trouble == [] and all(one.startswith(("file:", "data:")) for one in page.asked)
 
 
-def test_the_first_screen_holds_verdict_table_and_a_row_of_pictures(page: Any, pages: dict[str, Path]) -> None:
-    shown(page, pages["run"], 1200, unfold=False)
+@pytest.mark.parametrize("name", ["run", "evaluation"])
+def test_the_first_screen_holds_verdict_table_and_a_row_of_pictures(
+    page: Any, pages: dict[str, Path], name: str
+) -> None:
+    shown(page, pages[name], 1200, unfold=False)
     for part in (".lead", "table", ".gallery"):
         top, bottom = page.run(f"(({{ top, bottom }}) => [top, bottom])"
                                f"(document.querySelector('{part}').getBoundingClientRect())")  # fmt: skip

@@ -184,4 +184,5 @@ def test_photographs_with_their_maps_stay_small(tmp_path: Path) -> None:
     write_evaluation(tmp_path / "r.html", list(found.values()), {"constant": Constant()}, source, worst=2)
     page = (tmp_path / "r.html").read_text()
     pictures = re.findall(r'data:image/webp[^"]*', page)
-    assert len(pictures) == 2 * 4 and sum(map(len, pictures)) < 250_000  # eight photographs under 1 MB
+    # A typical image in three pictures, and the worst in four each; eight photographs are under 1 MB.
+    assert len(pictures) == 3 + 2 * 4 and sum(map(len, pictures)) < 375_000
