@@ -27,7 +27,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from kdcli.config import RunConfig, StageConfig
-from kdcli.devices import choose
+from kdcli.devices import choose, keep_freed_memory
 from kdcli.maps import at_size
 from kdcli.plugins import registry
 from kdcli.spec import parse_size
@@ -174,6 +174,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    keep_freed_memory()  # as training does
     with tempfile.TemporaryDirectory() as folder:
         row = measure(given, Path(folder))
     print(
