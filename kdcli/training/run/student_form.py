@@ -118,15 +118,18 @@ def _order(
     return order, ratio
 
 
-def order_ratio(student: nn.Module, image: Tensor, amp: torch.dtype | None = None) -> float:
+def order_ratio(
+    student: nn.Module, image: Tensor, amp: torch.dtype | None = None, rounds: int = ROUNDS
+) -> float:
     """Return how long a student goes forward and back in contiguous memory, as a share of channels-last.
 
     Args:
         student: of which copies run.
         image: B x 3 x H x W in 0..1, on its device.
         amp: type of autocast.
+        rounds: in each of which both take their turn.
     """
-    return ratios({order: _Pass(student, order, amp) for order in (LAST, PLAIN)}, image, ROUNDS)[PLAIN]
+    return ratios({order: _Pass(student, order, amp) for order in (LAST, PLAIN)}, image, rounds)[PLAIN]
 
 
 class _Pass(nn.Module):
@@ -140,10 +143,11 @@ class _Pass(nn.Module):
     def forward(self, image: Tensor) -> None:
         """Run it, and go back from the sum of its depth."""
         self.network.zero_grad(set_to_none=True)
-        with torch.enable_grad(), torch.autocast(image.device.type, dtype=self.amp, enabled=self.amp is not None):
-            depth = self.network(image).depth
-        if depth.requires_grad:
-            depth.sum().backward()
+        with torch.enable_grad():
+            with torch.autocast(image.device.type, dtype=self.amp, enabled=self.amp is not None):
+                depth = self.network(image).depth
+            if depth.requires_grad:
+                depth.float().sum().backward()
 
 
 def _compile(shop: Workshop, stage: StageConfig, task: DistillTask, image: Tensor, found: StudentForm) -> None:
