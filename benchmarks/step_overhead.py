@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -31,7 +31,7 @@ from kdcli.devices import choose, keep_freed_memory
 from kdcli.maps import at_size
 from kdcli.plugins import registry
 from kdcli.spec import parse_size
-from kdcli.training.loop.optim import optimizer_of
+from kdcli.training.loop.optim import clipped, optimizer_of
 from kdcli.training.run.workshop import Workshop
 from kdcli.training.step.mixing import mix_step
 from kdcli.transform import TransformNetwork, save
@@ -117,14 +117,14 @@ def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
         optimizer.zero_grad(set_to_none=True)
         result = task(kept[number % len(kept)], number, given.rounds)
         result.loss.backward()
-        nn.utils.clip_grad_norm_(trained, stage.clip)
+        clipped(trained, stage.clip)
         optimizer.step()
 
     def learn(image: Tensor, target: Tensor, valid: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)
         depth = student(image).depth
         sum(weight * loss(depth, target, valid) for weight, loss in losses).backward()
-        nn.utils.clip_grad_norm_(trained, stage.clip)
+        clipped(trained, stage.clip)
         optimizer.step()
 
     def teach(image: Tensor) -> Any:

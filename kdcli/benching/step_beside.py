@@ -19,8 +19,6 @@ Loop = Callable[[Tensor], None]
 
 NETWORKS, PLAIN, TORCHDISTILL = "networks alone", "plain eager loop", "torchdistill"
 WITHOUT = "torchdistill is not installed, so that its loop was not measured; pip install torchdistill"
-
-
 KEPT = "the step takes its teacher's depth as it was kept; the plain loop and torchdistill, which keep none, ask for it"
 
 

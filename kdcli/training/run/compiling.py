@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from kdcli.errors import ConfigError
+from kdcli.errors import ConfigError, out_of_memory
 from kdcli.exporters.trace import silence
 from kdcli.losses.base import DepthLoss
 from kdcli.training.seeds import seeded
@@ -91,6 +91,8 @@ def held_against(
         with torch.no_grad():
             own, again = (said(student, seed).float() for seed in (0, 1))
     except _FAILED as error:
+        if out_of_memory(error):
+            raise
         raise ConfigError(f"{where}: the student cannot be compiled ({_line(error)}); use compile=off") from error
     finally:
         with torch.no_grad():
