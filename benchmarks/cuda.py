@@ -6,6 +6,9 @@ tests      those that a GPU, or what stands in for one, can fail
 default    ``kdcli distill`` with no option but the device: seconds, delta1 of student, teacher and twin
 steps      AdaBins -> mobilenet and MFF ResNet-34 -> MobileNetV2, weights at random: a step beside its networks alone
            and the plain eager float32 loop, with bf16 where the GPU has it, and in float32 with TF32; how long it waits
+compiled   the same with ``--compile``
+graphs     the same with the student as CUDA graphs; on a GPU alone
+orders     forward and back of the students in contiguous memory, as a share of channels-last
 simulator  images a second, rendered anew at 240x320
 mixer      the object mixer beside a copy of images and object ids
 loss       the divergence between depth probability maps at KITTI's size beside its formula (``dpm_loss.py``)
@@ -35,9 +38,12 @@ from teacher_step import random_teacher
 from kdcli.benching.step import bench_step
 from kdcli.benching.step_beside import PLAIN
 from kdcli.choosing import choose as configured
-from kdcli.devices import choose
+from kdcli.devices import autocast_dtype, choose
 from kdcli.mixers.object import ObjectMixer
+from kdcli.networks.activations import out_of_place
+from kdcli.plugins import registry
 from kdcli.sources import load_source
+from kdcli.training.run.student_form import order_ratio
 from kdcli.training.step.mixing import mix_step
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,9 +84,11 @@ def default(given: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     }}
 
 
-def steps(given: argparse.Namespace, device: torch.device) -> list[dict[str, Any]]:
+def steps(
+    given: argparse.Namespace, device: torch.device,
+    settings: tuple[tuple[str, ...], ...] = (("amp=auto",), ("amp=off", "tf32=on")),
+) -> list[dict[str, Any]]:
     rows = []
-    settings: tuple[tuple[str, ...], ...] = (("amp=auto",), ("amp=off", "tf32=on"))
     for teacher, student, size, batch in TINY if given.tiny else PAIRS:
         for setting in settings[:1] if given.tiny else settings:
             if device.type == "cuda":
@@ -96,6 +104,24 @@ def steps(given: argparse.Namespace, device: torch.device) -> list[dict[str, Any
             speed = 1 / told["ratios"][PLAIN]["median"]
             print(f"{teacher} -> {student}, {setting}: {speed:.2f} times the plain loop, waiting {report.waiting:.1%}")
             rows.append({"of": teacher, "setting": list(setting), "times_the_plain_loop": speed, **told})
+    return rows
+
+
+def compiled(given: argparse.Namespace, device: torch.device) -> list[dict[str, Any]]:
+    return steps(given, device, (("amp=auto", "compile=default", "teacher_engine=compile"),))
+
+
+def graphs(given: argparse.Namespace, device: torch.device) -> list[dict[str, Any]]:
+    return steps(given, device, (("amp=auto", "compile=reduce-overhead"),))
+
+
+def orders(given: argparse.Namespace, device: torch.device) -> list[dict[str, Any]]:
+    rows = []
+    for _, student, size, batch in TINY if given.tiny else PAIRS:
+        network: Any = registry.build("student", student)
+        image = torch.rand(batch, 3, *size, device=device)
+        ratio = order_ratio(out_of_place(network).to(device).train(), image, autocast_dtype(device))
+        rows.append({"student": student, "size": list(size), "batch_size": batch, "contiguous": ratio})
     return rows
 
 
@@ -138,7 +164,8 @@ def loss(given: argparse.Namespace, device: torch.device) -> list[dict[str, obje
 
 
 PARTS: dict[str, Callable[[argparse.Namespace, torch.device], Any]] = {
-    "tests": tests, "default": default, "steps": steps, "simulator": simulator, "mixer": mixer, "loss": loss,
+    "tests": tests, "default": default, "steps": steps, "compiled": compiled, "graphs": graphs, "orders": orders,
+    "simulator": simulator, "mixer": mixer, "loss": loss,
 }
 
 
@@ -157,7 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
         "rounds": given.rounds, "tiny": given.tiny, "failed": {},
     }
     for name, part in PARTS.items():
-        if name in given.skip:
+        if name in given.skip or (name == "graphs" and not cuda):
             continue
         begin = time.perf_counter()
         try:

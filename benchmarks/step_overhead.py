@@ -22,16 +22,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from kdcli.config import RunConfig, StageConfig
-from kdcli.devices import choose
+from kdcli.devices import choose, keep_freed_memory
 from kdcli.maps import at_size
 from kdcli.plugins import registry
 from kdcli.spec import parse_size
-from kdcli.training.loop.optim import optimizer_of
+from kdcli.training.loop.optim import clipped, optimizer_of
 from kdcli.training.run.workshop import Workshop
 from kdcli.training.step.mixing import mix_step
 from kdcli.transform import TransformNetwork, save
@@ -117,14 +117,14 @@ def measure(given: argparse.Namespace, folder: Path) -> dict[str, Any]:
         optimizer.zero_grad(set_to_none=True)
         result = task(kept[number % len(kept)], number, given.rounds)
         result.loss.backward()
-        nn.utils.clip_grad_norm_(trained, stage.clip)
+        clipped(trained, stage.clip)
         optimizer.step()
 
     def learn(image: Tensor, target: Tensor, valid: Tensor) -> None:
         optimizer.zero_grad(set_to_none=True)
         depth = student(image).depth
         sum(weight * loss(depth, target, valid) for weight, loss in losses).backward()
-        nn.utils.clip_grad_norm_(trained, stage.clip)
+        clipped(trained, stage.clip)
         optimizer.step()
 
     def teach(image: Tensor) -> Any:
@@ -174,6 +174,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    keep_freed_memory()  # as training does
     with tempfile.TemporaryDirectory() as folder:
         row = measure(given, Path(folder))
     print(

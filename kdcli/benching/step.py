@@ -21,6 +21,7 @@ from kdcli.training.loop.optim import clipped, lr_scales, optimizer_of
 from kdcli.training.loop.train import Watch
 from kdcli.training.run.dry_run import peak_memory
 from kdcli.training.run.preflight import preflight
+from kdcli.training.run.student_form import student_form
 from kdcli.training.run.teacher_engine import teacher_engines
 from kdcli.training.run.trial import without_transform
 from kdcli.training.run.workshop import Workshop
@@ -72,43 +73,59 @@ def _measured(
     task.build(first)
     engines = teacher_engines(shop, stage, task, first, stage.steps or 10**6, {})
     task.taught_by(engines.engines)
-    task.begin_training()
-    asked = [model for name, model in teachers.items() if not task.is_cached(name) and not hasattr(model, "from_batch")]
-    if len(asked) > 1:
-        notes.append(f"of {len(asked)} teachers the other loops ask the first one alone")
-    others, more = beside(stage, student, asked[0] if asked else None)
-    notes += [*engines.notes, *more]
-    clock, loops = PartClock(device), PartClock(device)
-    networks = {**teachers, **{f"{name} engine": one.network for name, one in engines.engines.items()}}
-    told.say("measuring")
-    with watched(task, networks, clock):
-        steps = _steps(shop, stage, task, clock, warmup + rounds)
-        alone = Feed(  # nothing is kept of what it renders or decodes
-            shop.images(stage), batch_size=stage.batch_size, size=stage.size, seed=seed_of(config.seed, stage.name),
-            device=device, reduce=stage.reduce,
-        ).batches(0, warmup + rounds)
-        how = "render" if hasattr(shop.images(stage), "batch") else "decode"
-        for number in range(warmup + rounds):
-            with loops.part(how):
-                image = next(alone).image
-            # Nobody comes first in every round, when caches may be warmer or colder.
-            turn: list[str] = [STEP, *others]
-            turn = turn[number % len(turn):] + turn[: number % len(turn)]
-            for name in turn:
-                _one(name, steps, others, image, loops)
-            clock.round(counts=number >= warmup)
-            loops.round(counts=number >= warmup)
-            told.round()
+    with student_form(shop, stage, task, first, stage.steps or 10**6, {}) as form:
+        notes += [*engines.notes, *form.notes]
+        asked = [name for name, model in teachers.items() if not hasattr(model, "from_batch")]
+        one = min(asked, key=task.is_cached, default=None)  # one that a step asks, if there is any
+        if len(asked) > 1:
+            notes.append(f"of {len(asked)} teachers the other loops ask '{one}' alone")
+        others, more = (beside(stage, student, None) if one is None else
+                        beside(stage, student, teachers[one], kept=task.is_cached(one)))
+        notes += more
+        networks = {**teachers, **{f"{name} engine": made.network for name, made in engines.engines.items()}}
+        runs = student if form.engine is None else form.engine.network
+        told.say("measuring")
+        with watched(task, networks, clock := PartClock(device), student=runs):
+            loops, how = _rounds(shop, stage, task, others, clock, warmup, rounds, told)
     task.end_training()
     clock.times = {name: _whole(clock.times[name], rounds) for name in PARTS if name in clock.times}
-    whole = loops.times
     return StepReport(
         teacher=", ".join(stage.teachers), student=spec, size=stage.seen, batch=stage.batch_size, device=str(device),
-        threads=torch.get_num_threads(), machine=machine(), parts=clock.times, data=(how, whole[how]),
+        threads=torch.get_num_threads(), machine=machine(), parts=clock.times, data=(how, loops[how]),
         loops={STEP: _sum([times for name, times in clock.times.items() if name != "waiting"]),
-               **{name: whole[name] for name in others}},
+               **{name: loops[name] for name in others}},
         memory_mib=peak_memory(device), notes=notes,
     )
+
+
+def _rounds(
+    shop: Workshop, stage: StageConfig, task: DistillTask, others: dict[str, Loop], clock: PartClock, warmup: int,
+    rounds: int, told: Progress,
+) -> tuple[dict[str, Times], str]:
+    """Let the steps and the other loops take their turns.
+
+    Returns:
+        What the other loops took, and decoding or rendering alone; and which of these two it is.
+    """
+    loops = PartClock(shop.device)
+    steps = _steps(shop, stage, task, clock, warmup + rounds)
+    alone = Feed(  # nothing is kept of what it renders or decodes
+        shop.images(stage), batch_size=stage.batch_size, size=stage.size, seed=seed_of(shop.config.seed, stage.name),
+        device=shop.device, reduce=stage.reduce,
+    ).batches(0, warmup + rounds)
+    how = "render" if hasattr(shop.images(stage), "batch") else "decode"
+    for number in range(warmup + rounds):
+        with loops.part(how):
+            image = next(alone).image
+        # Nobody comes first in every round, when caches may be warmer or colder.
+        turn: list[str] = [STEP, *others]
+        turn = turn[number % len(turn):] + turn[: number % len(turn)]
+        for name in turn:
+            _one(name, steps, others, image, loops)
+        clock.round(counts=number >= warmup)
+        loops.round(counts=number >= warmup)
+        told.round()
+    return loops.times, how
 
 
 def _one(name: str, steps: Iterator[None], others: dict[str, Loop], image: torch.Tensor, clock: PartClock) -> None:

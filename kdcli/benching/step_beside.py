@@ -19,24 +19,28 @@ Loop = Callable[[Tensor], None]
 
 NETWORKS, PLAIN, TORCHDISTILL = "networks alone", "plain eager loop", "torchdistill"
 WITHOUT = "torchdistill is not installed, so that its loop was not measured; pip install torchdistill"
+KEPT = "the step takes its teacher's depth as it was kept; the plain loop and torchdistill, which keep none, ask for it"
 
 
-def beside(stage: StageConfig, student: nn.Module, teacher: nn.Module | None) -> tuple[dict[str, Loop], list[str]]:
+def beside(
+    stage: StageConfig, student: nn.Module, teacher: nn.Module | None, *, kept: bool = False
+) -> tuple[dict[str, Loop], list[str]]:
     """Return loops by name, each with a student of its own that learns from the teacher by l1, and remarks.
 
     The networks alone keep the memory order that kdcli gives them; the other loops have PyTorch's own. teacher: None
-    where none is asked in a step.
+    where there is none to ask. kept: whether the step takes its depth from a cache, so that it is none of its networks.
     """
     made = {
-        NETWORKS: _networks(stage, copy.deepcopy(student), teacher),
+        NETWORKS: _networks(stage, copy.deepcopy(student), None if kept else teacher),
         PLAIN: _plain(stage, _ordered(student), None if teacher is None else _ordered(teacher)),
     }
     if teacher is None:
         return made, []
+    notes = [KEPT] if kept else []
     if find_spec("torchdistill") is None:
-        return made, [WITHOUT]
+        return made, [*notes, WITHOUT]
     made[TORCHDISTILL] = _torchdistill(stage, _ordered(student), _ordered(teacher))
-    return made, []
+    return made, notes
 
 
 def _ordered(model: nn.Module) -> nn.Module:

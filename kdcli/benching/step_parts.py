@@ -74,11 +74,16 @@ class PartClock:
 
 
 @contextmanager
-def watched(task: DistillTask, teachers: Mapping[str, nn.Module], clock: PartClock) -> Iterator[None]:
-    """Count mixers, teachers and the student of a task to parts of their own inside the block."""
+def watched(
+    task: DistillTask, teachers: Mapping[str, nn.Module], clock: PartClock, *, student: nn.Module
+) -> Iterator[None]:
+    """Count mixers, teachers and the student of a task to parts of their own inside the block.
+
+    student: what runs in its steps.
+    """
     own, before = len(task.stage.mixers), task.mixers
     with ExitStack() as stack:
-        for model, name in [*((one, "teacher") for one in teachers.values()), (task.student, "student forward")]:
+        for model, name in [*((one, "teacher") for one in teachers.values()), (student, "student forward")]:
             stack.enter_context(_hooked(model, name, clock))
         task.mixers = [
             _Counted(mixer, "mix" if number < own else "transform", clock) for number, mixer in enumerate(before)

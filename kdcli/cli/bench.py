@@ -147,8 +147,11 @@ def _step(
     from kdcli.benching.step import bench_step
     from kdcli.benching.step_report import loops_table, parts_table, remarks, title
     from kdcli.choosing import choose
+    from kdcli.devices import keep_freed_memory
 
     choice = choose(recipe, flags, settings, twin=False)
+    if session.device.type == "cpu":
+        keep_freed_memory()  # as training does
     with session.progress(still=True) as bar:
         report = bench_step(
             choice.config, session.device, rounds=runs, warmup=warmup, threads=threads, built=choice.built,

@@ -33,6 +33,12 @@ class StageKeys:
     """What runs the teachers that are asked in every step: ``eager`` (PyTorch as it is), ``compile`` (its compiler),
     ``onnx`` (onnxruntime, on the CPU), ``auto`` (what pays of layouts, folded norms and onnxruntime, measured as the
     stage begins)."""
+    memory_format: Literal["channels-last", "contiguous", "auto"] = "channels-last"
+    """Order of the student's numbers in memory while it trains; ``auto``: the quicker one, measured as the stage
+    begins."""
+    compile: Literal["off", "default", "reduce-overhead"] = "off"
+    """Whether PyTorch's compiler runs the student, forward and backward, and the losses that are formulas on depth;
+    ``reduce-overhead``: the student as CUDA graphs."""
     mixers: tuple[str, ...] = ()
     teacher_cache: str = "none"
     """Where the teachers' depth is kept: ``none`` (they are asked in every step), ``memory`` (in main memory, where

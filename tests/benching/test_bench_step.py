@@ -18,6 +18,7 @@ from kdcli.benching.step_report import STEP, StepReport, loops_table, parts_tabl
 from kdcli.cli.app import app
 from kdcli.config import load
 from kdcli.errors import KdcliError
+from kdcli.testing import ToyDepth
 
 TEXT = """
 [run]
@@ -87,6 +88,18 @@ def test_a_ratio_is_the_steps_time_over_the_others(report: StepReport) -> None:
     values: dict[str, Any] = {name: getattr(report, name) for name in report.__dataclass_fields__}
     found = StepReport(**{**values, "loops": loops}).ratio(NETWORKS)
     assert found is not None and found.median == 1.75
+
+
+def test_where_depth_is_kept_only_the_other_loops_ask_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(step_beside, "find_spec", lambda name: None)
+    asked: list[int] = []
+    teacher, image = ToyDepth().eval().requires_grad_(False), torch.rand(2, 3, 32, 48)
+    teacher.register_forward_hook(lambda *_: asked.append(1))
+    loops, notes = step_beside.beside(load("tiny", TEXT).main, ToyDepth(), teacher, kept=True)
+    loops[NETWORKS](image)
+    assert not asked and step_beside.KEPT in notes
+    loops[PLAIN](image)
+    assert asked == [1]
 
 
 @pytest.mark.parametrize(

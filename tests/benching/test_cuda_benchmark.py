@@ -23,10 +23,11 @@ def measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> dic
 
 
 def test_every_measurement_gives_numbers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = measured(tmp_path, monkeypatch, "--skip", "tests", "default")
+    found = measured(tmp_path, monkeypatch, "--skip", "tests", "default", "compiled")
     step = found["steps"][0]
     assert step["times_the_plain_loop"] == pytest.approx(1 / step["ratios"]["plain eager loop"]["median"])
     assert 0 < step["waiting"] < 1 and step["peak_memory_mib"] > 0
+    assert found["orders"][0]["contiguous"] > 0 and "graphs" not in found
     assert {row["world"] for row in found["simulator"]} == {"blocks", "rooms", "interiors", "streets"}
     assert all(row["images_per_second"] > 0 for row in found["simulator"])
     assert found["mixer"]["ratio"] > 0 and {row["way"] for row in found["loss"]} == {"lean", "direct", "released"}
@@ -37,6 +38,7 @@ def test_all_of_it_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     found = measured(tmp_path, monkeypatch)
     assert "skipped" in found["tests"]["told"] or "passed" in found["tests"]["told"]
     assert found["default"]["steps"] == 2
+    assert "compile=default" in found["compiled"][0]["setting"]
 
 
 def test_a_part_that_fails_is_written_down_and_the_others_go_on(

@@ -18,8 +18,9 @@ MIXERS = (
     "object", "object,placement=each,min_scale=0.2,max_scale=2,flip=0.5", "object,partner=random,feather=0.1",
     "object,placement=each,occlusion=true,min_scale=0.5", "cutmix", "mixup",
 )
-ON_A_CPU = ("_slots",)
-"""The object mixer looks at two numbers where they lie on a CPU; ``test_device`` runs what it does elsewhere."""
+ON_A_CPU = ("_slots", "_turned_here")
+"""The object mixer looks at two numbers where they lie on a CPU, and mirroring at which images are chosen;
+``test_device`` runs what both do elsewhere."""
 
 
 def wired(transform: str, mixers: tuple[str, ...], share: float) -> tuple[Workshop, StageConfig]:

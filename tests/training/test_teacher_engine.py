@@ -110,7 +110,7 @@ class Other(nn.Module):
 def test_the_network_itself_runs_where_its_engine_cannot_serve() -> None:
     teacher, batch = frozen(), toy_batch()
     size = (int(batch.image.shape[-2]), int(batch.image.shape[-1]))
-    view = ModelView(teacher, batch, gradient=False, engine=Engine(teacher=teacher, network=Other(), size=size))
+    view = ModelView(teacher, batch, gradient=False, engine=Engine(model=teacher, network=Other(), size=size))
     with pytest.raises(Exception, match="the engine ran"):
         _ = view.out
     with pytest.raises(Exception, match="the engine ran"):

@@ -42,6 +42,8 @@ def mirror(batch: Batch, generator: torch.Generator) -> Batch:
     chosen_B = torch.rand(len(batch), generator=generator, device=batch.image.device) < 0.5
 
     def turn(tensor: Tensor) -> Tensor:
+        if tensor.device.type == "cpu":
+            return _turned_here(tensor, chosen_B)
         return torch.where(chosen_B.view(-1, *[1] * (tensor.ndim - 1)), tensor.flip(-1), tensor)
 
     def camera(intrinsics_B4: Tensor) -> Tensor:
@@ -49,6 +51,13 @@ def mirror(batch: Batch, generator: torch.Generator) -> Batch:
         return torch.where(chosen_B[:, None], mirrored, intrinsics_B4)
 
     return _moved(batch, turn, turn, camera)
+
+
+def _turned_here(tensor: Tensor, chosen_B: Tensor) -> Tensor:
+    """Mirror the chosen images where that can be looked up at once: several times faster than choosing by pixel."""
+    turned = tensor.clone()
+    turned[chosen_B] = tensor[chosen_B].flip(-1)
+    return turned
 
 
 def turn_and_crop(

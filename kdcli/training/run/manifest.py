@@ -26,6 +26,11 @@ ENGINE = {
     "engine": str, "folded": bool, "layout": str, "difference": float, "why?": str, "ratios?": Each(float),
 }
 """What runs a teacher in a stage, how far its depth is from the teacher's own, and what was measured."""
+STUDENT_FORM = {
+    "memory_format": str, "ratio?": float, "compile": str, "student": bool, "losses": [str],
+    "difference?": (float, None), "why?": [str],
+}
+"""How a stage trained its student: order in memory, what was compiled, how far its depth then is from its own."""
 MANIFEST = {
     "state": str,
     "recipe": str,
@@ -45,6 +50,7 @@ MANIFEST = {
     "teacher_cache?": Each(dict),
     "teacher_images?": Each(int),
     "teacher_engine?": Each(Each(ENGINE)),
+    "student_form?": Each(STUDENT_FORM),
     "hard_images?": Each({
         "images": int, "shown": [int, int, int], "hardest": [{"id": str, "distance": float, "shown": int}],
     }),

@@ -20,6 +20,7 @@ from kdcli.training.run.fidelity import check_fidelity
 from kdcli.training.run.kinds import check_kinds
 from kdcli.training.run.results import check_carried
 from kdcli.training.run.sharing import check_sharing
+from kdcli.training.run.student_form import require_form
 from kdcli.training.run.teacher_engine import require_engine
 from kdcli.training.run.transforming import probe_options
 from kdcli.training.run.workshop import Workshop
@@ -72,6 +73,7 @@ def check(shop: Workshop, stage: StageConfig, student: nn.Module) -> DistillTask
     """
     check_looks(stage)
     require_engine(stage, shop.device)
+    require_form(stage, shop.device)
     shop.feed(stage)
     shop.order(stage)
     mixers = build_mixers(stage.mixers, shop.config.seed)

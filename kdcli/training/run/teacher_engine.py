@@ -46,7 +46,7 @@ class TeacherEngines:
     def networks(self, teachers: Sequence[nn.Module]) -> list[nn.Module]:
         """Return what runs in the place of some teachers."""
         known = {id(teacher) for teacher in teachers}
-        return [engine.network for engine in self.engines.values() if id(engine.teacher) in known]
+        return [engine.network for engine in self.engines.values() if id(engine.model) in known]
 
 
 def require_engine(stage: StageConfig, device: torch.device) -> None:
@@ -97,7 +97,7 @@ def teacher_engines(
         if chosen.form != Form():
             network, apart = _checked(stage, name, teacher, chosen.form, image)
             found.engines[name] = Engine(
-                teacher=teacher, network=network, size=(image.shape[-2], image.shape[-1])
+                model=teacher, network=network, size=(image.shape[-2], image.shape[-1])
             )
         found.told[name] = {**chosen.form.document(), "difference": apart, **chosen.document()}
         told = f"; its depth differs by {apart:.1g} of the largest at most" if chosen.form != Form() else ""

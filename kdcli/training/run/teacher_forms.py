@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -25,7 +25,8 @@ from kdcli.types import Prediction
 TOLERANCE = 1e-4
 """Largest difference of a form's depth to the teacher's own, over the teacher's largest."""
 Layout = Literal["channels-last", "contiguous"]
-_ORDERS = {"channels-last": torch.channels_last, "contiguous": torch.contiguous_format}
+ORDERS = {"channels-last": torch.channels_last, "contiguous": torch.contiguous_format}
+Key = TypeVar("Key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +69,7 @@ class Form:
             if self.engine == "compile":
                 return _compiled(teacher, image)
             network = folded(teacher, image)[0] if self.folded else copy.deepcopy(teacher)
-            return network.requires_grad_(False).to(memory_format=_ORDERS[self.layout])
+            return network.requires_grad_(False).to(memory_format=ORDERS[self.layout])
         except (RuntimeError, TypeError, AttributeError, ValueError) as error:
             why = " ".join(str(error).split())[:160]
             raise ConfigError(f"it cannot be had as {self} ({why})") from error
@@ -110,16 +111,16 @@ def _said(form: nn.Module, shown: Tensor, like: Tensor) -> Prediction:
     return form(shown.to(like.device))  # type: ignore[no-any-return]
 
 
-def ratios(forms: Mapping[Form, nn.Module], image: Tensor, rounds: int) -> dict[Form, float]:
+def ratios(forms: Mapping[Key, nn.Module], image: Tensor, rounds: int) -> dict[Key, float]:
     """Return how long each form takes as a share of the first one's time: medians over rounds, in each of which all
-    take their turn.
+    take their turn, without gradients but for those that a form asks for itself.
 
     On one thread of a CPU it is the processor's time, which other programs change least.
     """
     alone = image.device.type == "cpu" and torch.get_num_threads() == 1
     now = time.process_time if alone else time.perf_counter
     wait = torch.cuda.synchronize if image.device.type == "cuda" else nullcontext
-    times: dict[Form, list[float]] = {form: [] for form in forms}
+    times: dict[Key, list[float]] = {form: [] for form in forms}
     with torch.no_grad():
         for number in range(rounds + 1):  # the first warms up
             for form, network in forms.items():

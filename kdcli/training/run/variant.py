@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -40,6 +42,7 @@ from kdcli.training.run.progress import Progress
 from kdcli.training.run.provenance import inherited
 from kdcli.training.run.results import RUN, order_file
 from kdcli.training.run.sharing import shared_out
+from kdcli.training.run.student_form import student_form
 from kdcli.training.run.teacher_engine import TeacherEngines, teacher_engines
 from kdcli.training.run.workshop import Workshop
 from kdcli.training.step.task import DistillTask
@@ -194,6 +197,7 @@ class VariantTraining:
         with (
             untouched(shop.teachers(stage)), kept_by_plugins(f"stage '{stage.name}'"),
             images_shown([*outside, *engines.networks(outside)], before) as here, memory_told(stage),
+            self._form(stage, task, first, batches),
         ):
             shown = partial(of_all, shop.group, here)
             state = loop.train(
@@ -231,6 +235,17 @@ class VariantTraining:
         if engines.told:
             self.run.update(teacher_engine={**known, f"{self.variant}.{stage.name}": engines.told})
         return engines
+
+    @contextmanager
+    def _form(self, stage: StageConfig, task: DistillTask, first: Batch, batches: int) -> Iterator[None]:
+        """Train the student inside the block in the form that the stage asks for, and write down which."""
+        known = self.run.manifest().get("student_form", {})
+        with student_form(self.shop, stage, task, first, batches, known) as form:
+            for note in form.notes:
+                self.progress.note(f"{self.variant}: {stage.name}: {note}")
+            if form.told:
+                self.run.update(student_form={**known, f"{self.variant}.{stage.name}": form.told})
+            yield
 
     def _now(self, stage: StageConfig) -> None:
         """Write down which stage is under way, for those who watch."""

@@ -45,7 +45,15 @@ class Look:
                 parts.append(teacher.taught)
             elif teacher.evaluated and teacher.out.valid is None:
                 parts.append(teacher.out.depth)
-        return torch.stack([torch.isfinite(part.reshape(size, -1)).all(dim=1) for part in parts]).all(dim=0)
+        return torch.stack([_finite(part.reshape(size, -1)) for part in parts]).all(dim=0)
+
+
+def _finite(rows: Tensor) -> Tensor:
+    """Return which rows hold finite numbers alone; B bool.
+
+    Their largest and smallest say so, which a CPU finds twenty times as fast as it looks at each number.
+    """
+    return torch.isfinite(rows.amax(dim=1)) & torch.isfinite(rows.amin(dim=1))
 
 
 class Models:
@@ -73,6 +81,7 @@ class Models:
         self.generator = torch.Generator(device=device)
         self.engines: Mapping[str, Engine] = {}
         """Other forms of the teachers, by name."""
+        self.student_engine: Engine | None = None
         self._convolutions = 0
         needs = [part.loss.needs for part in losses]
         # Gradients towards images, and statistics of layers, are of the whole batch or wrong: then all run all of it.
@@ -97,6 +106,8 @@ class Models:
         the models in any way, and every process runs all that they ask for.
         """
         self.generator.manual_seed(seed_of(self._seed, self._stage.name, number))
+        if self.student_engine is not None:
+            self.student_engine.begin()
         return self.on(batch, number=number, epoch=epoch, progress=number / max(total, 1), shared=False)
 
     def on(self, batch: Batch, *, number: int, epoch: int, progress: float, shared: bool = True) -> Context:
@@ -115,7 +126,8 @@ class Models:
             batch=batch,
             student=ModelView(self._student, seen, gradient=True, taps=self._student_taps, amp=self._amp,
                               group=self._shared if shared else None, sync_norms=self._stage.sync_batch_norm,
-                              rounded=(self._convolutions or None) if rounds else None),
+                              rounded=(self._convolutions or None) if rounds else None,
+                              engine=self.student_engine),
             teachers={
                 name: ModelView(
                     teacher, batch, gradient=False, taps=self._teacher_taps[name], amp=self._amp,

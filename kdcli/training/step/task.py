@@ -189,6 +189,10 @@ class DistillTask(nn.Module):
         """Let teachers run in another form from here on, by name; a loss that looks into one still has the teacher."""
         self._models.engines = dict(engines)
 
+    def student_runs_as(self, engine: Engine | None) -> None:
+        """Let the student's depth for a batch come from another form of it from here on; None: from itself."""
+        self._models.student_engine = engine
+
     @property
     def holds_scale(self) -> bool:
         """Whether any loss that counts changes when the student's depth is multiplied by a factor."""

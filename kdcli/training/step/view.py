@@ -29,7 +29,8 @@ class ModelView:
 
     With a ``group`` the batch is that of all its processes: each runs the model on its part, and all see the whole;
     with ``sync_norms`` its batch norms do so too. With ``rounded`` its convolutions, so many, run in eight bits.
-    ``engine``: another form of the model, which runs in its place wherever only its depth is asked for.
+    ``engine``: another form of the model, which runs in its place wherever only its depth is asked for; a student's on
+    the batch alone.
     """
 
     def __init__(
@@ -96,7 +97,8 @@ class ModelView:
         with blame(self.model, "forward"), self._running(gradient), ExitStack() as stack:
             if not statistics:
                 stack.enter_context(statistics_kept(self.model))
-            prediction, features = self._run(image, taps or ())
+            # Other images may come in any number, and norms that keep their statistics would be compiled anew.
+            prediction, features = self._run(image, taps or (), plain=self._gradient)
             return prediction if taps is None else (prediction, features)
 
     def subset(self, index: Tensor) -> ModelView:
@@ -118,8 +120,11 @@ class ModelView:
             self._features.update(features)
         return prediction
 
-    def _run(self, image: Tensor, taps: Sequence[str]) -> tuple[Prediction, dict[str, Tensor]]:
-        """Run the model; of several processes each on its part, where the images can be shared out.
+    def _run(
+        self, image: Tensor, taps: Sequence[str], *, plain: bool = False
+    ) -> tuple[Prediction, dict[str, Tensor]]:
+        """Run the model; of several processes each on its part, where the images can be shared out. plain: itself,
+        in no other form.
 
         An image that somebody wants a gradient of is not: what the others make of it would not come back to it.
         """
@@ -134,7 +139,8 @@ class ModelView:
             nullcontext() if self._rounded is None else EightBits(self._rounded),
         ):
             engine = self._engine
-            runs = self.model if engine is None or taps or not engine.serves(part) else engine.network
+            plain = plain or engine is None or bool(taps) or self._rounded is not None
+            runs = self.model if plain or engine is None or not engine.serves(part) else engine.network
             said = _prediction(runs(part))
         features = {} if reader is None else dict(reader.features)
         if group is None:
