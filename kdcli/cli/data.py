@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kdcli.cli import complete, data_convert
+from kdcli.cli import complete, data_convert, kept
 from kdcli.cli.ui import Session, command
 
 _Spec = Annotated[str, typer.Argument(metavar="SPEC", help="A source, for example nyu:/data/nyu or folder:photos.")]
@@ -99,6 +99,7 @@ def show(
     from kdcli.sources import load_source
     from kdcli.sources.sheet import Overlay, contact_sheet, sheet_of
 
+    session.keeps(kept.files(out))
     overlay: Overlay = "edges" if edges else "over" if over else "beside"
     source = load_source(spec)
     if recipe is None and not set_:
@@ -142,6 +143,7 @@ def split(
     from kdcli.sources import load_source
     from kdcli.sources.dividing import LISTS, divide, reading, write_lists
 
+    session.keeps(kept.files(*out))
     source = load_source(spec)
     division = divide(source, spec, share, by, seed=session.seed, level=level)
     rule = f"by {by}, share {share:g}, seed {session.seed}" + (f", level {level}" if level else "")

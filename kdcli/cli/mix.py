@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kdcli.cli import kept
 from kdcli.cli.ui import Session, command
 
 _Data = Annotated[str, typer.Option("--data", help="The images, for example sim:blocks.", metavar="SPEC")]
@@ -33,7 +34,8 @@ def register(app: typer.Typer) -> None:
         from kdcli.spec import parse_size
         from kdcli.training.single.mix_set import mix_set
 
-        with session.keeping(lambda: out), session.progress() as display:
+        session.keeps(kept.going_on(lambda: out))
+        with session.progress() as display:
             bar = display.add_task("mixing", total=count, note="")
             report = mix_set(
                 data, mixer, count=count, out=out, size=None if size is None else parse_size(size), seed=session.seed,
@@ -41,5 +43,5 @@ def register(app: typer.Typer) -> None:
                 told=lambda what, done, total: display.update(bar, completed=done),
             )
         height, width = report.size
-        kept = f" ({report.kept} were there)" if report.kept else ""
-        session.result(report.document(), f"{report.count} images of {height}x{width} in {out}{kept}")
+        there = f" ({report.kept} were there)" if report.kept else ""
+        session.result(report.document(), f"{report.count} images of {height}x{width} in {out}{there}")

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kdcli.cli import kept
 from kdcli.cli.ui import Session, command
 from kdcli.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from kdcli.predict import Points
+    from kdcli.predict import Points, Predicted
 
 
 class Raw(StrEnum):
@@ -125,12 +126,15 @@ def predict(
     clouds = _points(points, intrinsics, fov, edge)
     find_inputs(inputs)  # a wrong path is answered before the model is loaded
     network = load_model(model, session.device)
+    whole: list[Predicted] = []
+    session.keeps(lambda: f"{len(whole)} pictures are whole in {out}; {kept.ANEW}" if whole else kept.NOTHING)
     with session.progress() as bar:
         task = bar.add_task("predict", total=None, note="")
         done, skipped = run(
             network, inputs, out, device=session.device, size=chosen, focal=focal, limits=ends,
             format=(format or Raw.png16).value, cmap=None if cmap == "none" else cmap,
             progress=lambda k, n: bar.update(task, completed=k, total=n), uncertainty=uncertainty, points=clouds,
+            wrote=whole.append,
         )
     told = {"predicted": [asdict(one) for one in done], "skipped": [asdict(one) for one in skipped]}
     kind = f"{done[0].depth_kind} depth" + (f" in {done[0].unit}" if done[0].unit else "")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kdcli.cli import complete
+from kdcli.cli import complete, kept
 from kdcli.cli.ui import Session, command, say
 
 Name = Annotated[
@@ -78,7 +78,8 @@ def study(
     from kdcli.study.run import alone_with_tables, run_study
     from kdcli.study.table import tabulate
 
-    with session.keeping(lambda: folder), TrainingProgress(session, bars=jobs) as progress:
+    session.keeps(kept.going_on(lambda: folder))
+    with TrainingProgress(session, bars=jobs) as progress:
         outcome = run_study(planned, folder, device=session.device, progress=progress, processes=jobs)
     with alone_with_tables(planned, folder):
         table = tabulate(planned, folder, seed=session.seed)

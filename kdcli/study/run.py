@@ -25,7 +25,7 @@ import torch
 
 from kdcli.claims import FOLDER, Claims
 from kdcli.config.sizes import check_workers
-from kdcli.drafts import clean
+from kdcli.drafts import clean, owning, remove_of
 from kdcli.errors import TrainingError
 from kdcli.files import write_json, write_text
 from kdcli.study.attempt import attempt, headline
@@ -112,10 +112,13 @@ def run_study(
 def alone_with_tables(study: Study, out: Path) -> Iterator[None]:
     """Keep other processes of a study from writing its tables while the block does, which is waited for."""
     with Claims(out / FOLDER) as claims:
-        while claims.take("tables") is None:
+        while (claim := claims.take("tables")) is None:
             time.sleep(LOOK_EVERY / 10)
-        _write_down(study, out)  # another process may have run a cell in the folder of one that does the same
-        yield
+        if claim.after is not None:
+            remove_of(out, claim.after)
+        with owning(out, claim.require):
+            _write_down(study, out)  # another process may have run a cell in the folder of one that does the same
+            yield
         claims.ended("tables", "finished")
 
 
