@@ -127,7 +127,7 @@ def predict(
     find_inputs(inputs)  # a wrong path is answered before the model is loaded
     network = load_model(model, session.device)
     whole: list[Predicted] = []
-    session.keeps(lambda: f"{len(whole)} pictures are whole in {out}; {kept.ANEW}" if whole else kept.NOTHING)
+    session.keeps(lambda: f"pictures whole in {out}: {len(whole)}; {kept.ANEW}" if whole else kept.NOTHING)
     with session.progress() as bar:
         task = bar.add_task("predict", total=None, note="")
         done, skipped = run(

@@ -56,7 +56,7 @@ def film(
             limits=limits, hold=hold, beside=side_by_side, most=most,  # type: ignore[arg-type]
             progress=lambda k, n: bar.update(task, completed=k, total=n),
         )
-    ends = f"ends at frame {done.frames}{_of(done)}; it plays" if done.interrupted else "was written whole"
+    ends = f"ends at frame {done.frames}{_of(done)}; it is whole and plays" if done.interrupted else "was written whole"
     session.keeps(lambda: f"'{out}' {ends}")
     session.result({"model": model, **asdict(done), "out": out}, _line(done))
     for name, network in networks.items():
