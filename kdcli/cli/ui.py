@@ -180,16 +180,16 @@ def command(
                 if shared["debug"]:
                     raise
                 raise typer.Exit(interrupt.CODE) from None
-            except KdcliError:
-                if not interrupt.unanswered():
-                    raise
-                _interrupted(session)  # some library made another error of it
-                raise typer.Exit(interrupt.CODE) from None
             except BrokenPipeError:
                 # The reader of our output went away (``kdcli ... | head``): not an error of ours. What is still in the
                 # buffer goes nowhere.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 raise typer.Exit(0) from None
+            except Exception:
+                if not interrupt.unanswered():
+                    raise
+                _interrupted(session)  # some library made another error of it
+                raise typer.Exit(interrupt.CODE) from None
 
         named = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         wrapper.__signature__ = signature.replace(parameters=[*named, *common])  # type: ignore[attr-defined]
