@@ -145,12 +145,14 @@ def left(folder: Path, leader: int, patience: float = 0.0) -> list[str]:
     while (alive := of_session(leader)) and time.monotonic() < end:
         time.sleep(0.1)
     told = [f"process {pid} is left" for pid in alive]
-    own = [path for path in (folder / "tmp").iterdir() if not path.name.startswith("torchinductor")]  # PyTorch's cache
+    own = [path for path in (folder / "tmp").iterdir() if not path.name.startswith(_OF_PYTORCH)]
     told += [f"{path.name} is left" for path in (*folder.rglob(".*"), *own)]
     return told + [f"shared memory {name} is left" for name in shared_memory() - _BEFORE]
 
 
 _BEFORE = shared_memory()
+_OF_PYTORCH = ("torchinductor_", "torchelastic_")
+"""A folder that PyTorch keeps for the user, and those that torchrun leaves, killed or not."""
 
 
 def signalled(
@@ -207,7 +209,7 @@ def killed(folder: Path, run: str, delays: list[float], whole: Path, processes: 
         if manifest.is_file() and json.loads(manifest.read_text())["state"] == "finished":
             break  # also where it was killed after all was done
     for leader in leaders:  # workers look every few seconds whether their parent is there
-        wrong += [one for one in left(folder, leader, 15.0) if processes == 1 or not one.startswith("tmp")]
+        wrong += left(folder, leader, 15.0)
     one, other = load_state(folder / run / "student.safetensors"), load_state(whole)
     same = one.keys() == other.keys() and all(torch.equal(value, other[key]) for key, value in one.items())
     return wrong if same else [*wrong, "the student is not that of an undisturbed run"]
