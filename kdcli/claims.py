@@ -24,6 +24,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
+from kdcli.drafts import Lost
 from kdcli.files import from_json, write_json
 from kdcli.processes import Process, boot, myself, short
 
@@ -81,11 +82,22 @@ class Claim:
         except OSError:  # the folder may be back at the next beat
             pass
 
-    def ended(self, end: End, why: str = "") -> None:
-        """Let go of it."""
+    def require(self) -> None:
+        """Ask anew whether it still is this process's.
+
+        Raises:
+            Lost: it is another's by now.
+        """
+        self.beat()
+        if self.lost:
+            raise Lost(f"this process was not heard of for so long that another one took over '{self.path}'")
+
+    def ended(self, end: End, why: str = "") -> bool:
+        """Let go of it; return whether it was this process's to the end."""
         self.beat()
         if not self.lost:
             write_json(_numbered(self.path, self.number), {**_record(), "end": end, "why": why})
+        return not self.lost
 
 
 class Claims:
@@ -143,9 +155,9 @@ class Claims:
         claim = self._mine.get(name)
         return claim is not None and claim.lost
 
-    def ended(self, name: str, end: End, why: str = "") -> None:
-        """Let go of a piece of this process's."""
-        self._mine.pop(name).ended(end, why)
+    def ended(self, name: str, end: End, why: str = "") -> bool:
+        """Let go of a piece of this process's; return whether it was that to the end, and not taken over."""
+        return self._mine.pop(name).ended(end, why)
 
     def look(self, name: str) -> Seen:
         """Return what is known of a piece of work."""

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from kdcli.drafts import draft_of
+from kdcli.drafts import draft_of, into_place, require_owned
 
 
 def at_home(path: str | Path) -> Path:
@@ -23,7 +23,8 @@ def at_home(path: str | Path) -> Path:
 def atomic(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; rename it on success, remove it on any failure.
 
-    The temporary is a draft, see ``kdcli.drafts``: what a killed process leaves of one is known for what it is.
+    The temporary is a draft, see ``kdcli.drafts``: what a killed process leaves of one is known for what it is, and a
+    folder that this process owned and has lost is left alone.
     """
     # Its name is known before it exists, so that it is removed whenever an interruption comes.
     temporary = draft_of(path)
@@ -38,8 +39,10 @@ def atomic(path: Path) -> Iterator[Path]:
             os.fsync(written.fileno())
         # Private until it is whole; what is kept gets the usual permissions.
         temporary.chmod(0o666 & ~umask())
-        temporary.replace(path)
+        into_place(temporary, path)
     except OSError as error:
+        if isinstance(error, FileNotFoundError):
+            require_owned(path)  # the new owner of the folder removes drafts of the one before
         if error.filename in (None, str(temporary)):
             raise _about(error, path) from error
         raise

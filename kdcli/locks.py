@@ -3,6 +3,9 @@
 The lock is the operating system's: of processes that ask at once it goes to exactly one, and it ends with its owner,
 however that ends. A file system without locks has the file alone, written under a second one that only one process can
 create; there an owner is known to be gone by its process id and the time at which that process began.
+
+An owner that another machine took for gone finds its name replaced when it wakes up: what it would still write whole
+(``kdcli.files``, ``kdcli.together``) is refused, see ``kdcli.drafts``.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from kdcli.drafts import Lost, owning, remove_of
 from kdcli.errors import ConfigError
 from kdcli.processes import Process, myself
 
@@ -40,10 +44,12 @@ def only_one(folder: Path) -> Iterator[None]:
 
     Raises:
         Busy: another process owns it, or one of another machine was not seen to end; the message says which.
+        Lost: from what is written in the block, when it is another's by then.
     """
     release = _take(folder)
     try:
-        yield
+        with owning(folder, lambda: _require(folder)):
+            yield
     finally:
         release()
 
@@ -100,10 +106,18 @@ def owner(folder: Path) -> Process | None:
         return None
 
 
+def _require(folder: Path) -> None:
+    # By its content, for which it is opened: file systems of a network answer what is only asked for from memory.
+    if owner(folder) != myself():
+        raise Lost(f"this process was not heard of for so long that another one took over '{folder}', or its '{NAME}' "
+                   "was removed; nothing more is written there")
+
+
 def put_away(folder: Path, host: str) -> None:
     """Remove the name of an owner of another machine, which is known to have ended, so that the folder can be owned.
 
-    One whose lock the file system still holds is at work after all, and keeps its name.
+    One whose lock the file system still holds is at work after all, and keeps its name. One that was only asleep puts
+    nothing into its place in the folder any more.
     """
     path, who = folder / NAME, owner(folder)
     if who is None or who.here or who.host != host:
@@ -111,6 +125,7 @@ def put_away(folder: Path, host: str) -> None:
     with path.open("rb+") as stream:
         if _lock(stream.fileno()) is not False and _is(stream.fileno(), path):
             path.unlink(missing_ok=True)
+            remove_of(folder, who)
 
 
 def _take(folder: Path) -> Callable[[], None]:

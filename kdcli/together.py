@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from kdcli.drafts import clean, draft_of
+from kdcli.drafts import clean, draft_of, require_owned
 from kdcli.files import umask
 
 
@@ -37,6 +37,7 @@ def together(path: Path) -> Iterator[Path]:
                 raise FileExistsError(f"'{path.parent / one.name}' is in the way of '{path}'; remove or rename it")
         for one in made:
             _settle(one)
+            require_owned(path)
             _replace(one, path.parent / one.name)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

@@ -67,7 +67,7 @@ def open_store(where: str, key: CacheKey, *, source: str, alone: bool = True) ->
         ConfigError, DataError: the folder does not fit the key.
     """
     if where == "auto":
-        return CacheFolder(cache_folder() / "teachers" / f"{_slug(key.spec)}-{key.digest}", key)
+        return CacheFolder(auto_folder() / f"{_slug(key.spec)}-{key.digest}", key)
     max_depth = None
     folder = at_home(where)
     authors = folder.name.startswith("gt_kd") or (folder / MANIFEST).is_file() or _only_maps(folder)
@@ -76,6 +76,11 @@ def open_store(where: str, key: CacheKey, *, source: str, alone: bool = True) ->
     if not alone:
         folder = folder / f"{_slug(key.spec)}-{key.digest}"
     return GtKdFolder(folder, key, max_depth=max_depth, source=source) if authors else CacheFolder(folder, key)
+
+
+def auto_folder() -> Path:
+    """Return where ``auto`` keeps a folder for each key."""
+    return cache_folder() / "teachers"
 
 
 def room_for(stores: Sequence[tuple[Store, int]]) -> None:

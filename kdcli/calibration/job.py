@@ -79,10 +79,7 @@ def calibrate(
             images, numbers that no formula makes metres of, or a formula that no file may have. WeightsError: no
             student.
     """
-    if out is None and is_hub(run):
-        raise ConfigError(f"'{run.as_posix()}' lies in the hub's cache, where nothing is written; give --out FILE")
-    path = find_student(_file(run))
-    target = path.with_name(f"{path.stem}-calibrated.safetensors") if out is None else out
+    path, target = files_of(run, out)
     if target.exists():
         raise ConfigError(f"'{target}' is there already; a calibration goes into a new file, give another --out")
     if target.suffix != ".safetensors":
@@ -104,6 +101,18 @@ def calibrate(
     facts = _facts(path, card, data, samples, choice, rules, seed)
     _write(target, network.cpu(), formula, card, facts)
     return Calibrated(student=path, out=target, choice=choice, formula=formula, samples=samples, facts=facts)
+
+
+def files_of(run: Path, out: Path | None = None) -> tuple[Path, Path]:
+    """Return the student's file and the one that is to be written, by default beside it.
+
+    Raises:
+        ConfigError: it is no student's own file, or lies in the hub's cache. WeightsError: there is none.
+    """
+    if out is None and is_hub(run):
+        raise ConfigError(f"'{run.as_posix()}' lies in the hub's cache, where nothing is written; give --out FILE")
+    path = find_student(_file(run))
+    return path, path.with_name(f"{path.stem}-calibrated.safetensors") if out is None else out
 
 
 def _file(run: Path) -> Path:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kdcli.cli import complete
+from kdcli.cli import complete, kept
 from kdcli.cli.ui import Session, command, say
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ def bench(
     _require_once(models, against or [])
     chosen, known = parse_formats(formats), read_evaluations(evaluated or [])
     _require_plot(plot, [*models, *map(str, against or [])], known)
+    session.keeps(kept.files(plot))
     with session.progress(still=True) as bar:
         try:
             report = measure(
@@ -115,6 +116,7 @@ def bench(
         except Stopped as stopped:
             bar.stop()
             _tell(session, stopped.report, plot)
+            session.keeps(lambda: f"the rounds that were done are told; {kept.ANEW}")
             raise
     _tell(session, report, plot)
     if report.failed:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kdcli.cli import complete
+from kdcli.cli import complete, kept
 from kdcli.cli.ui import Session, command
 from kdcli.text import counted
 
@@ -55,10 +55,13 @@ def register(app: typer.Typer) -> None:
 
         What is there is kept: an interrupted call goes on where it stopped, a changed image is asked for again.
         """
+        from kdcli.cache.place import auto_folder
         from kdcli.spec import parse_size
         from kdcli.training.single.cache_set import cache_set
 
-        with session.keeping(lambda: None if out == "auto" else Path(out)), session.progress() as display:
+        if not verify:
+            session.keeps(kept.going_on(lambda: auto_folder() if out == "auto" else Path(out)))
+        with session.progress() as display:
             bar = display.add_task("teacher maps", total=None, note="")
             told = cache_set(
                 teacher, data, "auto" if out == "auto" else Path(out), size=None if size is None else parse_size(size),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kdcli.cli import kept
 from kdcli.cli.complete import source as source_name
 from kdcli.cli.ui import Session, command, say
 
@@ -43,7 +44,7 @@ def calibrate(
     least error on held-out images, and no more than is needed.
     """
     from kdcli.calibration import calibrate as measure
-    from kdcli.calibration.job import note_of
+    from kdcli.calibration.job import files_of, note_of
     from kdcli.config.sizes import check_batch
     from kdcli.networks.shown_size import parse_shown
     from kdcli.sources import load_source
@@ -51,6 +52,7 @@ def calibrate(
     shown = parse_shown(size)
     check_batch(batch_size, shown if isinstance(shown, tuple) else None, f"--batch-size {batch_size}")
     source = load_source(data)
+    session.keeps(kept.files(files_of(run, out)[1]))
     with session.progress() as bar:
         task = bar.add_task("measuring", total=None, note="")
         found = measure(

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kdcli.cli import kept
 from kdcli.cli.ui import Session, command
 
 Run = Annotated[Path, typer.Argument(help="Folder of a finished run.")]
@@ -45,6 +46,7 @@ def card(session: Session, run: Run, name: Name = None, out: Out = None, no_pict
     target = run / README if out is None else out
     if target.exists():
         raise ConfigError(f"'{target}' is there already and may have been changed; remove it, or give another --out")
+    session.keeps(kept.files(target))
     facts = facts_of(run, picture=not no_picture)
     for left in facts.left_out:
         session.note(f"note: {left}")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from kdcli.cli import complete, data_convert
+from kdcli.cli import complete, data_convert, kept
 from kdcli.cli.ui import Session, command
 from kdcli.text import counted
 
@@ -105,6 +105,7 @@ def show(
     if over and edges:
         raise ConfigError("--over and --edges both lie over the image; give one")
     require_picture("--out", out)
+    session.keeps(kept.files(out))
     overlay: Overlay = "edges" if edges else "over" if over else "beside"
     source = load_source(spec)
     if recipe is None and not set_:
@@ -148,6 +149,7 @@ def split(
     from kdcli.sources import load_source
     from kdcli.sources.dividing import LISTS, divide, reading, write_lists
 
+    session.keeps(kept.files(*out))
     source = load_source(spec)
     division = divide(source, spec, share, by, seed=session.seed, level=level)
     rule = f"by {by}, share {share:g}, seed {session.seed}" + (f", level {level}" if level else "")

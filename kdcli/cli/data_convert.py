@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from kdcli.cli import kept
 from kdcli.cli.ui import Session, command
 from kdcli.text import counted
 
@@ -62,7 +63,8 @@ def convert(
         data=spec, layout=to, val=val, size=None if size is None else parse_size(size), image=image, quality=quality,
         depth=depth, scale=scale, max_depth=max_depth, shard_size=shard_size, skip_broken=skip_broken,
     )
-    with session.keeping(lambda: out), session.progress() as display:
+    session.keeps(kept.going_on(lambda: out))
+    with session.progress() as display:
         bar = display.add_task("converted", total=None, note="")
         report = run(
             asked, out, limit=limit, workers=workers,
@@ -78,7 +80,7 @@ def convert(
 
 def _told(report: Report) -> str:
     shards = f" in {counted(report.shards, 'shard')}" if report.shards else ""
-    kept = f" ({report.kept} were there)" if report.kept else ""
+    there = f" ({report.kept} were there)" if report.kept else ""
     depth = "" if report.far is None else f", depth up to {report.far:.4g} m"
     scale = "" if report.scale is None else f" at {report.scale:.6g} units per metre"
-    return f"{report.out}: {counted(report.images, 'image')}{shards}{kept}{depth}{scale}; read them with {report.spec}"
+    return f"{report.out}: {counted(report.images, 'image')}{shards}{there}{depth}{scale}; read them with {report.spec}"

@@ -36,6 +36,7 @@ def demo(session: Session, models: Models, port: Port = 0, size: Size = None, op
     if twice := next((one for one in models if models.count(one) > 1), None):
         raise ConfigError(f"'{twice}' is named twice; name each model once")
     networks = {name: load_model(name, session.device) for name in models}
+    session.keeps(lambda: "the page is closed; nothing was written")
     with Server(Answers(networks, session.device, chosen), port) as server:
         names = ", ".join(models)
         session.result({"address": server.address, "models": models}, f"{server.address} shows {names}")

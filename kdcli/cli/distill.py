@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kdcli.cli import complete
+from kdcli.cli import complete, kept
 from kdcli.cli.ui import Session, command, require_alone
 
 if TYPE_CHECKING:
@@ -226,10 +226,18 @@ def _run(
         loggers = None if loggers is None else convert("loggers", loggers, RunConfig, "--logger")
     else:
         config, built = choice.config, choice.built
+    if resume is not None:
+        session.keeps(lambda: f"'{resume}' is as it was; {kept.GOES_ON}")
     with joined(device) as group, TrainingProgress(session) as progress:
-        result = distill(
-            config, out=out, resume=resume, device=device, progress=progress if writes(group) else None, built=built,
-            loggers=loggers, group=group, disk_check=disk_check,
-        )
+        try:
+            result = distill(
+                config, out=out, resume=resume, device=device, progress=progress if writes(group) else None,
+                built=built, loggers=loggers, group=group, disk_check=disk_check,
+            )
+        except KeyboardInterrupt as stopped:
+            if getattr(stopped, "__notes__", ()):  # the run has said what it keeps
+                session.keeps(str)
+            raise
+    session.keeps(lambda: f"'{result.run}' is finished")
     if writes(group):
         session.result(result.document(), lambda: run_table(session, result.document(), config))

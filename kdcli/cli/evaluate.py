@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kdcli.cli import kept
 from kdcli.cli.complete import source as source_name
 from kdcli.cli.ui import Session, command, say
 
@@ -114,6 +115,7 @@ def evaluate(
     epsilon = None if perturb is None else parse_epsilon(perturb)
     check_batch(batch_size, shown if isinstance(shown, tuple) else None, f"--batch-size {batch_size}")
     _require_places(csv, report)
+    session.keeps(kept.files(csv, report))
     networks = _load(models, session)
     reference = None if against is None else _reference(against, networks, session)
     if reference is None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kdcli.cli import kept
 from kdcli.cli.ui import Session, command
 from kdcli.errors import ConfigError, DataError, WeightsError
 
@@ -77,6 +78,7 @@ def explain(
         raise ConfigError(f"--truth-scale {truth_scale:g} is of --truth FILE; give that too, or leave it out")
     beliefs.require()
     require_figure("--out", out)
+    session.keeps(kept.files(out))
     shown = read_picture(image)
     picture = shown.image
     known = None if truth is None else _truth(truth, truth_scale, shown)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kdcli.cli import kept
 from kdcli.cli.complete import source as source_name
 from kdcli.cli.ui import Session, command, say
 
@@ -103,6 +104,7 @@ def export(
         found = verify(load_model(model), out, verify_on, format=format, asked=told)
         session.result(_document(model, found), lambda: _show(found))
         return
+    session.keeps(kept.files(out, probe))
     shape = parse_size(size) if size not in (None, "dynamic") else size
     source = None if data is None else load_source(data)
     pictures = read_some(images, CALIBRATE + JUDGE if bits == "int8" else 16) if images else None

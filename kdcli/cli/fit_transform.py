@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from kdcli.cli import kept
 from kdcli.cli.ui import Session, command
 from kdcli.errors import ConfigError
 from kdcli.text import counted
@@ -106,6 +107,7 @@ def register(app: typer.Typer) -> None:
                 name="record", train="transform", data=data, teachers=(teacher,), mixers=tuple(mixer or ()),
                 steps=steps, epochs=1 if steps is None else None, batch_size=batch_size, size=shown,
             )
+            session.keeps(kept.files(record))
             with session.progress() as display:
                 bar = display.add_task("recording", total=None, note="")
                 told = library.record_statistics(
@@ -129,7 +131,9 @@ def register(app: typer.Typer) -> None:
             statistics_layers=tuple(statistics_layer or ()), statistics_first=statistics_first,
             statistics_weights=weights_by_name(statistics_weight or (), "--statistics-weight"),
         )
-        with session.keeping(lambda: library.kept_of(out)), session.progress() as display:
+        begun, made = kept.going_on(lambda: library.kept_of(out)), kept.files(out)
+        session.keeps(lambda: made() if library.kept_of(out) is None else begun())
+        with session.progress() as display:
             bar = display.add_task("fitting", total=steps, note="")
             found = library.fit_transform(
                 stage, out, plot=plot, picture=picture, seed=session.seed, device=session.device, built=built,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kdcli.cli import kept
 from kdcli.cli.ui import Session, command
 from kdcli.text import counted
 
@@ -36,7 +37,8 @@ def register(app: typer.Typer) -> None:
         from kdcli.training.single.mix_set import mix_set
 
         require_picture("--preview", preview)
-        with session.keeping(lambda: out), session.progress() as display:
+        session.keeps(kept.going_on(lambda: out))
+        with session.progress() as display:
             bar = display.add_task("mixing", total=count, note="")
             report = mix_set(
                 data, mixer, count=count, out=out, size=None if size is None else parse_size(size), seed=session.seed,
@@ -44,5 +46,5 @@ def register(app: typer.Typer) -> None:
                 told=lambda what, done, total: display.update(bar, completed=done),
             )
         height, width = report.size
-        kept = f" ({report.kept} were there)" if report.kept else ""
-        session.result(report.document(), f"{counted(report.count, 'image')} of {height}x{width} in {out}{kept}")
+        there = f" ({report.kept} were there)" if report.kept else ""
+        session.result(report.document(), f"{counted(report.count, 'image')} of {height}x{width} in {out}{there}")

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kdcli.cli import kept
 from kdcli.cli.complete import plugin_kind, plugin_name
 from kdcli.cli.ui import Session, command, say
 from kdcli.errors import ConfigError, PluginError
@@ -89,8 +90,9 @@ def check(session: Session, name: Name, kind: Kind = None) -> None:
 
 def new(session: Session, kind: NewKind, name: NewName, out: Out = Path()) -> None:
     """Write an installable package with one plugin and a test that passes."""
-    from kdcli.scaffold import new_package
+    from kdcli.scaffold import folder_of, new_package
 
+    session.keeps(kept.files(folder_of(name, out)))
     package = new_package(_kind(kind) or kind, name, out)
     document = {"folder": str(package.folder), "files": [str(file) for file in package.files],
                 "distribution": package.distribution, "kind": package.kind, "name": package.name}

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kdcli.cli import kept
 from kdcli.cli.ui import Session, command
 from kdcli.errors import ConfigError, DataError
 from kdcli.text import counted
 
 if TYPE_CHECKING:
-    from kdcli.predict import Points
+    from kdcli.predict import Points, Predicted
 
 
 class Raw(StrEnum):
@@ -128,12 +129,15 @@ def predict(
     clouds = _points(points, intrinsics, fov, edge)
     find_inputs(inputs)  # a wrong path is answered before the model is loaded
     network = load_model(model, session.device)
+    whole: list[Predicted] = []
+    session.keeps(lambda: f"pictures whole in {out}: {len(whole)}; {kept.ANEW}" if whole else kept.NOTHING)
     with session.progress() as bar:
         task = bar.add_task("predict", total=None, note="")
         done, skipped = run(
             network, inputs, out, device=session.device, size=chosen, focal=focal, limits=ends,
             format=(format or Raw.png16).value, cmap=None if cmap == "none" else cmap,
             progress=lambda k, n: bar.update(task, completed=k, total=n), uncertainty=uncertainty, points=clouds,
+            wrote=whole.append,
         )
     told = {"predicted": [asdict(one) for one in done], "skipped": [asdict(one) for one in skipped]}
     kind = f"{done[0].depth_kind} depth" + (f" in {done[0].unit}" if done[0].unit else "")

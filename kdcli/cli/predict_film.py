@@ -51,15 +51,13 @@ def film(
     networks = {name: load_model(spec, session.device) for name, spec in names.items()}
     with session.progress() as bar:
         task = bar.add_task("predict", total=None, note="")
-        try:
-            done = make(
-                networks, source, out, device=session.device, size=size, focal=focal, cmap=cmap or "none",
-                limits=limits, hold=hold, beside=side_by_side, most=most,  # type: ignore[arg-type]
-                progress=lambda k, n: bar.update(task, completed=k, total=n),
-            )
-        except KeyboardInterrupt:
-            session.note(f"no frame of '{out}' was written yet; nothing is left of it")
-            raise
+        done = make(
+            networks, source, out, device=session.device, size=size, focal=focal, cmap=cmap or "none",
+            limits=limits, hold=hold, beside=side_by_side, most=most,  # type: ignore[arg-type]
+            progress=lambda k, n: bar.update(task, completed=k, total=n),
+        )
+    ends = f"ends at frame {done.frames}{_of(done)}; it is whole and plays" if done.interrupted else "was written whole"
+    session.keeps(lambda: f"'{out}' {ends}")
     session.result({"model": model, **asdict(done), "out": out}, _line(done))
     for name, network in networks.items():
         seen = done.models[name].seen
@@ -68,7 +66,6 @@ def film(
     if done.without:
         session.note(f"warning: {done.without} frames have no number of some model; they are grey")
     if done.interrupted:
-        session.note(f"'{out}' ends at frame {done.frames}{_of(done)}; it is whole and plays")
         raise KeyboardInterrupt
     if done.trouble:
         raise DataError(f"'{out}' ends at frame {done.frames}: {done.trouble}")

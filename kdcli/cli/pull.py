@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from kdcli.cli import kept
 from kdcli.cli.ui import Session, command
 from kdcli.text import counted
 
@@ -42,12 +43,15 @@ def pull(session: Session, address: From, out: Out = None, revision: Revision = 
     wanted = parse(address, revision)
     if out is not None and (out.is_file() or (out.is_dir() and any(out.iterdir()))):
         raise ConfigError(f"'{out}' is there already; give another --out")
+    place = "" if out is None else f"nothing was written to {out}, and "
+    session.keeps(lambda: f"{place}files that came whole are kept in the hub's cache; {kept.GOES_ON}")
     found = fetch(wanted)
     from kdcli.students.files import read_card
 
     card = read_card(found.student)
     session.note(f"{wanted}: licence {card.get('licence', 'unknown')}; its card: {page(wanted)}")
     student = found.student if out is None else into(found, out)
+    session.keeps(lambda: f"{student.parent} is whole")
     session.result(
         {"address": str(wanted), "commit": found.commit, "path": str(student.parent), "student": str(student),
          "files": {name: asdict(one) for name, one in found.files.items()}, "licence": card.get("licence", "unknown"),

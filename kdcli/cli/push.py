@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from kdcli.cli import kept
 from kdcli.cli.ui import Session, command, say
 
 if TYPE_CHECKING:
@@ -54,6 +55,7 @@ def push(
     text = None if card is None else own_card(card)
     if not dry_run:
         require_ready(address)
+    session.keeps(lambda: f"nothing was sent; {kept.ANEW}")
     facts = facts_of(run, more=tuple(file or ()), picture=not no_picture)
     for note in (*facts.left_out, *_terms(facts.card)):
         session.note(f"note: {note}")
@@ -68,9 +70,11 @@ def push(
             return
         seen = "private" if private else "public"
         session.note(f"pushing {len(made.files)} files, {made.bytes / 1e6:.1f} MB, to {address}, {seen}")
+        session.keeps(lambda: f"{address} has all of these files or none; {kept.GOES_ON}, after what has arrived")
         done = upload(
             address, made.files, private=private, message=f"Push {run.resolve().name} with kdcli", note=session.note
         )
+    session.keeps(lambda: f"all is at {address}")
     session.result(
         {**document, "private": done.private, "page": done.page, "commit": done.commit, "removed": list(done.removed)},
         f"{address}: {len(made.files)} files at commit {done.commit[:12]}, {done.page}\n"

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from kdcli.cli import complete
+from kdcli.cli import complete, kept
 from kdcli.cli.ui import Session, command, say
 
 Name = Annotated[str, typer.Argument(metavar="RECIPE", help="Name of a recipe.", autocompletion=complete.recipe)]
@@ -71,6 +71,7 @@ def copy(session: Session, name: Name, out: Out = None) -> None:
     path = out or Path(f"{found}.toml")
     if path.exists():
         raise ConfigError(f"'{path}' exists; choose another --out")
+    session.keeps(kept.files(path))
     write_text(path, text)
     session.result(
         {"file": str(path)},

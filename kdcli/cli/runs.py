@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from kdcli.cli import kept
 from kdcli.cli.ui import Session, command
 from kdcli.cli.watch import watch
 
@@ -116,6 +117,7 @@ def compare(session: Session, runs: Several, plot: Plot = None, report: Page = N
     if report is not None:
         require_writable(report)
     require_figure("--plot", plot)
+    session.keeps(kept.files(plot, report))
     document = compare_runs(runs)
     if plot is not None:
         plot_runs(runs, plot)

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kdcli.cli import complete
+from kdcli.cli import complete, kept
 from kdcli.cli.ui import Session, command, say
 from kdcli.text import counted
 
@@ -119,7 +119,8 @@ def study(
     from kdcli.cli.study_table import tell
     from kdcli.study.run import run_study
 
-    with session.keeping(lambda: folder), TrainingProgress(session, bars=jobs) as progress:
+    session.keeps(kept.going_on(lambda: folder))
+    with TrainingProgress(session, bars=jobs) as progress:
         outcome = run_study(planned, folder, device=session.device, progress=progress, processes=jobs)
     tell(session, planned, folder, outcome)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kdcli.cli import kept
 from kdcli.cli.ui import Session, say
 
 if TYPE_CHECKING:
@@ -21,7 +22,8 @@ def search(session: Session, asked: Search, folder: Path, *, jobs: int, dry_run:
     from kdcli.study.search.halve import run_search
     from kdcli.study.search.tell import training_command, trial_rows
 
-    with session.keeping(lambda: folder), TrainingProgress(session, bars=jobs) as progress:
+    session.keeps(kept.going_on(lambda: folder))
+    with TrainingProgress(session, bars=jobs) as progress:
         found = run_search(asked, folder, device=session.device, progress=progress, processes=jobs)
     command = training_command(found.study, found.best, folder)
     document = {**found.record.document(asked), "best": found.best.name, "values": dict(found.best.values),

@@ -12,10 +12,9 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 import typer
@@ -23,6 +22,7 @@ import typer
 from kdcli import interrupts
 from kdcli.cli import interrupt
 from kdcli.cli.folding import columns, prose
+from kdcli.cli.kept import Kept, nothing
 from kdcli.cli.streams import whole
 from kdcli.errors import ConfigError, KdcliError
 from kdcli.remarks import heard
@@ -64,6 +64,8 @@ class Session:
     seed_given: int | None = None
     json: bool = False
     quiet: bool = False
+    kept: list[Kept] = field(default_factory=lambda: [nothing], repr=False)
+    """What is said of an interruption, the one that holds."""
 
     def __post_init__(self) -> None:
         """Refuse a seed that is none.
@@ -127,19 +129,9 @@ class Session:
         said = [i for i in range(len(columns)) if not texts or any(row[i] for row in texts)]
         print_table([columns[i] for i in said], [[row[i] for i in said] for row in texts], title and line(title))
 
-    @contextlib.contextmanager
-    def keeping(self, where: Callable[[], Path | None]) -> Iterator[None]:
-        """Say on the way out of an interruption what was kept, and that the same command goes on with it.
-
-        where: gives the file or folder that holds what was done, if anything was.
-        """
-        try:
-            yield
-        except KeyboardInterrupt:
-            if (path := where()) is not None and path.exists():
-                with contextlib.suppress(OSError):  # nobody may be there to read it
-                    self.note(f"what was done is kept in {path}; the same command goes on")
-            raise
+    def keeps(self, what: Kept) -> None:
+        """Have it said on the way out of an interruption what is kept; until a command says so, nothing is."""
+        self.kept[:] = [what]
 
     def progress(self, *, still: bool = False) -> AbstractContextManager[Progress]:
         """Return a rich progress display on standard error; nothing is drawn when that is no terminal.
@@ -203,17 +195,20 @@ def command(
                 with heard(session.note):
                     _run(function, session, options)
             except KeyboardInterrupt:  # Typer would end with the right code, but without a word
-                interrupt.answered()
+                _interrupted(session, traceback=shared["debug"])
                 if shared["debug"]:
                     raise
-                with contextlib.suppress(OSError):  # nobody may be there to read it
-                    complain("interrupted")
                 raise typer.Exit(interrupt.CODE) from None
             except BrokenPipeError:
                 # The reader of our output went away (``kdcli ... | head``): not an error of ours. What is still in the
                 # buffer goes nowhere.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 raise typer.Exit(0) from None
+            except Exception:
+                if not interrupt.unanswered():
+                    raise
+                _interrupted(session)  # some library made another error of it
+                raise typer.Exit(interrupt.CODE) from None
 
         named = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         wrapper.__signature__ = signature.replace(parameters=[*named, *common])  # type: ignore[attr-defined]
@@ -258,6 +253,16 @@ def _run(function: Callable[..., None], session: Session, options: dict[str, Any
         if told is None:
             raise
         raise told from error
+
+
+def _interrupted(session: Session, *, traceback: bool = False) -> None:
+    """Say what is kept, and that it was interrupted."""
+    interrupt.answered()
+    with contextlib.suppress(OSError):  # nobody may be there to read it
+        if told := session.kept[0]():
+            session.note(told)
+        if not traceback:
+            complain("interrupted")
 
 
 def say(text: str = "", *, whole: bool = False) -> None:

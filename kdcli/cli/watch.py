@@ -37,6 +37,7 @@ def watch(session: Session, run: Watched, once: Once = False, every: Every = 2.0
     look: Look = StudyLook(folder=run) if is_study(run) else RunLook(folder=run)
     letters = letters_for(sys.stdout.encoding)
     if not once:
+        session.keeps(lambda: "the watching ended, and nothing else")
         _follow(session, look, every, letters)
     session.result(look.document(), lambda: say("\n".join(look.lines(letters)), whole=True))
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kdcli.cli import kept
 from kdcli.cli.ui import Session, command
 
 if TYPE_CHECKING:
@@ -66,14 +67,17 @@ def pull(session: Session, name: Known, to: Folder = None) -> None:
     Their licence is shown first. A hash is verified where the table has one.
     """
     from kdcli.files import sha256_of
+    from kdcli.weights.pull import kept_of
     from kdcli.weights.pull import pull as fetch
     from kdcli.weights.table import entry
 
     wanted = entry(name)
     session.note(f"{name}: licence {wanted.licence}; trained on {wanted.training_data}")
+    session.keeps(kept.going_on(lambda: kept_of(wanted, to)))
     with session.progress() as bar:
         task = bar.add_task(name, total=None, note="")
         path = fetch(wanted, to, progress=lambda done, total: bar.update(task, completed=done, total=total))
+    session.keeps(lambda: f"{path} was written whole")
     document = {
         "name": name, "path": str(path), "sha256": sha256_of(path), "size": path.stat().st_size,
         "verified": wanted.sha256 is not None, "licence": wanted.licence, "training_data": wanted.training_data,
@@ -89,10 +93,13 @@ def convert(session: Session, file: File, out: Out = None, part: Part = None) ->
     """
     from dataclasses import asdict
 
+    from kdcli.weights.convert import beside
     from kdcli.weights.convert import convert as make
     from kdcli.weights.table import locate
 
-    made = make(locate(file, released=True), out, part)
+    source = locate(file, released=True)
+    session.keeps(kept.files(beside(source) if out is None else out))
+    made = make(source, out, part)
     if made.taken:
         rest = f"; left: {', '.join(made.left)}" if made.left else ""
         session.note(f"taken from '{made.source}': {made.taken}{rest}")

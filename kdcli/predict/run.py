@@ -43,6 +43,7 @@ def predict(
     progress: Callable[[int, int], None] | None = None,
     uncertainty: bool = False,
     points: Points | None = None,
+    wrote: Callable[[Predicted], None] | None = None,
 ) -> tuple[list[Predicted], list[Skipped]]:
     """Predict depth for images, folders and videos; every picture gets raw depth, a colour map and a JSON sidecar.
 
@@ -62,6 +63,7 @@ def predict(
         progress: told how many inputs are done, of how many.
         uncertainty: also write how sure the model is, standard deviation and entropy, in the same formats.
         points: also write clouds of points.
+        wrote: told of each picture whose files are all there.
 
     Raises:
         DataError: an input does not exist, or none could be read. ConfigError: unknown colour map, limits no range, a
@@ -98,6 +100,8 @@ def predict(
                 except DataError as error:  # of this frame; the next may be well
                     skipped.append(Skipped(input=item.path, reason=f"'{frame.name}': {error}"))
                     continue
+                if wrote is not None:
+                    wrote(done[-1])
                 if frame.clip and done[-1].limits:
                     maps = done[-1].uncertainty or {}
                     own = {name: one.limits for name, one in maps.items()} | {"depth": done[-1].limits}

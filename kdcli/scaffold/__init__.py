@@ -42,8 +42,8 @@ def new_package(kind: str, name: str, out: Path) -> Package:
                           f"single hyphens, like my-{kind}")
     if any(p.built_in and p.kind == kind and p.name == name for p in registry.discover()):
         raise ConfigError(f"kdcli has a {kind} '{name}' of its own, which would win; choose another name")
-    distribution = name if name.startswith("kdcli-") else f"kdcli-{name}"
-    folder = out / distribution
+    folder = folder_of(name, out)
+    distribution = folder.name
     if folder.exists():
         raise ConfigError(f"'{folder}' exists; choose another name or --out, or remove it")
     values = {
@@ -59,6 +59,11 @@ def new_package(kind: str, name: str, out: Path) -> Package:
         raise ConfigError(f"'{folder}' exists; choose another name or --out, or remove it") from None
     written = tuple(sorted(path for path in folder.rglob("*") if path.is_file()))
     return Package(kind=kind, name=name, distribution=distribution, folder=folder, files=written)
+
+
+def folder_of(name: str, out: Path) -> Path:
+    """Return the folder of the package that holds a plugin of this name."""
+    return out / (name if name.startswith("kdcli-") else f"kdcli-{name}")
 
 
 def _title(kind: str, name: str) -> str:

@@ -62,10 +62,8 @@ class Queue:
         """Say what became of a run that was taken."""
         key = job.cell.key
         self._mine.discard(key)
-        if self._claims.lost(key):  # whoever has it now says what becomes of it
-            self._claims.ended(key, "left")
-            return
-        self._claims.ended(key, "finished" if error is None else "failed", str(error or ""))
+        if not self._claims.ended(key, "finished" if error is None else "failed", str(error or "")):
+            return  # whoever has it now says what becomes of it
         self._left = [one for one in self._left if one.cell.key != key]
         if error is not None:
             self.failed.append(f"{job.title}: {error}")

@@ -25,7 +25,7 @@ import torch
 
 from kdcli.claims import FOLDER, Claims
 from kdcli.config.sizes import check_workers
-from kdcli.drafts import clean
+from kdcli.drafts import clean, owning, remove_of
 from kdcli.errors import TrainingError
 from kdcli.files import write_json, write_text
 from kdcli.study.attempt import attempt, headline
@@ -113,9 +113,12 @@ def run_study(
 def alone(out: Path, what: str) -> Iterator[None]:
     """Keep other processes that share a folder from doing something while the block does, which is waited for."""
     with Claims(out / FOLDER) as claims:
-        while claims.take(what) is None:
+        while (claim := claims.take(what)) is None:
             time.sleep(LOOK_EVERY / 10)
-        yield
+        if claim.after is not None:
+            remove_of(out, claim.after)
+        with owning(out, claim.require):
+            yield
         claims.ended(what, "finished")
 
 

@@ -66,7 +66,7 @@ def convert(source: Path | str, out: Path | None = None, part: str | None = None
         ConfigError: the output is the source, or has another suffix.
     """
     source = Path(source)
-    out = _beside(source) if out is None else out
+    out = beside(source) if out is None else out
     if out.suffix != ".safetensors":
         raise ConfigError(f"--out '{out}' is to be a .safetensors file; give it that suffix")
     if source.exists() and out.exists() and source.samefile(out):
@@ -95,7 +95,8 @@ def convert(source: Path | str, out: Path | None = None, part: str | None = None
     )
 
 
-def _beside(source: Path) -> Path:
+def beside(source: Path) -> Path:
+    """Return where a conversion goes that is not told where."""
     known = entry_of(source)
     brought = known is not None and known.distribution and source == installed(known.distribution, known.file)
     return (folders()[0] if brought else source.parent) / converted(source.name)

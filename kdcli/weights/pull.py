@@ -48,7 +48,7 @@ def pull(
             hash.
     """
     wanted = entry(name) if isinstance(name, str) else name
-    target = (folder or folders()[0]) / wanted.file
+    target = _target(wanted, folder)
     if target.is_file():
         _verify(target, wanted, f"delete '{target}' and pull it again")
         return target
@@ -58,7 +58,7 @@ def pull(
     if wanted.member is None:
         _download(wanted, target, timeout, progress)
         return target
-    archive = target.with_name(Path(urlsplit(wanted.address or "").path).name or f"{wanted.name}.zip")
+    archive = _archive(wanted, target)
     brought = archive.is_file()
     if not brought:
         _download(wanted, archive, timeout, progress)
@@ -66,6 +66,24 @@ def pull(
     if not brought:
         archive.unlink()
     return target
+
+
+def kept_of(wanted: Entry, folder: Path | None = None) -> Path:
+    """Return where a download that stopped is kept, of which the next call fetches the rest."""
+    target = _target(wanted, folder)
+    return _part(target if wanted.member is None else _archive(wanted, target))
+
+
+def _target(wanted: Entry, folder: Path | None) -> Path:
+    return (folder or folders()[0]) / wanted.file
+
+
+def _archive(wanted: Entry, target: Path) -> Path:
+    return target.with_name(Path(urlsplit(wanted.address or "").path).name or f"{wanted.name}.zip")
+
+
+def _part(target: Path) -> Path:
+    return target.with_name(f"{target.name}.part")
 
 
 def _download(wanted: Entry, target: Path, timeout: float, progress: Progress | None) -> None:
@@ -78,7 +96,7 @@ def _download(wanted: Entry, target: Path, timeout: float, progress: Progress | 
     if wanted.address is None:
         raise WeightsError(f"weights '{wanted.name}' have no direct address; {wanted.advice}")
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f"{target.name}.part")
+    part = _part(target)
     fetch(wanted, wanted.address, part, timeout=timeout, progress=progress)
     if wanted.member is None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -14,6 +15,8 @@ import pytest
 from hub_stand_in import WRITES, Hub
 
 LONGEST = 120.0
+SENT = "hf:me/small has all of these files or none; the same command goes on, after what has arrived"
+CAME = "files that came whole are kept in the hub's cache; the same command goes on"
 
 
 @pytest.fixture
@@ -21,8 +24,8 @@ def environment(hub: Hub, tmp_path: Path) -> dict[str, str]:
     return {**os.environ, "HF_HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path), "HF_HUB_DISABLE_XET": "1"}
 
 
-def _interrupted(hub: Hub, words: list[str], environment: dict[str, str], sign: str) -> None:
-    """Run a command, interrupt it when the hub was asked for something, and check what it says."""
+def _interrupted(hub: Hub, words: list[str], environment: dict[str, str], sign: str, kept: str) -> None:
+    """Run a command, interrupt it when the hub was asked for something, and check what it says to have kept."""
     hub.fault, hub.asked = "stall", []
     process = subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     until = time.monotonic() + LONGEST
@@ -31,8 +34,8 @@ def _interrupted(hub: Hub, words: list[str], environment: dict[str, str], sign: 
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     out, told = process.communicate(timeout=LONGEST)
-    assert process.returncode == 130 and told.splitlines()[-1] == "kdcli: interrupted" and out == "", told
-    assert "Traceback" not in told
+    assert process.returncode == 130 and out == "", told
+    assert told.splitlines()[-2:] == [kept, "kdcli: interrupted"] and "Traceback" not in told
     hub.fault = None
 
 
@@ -45,7 +48,7 @@ def _done(words: list[str], environment: dict[str, str]) -> None:
 def test_a_push_leaves_nothing_half_there(run: Path, hub: Hub, environment: dict[str, str], tmp_path: Path) -> None:
     words = [sys.executable, "-m", "kdcli", "push", str(run), "hf:me/small"]
     there = {**environment, "HF_TOKEN": WRITES}
-    _interrupted(hub, words, there, "PUT /large")
+    _interrupted(hub, words, there, "PUT /large", SENT)
     assert set(hub.tree("me/small")) == {".gitattributes"} and not list(tmp_path.glob("kdcli-push-*"))
     _done(words, there)
     assert "student.safetensors" in hub.tree("me/small")
@@ -57,7 +60,27 @@ def test_a_pull_leaves_nothing_half_there(
 ) -> None:
     assert call("push", run, "hf:me/small").exit_code == 0
     words = [sys.executable, "-m", "kdcli", "pull", "hf:me/small", "--out", "mine"]
-    _interrupted(hub, words, environment, "student.safetensors")
+    _interrupted(hub, words, environment, "student.safetensors", f"nothing was written to mine, and {CAME}")
     assert not Path("mine").exists()
     _done(words, environment)
     assert Path("mine/student.safetensors").is_file()
+
+
+def _stop(*given: Any, **options: Any) -> Any:
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("where", "words", "kept"), [
+    ("kdcli.sharing.bundle.bundle", ("push", "runs/small", "hf:me/small"),
+     "nothing was sent; the same command begins anew"),
+    ("kdcli.hub.upload.upload", ("push", "runs/small", "hf:me/small"), SENT),
+    ("kdcli.hub.download.fetch", ("pull", "hf:me/small"), CAME),
+    ("kdcli.sharing.card.card", ("card", "runs/small"), "nothing was written; the same command begins anew"),
+])  # fmt: skip
+def test_each_says_what_is_kept(
+    where: str, words: tuple[str, ...], kept: str, run: Path, call: Any, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, _, name = where.rpartition(".")
+    monkeypatch.setattr(importlib.import_module(module), name, _stop)
+    told = call(*words)
+    assert told.exit_code == 130 and told.stderr.splitlines()[-2:] == [kept, "kdcli: interrupted"], told.stderr

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from kdcli.errors import ConfigError
-from kdcli.files import at_home, require_writable, write_text
+from kdcli.files import at_home, atomic, require_writable, write_text
 from kdcli.rasters import Place
 from kdcli.sources.dividing.rules import Division
 from kdcli.sources.pairs import Pair
@@ -23,7 +24,7 @@ _PLAIN = re.compile(r"[^\s,;\"'#]+")
 def write_lists(
     division: Division, paths: tuple[Path, Path], root: str, facts: Sequence[str], *, force: bool = False
 ) -> dict[str, str]:
-    """Write both lists and return their sha256, by name of the part.
+    """Write both lists, or none, and return their sha256, by name of the part.
 
     root: what names are relative to, the location of the source. facts: further lines of the header. force: write over
     files that are there.
@@ -39,9 +40,11 @@ def write_lists(
     texts = []
     for part, pairs in zip(LISTS, (division.train, division.test), strict=True):
         texts.append(_text(pairs, at_home(root), [f"{part}: {len(pairs)} images", f"rule: {division.rule}", *facts]))
-    for path, (text, _) in zip(paths, texts, strict=True):
+    for path in paths:
         require_writable(path)
-        write_text(path, text, names=True)
+    with ExitStack() as both:
+        for draft, (text, _) in zip([both.enter_context(atomic(path)) for path in paths], texts, strict=True):
+            write_text(draft, text, names=True)
     return {part: digest for part, (_, digest) in zip(LISTS, texts, strict=True)}
 
 

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from kdcli.drafts import draft_of
+from kdcli.drafts import draft_of, into_place
 from kdcli.files import atomic
 from kdcli.training.loop import checkpoint
 
@@ -72,7 +72,7 @@ def _copy(source: Path, target: Path) -> None:
     draft = draft_of(target)
     try:
         draft.hardlink_to(source)
-        draft.replace(target)
+        into_place(draft, target)
         return
     except OSError:  # a file system without such links
         pass

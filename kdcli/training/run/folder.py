@@ -31,7 +31,7 @@ from typing import Any
 
 from kdcli.config import RunConfig, dump, load
 from kdcli.documents import read_text
-from kdcli.drafts import clean, is_draft, whole_folder
+from kdcli.drafts import Lost, clean, is_draft, require_owned, whole_folder
 from kdcli.errors import ConfigError, DataError, code_of
 from kdcli.files import write_json, write_text
 from kdcli.locks import NAME as LOCK
@@ -156,10 +156,12 @@ class RunFolder:
 
     def log_step(self, log: StepLog) -> None:
         """Append one line to metrics.jsonl."""
+        require_owned(self.path)
         metrics.append(self.path / "metrics.jsonl", log)
 
     def note(self, message: str) -> None:
         """Append a line to log.txt; controls in it are escaped."""
+        require_owned(self.path)
         stamp = datetime.datetime.now(datetime.UTC).strftime("%H:%M:%S")
         with (self.path / "log.txt").open("a", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(f"{stamp} {block(message)}\n")
@@ -189,6 +191,7 @@ class RunFolder:
 
     def drop_states(self, config: RunConfig) -> None:
         """Remove the checkpoint and what stages kept for later ones: a finished run has no use for them."""
+        require_owned(self.path)
         kept = [file_of(self.state.parent, variant, stage.name) for variant in (RUN, "twin") for stage in config.stages]
         orders = [order_file(self.state.parent, stage.name) for stage in config.stages]
         for path in (self.state, self.fit_state, *kept, *orders):
@@ -201,25 +204,24 @@ class RunFolder:
     def ending(self, told: Callable[[str], None]) -> Iterator[None]:
         """Write down how a run ended that did not finish; one that came to nothing leaves no folder behind.
 
-        ``told`` hears how to go on.
+        ``told`` hears how to go on; what it heard is a note of the interruption.
         """
         try:
             yield
         except BaseException as error:
-            if owner(self.path) not in (None, myself()):  # another process took it over, and may be done by now
-                raise
             stopped = isinstance(error, KeyboardInterrupt)
+            if owner(self.path) not in (None, myself()):  # another process took it over, and may be done by now
+                _tell(told, error, f"'{self.path}' is another process's by now")
+                raise
             if self._came_to_nothing():
-                if stopped:
-                    told("nothing was done yet: nothing is kept")
+                _tell(told, error, "nothing was done yet: nothing is kept")
                 raise
             why: dict[str, Any] = {} if stopped else {"error": " ".join(str(error).split())[:500]}
             why["exit_code"] = code_of(error)  # what starts several processes ends with 1, however they ended
-            with contextlib.suppress(OSError):  # on a full disk the first error is the one to tell
+            with contextlib.suppress(OSError, Lost):  # on a full disk the first error is the one to tell
                 self.update(state="interrupted" if stopped else "failed", **why)
-            if stopped:
-                kept = getattr(error, "kept", "") or self._kept()
-                told(f"kept in '{self.path}': {kept}; go on with: kdcli distill --resume {shlex.quote(str(self.path))}")
+            kept, again = getattr(error, "kept", "") or self._kept(), shlex.quote(str(self.path))
+            _tell(told, error, f"kept in '{self.path}': {kept}; go on with: kdcli distill --resume {again}")
             raise
 
     def _kept(self) -> str:
@@ -245,6 +247,14 @@ class RunFolder:
 
 
 _DAMAGED = "the run is damaged: start another, or put the file back"
+
+
+def _tell(told: Callable[[str], None], error: BaseException, sentence: str) -> None:
+    """Say what is kept of an interrupted run; the interruption has it as its note, by which one knows that it is said.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        told(sentence)
+        error.add_note(sentence)
 
 
 def _refuse_taken(path: Path) -> None:
