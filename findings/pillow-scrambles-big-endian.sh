@@ -4,10 +4,9 @@
 # Expected: how bytes are ordered in a file is no affair of the picture once it is opened: big-endian and little-endian TIFFs of
 #   the same map are read, rotated, converted and resized alike.
 # Happens: a big-endian 16-bit TIFF opens as mode I;16B (ImageJ, Fiji and many instruments write them; PNG does not, though it
-#   is big-endian too). numpy reads it rightly, nearest and rotation are right. Every resize that reckons
-#   (BOX, BILINEAR, HAMMING, BICUBIC, LANCZOS; ImageOps.fit too) takes the high byte for the low one: 6.4 m becomes 23.9 m, the
-#   next pixel 27.0 m and then 57.0 m. No warning; the picture has the right size and mode. With BOX and a map whose low bytes
-#   change little it even looks right: 4692 for 4500.
+#   is big-endian too). numpy reads it rightly, and nearest is right. Every resize that reckons (BOX, BILINEAR,
+#   LANCZOS ...) takes the high byte for the low one: 6.4 m becomes 23.9 m, the next pixel 27.0 m and then 57.0 m. No warning;
+#   the picture has the right size and mode. With BOX it even looks right at times: 4692 for 4500.
 # Seen with: pillow 13.0.0, tifffile 2026.3.3 (to write), numpy 2.4.6, Python 3.11, Linux x86-64 (little-endian).
 # So: resize depth in numpy or torch, or Image.fromarray(np.asarray(image).astype(np.uint16)) first.
 #

@@ -6,8 +6,7 @@
 # Happens: the tools note one flag, model.training, put everything into evaluation mode, and "restore" with
 #   model.train(True), which goes down to every layer. The next training steps move the running statistics of a backbone
 #   or of a teacher that hangs in the module, though no weight of it moves. torchinfo, thop and the older exporter of torch do
-#   that; torchinfo with mode="train" also shows the network a made-up image, whose statistics stay. ptflops leaves
-#   the whole network in evaluation mode. torch's new exporter restores each module.
+#   that. ptflops leaves the whole network in evaluation mode. torch's new exporter puts each layer back.
 # Seen with: torchinfo 1.8.0, thop 0.1.1.post2209072238, ptflops 0.7.5, torch 2.14.1, onnx 1.23.2, numpy 2.4.6, Python 3.11.
 # So: show them a deepcopy, or freeze again afterwards. (The script installs the whole of torch: minutes.)
 #

@@ -1,8 +1,8 @@
 """Resizes that OpenVINO reads and does otherwise.
 
-It drops two attributes of ONNX's Resize without a word (2026.4.1; ``findings/openvino-drops-antialias.sh``): of a map that
-becomes smaller with antialiasing it takes single pixels, and a cubic kernel is not what it was. The gate would refuse
-the file as well, but could not say why.
+It drops two attributes of ONNX's Resize without a word (2026.4.1; ``findings/openvino-drops-antialias.sh``): of a map
+that becomes smaller with antialiasing it takes single pixels, and a cubic kernel is another at the rim. The gate would
+refuse the file as well, but could not say why.
 """
 
 from __future__ import annotations
@@ -36,6 +36,6 @@ def refuse_what_is_dropped(model: nn.Module, path: Path) -> None:
         larger = given is not None and made is not None and all(b >= a for a, b in zip(given, made, strict=True))
         if says.get("mode") == b"cubic" or (says.get("antialias") and not larger):
             raise ConfigError(
-                f"{called(model)} cannot be written for OpenVINO: it resizes with antialias=True, which OpenVINO drops; "
-                "resize without it, or try --format onnx"
+                f"{called(model)} cannot be written for OpenVINO: it resizes with antialias=True, which OpenVINO "
+                "drops; resize without it, or try --format onnx"
             )
