@@ -58,8 +58,8 @@ def matlab(path: Path, **variables: Any) -> Path:
     return path
 
 
-def pfm(path: Path, array: np.ndarray[Any, Any], order: str) -> Path:
-    head = f"Pf\n{array.shape[1]} {array.shape[0]}\n{'-1.0' if order == '<' else '1.0'}\n".encode()
+def pfm(path: Path, array: np.ndarray[Any, Any], order: str, size: str = "1.0") -> Path:
+    head = f"Pf\n{array.shape[1]} {array.shape[0]}\n{'-' * (order == '<')}{size}\n".encode()
     path.write_bytes(head + array[::-1].astype(f"{order}f4").tobytes())
     return path
 

@@ -35,6 +35,7 @@ from kdcli.evals.tally import Tally, of_all
 from kdcli.evals.uncertainty import SHARES, Uncertainty
 from kdcli.evals.uncertainty import per_image as uncertainties
 from kdcli.many.group import Group
+from kdcli.networks.modes import modes_kept
 from kdcli.networks.read_out import read_out_of
 from kdcli.networks.shown_size import Asked
 from kdcli.types import DepthKind, Geometry
@@ -162,16 +163,11 @@ def device_of(models: Mapping[str, nn.Module], device: torch.device | str | None
 @contextmanager
 def evaluating(models: Mapping[str, nn.Module], device: torch.device) -> Iterator[None]:
     """Put models on the device in evaluation mode without gradients; restore every module's mode afterwards."""
-    modes = [(module, module.training) for model in models.values() for module in model.modules()]
-    try:
+    # Not inference mode: a network may cache a tensor in forward, and the live student is trained on afterwards.
+    with modes_kept(*models.values()), torch.no_grad():
         for model in models.values():
             model.to(device).eval()
-        # Not inference mode: a network may cache a tensor in forward, and the live student is trained on afterwards.
-        with torch.no_grad():
-            yield
-    finally:
-        for module, training in modes:
-            module.training = training
+        yield
 
 
 def _measure(

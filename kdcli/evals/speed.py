@@ -15,6 +15,7 @@ from torch import nn
 
 from kdcli.evals.cost import form_of
 from kdcli.evals.results import Result
+from kdcli.networks.modes import modes_kept
 
 _MOST, _SECONDS = 20, 0.5
 """Passes of a model that are timed, and when no further one is begun."""
@@ -54,14 +55,12 @@ def speed_of(model: nn.Module, size: tuple[int, int] | None, device: torch.devic
     held = sum(one.nbytes for one in (*form.parameters(), *form.buffers())) or None
     if size is None:
         return Speed(bytes=held)
-    training = form.training
     try:
-        form.to(device).eval()
-        seconds, own = _timed(form, torch.rand(1, 3, *size, device=device))
+        with modes_kept(form):
+            form.to(device).eval()
+            seconds, own = _timed(form, torch.rand(1, 3, *size, device=device))
     except Exception:  # a model that was measured well: one that takes more than an image costs no report
         return Speed(bytes=held)
-    finally:
-        form.train(training)
     disturbed = device.type == "cpu" and own < _OWN * seconds
     return Speed(seconds=seconds, size=size, bytes=held, disturbed=disturbed)
 

@@ -28,6 +28,7 @@ from kdcli.exporters.sizes import bytes_of, sha256_of_all
 from kdcli.exporters.trace import WithSpread
 from kdcli.garbage import uncollected
 from kdcli.networks.deployed import deployed
+from kdcli.networks.modes import modes_kept
 from kdcli.networks.shown_size import difference
 from kdcli.plugins import registry
 from kdcli.plugins.blame import blame
@@ -86,11 +87,11 @@ def export(
     exporter: Exporter = registry.build("exporter", format)
     _require_sense(exporter, format, target, precision, uncertainty)
     metadata = describe(model, card) | {"image": DESCRIBED[input], "precision": precision}
-    given, was_training, notes = model, model.training, []
+    given, notes = model, []
     if isinstance(size, tuple) and (told := difference(model, size)):
         notes.append(f"the file {told}")
-    model.eval()
-    try:
+    with modes_kept(given):
+        model.eval()
         with blame(given, "deployed"):
             form = deployed(model)
         metadata["parameters"] = str(sum(parameter.numel() for parameter in form.parameters()))
@@ -134,8 +135,6 @@ def export(
             elif writer is not None:
                 _run(exporter, writer, Floating())
             names = tuple(sorted(one.name for one in temporary.parent.iterdir()))
-    finally:
-        given.train(was_training)
     written = sum(bytes_of(target.parent / name) for name in names)
     return ExportReport(
         path=target, format=format, files=names, bytes=written, share=written / (4 * int(metadata["parameters"])),

@@ -41,8 +41,9 @@ def test_rotated_bits_do_not_grow(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_a_float_map_has_its_first_row_last(tmp_path: Path, order: str) -> None:
-    path = pfm(tmp_path / "a.pfm", np.array([[1, 2], [3, 4], [5, 6]], np.float32), order)
+@pytest.mark.parametrize("size", ["1.0", "0.003922"])  # that of Middlebury, by which OpenCV divides
+def test_a_float_map_has_its_first_row_last(tmp_path: Path, order: str, size: str) -> None:
+    path = pfm(tmp_path / "a.pfm", np.array([[1, 2], [3, 4], [5, 6]], np.float32), order, size)
     assert read_stored(path).values.tolist() == [[1, 2], [3, 4], [5, 6]]
 
 

@@ -24,7 +24,7 @@ def by_factors(proto: Any) -> None:
     import onnx
 
     graph = proto.graph
-    sides = _sides(onnx.shape_inference.infer_shapes(proto).graph)
+    sides = sides_of(onnx.shape_inference.infer_shapes(proto).graph)
     changed = False
     for node in graph.node:
         if node.op_type != "Resize" or len(node.input) <= _SIZES or not node.input[_SIZES] or _has_axes(node):
@@ -43,7 +43,7 @@ def by_factors(proto: Any) -> None:
         _drop_unread(graph)
 
 
-def _sides(graph: Any) -> dict[str, tuple[int, int]]:
+def sides_of(graph: Any) -> dict[str, tuple[int, int]]:
     """Return height and width of every map B x C x H x W of which they are known, by name."""
     found = {}
     for value in (*graph.input, *graph.value_info, *graph.output):

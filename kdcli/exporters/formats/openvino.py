@@ -19,6 +19,7 @@ from kdcli.errors import WeightsError
 from kdcli.exporters.formats.failing import opening, writing
 from kdcli.exporters.formats.onnx import OnnxExporter
 from kdcli.exporters.formats.openvino_int8 import condense, without_indentation
+from kdcli.exporters.formats.openvino_resize import refuse_what_is_dropped
 from kdcli.exporters.formats.packages import needed
 from kdcli.exporters.formats.running import RunFile, fixed_sides
 from kdcli.exporters.inputs import as_given, input_in
@@ -85,6 +86,7 @@ def _convert(
     openvino = needed("openvino", "openvino")
     try:
         with writing(model, "for OpenVINO"):
+            refuse_what_is_dropped(model, between)
             graph = openvino.convert_model(os.fspath(between))
             for key, value in metadata.items():
                 graph.set_rt_info(value, [_NOTES, key])
