@@ -77,7 +77,7 @@ def test_a_run_and_what_is_said_of_it(recipe: str, tmp_path: Path) -> None:
     assert "on 4 images" in compared[1]["delta1_against_first"]
 
     assert "is finished" in str(_error("distill", "--resume", "one"))
-    assert "'steps' cannot be given" in str(_error("distill", "--resume", "one", "--steps", "9"))
+    assert "--steps cannot be given" in str(_error("distill", "--resume", "one", "--steps", "9"))
     assert "already holds a run" in str(_error("distill", "--recipe", recipe, "--out", "one"))
     # What a run wrote down is itself a recipe.
     again = _json("distill", "--recipe", "one/config.toml", "--out", "again")

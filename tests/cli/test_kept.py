@@ -206,7 +206,7 @@ def test_a_download_is_kept(place: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         part.write_text("half")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(pull, "fetch", fetch)
+    monkeypatch.setattr("kdcli.weights.fetch.fetch", fetch)
     monkeypatch.setattr(pull, "forbidden_by", lambda: None)
     told = CliRunner().invoke(app, ["weights", "pull", known.name, "--to", "here"])
     said = f"what was done is kept in here/{known.file}.part; {kept.GOES_ON}"

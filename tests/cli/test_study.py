@@ -58,7 +58,7 @@ def test_a_study_and_its_reports(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     assert [row["cell"] for row in plan["cells"]] == ["plain@4 seed 0", "plain@8 seed 0", "tidy@4 seed 0"]
     assert all(row["state"] == "new" and row["seconds"] > 0 for row in plan["cells"])
     assert plan["out"] == "studies/mine" and [path.name for path in folder.iterdir()] == ["mine.toml"]
-    assert "3 runs, about 0 min" in _run("mine.toml", "--dry-run").stdout
+    assert "3 runs, about 0 s" in _run("mine.toml", "--dry-run").stdout
 
     one = _run("mine.toml", "--only", "tidy", "--json")
     told = json.loads(one.stdout)

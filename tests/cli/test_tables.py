@@ -148,5 +148,6 @@ LISTINGS = ("plugins list", "recipes list", "recipes show auto", "weights list",
 def test_listings_fit_also_in_a_pipe(call: str, wide: int) -> None:
     done = CliRunner().invoke(app, call.split(), env={"COLUMNS": str(wide)})
     assert done.exit_code == 0, done.output
-    assert max(map(len, done.stdout.splitlines()), default=0) <= wide
+    folded = [line for line in done.stdout.splitlines() if not line.startswith("from /")]  # a path stays whole
+    assert max(map(len, folded), default=0) <= wide
     assert "\x1b" not in done.output and "``" not in done.stdout and "frozenset" not in done.stdout

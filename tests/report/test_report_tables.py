@@ -115,8 +115,8 @@ def test_the_report_shows_conditions_differences_and_the_worst(tmp_path: Path, r
     assert "aligned or read out" in text
     assert results[0].protocol.hash in text
     assert results[1].protocol.hash in text
-    # Per image: picture, ground truth, and depth with error for each of the two models.
-    assert text.count("data:image/webp") == 2 * (2 + 2 * 2)
+    # At the top picture, ground truth and depth of the two models; per worst image the errors beside these.
+    assert text.count("data:image/webp") == (2 + 2) + 2 * (2 + 2 * 2)
     worst = results[0].ids[int(results[0].values[:, 0].argmax())]
     assert f"&lt;{worst[1:-1]}&gt; (abs_rel" in text
     assert f"<h3>{worst}" not in text

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import runpy
 import signal
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,17 +19,24 @@ PATIENCE = 60.0
 pytestmark = pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="asks /proc which processes are left")
 
 
+@pytest.fixture
+def near() -> Iterator[Path]:
+    """A folder with a short name: below it lie sockets of processes that decode, whose names have 107 bytes at most."""
+    with tempfile.TemporaryDirectory(prefix="k") as folder:
+        yield Path(folder)
+
+
 @pytest.mark.slow(share=0.5)
 @pytest.mark.parametrize("name", BENCHMARK["SIGNALS"])
-def test_a_signal_at_any_moment(tmp_path: Path, name: str) -> None:
-    folder = BENCHMARK["prepared"](tmp_path / "work", steps=200)
+def test_a_signal_at_any_moment(near: Path, name: str) -> None:
+    folder = BENCHMARK["prepared"](near / "work", steps=200)
     delay = random.Random(f"{name} {time.time_ns()}").uniform(0, 12)
     assert BENCHMARK["signalled"](folder, "run", name, delay, PATIENCE) == [], f"{name} after {delay:.3f} s"
 
 
-def test_a_schedulers_warning_saves_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_schedulers_warning_saves_and_leaves_nothing(near: Path) -> None:
     """In the middle of the steps, with a process that decodes: the step under way is the last."""
-    folder = BENCHMARK["prepared"](tmp_path / "work", steps=100_000)
+    folder = BENCHMARK["prepared"](near / "work", steps=100_000)
     process = BENCHMARK["begin"](folder, "run")
     logged, end = folder / "run" / "metrics.jsonl", time.monotonic() + 120
     while not (logged.is_file() and logged.stat().st_size) and time.monotonic() < end and process.poll() is None:
@@ -41,8 +50,8 @@ def test_a_schedulers_warning_saves_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow(share=0.5)
-def test_a_kill_at_any_moment_costs_no_bit(tmp_path: Path) -> None:
-    folder = BENCHMARK["prepared"](tmp_path / "work", steps=30)
+def test_a_kill_at_any_moment_costs_no_bit(near: Path) -> None:
+    folder = BENCHMARK["prepared"](near / "work", steps=30)
     whole, took = BENCHMARK["undisturbed"](folder, "whole")
     delay = random.Random(time.time_ns()).uniform(0, took)
     assert BENCHMARK["killed"](folder, "run", [delay], whole) == [], f"killed after {delay:.3f} s"

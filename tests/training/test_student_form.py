@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from test_teacher_engine import TEXT, Told
 from torch import Tensor, nn
 
 from kdcli.config import RunConfig, load
@@ -21,7 +22,6 @@ from kdcli.training.run.results import RUN
 from kdcli.training.run.student_form import order_ratio, require_form
 from kdcli.training.run.workshop import Workshop
 from kdcli.weights import load_state
-from tests.training.test_teacher_engine import TEXT, Told
 
 CPU = torch.device("cpu")
 
@@ -50,6 +50,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiling, "BACKEND", "eager")
 
 
+@pytest.mark.slow
 def test_a_compiled_run_is_the_plain_one_written_down_and_goes_on(
     tmp_path: Path, quick: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +96,7 @@ def orders(student: nn.Module) -> set[bool]:
     }
 
 
+@pytest.mark.slow
 def test_inside_the_block_alone_a_student_has_its_form(quick: None) -> None:
     shop = Workshop(config=config("memory_format=contiguous", "compile=default"), device=CPU)
     stage, (student, _) = shop.config.main, shop.student()
