@@ -38,7 +38,7 @@ def row(spec: str, given: argparse.Namespace, device: torch.device) -> dict[str,
     ratio = order_ratio(out_of_place(student).to(device).train(), image, rounds=given.rounds)
     return {"student": spec, "size": given.size, "batch_size": given.batch_size, "device": str(device),
             "threads": torch.get_num_threads(), "contiguous": ratio, "depthwise": depthwise,
-            "convolutions": len(convolutions)}
+            "convolutions": len(convolutions), "rounds": given.rounds, "torch": torch.__version__}
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ python benchmarks/converting.py --out docs/results/NAME.json
 python benchmarks/formats.py --out docs/results/NAME.json
 python benchmarks/exported.py --out docs/results/NAME.json
 python benchmarks/backbones.py --out docs/results/NAME.json
+python benchmarks/memory_order.py --out docs/results/NAME.json
 python docs/figures.py                    write all tables anew from docs/results
 """
 
@@ -159,6 +160,20 @@ def overhead(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines) + f"\n\n{tail}"
 
 
+def memory_order(rows: list[dict[str, Any]]) -> str:
+    """Return a Markdown table of how long students take in contiguous memory, beside channels-last."""
+    lines = ["| student | contiguous / channels-last | depthwise convolutions |", "|---|---|---|"]
+    for row in sorted(rows, key=lambda row: -row["contiguous"]):
+        some = f"{row['depthwise']} of {row['convolutions']}" if row["depthwise"] else f"none of {row['convolutions']}"
+        lines.append(f"| `{row['student']}` | {row['contiguous']:.2f} | {some} |")
+    first = rows[0]
+    where = f"{first['threads']} CPU thread(s)" if first["device"] == "cpu" else first["device"]
+    return "\n".join(lines) + (
+        f"\n\nForward and back of {first['batch_size']} images of {first['size']}, medians over {first['rounds']} rounds in "
+        f"turn, {where}, torch {first['torch']}."
+    )
+
+
 def distances(document: dict[str, Any]) -> str:
     """Return a Markdown table of fits to several statistics, measured against all of them."""
     rows = document["statistics"]
@@ -294,6 +309,7 @@ def rendered(document: dict[str, Any]) -> str:
     known = {
         "benchmark": costs, "ratios": ratios, "dpm": dpm, "study": study, "overhead": overhead, "fidelity": fidelity,
         "loading": loading, "reduced": reduced, "backbones": backbones, "int8": int8, "arms": perturbed,
+        "memory_order": memory_order,
     }
     for key, whole in {"evaluation": loops, "formats": formats, "exported": exported}.items():
         if key in document:
