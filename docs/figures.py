@@ -168,10 +168,8 @@ def memory_order(rows: list[dict[str, Any]]) -> str:
         lines.append(f"| `{row['student']}` | {row['contiguous']:.2f} | {some} |")
     first = rows[0]
     where = f"{first['threads']} CPU thread(s)" if first["device"] == "cpu" else first["device"]
-    return "\n".join(lines) + (
-        f"\n\nForward and back of {first['batch_size']} images of {first['size']}, medians over {first['rounds']} rounds in "
-        f"turn, {where}, torch {first['torch']}."
-    )
+    tail = f"Forward and back of {first['batch_size']} images of {first['size']}, medians over {first['rounds']} "
+    return "\n".join(lines) + f"\n\n{tail}rounds in turn, {where}, torch {first['torch']}."
 
 
 def distances(document: dict[str, Any]) -> str:
