@@ -20,7 +20,7 @@ def compared(results: Path) -> str:
     heads = ["arm", ""]
     for place in studies:
         heads += [f"{METRIC}, {place}", f"minus {REFERENCE}'s"]
-    heads += ["time of a step", "of the run", "memory"]
+    heads += ["time of a step", "of the run", "memory"] if costs else []
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for arm in _order(studies):
         rows = [rows.get(arm) for rows in studies.values()]
@@ -29,7 +29,8 @@ def compared(results: Path) -> str:
         for row in rows:
             cells += ["", ""] if row is None else [_number(row["metrics"][METRIC]), _gain(row)]
         cost = costs.get(arm)
-        cells += ["", "", ""] if cost is None else [f"{cost[key]:.2f}" for key in ("step", "run", "memory")]
+        if costs:
+            cells += ["", "", ""] if cost is None else [f"{cost[key]:.2f}" for key in ("step", "run", "memory")]
         lines.append(f"| {' | '.join(cells)} |")
     tails = [_tail(results, name) for name in PLACES if (results / f"{name}.json").is_file()]
     if costs:
@@ -143,7 +144,7 @@ def _tail(results: Path, name: str) -> str:
     told = f"{PLACES[name].capitalize()}: `{report['eval_data']}`, "
     told += f"{seeds[0] if len(seeds) == 1 else f'{seeds[0]} to {seeds[-1]}'} seeds, "
     teachers = [f"`{one['spec']}` {_number(one['metrics'][METRIC])}" for one in report["teachers"]]
-    told += f"teacher {', '.join(teachers)}. " if teachers else ""
+    told += f"teacher {', '.join(dict.fromkeys(teachers))}. " if teachers else ""
     missing = f" Not run: {', '.join(map(str, report['missing']))}." if report["missing"] else ""
     values = [f"{key} {value}" for key, value in report["variables"].items()]
     return f"{told}Settings: {', '.join(values)}; torch {report['versions']['torch']}.{missing}"
