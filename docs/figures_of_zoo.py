@@ -145,6 +145,8 @@ def _tail(results: Path, name: str) -> str:
     told += f"{seeds[0] if len(seeds) == 1 else f'{seeds[0]} to {seeds[-1]}'} seeds, "
     teachers = [f"`{one['spec']}` {_number(one['metrics'][METRIC])}" for one in report["teachers"]]
     told += f"teacher {', '.join(dict.fromkeys(teachers))}. " if teachers else ""
+    pairs = [f"`{pair['first']}` minus `{pair['second']}` {_gain({'against': pair})}" for pair in report["contrasts"]]
+    told += f"Beside others: {', '.join(pairs)}. " if pairs else ""
     missing = f" Not run: {', '.join(map(str, report['missing']))}." if report["missing"] else ""
     values = [f"{key} {value}" for key, value in report["variables"].items()]
     return f"{told}Settings: {', '.join(values)}; torch {report['versions']['torch']}.{missing}"

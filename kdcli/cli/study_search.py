@@ -37,7 +37,7 @@ def search(session: Session, asked: Search, folder: Path, *, jobs: int, dry_run:
     def after() -> None:
         say(f"\n{found.study.about}\n\nTrain with {found.best.name} ({found.best.label}):\n  {command}")
 
-    tell(session, found.study, folder, found, before=before, after=after, extra={"search": document})
+    tell(session, found.study, folder, found.outcome, before=before, after=after, extra={"search": document})
 
 
 def _expected(session: Session, asked: Search, folder: Path) -> None:

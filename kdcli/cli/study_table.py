@@ -11,11 +11,10 @@ from kdcli.cli.ui import Session, say
 if TYPE_CHECKING:
     from kdcli.study import Study
     from kdcli.study.run import Outcome
-    from kdcli.study.search.halve import Found
 
 
 def tell(
-    session: Session, planned: Study, folder: Path, outcome: Outcome | Found, *,
+    session: Session, planned: Study, folder: Path, outcome: Outcome, *,
     before: Callable[[], None] | None = None, after: Callable[[], None] | None = None,
     extra: Mapping[str, Any] | None = None,
 ) -> None:  # fmt: skip

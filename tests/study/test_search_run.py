@@ -56,7 +56,7 @@ def test_the_best_half_goes_on_and_the_best_is_measured_elsewhere(
         *[("rung-1", 2)] * 4, *[("rung-2", 4)] * 2, *[(tmp_path.name, 8)] * 2,
     ]  # fmt: skip
     assert [arm.name for arm in found.study.arms] == [order[0], "default"] and found.study.reference == "default"
-    assert (found.ran, found.kept, found.failed) == (8, 0, ())
+    assert (found.outcome.ran, found.outcome.kept, found.outcome.failed) == (8, 0, ())
     best = RunFolder.open(tmp_path / "cells" / order[0] / "seed0")
     assert best.config().main.lr == rates[order[0]] and best.config().eval_data == "sim:rooms,count=3,seed=7"
     assert dict(second.scores)[order[0]] == pytest.approx(error_of(best.config()) - 1 / 8 + 1 / 4)
@@ -65,7 +65,7 @@ def test_the_best_half_goes_on_and_the_best_is_measured_elsewhere(
 
     made.clear()
     again = run_search(search, tmp_path)
-    assert not made and (again.ran, again.kept, again.record) == (0, 2, found.record)
+    assert not made and (again.outcome.ran, again.outcome.kept, again.record) == (0, 2, found.record)
     # One that is still at the first rung while others have decided on all of them goes on where they are.
     monkeypatch.setattr(halve, "read", lambda search, out: Record(trials=search.first))
     late = run_search(search, tmp_path)
@@ -106,7 +106,7 @@ def test_a_setting_that_fails_loses_and_is_not_tried_again(tmp_path: Path, monke
     lost = [name for name, score in first.scores if score is None]
     assert lost[0] == "default" and first.scores[-1][0] == lost[-1] and len(first.failed) == len(lost) > 1
     assert "default seed 1: the loss is not a number" in first.failed[0]
-    assert found.best.values["lr"] <= 2e-2 and len(found.failed) == 1, "that of the file's values in the table"
+    assert found.best.values["lr"] <= 2e-2 and len(found.outcome.failed) == 1, "that of the file's values in the table"
     tried = sum("rung" in run for run, _ in made)
     assert [run for run, _ in made].count(str(tmp_path / "rung-1/cells/default/seed1")) == 1 and tried == 6
     run_search(asked(), tmp_path)
@@ -161,7 +161,8 @@ def test_draws_that_look_at_earlier_ones_come_in_three_parts(tmp_path: Path, mon
     search, told = asked(options={"draws": "tpe", "trials": 6}), Told()
     assert len(search.first) == 2
     found = run_search(search, tmp_path / "a", progress=told)
-    assert len(found.record.trials) == 6 and len(made) == len(set(made)) == found.ran + 2 and found.kept == 0
+    assert len(found.record.trials) == 6 and found.outcome.kept == 0
+    assert len(made) == len(set(made)) == found.outcome.ran + 2
     assert found.record.decisions[0].scores[-1] == ("default", None) and len(found.record.decisions[0].failed) == 1
     assert run_search(search, tmp_path / "b").record.trials == found.record.trials
 

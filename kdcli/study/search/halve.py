@@ -25,7 +25,7 @@ from kdcli.study.cells import jobs
 from kdcli.study.grid import Study
 from kdcli.study.report import write_reports
 from kdcli.study.rows import Table
-from kdcli.study.run import alone_with_tables, refuse_early, run_study
+from kdcli.study.run import Outcome, alone_with_tables, refuse_early, run_study
 from kdcli.study.search.plan import DEFAULT, Rung, Search, Trial, trials_at
 from kdcli.study.search.record import Decision, Record, add, read
 from kdcli.study.search.tell import chosen
@@ -42,11 +42,8 @@ class Found:
     """By the images of the search, at the greatest budget that settings were compared at."""
     study: Study
     """That of the table at the end."""
-    ran: int
-    kept: int
-    elsewhere: int
-    failed: tuple[str, ...]
-    """Of the runs of the table; what failed within a rung only lost."""
+    outcome: Outcome
+    """Of all rungs and the table; failed are those of the table alone: what failed within a rung only lost."""
 
 
 def run_search(
@@ -103,8 +100,8 @@ def run_search(
     progress.note(f"best: {best.name} ({best.label}); measured on {study.eval_data} after {search.full} "
                   f"{search.unit}")
     failed = work(study, out, teachers=True)
-    return Found(record=record, best=best, study=study, ran=ran, kept=sum(kept.values()), elsewhere=elsewhere,
-                 failed=failed)  # fmt: skip
+    outcome = Outcome(ran=ran, kept=sum(kept.values()), elsewhere=elsewhere, failed=failed)
+    return Found(record=record, best=best, study=study, outcome=outcome)
 
 
 def decide(search: Search, rung: Rung, names: Sequence[str], table: Table, failed: Sequence[str] = ()) -> Decision:
