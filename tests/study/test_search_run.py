@@ -69,7 +69,7 @@ def test_the_best_half_goes_on_and_the_best_is_measured_elsewhere(
     # One that is still at the first rung while others have decided on all of them goes on where they are.
     monkeypatch.setattr(halve, "read", lambda search, out: Record(trials=search.first))
     late = run_search(search, tmp_path)
-    assert not made and (late.kept, late.record) == (6, found.record)
+    assert not made and (late.outcome.kept, late.record) == (6, found.record)
 
 
 def test_it_goes_on_with_the_same_settings_wherever_it_was_stopped(
