@@ -18,6 +18,7 @@ from kdcli.sources.sim.rooms import rooms
 from kdcli.sources.sim.scene import Lamps, Lighting, Scene
 from kdcli.sources.sim.shade import albedo, light, surface_frame
 from kdcli.sources.sim.streets.world import streets
+from kdcli.sources.sim.walks import noise_keys, walked
 from kdcli.types import Batch
 
 WORLDS: dict[str, Callable[[Tensor], Scene]] = {
@@ -28,17 +29,30 @@ WORLDS: dict[str, Callable[[Tensor], Scene]] = {
 }
 
 
-def render(world: str, seed: int, indices: Tensor, size: tuple[int, int], device: torch.device | str = "cpu") -> Batch:
+def render(
+    world: str,
+    seed: int,
+    indices: Tensor,
+    size: tuple[int, int],
+    device: torch.device | str = "cpu",
+    *,
+    views: int | None = None,
+) -> Batch:
     """Render scenes of a world at a size (height, width).
 
-    indices: (B,) int64 scene numbers; each scene depends on (world, seed, index) alone. The depth is metric z-depth, 0
-    where it is not valid: the sky, and what is nearer or farther than a world outdoors reaches.
+    indices: (B,) int64 scene numbers; each scene depends on (world, seed, index) alone. With ``views`` every scene has
+    so many images, taken on a walk through it: image i is view i % views of scene i // views. The depth is metric
+    z-depth, 0 where it is not valid: the sky, and what is nearer or farther than a world outdoors reaches.
     """
-    ids = tuple(f"{world}/{seed}/{index}" for index in indices.tolist())
+    ids = tuple(f"{world}/{seed}/" + named(index, views) for index in indices.tolist())
     with torch.no_grad():
-        keys = scene_keys(world, seed, indices.to(device=device, dtype=torch.int64))
+        numbers = indices.to(device=device, dtype=torch.int64)
+        keys = scene_keys(world, seed, numbers if views is None else numbers // views)
         scene = WORLDS[world](keys)
-        image, depth, instances = draw(scene, size)
+        noise = keys
+        if views is not None:
+            scene, noise = walked(scene, numbers % views, views), noise_keys(scene, numbers % views)
+        image, depth, instances = draw(scene, size, noise)
         valid = torch.ones_like(depth, dtype=torch.bool)
         if scene.outdoors is not None:
             near, far = scene.outdoors.reach
@@ -55,8 +69,16 @@ def render(world: str, seed: int, indices: Tensor, size: tuple[int, int], device
         )
 
 
-def draw(scene: Scene, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """Return image B x 3 x H x W, z-depth B x 1 x H x W in metres and instances B x H x W of a batch of scenes."""
+def named(index: int, views: int | None) -> str:
+    """Return what an image is called in its world: the number of its scene, and of the view where it has several."""
+    return f"{index}" if views is None else f"{index // views}/{index % views}"
+
+
+def draw(scene: Scene, size: tuple[int, int], noise_B: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    """Return image B x 3 x H x W, z-depth B x 1 x H x W in metres and instances B x H x W of a batch of scenes.
+
+    noise_B: keys of the noise of the pictures, those of the scenes without it.
+    """
     height, width = size
     geometry = scene.geometry
     batch = len(geometry.ids_BP)
@@ -84,5 +106,6 @@ def draw(scene: Scene, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
     elif isinstance(scene.lighting, Lighting):
         colour = albedo(scene, index, point, u, v, footprint)
         lit = colour * light(geometry, scene.lighting, point, tuple(normal))
-    image = photograph(lit.movedim(0, 1).reshape(batch, 3, height, width), scene.photo, scene.keys_B)
+    noise_B = scene.keys_B if noise_B is None else noise_B
+    image = photograph(lit.movedim(0, 1).reshape(batch, 3, height, width), scene.photo, noise_B)
     return image, depth.view(batch, 1, height, width), instances.view(batch, height, width)
