@@ -9,6 +9,7 @@ from typing import Any, Protocol, cast
 from torch.utils.data import DataLoader, Dataset
 
 from kdcli.errors import ConfigError, KdcliError
+from kdcli.sockets import check_sockets
 from kdcli.training.batches.decoding import leave_signals
 from kdcli.training.batches.trouble import Trouble, delivered
 
@@ -41,6 +42,7 @@ def done(jobs: Jobs, about: Any, workers: int) -> Generator[Any]:
         KdcliError: what went wrong in a job. PluginError, TrainingError: a process ended before its work was done.
     """
     workers = min(workers, len(jobs))
+    check_sockets(workers)
     loader = DataLoader(
         cast("Dataset[Any]", _Safe(jobs)), batch_size=None, num_workers=workers, worker_init_fn=leave_signals,
         prefetch_factor=1 if workers else None,

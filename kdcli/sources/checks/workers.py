@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader, Dataset
 from kdcli import interrupts
 from kdcli.errors import DataError, KdcliError, PluginError
 from kdcli.plugins.blame import describe, is_worker_gone, owner_of
+from kdcli.sockets import check_sockets
 
 T = TypeVar("T")
 
@@ -43,6 +44,7 @@ def in_order(function: Callable[[int], T], indices: Sequence[int], *, workers: i
                 item = function(index)
             yield item
         return
+    check_sockets(workers)
     with warnings.catch_warnings():  # more processes than processors are the user's choice
         warnings.simplefilter("ignore", UserWarning)
         items = iter(DataLoader(

@@ -15,6 +15,7 @@ from kdcli import interrupts
 from kdcli.errors import KdcliError
 from kdcli.plugins.blame import blame, owner_of
 from kdcli.protocols import Source
+from kdcli.sockets import check_sockets
 from kdcli.sources.sized import sized
 from kdcli.training.batches.joining import as_batch, collate, resize_batch
 from kdcli.training.batches.kept_images import own_memory, packed
@@ -49,6 +50,7 @@ def _loader(
     images: _Sized, chosen: Iterable[Sequence[int]], join: Callable[[Any], Any], workers: int, device: torch.device
 ) -> DataLoader[Any]:
     """Return what reads lists of indices as they come: one ahead of each item, ``PREFETCHED`` for each process."""
+    check_sockets(workers)
     return DataLoader(
         images,
         batch_sampler=(list(indices) for indices in chosen),

@@ -1,0 +1,32 @@
+"""Room for the sockets by which processes that read files hand tensors over: their paths are short on every system."""
+
+from __future__ import annotations
+
+import os
+import sys
+from multiprocessing import util
+
+from kdcli.errors import ConfigError
+
+_LONGEST = 103 if sys.platform == "darwin" else 107
+"""Bytes of a socket's path."""
+_NAME = "/listener-12345678"
+"""What Python adds to the folder that it makes for the sockets of a process."""
+
+
+def check_sockets(workers: int) -> None:
+    """Refuse processes whose sockets would have too long paths, before they die of it one by one.
+
+    Raises:
+        ConfigError: the folder for temporary files has too long a name.
+    """
+    if not workers or sys.platform == "win32":
+        return
+    folder = util.get_temp_dir()
+    over = len(os.fsencode(folder)) + len(_NAME) - _LONGEST
+    if over > 0:
+        raise ConfigError(
+            f"the folder for temporary files, '{os.path.dirname(folder)}', has a name {over} letters too long for the "
+            "sockets of processes that read beside this one: set TMPDIR to a shorter one, or do without such processes "
+            "(--workers 0, in a run --set workers=0)"
+        )

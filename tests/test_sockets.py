@@ -1,0 +1,47 @@
+"""A folder for temporary files whose name is too long for sockets is one line, not processes that die of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such sockets there")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    (deep := tmp_path / ("d" * 100)).mkdir()
+    (photos := tmp_path / "photos").mkdir()
+    for number in range(8):
+        Image.new("RGB", (64, 48), (number * 20, 90, 40)).save(photos / f"{number}.png")
+    return os.environ | {"TMPDIR": str(deep)}
+
+
+def kdcli(words: list[str], environment: dict[str, str], at: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "kdcli", *words]
+    return subprocess.run(command, env=environment, cwd=at, capture_output=True, text=True, timeout=240, check=False)
+
+
+@pytest.mark.parametrize("words", [
+    ["distill", "--recipe", "plain", "--data", "folder:photos", "--steps", "2", "--set", "workers=2", "--eval-data",
+     "none", "--out", "run"],
+    ["data", "convert", "folder:photos", "--out", "shards", "--workers", "2"],
+])  # fmt: skip
+def test_a_long_folder_is_said_in_one_line(words: list[str], environment: dict[str, str], tmp_path: Path) -> None:
+    done = kdcli(words, environment, tmp_path)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert environment["TMPDIR"] in last and "letters too long" in last and "workers" in last
+
+
+def test_without_processes_the_same_folder_does(environment: dict[str, str], tmp_path: Path) -> None:
+    words = ["data", "convert", "folder:photos", "--out", "shards", "--workers", "0", "--json"]
+    done = kdcli(words, environment, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)
