@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from multiprocessing import util
+from pathlib import Path
 
 from kdcli.errors import ConfigError
 
@@ -26,7 +27,7 @@ def check_sockets(workers: int) -> None:
     over = len(os.fsencode(folder)) + len(_NAME) - _LONGEST
     if over > 0:
         raise ConfigError(
-            f"the folder for temporary files, '{os.path.dirname(folder)}', has a name {over} letters too long for the "
+            f"the folder for temporary files, '{Path(folder).parent}', has a name {over} letters too long for the "
             "sockets of processes that read beside this one: set TMPDIR to a shorter one, or do without such processes "
             "(--workers 0, in a run --set workers=0)"
         )
