@@ -1,6 +1,8 @@
 """Signals and kills at random moments of long commands: how they end, what is kept and left, and going on from there.
 
-Run with: python benchmarks/signals.py [--rounds 100] [--kills 50] [--processes 1] [--only NAME ...] [--seed 0]. Each
+Run with: python benchmarks/signals.py [--rounds 100] [--kills 50] [--processes 1] [--only NAME ...] [--seed 0]
+[--forked]. With --forked commands begin in a fork of a process that has imported all, which is several times as quick
+and leaves out only what happens while Python imports; of several processes (torchrun) each begins anew. Each
 round sends SIGINT, SIGTERM, SIGHUP or SIGUSR1 to each of the long commands at a random moment and looks at exit code,
 time, what is said, processes, shared memory, locks and temporary files, and of a run at its state and checkpoint. Each
 round of kills ends a run by SIGKILL once or twice, goes on to its end, and compares the student with that of an
@@ -21,6 +23,7 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,6 +31,9 @@ from PIL import Image
 
 from kdcli.training.loop import checkpoint
 from kdcli.weights import load_state
+
+if TYPE_CHECKING:
+    from forked import Forked, Starter
 
 SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1")
 SECONDS = 5.0
@@ -89,6 +95,9 @@ COMMANDS = {
     "export": ("teacher:demo", "--out", "OUT.onnx", "--size", "32x48"),
 }
 
+STARTERS: dict[Path, Starter] = {}
+"""By the folder that commands are started in: what they are forked of, where that is wanted."""
+
 
 def prepared(folder: Path, steps: int = 60, photos: int = 8) -> Path:
     """Write a few photographs, a recipe and a study into a folder, in which commands are started."""
@@ -105,19 +114,25 @@ def prepared(folder: Path, steps: int = 60, photos: int = 8) -> Path:
 
 def begin(
     folder: Path, out: str, *, command: str = "distill", resume: bool = False, processes: int = 1
-) -> subprocess.Popen[str]:
+) -> subprocess.Popen[str] | Forked:
     """Start a command, or go on with a run, in a session of its own; returns when it answers signals."""
     words = ["--resume", out, "--device", "cpu"] if resume else [w.replace("OUT", out) for w in COMMANDS[command]]
+    if processes == 1 and folder in STARTERS:
+        return STARTERS[folder].begin([command, *words, "-q"])
     program = ["-c", START] if processes == 1 else [
         "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", "kdcli",
     ]  # fmt: skip
     started = subprocess.Popen(
         [sys.executable, *program, command, *words, "-q"], cwd=folder, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "KDCLI_OFFLINE": "1", "TMPDIR": str(folder.resolve() / "tmp")},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, env=environment(folder),
     )
     assert processes > 1 or (started.stdout is not None and started.stdout.readline() == "up\n")
     return started
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return what commands are started with."""
+    return {**os.environ, "OMP_NUM_THREADS": "1", "KDCLI_OFFLINE": "1", "TMPDIR": str(folder.resolve() / "tmp")}
 
 
 def of_session(leader: int) -> list[int]:
@@ -227,7 +242,7 @@ def undisturbed(folder: Path, out: str, *, command: str = "distill", processes: 
 def _processor_seconds() -> float:
     """Return what the processes that have ended took of the processor."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+    return used.ru_utime + used.ru_stime + sum(starter.used for starter in STARTERS.values())
 
 
 def main() -> None:
@@ -238,10 +253,15 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=list(COMMANDS), default=list(COMMANDS), metavar="NAME")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=SECONDS)
+    parser.add_argument("--forked", action="store_true", help="of a process that has imported all")
     given = parser.parse_args()
     draw, done, bad = random.Random(given.seed), Counter[str](), Counter[str]()
     with tempfile.TemporaryDirectory() as place:
         folder = prepared(Path(place) / "work", photos=40)
+        if given.forked:
+            from forked import Starter
+
+            STARTERS[folder] = Starter(folder, environment(folder))
         for command in given.only if given.rounds else ():
             before = _processor_seconds()
             _, took = undisturbed(folder, f"{command}-whole", command=command)
