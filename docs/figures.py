@@ -29,13 +29,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import figures_of_backbones
+import figures_of_zoo
 from figures_of_files import backbones, exported, formats, int8
-from figures_of_zoo import compared, draw, perturbed, under_attack
+from figures_of_zoo import perturbed, under_attack
 
 DOCS = Path(__file__).parent
 RESULTS = DOCS / "results"
 OTHERS = ("made-for", "encodings", "protocols")
 """Tables that tests hold against the code."""
+DRAWN = {"zoo": figures_of_zoo, "front": figures_of_backbones}
+"""Tables of several result files, with a drawing of the same name."""
 METRICS = ("delta1", "abs_rel", "rmse", "silog")
 
 
@@ -337,9 +341,9 @@ def fill() -> None:
         for name in re.findall(r"<!-- ([a-z0-9-]+):begin -->", text):
             if name in OTHERS:
                 continue
-            if name == "zoo":  # of several result files, with a drawing
-                draw(RESULTS, DOCS / "images" / "zoo.svg")
-                text = put(text, name, compared(RESULTS))
+            if name in DRAWN:
+                DRAWN[name].draw(RESULTS, DOCS / "images" / f"{name}.svg")
+                text = put(text, name, DRAWN[name].table(RESULTS))
                 continue
             result = RESULTS / f"{name}.json"
             if not result.is_file():

@@ -6,33 +6,34 @@ import json
 from pathlib import Path
 from typing import Any
 
-METRIC, REFERENCE = "delta1", "plain"
+from figures_of_studies import COLOURS, METRIC, Rows, arms, gain, kept, number, studies, tail
+
+REFERENCE = "plain"
 PLACES = {"zoo-mini": "simulator", "zoo-kitchen": "photographs"}
 """Result files of the two studies, and what they are called."""
 COST = "zoo-cost"
 FILES = (*PLACES, COST)
-COLOURS = ("#2563eb", "#d97706")
 
 
-def compared(results: Path) -> str:
+def table(results: Path) -> str:
     """Return a Markdown table of every arm: what it gains on plain distillation in both places, and what it costs."""
-    studies, costs = _studies(results), _costs(results)
+    places, costs = studies(results, PLACES), _costs(results)
     heads = ["arm", ""]
-    for place in studies:
+    for place in places:
         heads += [f"{METRIC}, {place}", f"minus {REFERENCE}'s"]
     heads += ["time of a step", "of the run", "memory"] if costs else []
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
-    for arm in _order(studies):
-        rows = [rows.get(arm) for rows in studies.values()]
+    for arm in _order(places):
+        rows = [rows.get(arm) for rows in places.values()]
         label = next(row["label"] for row in rows if row is not None)
         cells = [f"`{arm}`", label]
         for row in rows:
-            cells += ["", ""] if row is None else [_number(row["metrics"][METRIC]), _gain(row)]
+            cells += ["", ""] if row is None else [number(row["metrics"][METRIC]), gain(row)]
         cost = costs.get(arm)
         if costs:
             cells += ["", "", ""] if cost is None else [f"{cost[key]:.2f}" for key in ("step", "run", "memory")]
         lines.append(f"| {' | '.join(cells)} |")
-    tails = [_tail(results, name) for name in PLACES if (results / f"{name}.json").is_file()]
+    tails = [tail(results, name, PLACES[name]) for name in kept(results, PLACES)]
     if costs:
         tails.append(f"Time and memory as multiples of those of `{REFERENCE}`, side by side "
                      "(`python plugins/kdcli-zoo/benchmarks/cost.py`).")  # fmt: skip
@@ -72,24 +73,24 @@ def draw(results: Path, path: Path) -> None:
     matplotlib.rcParams.update({"svg.hashsalt": "kdcli", "svg.fonttype": "none", "font.family": "sans-serif"})
     from matplotlib import pyplot
 
-    studies = _studies(results)
-    arms = [arm for arm in _order(studies) if arm != REFERENCE][::-1]
-    figure, axes = pyplot.subplots(figsize=(8, 0.36 * len(arms) + 1.2), layout="constrained")
-    for i, (place, rows) in enumerate(studies.items()):
-        for y, arm in enumerate(arms):
+    places = studies(results, PLACES)
+    drawn = [arm for arm in _order(places) if arm != REFERENCE][::-1]
+    figure, axes = pyplot.subplots(figsize=(8, 0.36 * len(drawn) + 1.2), layout="constrained")
+    for i, (place, rows) in enumerate(places.items()):
+        for y, arm in enumerate(drawn):
             one = (rows.get(arm) or {}).get("against")
             if one is None:
                 continue
-            gain = one["difference"][METRIC]
-            clear = gain["low"] > 0 or gain["high"] < 0
-            at = y + (0.14 if i == 0 else -0.14) * (len(studies) > 1)
-            axes.plot([gain["low"], gain["high"]], [at, at], color=COLOURS[i], linewidth=2, alpha=1 if clear else 0.45)
-            axes.plot(gain["value"], at, "o", color=COLOURS[i], markersize=5, alpha=1 if clear else 0.45,
+            more = one["difference"][METRIC]
+            clear = more["low"] > 0 or more["high"] < 0
+            at = y + (0.14 if i == 0 else -0.14) * (len(places) > 1)
+            axes.plot([more["low"], more["high"]], [at, at], color=COLOURS[i], linewidth=2, alpha=1 if clear else 0.45)
+            axes.plot(more["value"], at, "o", color=COLOURS[i], markersize=5, alpha=1 if clear else 0.45,
                       markerfacecolor=COLOURS[i] if clear else "white")  # fmt: skip
         axes.plot([], [], "o-", color=COLOURS[i], label=place)
     axes.axvline(0, color="#444", linewidth=1)
-    axes.set_yticks(range(len(arms)), arms)
-    axes.set_ylim(-0.7, len(arms) - 0.3)
+    axes.set_yticks(range(len(drawn)), drawn)
+    axes.set_ylim(-0.7, len(drawn) - 0.3)
     axes.set_xlabel(f"{METRIC} minus that of plain distillation, paired, 95 % interval (hollow: not clear of zero)")
     axes.grid(axis="x", color="#ddd", linewidth=0.6)
     axes.legend(loc="lower right", frameon=False)
@@ -99,54 +100,17 @@ def draw(results: Path, path: Path) -> None:
     pyplot.close(figure)
 
 
-def _studies(results: Path) -> dict[str, dict[str, Any]]:
-    """Return the rows of each study that is kept, by the name of the place and the arm."""
-    found = {}
-    for name, place in PLACES.items():
-        path = results / f"{name}.json"
-        if path.is_file():
-            found[place] = {row["arm"]: row for row in json.loads(path.read_text())["study"]["rows"]}
-    return found
-
-
 def _costs(results: Path) -> dict[str, Any]:
     path = results / f"{COST}.json"
     return {row["arm"]: row for row in json.loads(path.read_text())["rows"]} if path.is_file() else {}
 
 
-def _order(studies: dict[str, dict[str, Any]]) -> list[str]:
+def _order(places: dict[str, Rows]) -> list[str]:
     """Return the arms, those that gain most first, by the mean of both places."""
-    arms = dict.fromkeys(arm for rows in studies.values() for arm in rows)
 
-    def gain(arm: str) -> float:
-        ones = [rows[arm]["against"] for rows in studies.values() if arm in rows]
+    def mean(arm: str) -> float:
+        ones = [rows[arm]["against"] for rows in places.values() if arm in rows]
         told = [one["difference"][METRIC]["value"] for one in ones if one is not None]
         return sum(told) / len(told) if told else 0.0
 
-    return sorted(arms, key=gain, reverse=True)
-
-
-def _number(value: dict[str, float]) -> str:
-    return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
-
-
-def _gain(row: dict[str, Any]) -> str:
-    if row["against"] is None:
-        return ""
-    gain = row["against"]["difference"][METRIC]
-    told = f"{gain['value']:+.3f} [{gain['low']:+.3f}, {gain['high']:+.3f}]"
-    return f"**{told}**" if gain["low"] > 0 or gain["high"] < 0 else told
-
-
-def _tail(results: Path, name: str) -> str:
-    report = json.loads((results / f"{name}.json").read_text())["study"]
-    seeds = sorted({len(row["seeds"]) for row in report["rows"]})
-    told = f"{PLACES[name].capitalize()}: `{report['eval_data']}`, "
-    told += f"{seeds[0] if len(seeds) == 1 else f'{seeds[0]} to {seeds[-1]}'} seeds, "
-    teachers = [f"`{one['spec']}` {_number(one['metrics'][METRIC])}" for one in report["teachers"]]
-    told += f"teacher {', '.join(dict.fromkeys(teachers))}. " if teachers else ""
-    pairs = [f"`{pair['first']}` minus `{pair['second']}` {_gain({'against': pair})}" for pair in report["contrasts"]]
-    told += f"Beside others: {', '.join(pairs)}. " if pairs else ""
-    missing = f" Not run: {', '.join(map(str, report['missing']))}." if report["missing"] else ""
-    values = [f"{key} {value}" for key, value in report["variables"].items()]
-    return f"{told}Settings: {', '.join(values)}; torch {report['versions']['torch']}.{missing}"
+    return sorted(arms(places), key=mean, reverse=True)
