@@ -40,8 +40,8 @@ def find(name: str) -> Protocol:
     protocol = named(base)
     if protocol is None:
         raise ConfigError(
-            f"protocol '{base}' is unknown.{nearest(base, (*PROTOCOLS, 'list'))} `kdcli eval --protocol list` names all "
-            f"{len(PROTOCOLS)}; each may be followed by +{', +'.join(MODIFIERS)}, +minMETRES, +maxMETRES; one of your "
+            f"protocol '{base}' is unknown.{nearest(base, (*PROTOCOLS, 'list'))} `kdcli eval --protocol list` names "
+            f"all {len(PROTOCOLS)}; each may be followed by +{', +'.join(MODIFIERS)}, +minMETRES, +maxMETRES; one of your "
             "own is a .toml file"
         )
     for modifier in modifiers:
