@@ -41,8 +41,8 @@ def find(name: str) -> Protocol:
     if protocol is None:
         raise ConfigError(
             f"protocol '{base}' is unknown.{nearest(base, (*PROTOCOLS, 'list'))} `kdcli eval --protocol list` names "
-            f"all {len(PROTOCOLS)}; each may be followed by +{', +'.join(MODIFIERS)}, +minMETRES, +maxMETRES; one of your "
-            "own is a .toml file"
+            f"all {len(PROTOCOLS)}; each may be followed by +{', +'.join(MODIFIERS)}, +minMETRES, +maxMETRES; one of "
+            "your own is a .toml file"
         )
     for modifier in modifiers:
         protocol = protocol.modified(modifier)
