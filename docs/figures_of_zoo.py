@@ -18,7 +18,7 @@ FILES = (*PLACES, COST)
 def table(results: Path) -> str:
     """Return a Markdown table of every arm: what it gains on plain distillation in both places, and what it costs."""
     places, costs = studies(results, PLACES), _costs(results)
-    heads = ["arm", ""]
+    heads = ["arm", "", "shown to teachers"]
     for place in places:
         heads += [f"{METRIC}, {place}", f"minus {REFERENCE}'s"]
     heads += ["time of a step", "of the run", "memory"] if costs else []
@@ -26,7 +26,7 @@ def table(results: Path) -> str:
     for arm in _order(places):
         rows = [rows.get(arm) for rows in places.values()]
         label = next(row["label"] for row in rows if row is not None)
-        cells = [f"`{arm}`", label]
+        cells = [f"`{arm}`", label, _shown([row for row in rows if row is not None], places)]
         for row in rows:
             cells += ["", ""] if row is None else [number(row["metrics"][METRIC]), gain(row)]
         cost = costs.get(arm)
@@ -34,6 +34,8 @@ def table(results: Path) -> str:
             cells += ["", "", ""] if cost is None else [f"{cost[key]:.2f}" for key in ("step", "run", "memory")]
         lines.append(f"| {' | '.join(cells)} |")
     tails = [tail(results, name, PLACES[name]) for name in kept(results, PLACES)]
+    tails.append(f"Images shown to teachers as a multiple of those of `{REFERENCE}`, in either place; "
+                 "the batches by which data-free fits its network are not counted.")  # fmt: skip
     if costs:
         tails.append(f"Time and memory as multiples of those of `{REFERENCE}`, side by side "
                      "(`python plugins/kdcli-zoo/benchmarks/cost.py`).")  # fmt: skip
@@ -98,6 +100,13 @@ def draw(results: Path, path: Path) -> None:
         axes.spines[side].set_visible(False)
     figure.savefig(path, metadata={"Date": None}, facecolor="white")
     pyplot.close(figure)
+
+
+def _shown(rows: list[dict[str, Any]], places: dict[str, Rows]) -> str:
+    """Return how many images an arm's teachers were shown over the reference's, in each place where these differ."""
+    plain = [found[REFERENCE]["teacher_images"] for found in places.values()]
+    told = [f"{row['teacher_images'] / one:.1f}" for row, one in zip(rows, plain, strict=False)]
+    return ", ".join(dict.fromkeys(told))
 
 
 def _costs(results: Path) -> dict[str, Any]:
