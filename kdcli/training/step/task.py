@@ -17,6 +17,7 @@ from kdcli.config.looks import LOOKS
 from kdcli.errors import ConfigError
 from kdcli.many.group import Group
 from kdcli.networks.norms import statistics_kept
+from kdcli.networks.subsampling import subsampled
 from kdcli.plugins.blame import blame
 from kdcli.protocols import Loss, Mixer
 from kdcli.training.seeds import reseed, seed_of, seeded
@@ -182,6 +183,7 @@ class DistillTask(nn.Module):
                     with seeded(seed), blame(part.loss, "build"):
                         part.loss.build(self._of(look, part))
         self.plugins.to(self._device)
+        subsampled(self)
         self._inner.begin()
         self._frozen.find()
 
