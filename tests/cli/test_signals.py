@@ -239,7 +239,8 @@ def test_what_comes_by_itself_and_twice_is_one_request(tmp_path: Path, name: str
         "import os, signal\nfrom kdcli.training.loop.train import stop_requests\n"
         "with stop_requests() as asked:\n"
         f"    os.kill(os.getpid(), signal.{name})\n    os.kill(os.getpid(), signal.{name})\n    print(asked.is_set())\n"
-        "    try:\n        os.kill(os.getpid(), signal.SIGINT)\n    except KeyboardInterrupt:\n        print('at once')"
+        "    try:\n        os.kill(os.getpid(), signal.SIGINT)\n    except KeyboardInterrupt:\n"
+        "        print('at once', flush=True)\n        os._exit(0)"
     )
     process = start(code, [], tmp_path)
     assert process.communicate(timeout=PATIENCE) == ("True\nat once\n", "")

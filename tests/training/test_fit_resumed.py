@@ -17,6 +17,7 @@ from kdcli.cli.app import app
 from kdcli.config import RunConfig, StageConfig, load
 from kdcli.errors import WeightsError
 from kdcli.recipes import read
+from kdcli.training.loop.train import stop_requests
 from kdcli.training.run.listing import list_runs
 from kdcli.training.run.progress import Silent
 from kdcli.training.single.fit_transform import fit_transform, kept_of
@@ -78,14 +79,15 @@ def test_a_damaged_state_is_told_in_a_line(tmp_path: Path) -> None:
 
 
 class StopInFit(Silent):
-    def __init__(self) -> None:
+    def __init__(self, step: int = 1) -> None:
+        self.step = step
         self.said: list[str] = []
 
     def note(self, message: str) -> None:
         self.said.append(message)
 
     def count(self, what: str, done: int, total: int) -> None:
-        if what == "fitted" and done == 1:
+        if what == "fitted" and done == self.step:
             os.kill(os.getpid(), signal.SIGINT)
 
 
@@ -111,6 +113,29 @@ def test_a_run_that_is_stopped_in_its_fit_is_kept_and_goes_on(tmp_path: Path) ->
     assert not (tmp_path / "cut" / "checkpoints").exists()
     one, two = kdcli.load_model(tmp_path / "whole"), kdcli.load_model(tmp_path / "cut")
     assert all(torch.equal(value, two.state_dict()[name]) for name, value in one.state_dict().items())
+
+
+def test_a_request_in_the_last_step_of_a_fit_is_answered_when_it_is_written(tmp_path: Path) -> None:
+    stop = StopInFit(step=4)
+    with pytest.raises(KeyboardInterrupt):
+        kdcli.distill(run(), out=tmp_path / "cut", progress=stop)
+    assert (tmp_path / "cut" / "transform.safetensors").is_file()
+    assert not (tmp_path / "cut" / "checkpoints" / "transform.fit.pt").exists()
+    kdcli.distill(run(), resume=tmp_path / "cut")
+    kdcli.distill(run(), out=tmp_path / "whole")
+    one, two = kdcli.load_model(tmp_path / "whole"), kdcli.load_model(tmp_path / "cut")
+    assert all(torch.equal(value, two.state_dict()[name]) for name, value in one.state_dict().items())
+
+
+def test_a_request_that_nobody_reads_any_more_is_not_lost() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), stop_requests() as asked:
+        assert not asked.is_set()
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+    with pytest.raises(ValueError, match="of its own"), stop_requests():  # an error says more
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise ValueError("of its own")
 
 
 def test_the_command_says_what_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -235,7 +235,11 @@ class Watch:
 
 @contextmanager
 def stop_requests() -> Iterator[threading.Event]:
-    """Turn Ctrl-C and its like into a flag that the loop reads between steps; a second Ctrl-C stops at once."""
+    """Turn Ctrl-C and its like into a flag that the loop reads between steps; a second Ctrl-C stops at once.
+
+    Raises:
+        Interrupted: asked to stop after the last time that the flag was read: no request is lost.
+    """
     asked = threading.Event()
     interrupts.forget()
     if threading.current_thread() is not threading.main_thread():
@@ -256,3 +260,5 @@ def stop_requests() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+    if asked.is_set():
+        raise Interrupted

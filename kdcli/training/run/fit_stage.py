@@ -154,7 +154,7 @@ def fit_stage(
 
     if begun is not None:
         told("fitted", begun["step"], steps)
-    with stop_requests() as asked:
+    with stop_requests() as asked:  # to the end: a request in the last step is answered when all is written
         result = fit(
             network,
             teacher,
@@ -165,17 +165,17 @@ def fit_stage(
             resume=begun,
             after_step=keep,
         )
-    notes = [] if begun is None else [f"went on after step {begun['step']}"]
-    notes += _draw(files, network, teacher, parts.batch_at(steps + 1), result.document()["layers"])
-    save(
-        network,
-        files.network,
-        {
-            "teachers": teachers_behind(shop, [stage]), "data": stage.data, "seed": shop.config.seed,
-            "statistics": stage.statistics, "norm": stage.norm, **result.document(),
-        },
-    )
-    files.state.unlink(missing_ok=True)
+        notes = [] if begun is None else [f"went on after step {begun['step']}"]
+        notes += _draw(files, network, teacher, parts.batch_at(steps + 1), result.document()["layers"])
+        save(
+            network,
+            files.network,
+            {
+                "teachers": teachers_behind(shop, [stage]), "data": stage.data, "seed": shop.config.seed,
+                "statistics": stage.statistics, "norm": stage.norm, **result.document(),
+            },
+        )
+        files.state.unlink(missing_ok=True)
     return result, notes
 
 

@@ -3,10 +3,10 @@
 python plugins/kdcli-zoo/benchmarks/cost.py [--arms kdiga similarity] [--rounds 3] [--set size=64x96 ...]
     [--out cost.json]
 
-Times are of pairs: a process does real steps of ``plain`` and then of the arm (``kdcli study zoo-mini --dry-run``), and
-the median of the pairs' ratios counts, so that what else the machine does falls on both. ``step`` is a step of the
-student's own stage; ``run`` all steps of all stages that train a network, of the run as the study has it. Memory is of
-a process that does steps of one arm alone: its peak resident set less that of a process that trains plain at 64x96 with
+Numbers are of pairs of processes, one after the other: one does real steps of ``plain`` alone and one of the arm
+(``kdcli study zoo-mini --dry-run``; whoever comes second in a process finds it warm), and the median of the pairs'
+ratios counts. ``step`` is a step of the student's own stage; ``run`` all steps of all stages that train a network, of
+the run as the study has it. Memory is a process's peak resident set less that of one which trains plain at 64x96 with
 one image a batch; in that are the interpreter, the libraries and the networks. The same command goes on where it was
 stopped.
 """
@@ -36,21 +36,20 @@ def main() -> None:
     arguments = parser.parse_args()
     settings, kept = tuple(arguments.settings), _kept(arguments.out)
     rows: dict[str, Any] = {row["arm"]: row for row in kept.get("rows", []) if kept.get("set") == list(settings)}
-    idle = kept["idle_mib"] if rows else max(_memory(_dry([PLAIN], IDLE)[PLAIN]) for _ in range(2))
+    idle = kept["idle_mib"] if rows else max(_memory(_dry(PLAIN, IDLE)) for _ in range(2))
     for arm in arguments.arms or [name for name in _arms() if name != PLAIN]:
         if arm in rows:
             continue
-        pairs = [_dry([PLAIN, arm], settings) for _ in range(arguments.rounds)]
-        plain, own = (_memory(_dry([name], settings)[name]) - idle for name in (PLAIN, arm))
+        pairs = [(_dry(PLAIN, settings), _dry(arm, settings)) for _ in range(arguments.rounds)]
         rows[arm] = {
             "arm": arm,
-            "step": round(statistics.median(_step(pair[arm]) / _step(pair[PLAIN]) for pair in pairs), 3),
-            "run": round(statistics.median(pair[arm]["seconds"] / pair[PLAIN]["seconds"] for pair in pairs), 3),
-            "seconds_per_step": round(statistics.median(_step(pair[arm]) for pair in pairs), 4),
-            "plain_seconds_per_step": round(statistics.median(_step(pair[PLAIN]) for pair in pairs), 4),
-            "memory": round(own / plain, 3),
-            "mib": round(own),
-            "teacher_images": pairs[0][arm]["teacher_images"],
+            "step": round(statistics.median(_step(own) / _step(plain) for plain, own in pairs), 3),
+            "run": round(statistics.median(own["seconds"] / plain["seconds"] for plain, own in pairs), 3),
+            "seconds_per_step": round(statistics.median(_step(own) for _, own in pairs), 4),
+            "plain_seconds_per_step": round(statistics.median(_step(plain) for plain, _ in pairs), 4),
+            "memory": round(statistics.median(_held(own, idle) / _held(plain, idle) for plain, own in pairs), 3),
+            "mib": round(statistics.median(_held(own, idle) for _, own in pairs)),
+            "teacher_images": pairs[0][1]["teacher_images"],
         }
         say(f"{arm:24} step {rows[arm]['step']:6.2f}  run {rows[arm]['run']:6.2f}  memory {rows[arm]['memory']:6.2f}")
         if arguments.out is not None:
@@ -65,11 +64,12 @@ def _arms() -> list[str]:
     return list(dict.fromkeys(_arm(cell) for cell in done["cells"]))
 
 
-def _dry(arms: list[str], settings: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Return what the dry run says of each of these arms, measured in their order in one process."""
+def _dry(arm: str, settings: tuple[str, ...]) -> dict[str, Any]:
+    """Return what the dry run says of an arm, measured in a process of its own."""
     sets = [word for text in settings for word in ("--set", text)]
-    done = _kdcli(["study", STUDY, "--dry-run", "--json", "--seeds", "0", "--only", ",".join(arms), *sets])
-    return {_arm(cell): cell for cell in done["cells"]}
+    done = _kdcli(["study", STUDY, "--dry-run", "--json", "--seeds", "0", "--only", arm, *sets])
+    cell: dict[str, Any] = done["cells"][0]
+    return cell
 
 
 def _kdcli(words: list[str]) -> dict[str, Any]:
@@ -93,6 +93,10 @@ def _step(cell: dict[str, Any]) -> float:
 
 def _memory(cell: dict[str, Any]) -> float:
     return float(max(stage["memory_mib"] for stage in cell["stages"]))
+
+
+def _held(cell: dict[str, Any], idle: float) -> float:
+    return _memory(cell) - idle
 
 
 def _kept(path: Path | None) -> dict[str, Any]:
