@@ -32,6 +32,7 @@ from typing import Any
 import figures_of_backbones
 import figures_of_zoo
 from figures_of_files import backbones, exported, formats, int8
+from figures_of_studies import number
 from figures_of_zoo import perturbed, under_attack
 
 DOCS = Path(__file__).parent
@@ -231,18 +232,18 @@ def study(report: dict[str, Any]) -> str:
     heads = ("arm", "", *counts, "seeds", *metrics, *(f"{metric} minus {reference}'s" for metric in metrics[:2]))
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for teacher in report["teachers"]:
-        cells = [interval(teacher["metrics"][metric]) for metric in metrics]
+        cells = [number(teacher["metrics"][metric]) for metric in metrics]
         named = f"`{teacher['spec']}`"
         lines.append(f"| {' | '.join(('teacher', named, *('' for _ in counts), '', *cells, '', ''))} |")
     for row in report["rows"]:
-        cells = [interval(row["metrics"][metric]) for metric in metrics]
+        cells = [number(row["metrics"][metric]) for metric in metrics]
         against = (row["against"] or {}).get("difference", {})
-        cells += [interval(against[metric], "+") if metric in against else "" for metric in metrics[:2]]
+        cells += [number(against[metric], "+") if metric in against else "" for metric in metrics[:2]]
         facts = (f"`{row['arm']}`", row["label"], *_counts(row, counted, shown), str(len(row["seeds"])))
         lines.append(f"| {' | '.join((*facts, *cells))} |")
     tail = [f"Means over seeds, 95 % intervals over seeds and images, on `{report['eval_data']}`; differences paired."]
     for pair in report["contrasts"]:
-        told = [f"{metric} {interval(pair['difference'][metric], '+')}" for metric in metrics[:2]]
+        told = [f"{metric} {number(pair['difference'][metric], '+')}" for metric in metrics[:2]]
         tail.append(f"`{pair['first']}` minus `{pair['second']}`: {', '.join(told)}.")
     if report["missing"]:
         tail.append(f"Not run: {', '.join(map(str, report['missing']))}.")
@@ -299,11 +300,6 @@ def reduced(found: dict[str, Any]) -> str:
         f"{found['quality']}; torch {found['torch']}, Pillow {found['pillow']}. `python benchmarks/reduced.py` "
         "measures this machine."
     )
-
-
-def interval(value: dict[str, float], sign: str = "") -> str:
-    """Return a number with its interval."""
-    return f"{value['value']:{sign}.3f} [{value['low']:{sign}.3f}, {value['high']:{sign}.3f}]"
 
 
 def rendered(document: dict[str, Any]) -> str:

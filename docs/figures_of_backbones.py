@@ -11,7 +11,6 @@ REFERENCE = "mobilenet"
 PLACES = {"backbones-mini": "simulator", "backbones-kitchen": "photographs"}
 """Result files of the two studies, and what they are called."""
 TIMES = "backbones"
-FILES = (*PLACES, TIMES)
 BUDGETS = (0.55, 0.75, 1.0)
 """Of the time of ``mobilenet``."""
 

@@ -29,9 +29,9 @@ def arms(found: dict[str, Rows]) -> list[str]:
     return list(dict.fromkeys(arm for rows in found.values() for arm in rows))
 
 
-def number(value: dict[str, float]) -> str:
+def number(value: dict[str, float], sign: str = "") -> str:
     """Return a number with its interval."""
-    return f"{value['value']:.3f} [{value['low']:.3f}, {value['high']:.3f}]"
+    return f"{value['value']:{sign}.3f} [{value['low']:{sign}.3f}, {value['high']:{sign}.3f}]"
 
 
 def gain(row: dict[str, Any]) -> str:
@@ -39,7 +39,7 @@ def gain(row: dict[str, Any]) -> str:
     if row["against"] is None:
         return ""
     found = row["against"]["difference"][METRIC]
-    told = f"{found['value']:+.3f} [{found['low']:+.3f}, {found['high']:+.3f}]"
+    told = number(found, "+")
     return f"**{told}**" if found["low"] > 0 or found["high"] < 0 else told
 
 

@@ -12,7 +12,6 @@ REFERENCE = "plain"
 PLACES = {"zoo-mini": "simulator", "zoo-kitchen": "photographs"}
 """Result files of the two studies, and what they are called."""
 COST = "zoo-cost"
-FILES = (*PLACES, COST)
 
 
 def table(results: Path) -> str:
