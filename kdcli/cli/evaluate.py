@@ -41,11 +41,12 @@ def _list_protocols(context: typer.Context, _: bool) -> None:
     """Print a line for each protocol, or one document, and end, where ``list`` is asked for; refuse what is none."""
     if not (names := context.params.get("protocol") or []):
         return
-    from kdcli.evals.protocol import PROTOCOLS, find
+    from kdcli.evals.protocol import PROTOCOLS, find, is_family
 
     if "list" not in names:  # said before anything else is found missing: it may be what was meant
         for name in names:
-            find(name)
+            if not is_family(name):  # which of a family it is, the set says
+                find(name)
         return
     session = Session(json=bool(context.params.get("json")))
     rows = [(one.name, one.measures, one.used_by) for one in PROTOCOLS.values()]

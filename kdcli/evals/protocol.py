@@ -13,7 +13,8 @@ from kdcli.errors import ConfigError, nearest
 from kdcli.evals.protocol_files import installed, of_file
 from kdcli.evals.rules import MODIFIERS, Aggregation, Alignment, Fit, Protocol, meaning
 
-__all__ = ["MODIFIERS", "PROTOCOLS", "Aggregation", "Alignment", "Fit", "Protocol", "find", "meaning", "named"]
+__all__ = ["MODIFIERS", "PROTOCOLS", "Aggregation", "Alignment", "Fit", "Protocol", "find", "is_family", "meaning",
+           "named"]
 
 PROTOCOLS: Mapping[str, Protocol] = installed()
 """The protocols by name."""
@@ -28,6 +29,12 @@ def named(base: str) -> Protocol | None:
     if base.endswith(".toml"):
         return of_file(base)
     return PROTOCOLS.get(base)
+
+
+def is_family(name: str) -> bool:
+    """Whether a name, modifiers apart, is the beginning of several: ``zipdepth`` is ``zipdepth-nyu`` on NYU."""
+    base = name.partition("+")[0]
+    return base not in PROTOCOLS and any(one.startswith(f"{base}-") for one in PROTOCOLS)
 
 
 def find(name: str) -> Protocol:
