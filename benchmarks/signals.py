@@ -58,7 +58,17 @@ eval_data = "none"
 export = "none"
 loggers = "none"
 [[stage]]
+name = "fit"
+train = "transform"
+teachers = ["demo"]
+data = "folder:photos"
+size = "32x48"
+batch_size = 4
+workers = 1
+steps = 8
+[[stage]]
 name = "main"
+transform = "fitted"
 teachers = ["demo"]
 data = "folder:photos"
 size = "32x48"
@@ -92,6 +102,7 @@ COMMANDS = {
     "cache": ("--teacher", "demo", "--data", "folder:photos", "--out", "OUT", "--workers", "1", "--batch-size", "1"),
     "mix": ("--data", "sim:blocks", "--mixer", "object", "--count", "256", "--size", "32x48", "--out", "OUT"),
     "study": ("study.toml", "--out", "OUT", "--jobs", "2", "--device", "cpu"),
+    "study of one process": ("study.toml", "--out", "OUT", "--jobs", "1", "--device", "cpu"),
     "export": ("teacher:demo", "--out", "OUT.onnx", "--size", "32x48"),
 }
 
@@ -116,14 +127,15 @@ def begin(
     folder: Path, out: str, *, command: str = "distill", resume: bool = False, processes: int = 1
 ) -> subprocess.Popen[str] | Forked:
     """Start a command, or go on with a run, in a session of its own; returns when it answers signals."""
+    called = command.split()[0]
     words = ["--resume", out, "--device", "cpu"] if resume else [w.replace("OUT", out) for w in COMMANDS[command]]
     if processes == 1 and folder in STARTERS:
-        return STARTERS[folder].begin([command, *words, "-q"])
+        return STARTERS[folder].begin([called, *words, "-q"])
     program = ["-c", START] if processes == 1 else [
         "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}", "-m", "kdcli",
     ]  # fmt: skip
     started = subprocess.Popen(
-        [sys.executable, *program, command, *words, "-q"], cwd=folder, text=True,
+        [sys.executable, *program, called, *words, "-q"], cwd=folder, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, env=environment(folder),
     )
     assert processes > 1 or (started.stdout is not None and started.stdout.readline() == "up\n")

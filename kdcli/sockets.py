@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from multiprocessing import util
 from pathlib import Path
 
@@ -13,6 +14,8 @@ _LONGEST = 103 if sys.platform == "darwin" else 107
 """Bytes of a socket's path."""
 _NAME = "/listener-12345678"
 """What Python adds to the folder that it makes for the sockets of a process."""
+_FOLDER = "/pymp-12345678"
+"""What it adds to the folder for temporary files."""
 
 
 def check_sockets(workers: int) -> None:
@@ -23,11 +26,17 @@ def check_sockets(workers: int) -> None:
     """
     if not workers or sys.platform == "win32":
         return
-    folder = util.get_temp_dir()
-    over = len(os.fsencode(folder)) + len(_NAME) - _LONGEST
+    if _over(tempfile.gettempdir() + _FOLDER) <= 0:
+        return  # without making the folder, which a process that is killed would leave behind
+    folder = util.get_temp_dir()  # some versions of Python look for a place with a shorter name
+    over = _over(folder)
     if over > 0:
         raise ConfigError(
             f"the folder for temporary files, '{Path(folder).parent}', has a name {over} letters too long for the "
             "sockets of processes that read beside this one: set TMPDIR to a shorter one, or do without such processes "
             "(--workers 0, in a run --set workers=0)"
         )
+
+
+def _over(folder: str) -> int:
+    return len(os.fsencode(folder)) + len(_NAME) - _LONGEST

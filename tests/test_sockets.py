@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -45,3 +46,12 @@ def test_without_processes_the_same_folder_does(environment: dict[str, str], tmp
     done = kdcli(words, environment, tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)
+
+
+def test_a_folder_that_is_short_enough_is_not_made() -> None:
+    """A process that is killed leaves it behind; those that hand tensors over make theirs themselves."""
+    program = "from kdcli.sockets import check_sockets; check_sockets(2)"
+    with tempfile.TemporaryDirectory() as place:
+        environment = os.environ | {"TMPDIR": place}
+        subprocess.run([sys.executable, "-c", program], env=environment, timeout=120, check=True)
+        assert not list(Path(place).iterdir())
