@@ -41,6 +41,25 @@ def counted(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
 
 
+def agreeing(count: int, words: str) -> str:
+    """Return how many of something do what the words say of several.
+
+    ``images have no depth and are left out`` is of one ``1 image has no depth and is left out``.
+    """
+    if count == 1:
+        words, quote, rest = words.partition("'")
+        words = _SEVERAL.sub(lambda found: f"{found[1]}{found[2]} {_OF_ONE[found[3]]}", words, count=1)
+        words = _ALSO.sub(lambda found: f"and {_OF_ONE[found[1]]}", words)
+        words = words.replace(" their ", " its ") + quote + rest
+    return f"{count:,} {words}"
+
+
+_OF_ONE = {"have": "has", "are": "is", "were": "was", "hold": "holds", "name": "names", "count": "counts",
+           "end": "ends"}
+_SEVERAL = re.compile(rf"^((?:[\w.-]+ ){{0,4}}?[\w.-]+?)s((?: below)?) ({'|'.join(_OF_ONE)})\b")
+_ALSO = re.compile(rf"\band ({'|'.join(_OF_ONE)})\b")
+
+
 def block(text: object) -> str:
     """Return a text without controls but tabs and ends of lines."""
     return _BUT_LAYOUT.sub(_escaped, str(text).replace("\r\n", "\n"))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kdcli.text import LONG, block, counted, line
+from kdcli.text import LONG, agreeing, block, counted, line
 
 LETTERS = "plain text, gr\xf6\xdfer, \u6df1\u5ea6, \U0001f642"
 
@@ -48,3 +48,15 @@ def test_a_line_is_cut_in_its_middle(length: int) -> None:
 
 def test_one_is_not_several() -> None:
     assert (counted(1, "image"), counted(0, "image"), counted(2000, "map")) == ("1 image", "0 images", "2,000 maps")
+
+
+@pytest.mark.parametrize(("words", "of_one"), [
+    ("images have no depth of their name and are left out: 'a', 'all and are'",
+     "image has no depth of its name and is left out: 'a', 'all and are'"),
+    ("depth maps have no image of their name", "depth map has no image of its name"),
+    ("images have the name of another, and all are used", "image has the name of another, and all are used"),
+    ("folders below hold pairs of their own", "folder below holds pairs of its own"),
+    ("depth files end in .jpg, which is not read", "depth file ends in .jpg, which is not read"),
+])  # fmt: skip
+def test_one_is_not_spoken_of_as_of_several(words: str, of_one: str) -> None:
+    assert agreeing(1, words) == f"1 {of_one}" and agreeing(2000, words) == f"2,000 {words}"

@@ -119,7 +119,7 @@ class CocoFile:
         return (
             ("warning", self.broken, "annotations are not of COCO's form and left out; write the file again"),
             ("info", self.boxes, "annotations have no mask (segmentation) and are left out"),
-            ("info", self.crowds, "annotations are crowds, several objects in one, and left out"),
+            ("info", self.crowds, "annotations are of a crowd, several objects in one, and left out"),
         )
 
     def keep(self, names: Iterable[str]) -> None:

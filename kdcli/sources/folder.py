@@ -26,6 +26,7 @@ from kdcli.sources.pairs import Pair, Selection
 from kdcli.sources.panoptic import PanopticFile, pictures_of
 from kdcli.sources.roles import MASK_WORDS, Role, bare, called
 from kdcli.sources.table.pair_table import Rows
+from kdcli.text import agreeing
 from kdcli.types import Finding
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ class FolderSource(PairSource):
             ("warning", len(absent), f"images are not listed, such as '{''.join(absent[:1])}'; they have no objects"),
         )
         about = [
-            Finding(level=level, message=f"'{path}': {count} {text}", path=path) for level, count, text in said if count
+            Finding(level=level, message=f"'{path}': {agreeing(count, text)}", path=path)
+            for level, count, text in said if count
         ]
         return [*super().remarks(), *about]
 
@@ -217,8 +219,6 @@ def _called_maps(images: Sequence[str], base: Path) -> list[Finding]:
     maps = [path for path in doubtful if bare(below(path, root), also=MASK_WORDS) in names]
     if not maps:
         return []
-    message = (
-        f"{len(maps)} images are called like the depth map or mask of another image, such as '{maps[0]}'; if they are, "
-        "give depths=. to pair them or move them away"
-    )
+    words = f"images are called like the depth map or mask of another image, such as '{maps[0]}'"
+    message = f"{agreeing(len(maps), words)}; if that is meant, give depths=. to pair them, else move them away"
     return [Finding(level="warning", message=message, path=maps[0])]

@@ -68,7 +68,7 @@ class PanopticFile:
         return (
             ("warning", self.broken, "annotations are not of COCO's form and left out; write the file again"),
             ("info", self.stuff, "segments are of stuff, no objects, and left out"),
-            ("info", self.crowds, "segments are crowds, several objects in one, and left out"),
+            ("info", self.crowds, "segments are of a crowd, several objects in one, and left out"),
         )
 
 

@@ -316,4 +316,4 @@ def test_models_with_other_images_are_said_to_have_them(tmp_path: Path) -> None:
     data = f"folder:{tmp_path}/rgb,depths={tmp_path}/depth"
     told = call(*models, "--data", data).stderr
     assert f"note: Models were measured on different images ({models[0]} 2, constant 3): means are each" in told
-    assert "1 images have no prediction" in json.loads(call(*models, "--data", data, "--json").stdout)[0]["warnings"][0]
+    assert "1 image has no prediction" in json.loads(call(*models, "--data", data, "--json").stdout)[0]["warnings"][0]

@@ -33,6 +33,7 @@ def held(spec: str, images: int) -> int:
 def test_an_image_takes_few_bytes(build: Callable[[Path, int], str], tmp_path: Path) -> None:
     many = build(tmp_path / "many", MANY)
     load_source(many)  # what is made once in a process, such as modules and Python's own table of names
-    gc.collect()
-    few = held(build(tmp_path / "few", FEW), FEW)
-    assert (held(many, MANY) - few) / (MANY - FEW) < MOST
+    few = build(tmp_path / "few", FEW)
+    # Twice, since Python's table of names may have to grow just then, by megabytes.
+    least, most = (min(held(spec, images) for _ in range(2)) for spec, images in ((few, FEW), (many, MANY)))
+    assert (most - least) / (MANY - FEW) < MOST

@@ -136,8 +136,8 @@ def test_what_is_left_out_is_said(write: Any) -> None:
     assert (ids(spec) > 0).sum() == 36 and not ids(spec, 1).any() and not ids(spec, 2).any()
     findings = survey(load_source(spec)).findings
     assert [(f.level, f.message.split("': ")[1].split(",")[0].split(" and")[0]) for f in findings] == [
-        ("warning", "5 annotations are not of COCO's form"), ("info", "1 annotations have no mask (segmentation)"),
-        ("info", "1 annotations are crowds"), ("warning", "1 images are not listed"),
+        ("warning", "5 annotations are not of COCO's form"), ("info", "1 annotation has no mask (segmentation)"),
+        ("info", "1 annotation is of a crowd"), ("warning", "1 image is not listed"),
     ]
 
 

@@ -173,7 +173,7 @@ def test_check_says_what_is_wrong(tmp_path: Path, photo: Any, depth16: Any) -> N
     said = {finding.level + " " + finding.message for finding in report.findings}
     assert any(s.startswith("error") and "2.png' is truncated" in s for s in said)
     assert any(s.startswith("warning") and "d/1.png' has no valid pixel" in s for s in said)
-    assert any(s.startswith("warning 1 images are copies") for s in said)
+    assert any(s.startswith("warning 1 image is the same as others") for s in said)
     assert any(s.startswith("info 1 of 5 images have no ground truth") for s in said)
     assert report.n == 5 and report.read == 4 and report.errors == 1 and report.sizes == {"12x16": 4}
     assert report.depth == {"min": 3.0, "median": 3.0, "max": 3.0, "holes": pytest.approx(1 / 3)}
@@ -200,7 +200,7 @@ def test_many_copies_are_hashed_within_reason(tmp_path: Path, photo: Any, monkey
     for i in range(6):
         photo(tmp_path / f"{i}.bmp")
     (finding,) = load_source(f"folder:{tmp_path}").check()
-    assert finding.message.startswith("2 images are copies of others")
+    assert finding.message.startswith("2 images are the same as others")
 
 
 def test_nothing_but_holes_is_an_error(tmp_path: Path, photo: Any, depth16: Any) -> None:

@@ -39,10 +39,10 @@ def test_frames_without_a_partner(tmp_path: Path, photo: Any, depth16: Any) -> N
     photo(tmp_path / "rgb" / "8.png", seed=8)
     depth16(tmp_path / "depth" / "9.png")
     images, depths = said(f"rgbd:{tmp_path}")
-    assert images.startswith("1 images have no depth map of their name") and "rgb/8.png" in images
-    assert depths.startswith("1 depth maps have no image of their name") and "depth/9.png" in depths
+    assert images.startswith("1 image has no depth map of its name") and "rgb/8.png" in images
+    assert depths.startswith("1 depth map has no image of its name") and "depth/9.png" in depths
     messages = said(f"folder:{tmp_path}/rgb,depths={tmp_path}/depth")
-    assert [m[:18] for m in messages] == ["1 depth maps have ", "1 of 4 images have"] and "rgb/8.png" in messages[1]
+    assert [m[:16] for m in messages] == ["1 depth map has ", "1 of 4 images ha"] and "rgb/8.png" in messages[1]
 
 
 def test_a_scene_that_lacks_its_depth(tmp_path: Path, photo: Any, depth16: Any) -> None:
@@ -61,8 +61,8 @@ def test_two_files_of_one_name(tmp_path: Path, photo: Any, depth16: Any) -> None
     spec = f"rgbd:{tmp_path}"
     assert [s.depth.mean().item() for s in map(load_source(spec).__getitem__, (0, 1))] == [3.0, 3.0]
     maps, images = said(spec, "warning")
-    assert maps.startswith("1 maps are left out because another has the same name") and "0.png" in maps
-    assert "0.npy' is used" in maps and images.startswith("1 images have the name of another")
+    assert maps.startswith("1 map is left out because another has the same name") and "0.png" in maps
+    assert "0.npy' is used" in maps and images.startswith("1 image has the name of another")
 
 
 def test_hidden_files_are_none(tmp_path: Path, photo: Any, depth16: Any) -> None:
@@ -212,7 +212,7 @@ def test_one_of_another_format(tmp_path: Path, photo: Any, depth16: Any) -> None
     pairs(tmp_path, photo, depth16)
     (tmp_path / "depth" / "2.png").rename(tmp_path / "depth" / "2.bin")
     for spec in (f"rgbd:{tmp_path}", f"folder:{tmp_path}/rgb,depths={tmp_path}/depth"):
-        assert any(m.startswith("1 depth files end in .bin") for m in said(spec, "warning"))
+        assert any(m.startswith("1 depth file ends in .bin") for m in said(spec, "warning"))
 
 
 @pytest.mark.parametrize(
@@ -268,7 +268,7 @@ def test_depth_maps_among_the_images_are_named(tmp_path: Path, photo: Any, depth
     depth16(tmp_path / "a_depth.png")
     photo(tmp_path / "depth_of_field.png", seed=4)
     (message,) = said(f"folder:{tmp_path}")
-    assert message.startswith("1 images are called like the depth map") and "a_depth.png" in message
+    assert message.startswith("1 image is called like the depth map") and "a_depth.png" in message
 
 
 def test_disparity_beside_depth_is_neither(tmp_path: Path, photo: Any, depth16: Any) -> None:
@@ -288,7 +288,7 @@ def test_disparity_that_somebody_points_at_is_doubted(tmp_path: Path, photo: Any
     photo(tmp_path / "rgb" / "0.png")
     depth16(tmp_path / "disparity" / "0.png")
     (message,) = said(f"folder:{tmp_path}/rgb,depths={tmp_path}/disparity")
-    assert message.startswith("1 maps are called disparity and are read as depth")
+    assert message.startswith("1 map is called disparity and is read as depth")
 
 
 def test_two_folders_that_could_both_be_meant(tmp_path: Path, photo: Any, depth16: Any) -> None:
@@ -302,4 +302,4 @@ def test_two_folders_that_could_both_be_meant(tmp_path: Path, photo: Any, depth1
 def test_scenes_below_a_layout_are_named(tmp_path: Path, photo: Any, depth16: Any) -> None:
     pairs(tmp_path, photo, depth16)
     pairs(tmp_path / "more", photo, depth16)
-    assert any("folders below hold pairs of their own" in m and "/more'" in m for m in said(f"rgbd:{tmp_path}"))
+    assert any("folder below holds pairs of its own" in m and "/more'" in m for m in said(f"rgbd:{tmp_path}"))

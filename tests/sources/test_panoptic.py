@@ -57,7 +57,7 @@ def test_things_are_objects_and_stuff_is_not(coco: Path) -> None:
     report = survey(source)
     assert report.objects == {"mean": 2, "most": 2, "without": 0}
     said = [one.message for one in report.findings]
-    assert any("2 segments are of stuff" in one for one in said) and any("2 segments are crowds" in one for one in said)
+    assert any("2 segments are of stuff" in one for one in said) and any("2 segments are of a crowd" in one for one in said)
 
 
 def test_pictures_elsewhere(coco: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_file_without_categories_or_of_another_form(coco: Path) -> None:
     document["annotations"][0] = {"image_id": 7, "segments_info": [{}]}
     path.write_text(json.dumps(document))
     report = survey(load_source(f"folder:{coco}/val2017,coco={path}"))
-    assert any("1 annotations are not of COCO's form" in one.message for one in report.findings)
+    assert any("1 annotation is not of COCO's form" in one.message for one in report.findings)
     instances = {**document, "annotations": []}
     path.write_text(json.dumps(instances))
     with pytest.raises(ConfigError, match="both name the objects"):

@@ -16,6 +16,7 @@ from kdcli.evals.stored.matching import By, match, without_ending
 from kdcli.evals.stored.reading import Encoding, encoding_of, read
 from kdcli.rasters import ending_of
 from kdcli.spec import bind, parse, parse_size
+from kdcli.text import agreeing
 from kdcli.types import Batch, DepthKind, Prediction, Tap
 
 NAME = "predictions"
@@ -142,7 +143,8 @@ class Predictions(nn.Module):
         """What a reader of the numbers has to know; ``{}`` stands for the model's name."""
         said = []
         if self._wrong:
-            said.append(f"warning: {{}}: {len(self._wrong)} images have no prediction that can be used and are skipped")
+            lost = agreeing(len(self._wrong), "images have no prediction that can be used and are skipped")
+            said.append(f"warning: {{}}: {lost}")
         if self._holes > len(self._wrong):
             share = 100 * self._holes / self._pixels
             said.append(f"warning: {{}}: {share:.2g} % of its pixels hold no number; they are not measured, so that "

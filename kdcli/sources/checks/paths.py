@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kdcli.files import is_lfs_pointer, sha256_of
 from kdcli.sources.pairs import Pair
+from kdcli.text import agreeing
 from kdcli.types import Finding
 
 LISTED = 10
@@ -58,10 +59,11 @@ def _duplicates(pairs: Sequence[Pair], lengths: dict[int, list[Path]]) -> list[F
     same = [paths for paths in groups.values() if len(paths) > 1]
     findings = []
     if twice:
-        message = f"{len(twice)} images are named more than once, such as '{twice[0]}'; they count as often"
+        message = agreeing(len(twice), f"images are named more than once, such as '{twice[0]}', and count as often")
         findings.append(Finding(level="warning", message=message, path=str(twice[0])))
     if same:
         extra = sum(len(paths) - 1 for paths in same)
-        message = f"{extra} images are copies of others, such as '{same[0][1]}' of '{same[0][0]}'; remove the copies"
+        copies = f"images are the same as others, such as '{same[0][1]}' of '{same[0][0]}'; remove the copies"
+        message = agreeing(extra, copies)
         findings.append(Finding(level="warning", message=message, path=str(same[0][1])))
     return findings

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from kdcli.sources.pairing.unread import not_read
+from kdcli.text import agreeing
 from kdcli.types import Finding
 
 _NAMED = 3
@@ -67,7 +68,7 @@ class LeftOut:
 
         def tell(level: Literal["info", "warning"], paths: Sequence[str], say: Callable[[str], str]) -> None:
             if paths:
-                message = f"{len(paths)} {say(names(paths))}"
+                message = agreeing(len(paths), say(names(paths)))
                 found.append(Finding(level=level, message=message, path=paths[0]))
 
         tell("warning", self.images, lambda a: f"images have no depth map of their name and are left out: {a}")
@@ -93,7 +94,7 @@ class LeftOut:
             "measurement is used if it is called NAME_depth_mask or NAME_valid beside the depth map"
         ))
         if self.unread:
-            message = f"{len(self.unread)} {not_read(self.unread)}"
+            message = agreeing(len(self.unread), not_read(self.unread))
             found.append(Finding(level="warning", message=message, path=self.unread[0]))
         tell("warning", self.as_depth, lambda a: (
             f"maps are called disparity and are read as depth: {a}; if they are, convert them: depth in metres is "

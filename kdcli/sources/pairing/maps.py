@@ -18,6 +18,7 @@ from kdcli.sources.pairing.beside import by_ending, one_of_each, split_masks
 from kdcli.sources.pairing.left_out import LeftOut, names
 from kdcli.sources.pairing.unread import endings_of, not_read, unread_of
 from kdcli.sources.roles import DEPTH_WORDS, INSTANCE_WORDS, Role, called, has_word, role_of
+from kdcli.text import agreeing
 from kdcli.types import DepthKind, Finding
 
 What = Literal["depths", "instances"]
@@ -135,7 +136,7 @@ def about_predictions(predicted: Sequence[str]) -> list[Finding]:
     path = predicted[0]
     sidecar = read_json(Path(path).with_name(stem_of(path).removesuffix(".depth") + ".json"))
     kind = str(sidecar.get("depth_kind"))[:40]
-    said = f"{len(predicted)} depth maps are predictions of kdcli, not measurements: {names(predicted)}"
+    said = agreeing(len(predicted), f"depth maps are predictions of kdcli, not measurements: {names(predicted)}")
     if kind == DepthKind.METRIC:
         return [Finding(level="info", message=said, path=path)]
     return [Finding(level="warning", message=f"{said}; they are {kind}, which has no metres", path=path)]
@@ -149,7 +150,7 @@ def _none(
     if not maps:
         held = endings_of(list_paths(folder, None)) or "no file"
         return DataError(f"'{folder}' has no {_CALLED[what]} ({' '.join(sorted(endings))}); it holds {held}")
-    more = f"; {len(unread)} {not_read(unread)}" if unread else ""
+    more = f"; {agreeing(len(unread), not_read(unread))}" if unread else ""
     return DataError(
         f"none of {len(maps)} {_CALLED[what]} in '{folder}', such as '{name_of(maps[0])}', is named like an image "
         f"('{stem_of(images[0])}'){more}"

@@ -16,6 +16,7 @@ from kdcli.sources.paired import PairSource
 from kdcli.sources.pairs import Pair, Selection
 from kdcli.sources.table.lazy import LazyPairs
 from kdcli.sources.table.packed import PackedTexts
+from kdcli.text import agreeing
 from kdcli.types import Finding
 
 _NAMED = 3
@@ -99,4 +100,4 @@ def told(
     if not found:
         return []
     named = ", ".join(f"'{path}'" for path in found[:_NAMED]) + (", ..." if len(found) > _NAMED else "")
-    return [Finding(level=level, message=f"{len(found)} {says}: {named}; {remedy}", path=found[0])]
+    return [Finding(level=level, message=agreeing(len(found), f"{says}: {named}; {remedy}"), path=found[0])]

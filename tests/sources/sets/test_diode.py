@@ -60,7 +60,7 @@ def test_a_cap_and_missing_files(tmp_path: Path) -> None:
     assert "2 depth maps have no NAME_depth_mask.npy" in near.check()[0].message
     next(tmp_path.rglob("*_outdoor_*_depth.npy")).unlink()
     source = DiodeSource(location=str(tmp_path))
-    assert len(source) == 3 and "1 images have no NAME_depth.npy and are left out" in source.check()[0].message
+    assert len(source) == 3 and "1 image has no NAME_depth.npy and is left out" in source.check()[0].message
 
 
 def test_it_passes_the_kit(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
         Eth3dSource(location=str(tmp_path), scenes="office")
     photograph(tmp_path / "office_dslr_jpg/office/images/dslr_images/DSC_0219.JPG", ETH3D_SIZE, 3)
     source = Eth3dSource(location=str(tmp_path))
-    assert len(source) == 4 and "1 photographs have no depth and are left out" in source.check()[0].message
+    assert len(source) == 4 and "1 photograph has no depth and is left out" in source.check()[0].message
     bare = tmp_path / "undistorted"
     photograph(bare / "office/images/dslr_images_undistorted/DSC_0219.JPG", ETH3D_SIZE, 3)
     with pytest.raises(DataError, match="holds undistorted photographs, which have no depth"):

@@ -100,7 +100,7 @@ def test_what_is_missing_or_broken_is_said(tmp_path: Path) -> None:
     geometry = tmp_path / "ai_001_001/images/scene_cam_00_geometry_hdf5"
     (geometry / "frame.0000.depth_meters.hdf5").unlink()
     source = HypersimSource(location=str(tmp_path))
-    assert len(source) == 3 and "1 images have no depth and are left out" in source.check()[0].message
+    assert len(source) == 3 and "1 image has no depth and is left out" in source.check()[0].message
     (geometry / "frame.0047.render_entity_id.hdf5").write_bytes(b"version https://git-lfs.github.com/spec/v1\n")
     with pytest.raises(DataError, match=r"render_entity_id\.hdf5' is a Git LFS pointer"):
         source[0]

@@ -46,7 +46,7 @@ def test_a_frame_of_the_selection_without_its_depth_or_its_image(tmp_path: Path)
     source = KittiSelectionSource(location=str(tmp_path))
     assert [source[i].depth is None for i in range(3)] == [False, False, True]
     said = " ".join(finding.message for finding in survey(source).findings)
-    assert "1 depth maps have no image of their name" in said and "1 of 3 images have no ground truth" in said
+    assert "1 depth map has no image of its name" in said and "1 of 3 images have no ground truth" in said
 
 
 def test_the_test_frames_of_the_selection_have_no_depth(tmp_path: Path) -> None:

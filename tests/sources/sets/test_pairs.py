@@ -139,9 +139,9 @@ def test_png_is_preferred_and_what_is_left_is_said(tmp_path: Path) -> None:
     source = PairsSource(location=str(path), split="val")
     assert len(source) == 3 and metres(source).max() > 8
     messages = [finding.message for finding in source.check()]
-    assert messages[0].startswith("1 images have no depth of their name and are left out") and "late.png" in messages[0]
-    assert messages[1].startswith("1 images have the name of another but for the ending") and "a.1.png" in messages[1]
-    assert messages[2].startswith("1 depth maps have no image of their name") and "a.0.npy" in messages[2]
+    assert messages[0].startswith("1 image has no depth of its name and is left out") and "late.png" in messages[0]
+    assert messages[1].startswith("1 image has the name of another but for the ending") and "a.1.png" in messages[1]
+    assert messages[2].startswith("1 depth map has no image of its name") and "a.0.npy" in messages[2]
 
 
 def test_a_smaller_map_is_enlarged_by_the_nearest_pixel(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_a_drive_whose_depth_is_not_there(tmp_path: Path) -> None:
     source = TartanAirSource(location=str(tmp_path))
     assert source[1].depth is None and source[1].instances is not None
     said = " ".join(finding.message for finding in survey(source).findings)
-    assert "1 depth maps have no image of their name" in said and "000009_left_depth.npy" in said
+    assert "1 depth map has no image of its name" in said and "000009_left_depth.npy" in said
 
 
 def test_logarithmic_depth(tmp_path: Path) -> None:

@@ -46,8 +46,8 @@ def test_pairs_are_of_one_number_and_not_of_one_place(tmp_path: Path) -> None:
     assert [pair.id for pair in made.pairs] == ["scene0000_00/2"] and made[0].depth is not None
     assert made[0].depth[0, 1, 1] == pytest.approx(depth_of(2)[1, 1] / 1000)
     said = [finding.message for finding in made.check()]
-    assert any("1 images have no depth map" in text and "1.jpg" in text for text in said)
-    assert any("1 depth maps have no image" in text and "3.png" in text for text in said)
+    assert any("1 image has no depth map" in text and "1.jpg" in text for text in said)
+    assert any("1 depth map has no image" in text and "3.png" in text for text in said)
 
 
 def test_the_camera_is_that_of_the_colour_images_at_their_size(tmp_path: Path) -> None:

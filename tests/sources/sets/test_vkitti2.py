@@ -77,7 +77,7 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     (tmp_path / "vkitti_2.0.3_depth/Scene01/fog/frames/depth/Camera_0/depth_00001.png").unlink()
     source = Vkitti2Source(location=str(tmp_path))
     assert not source.has_instances and len(source) == 8 * FRAMES - 1
-    assert "1 images have no depth map and are left out" in source.check()[0].message
+    assert "1 image has no depth map and is left out" in source.check()[0].message
     (tmp_path / "vkitti_2.0.3_textgt/Scene01/clone/intrinsic.txt").write_text("frame cameraID\n0 0 725 725\n")
     with pytest.raises(DataError, match=r"intrinsic\.txt' line 2 is not 'frame cameraID fx fy cx cy'"):
         Vkitti2Source(location=str(tmp_path))[0]
