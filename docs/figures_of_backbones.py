@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from figures_of_studies import COLOURS, METRIC, Rows, arms, gain, kept, number, studies, tail
 
@@ -11,6 +12,10 @@ REFERENCE = "mobilenet"
 PLACES = {"backbones-mini": "simulator", "backbones-kitchen": "photographs"}
 """Result files of the two studies, and what they are called."""
 TIMES = "backbones"
+_SEATS = ((6, 4), (6, -13), (-6, 4), (-6, -13), (6, 14), (6, -23))
+"""Right and up of a point, in pixels: where its name may stand."""
+_LETTER = 5.2
+"""Pixels of a letter."""
 BUDGETS = (0.55, 0.75, 1.0)
 """Of the time of ``mobilenet``."""
 
@@ -59,10 +64,9 @@ def draw(results: Path, path: Path) -> None:
     )  # fmt: skip
     for (place, rows), axes, colour in zip(places.items(), panels[:, 0], COLOURS, strict=False):
         points = sorted((times[arm], row["metrics"][METRIC], arm) for arm, row in rows.items())
-        for time, value, arm in points:
+        for time, value, _ in points:
             axes.plot([time, time], [value["low"], value["high"]], color=colour, linewidth=1.5, alpha=0.35)
             axes.plot(time, value["value"], "o", color=colour, markersize=6)
-            axes.annotate(arm, (time, value["value"]), xytext=(6, 4), textcoords="offset points", fontsize=8)
         line, most = [], 0.0
         for time, value, _ in points:
             if value["value"] > most:
@@ -74,8 +78,28 @@ def draw(results: Path, path: Path) -> None:
         for side in ("top", "right"):
             axes.spines[side].set_visible(False)
     panels[-1, 0].set_xlabel(f"time of the ONNX file over that of {REFERENCE}, one thread of a CPU, 240x320")
+    figure.draw_without_rendering()  # only now do places on the axes have pixels
+    for rows, axes in zip(places.values(), panels[:, 0], strict=True):
+        _label(axes, [(times[arm], row["metrics"][METRIC]["value"], arm) for arm, row in rows.items()])
     figure.savefig(path, metadata={"Date": None}, facecolor="white")
     pyplot.close(figure)
+
+
+def _label(axes: Any, points: list[tuple[float, float, str]]) -> None:
+    """Write a name beside each point, at the first of a few places where it covers no other name and no point."""
+    at = [tuple(axes.transData.transform(point[:2])) for point in points]
+    taken = [(x - 4, y - 4, x + 4, y + 4) for x, y in at]
+    for (x, y), (*place, name) in zip(at, points, strict=True):
+        for right, up in _SEATS:
+            left = x + right if right > 0 else x + right - _LETTER * len(name)
+            box = (left, y + up, left + _LETTER * len(name), y + up + 10)
+            if not any(box[0] < o[2] and o[0] < box[2] and box[1] < o[3] and o[1] < box[3] for o in taken):
+                break
+        taken.append(box)
+        axes.annotate(
+            name, place, xytext=(right, up), textcoords="offset pixels", fontsize=8,
+            ha="left" if right > 0 else "right",
+        )  # fmt: skip
 
 
 def _spec(places: dict[str, Rows], arm: str) -> str:
