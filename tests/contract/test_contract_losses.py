@@ -191,3 +191,9 @@ def test_with_batches_accumulated_it_goes_on_to_the_same_bits(installed: Path, t
         distill(config, out=tmp_path / "split", progress=StopAt("student", "main", 2))
     go_on(tmp_path / "split")
     assert not differing(tmp_path / "whole", tmp_path / "split")
+
+
+def test_a_term_that_is_none_is_said_before_anything_is_written(installed: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"Did you mean 'part'"):
+        distill(one('zoo = 1.0, "zoo:prat" = 0.5'), out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()

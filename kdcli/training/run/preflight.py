@@ -14,7 +14,7 @@ from kdcli.errors import ConfigError, DataError
 from kdcli.evals import check as check_evaluation
 from kdcli.plugins import registry
 from kdcli.training.run.along import trained_along
-from kdcli.training.run.checks import check_gradients, check_mixers, check_outputs
+from kdcli.training.run.checks import check_gradients, check_mixers, check_outputs, check_terms
 from kdcli.training.run.disk import state_bytes
 from kdcli.training.run.fidelity import check_fidelity
 from kdcli.training.run.kinds import check_kinds
@@ -94,6 +94,7 @@ def check(shop: Workshop, stage: StageConfig, student: nn.Module) -> DistillTask
         check_outputs(context, task)
         _probe(shop, stage, context.batch)
         task.build(first)
+    check_terms(task, first)
     trained_along(task)
     if next(task.trained_parameters(), None) is None and not task.learns_inside:
         raise ConfigError(f"freeze of stage '{stage.name}' leaves nothing that learns: {', '.join(stage.freeze)}")
