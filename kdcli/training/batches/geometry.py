@@ -54,9 +54,11 @@ def mirror(batch: Batch, generator: torch.Generator) -> Batch:
 
 
 def _turned_here(tensor: Tensor, chosen_B: Tensor) -> Tensor:
-    """Mirror the chosen images where that can be looked up at once: several times faster than choosing by pixel."""
+    """Mirror the chosen images one by one, where asking which they are costs nothing: faster than choosing by pixel."""
     turned = tensor.clone()
-    turned[chosen_B] = tensor[chosen_B].flip(-1)
+    for place, chosen in enumerate(chosen_B):
+        if bool(chosen):
+            turned[place] = tensor[place].flip(-1)
     return turned
 
 
