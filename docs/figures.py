@@ -8,6 +8,7 @@ python benchmarks/teacher_step.py --out docs/results/NAME.json
 python benchmarks/object_mixer.py --out docs/results/NAME.json
 python benchmarks/dpm_loss.py --out docs/results/NAME.json
 python benchmarks/step_overhead.py --out docs/results/NAME.json
+python benchmarks/step_loops.py --out docs/results/NAME.json
 python benchmarks/recorded_statistics.py --out docs/results/NAME.json
 python benchmarks/teacher_cache.py --out docs/results/NAME.json
 python benchmarks/evaluation.py --out docs/results/NAME.json
@@ -31,7 +32,7 @@ from typing import Any
 
 import figures_of_backbones
 import figures_of_zoo
-from figures_of_files import backbones, exported, formats, int8
+from figures_of_files import backbones, exported, formats, int8, step_loops
 from figures_of_studies import number
 from figures_of_zoo import perturbed, under_attack
 
@@ -309,7 +310,9 @@ def rendered(document: dict[str, Any]) -> str:
         "loading": loading, "reduced": reduced, "backbones": backbones, "int8": int8, "arms": perturbed,
         "memory_order": memory_order,
     }
-    for key, whole in {"evaluation": loops, "formats": formats, "exported": exported}.items():
+    for key, whole in {
+        "evaluation": loops, "formats": formats, "exported": exported, "step_loops": step_loops,
+    }.items():
         if key in document:
             return whole(document)
     for key, render in known.items():

@@ -83,3 +83,25 @@ def backbones(found: dict[str, Any]) -> str:
         told = "\n".join(f"| `{row['backbone']}` | {row['failed']} | {row['reason']} |" for row in lost)
         return "\n".join(lines) + f"\n\n{tail}\n\nNot among them:\n\n{heads}{told}"
     return "\n".join(lines) + f"\n\n{tail}"
+
+
+def step_loops(found: dict[str, Any]) -> str:
+    """Return a Markdown table of a step beside other loops, a pair and way of teaching a row."""
+    rows = found["step_loops"]
+    names = list(dict.fromkeys(name for row in rows for name in row["ratios"]))
+    heads = ["teacher -> student", "size", "batch", "teacher", "step, ms", "of asked", *(f"step / {n}" for n in names)]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in rows:
+        height, width = row["size"]
+        cells = [row["pair"], f"{height}x{width}", str(row["batch_size"]), row["teacher"],
+                 f"{row['loops']['step']['processor_ms']['median']:.0f}", f"{row['of_live']:.3f}"]  # fmt: skip
+        for name in names:
+            ratio = row["ratios"].get(name)
+            cells.append("" if ratio is None else (
+                f"{ratio['median']:.3f} [{ratio['quartiles'][0]:.3f}, {ratio['quartiles'][1]:.3f}]"))
+        lines.append(f"| {' | '.join(cells)} |")
+    first = rows[0]
+    return "\n".join(lines) + (
+        f"\n\nProcessor time on one thread ({first['machine']}), medians [quartiles] of {first['rounds']} rounds in turn, "
+        f"torch {found['torch']}, torchdistill {found['torchdistill']}."
+    )
