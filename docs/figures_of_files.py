@@ -79,9 +79,9 @@ def backbones(found: dict[str, Any]) -> str:
     tail += f"of the exported form. Largest relative difference of a file to its network: {worst:.1e}."
     lost = [row for row in found["rows"] if row["failed"] is not None]
     if lost:
-        heads = "| backbone | not | why |\n|---|---|---|\n"
+        title = "| backbone | not | why |\n|---|---|---|\n"
         told = "\n".join(f"| `{row['backbone']}` | {row['failed']} | {row['reason']} |" for row in lost)
-        return "\n".join(lines) + f"\n\n{tail}\n\nNot among them:\n\n{heads}{told}"
+        return "\n".join(lines) + f"\n\n{tail}\n\nNot among them:\n\n{title}{told}"
     return "\n".join(lines) + f"\n\n{tail}"
 
 
@@ -102,6 +102,6 @@ def step_loops(found: dict[str, Any]) -> str:
         lines.append(f"| {' | '.join(cells)} |")
     first = rows[0]
     return "\n".join(lines) + (
-        f"\n\nProcessor time on one thread ({first['machine']}), medians [quartiles] of {first['rounds']} rounds in turn, "
-        f"torch {found['torch']}, torchdistill {found['torchdistill']}."
+        f"\n\nProcessor time on one thread ({first['machine']}), medians [quartiles] of {first['rounds']} rounds in "
+        f"turn, torch {found['torch']}, torchdistill {found['torchdistill']}."
     )
