@@ -193,7 +193,7 @@ def test_with_batches_accumulated_it_goes_on_to_the_same_bits(installed: Path, t
     assert not differing(tmp_path / "whole", tmp_path / "split")
 
 
-def test_a_term_that_is_none_is_said_before_anything_is_written(installed: Path, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"Did you mean 'part'"):
-        distill(one('zoo = 1.0, "zoo:prat" = 0.5'), out=tmp_path / "run")
+def test_a_term_that_a_built_in_loss_does_not_have_is_said_at_once(installed: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"loss 'l1' has no term 'l2'\. .*Terms: l1"):
+        distill(one('l1 = 1.0, "l1:l2" = 0.5'), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -94,7 +94,7 @@ def check(shop: Workshop, stage: StageConfig, student: nn.Module) -> DistillTask
         check_outputs(context, task)
         _probe(shop, stage, context.batch)
         task.build(first)
-    check_terms(task, first)
+    check_terms(task)
     trained_along(task)
     if next(task.trained_parameters(), None) is None and not task.learns_inside:
         raise ConfigError(f"freeze of stage '{stage.name}' leaves nothing that learns: {', '.join(stage.freeze)}")
