@@ -21,6 +21,9 @@ _UNFIT = (
     "\ud800-\udfff"  # bytes of a name that is not UTF-8
 )
 _ANY = re.compile(f"[{_UNFIT}]")
+_OF_ONE = {"have": "has", "are": "is", "were": "was", "hold": "holds", "count": "counts", "end": "ends"}
+_SEVERAL = re.compile(rf"^((?:[\w.-]+ ){{0,4}}?[\w.-]+?)s((?: below)?) ({'|'.join(_OF_ONE)})\b")
+_ALSO = re.compile(rf"\band ({'|'.join(_OF_ONE)})\b")
 _BUT_LAYOUT = re.compile(f"(?![\n\t])[{_UNFIT}]")
 
 
@@ -52,12 +55,6 @@ def agreeing(count: int, words: str) -> str:
         words = _ALSO.sub(lambda found: f"and {_OF_ONE[found[1]]}", words)
         words = words.replace(" their ", " its ") + quote + rest
     return f"{count:,} {words}"
-
-
-_OF_ONE = {"have": "has", "are": "is", "were": "was", "hold": "holds", "name": "names", "count": "counts",
-           "end": "ends"}
-_SEVERAL = re.compile(rf"^((?:[\w.-]+ ){{0,4}}?[\w.-]+?)s((?: below)?) ({'|'.join(_OF_ONE)})\b")
-_ALSO = re.compile(rf"\band ({'|'.join(_OF_ONE)})\b")
 
 
 def block(text: object) -> str:
