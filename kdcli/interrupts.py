@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from contextlib import suppress
 
 _seen = False
+_unanswered = False
+_listeners: list[threading.Event] = []
 _said: set[int] = set()
 _terminals: list[int] = []
 
@@ -29,6 +32,44 @@ def forget() -> None:
     global _seen
     _seen = False
     _said.clear()
+
+
+def raised() -> None:
+    """Remember that a request was made an exception, which a library, or Python in a finaliser, may swallow."""
+    global _unanswered
+    _unanswered = True
+
+
+def answered() -> None:
+    """Say that the exception has arrived."""
+    global _unanswered
+    _unanswered = False
+
+
+def unanswered() -> bool:
+    """Return whether a request was made an exception that nobody has said to have heard."""
+    return _unanswered
+
+
+def listen(flag: threading.Event) -> None:
+    """Let a loop stop where it loses nothing: its flag is set for a request that got lost before, too."""
+    global _seen
+    _listeners.append(flag)
+    if _unanswered:
+        _seen = True
+        flag.set()
+
+
+def leave(flag: threading.Event) -> None:
+    """The loop is over."""
+    _listeners.remove(flag)
+
+
+def tell() -> bool:
+    """Set the flag of the innermost loop that listens; return whether there is one."""
+    if _listeners:
+        _listeners[-1].set()
+    return bool(_listeners)
 
 
 def repeated(number: int) -> bool:

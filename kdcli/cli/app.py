@@ -9,6 +9,7 @@ from typing import NoReturn
 
 import typer
 
+from kdcli import interrupts
 from kdcli.cli import interrupt, streams
 from kdcli.cli.lazy import LazyGroup
 from kdcli.cli.ui import complain
@@ -60,7 +61,7 @@ def _run(debug: bool) -> int:
     try:
         app(standalone_mode=True)
     except SystemExit as end:
-        if interrupt.unanswered():  # Typer heard it, which ends with the right code, but without a word
+        if interrupts.unanswered():  # Typer heard it, which ends with the right code, but without a word
             return _told("interrupted", interrupt.CODE)
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KdcliError as error:
@@ -101,7 +102,7 @@ def _of_the_system(error: OSError) -> str:
 
 
 def _told(message: str, code: int) -> int:
-    if interrupt.unanswered():  # some library made another error of it
+    if interrupts.unanswered():  # some library made another error of it
         interrupt.answered()
         message, code = "interrupted", interrupt.CODE
     with contextlib.suppress(OSError):  # nobody may be there to read it

@@ -47,15 +47,9 @@ def install() -> None:
         signal.signal(number, _asked)
 
 
-def unanswered() -> bool:
-    """Return whether a signal came that nobody has said to have heard."""
-    return _waiting
-
-
 def answered() -> None:
     """Say that the exception has arrived and need not be raised again; a further signal ends the process at once."""
-    global _waiting
-    _waiting = False
+    interrupts.answered()
     over(CODE)
 
 
@@ -78,7 +72,7 @@ def _at_the_very_end() -> None:
 
 
 _last: list[Any] = []
-_code, _waiting = CODE, False
+_code = CODE
 _patience = 0.0
 """Until when an import may go on."""
 _IMPORTING = "<frozen importlib._bootstrap>"
@@ -91,10 +85,10 @@ def _before(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _asked(number: int, frame: FrameType | None) -> None:
-    global _waiting, _patience
-    if _waiting and interrupts.repeated(number):
+    global _patience
+    if interrupts.unanswered() and interrupts.repeated(number):
         return
-    _waiting = True
+    interrupts.raised()
     _patience = time.monotonic() + IMPORTS
     interrupts.note(number)
     _be_silent_about_it()
@@ -105,7 +99,8 @@ def _again(number: int, frame: FrameType | None) -> None:
     if _being_handled():  # somebody is tidying up, which may take its time
         _look_again(AGAIN)
         return
-    _interrupt(frame)
+    if not interrupts.tell():  # a loop that has begun since then stops where it loses nothing
+        _interrupt(frame)
 
 
 def _interrupt(frame: FrameType | None) -> None:

@@ -205,7 +205,7 @@ def command(
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 raise typer.Exit(0) from None
             except Exception:
-                if not interrupt.unanswered():
+                if not interrupts.unanswered():
                     raise
                 _interrupted(session)  # some library made another error of it
                 raise typer.Exit(interrupt.CODE) from None

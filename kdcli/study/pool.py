@@ -166,6 +166,7 @@ def _work(pipe: Connection, out: Path, device: torch.device, threads: int, share
 
     def stop(number: int, frame: FrameType | None) -> NoReturn:
         interrupts.note(number)
+        interrupts.raised()
         asked.set()
         raise KeyboardInterrupt
 

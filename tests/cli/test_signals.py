@@ -192,6 +192,21 @@ def test_one_that_a_library_swallows_is_repeated(tmp_path: Path) -> None:
     assert process.communicate(timeout=PATIENCE) == ("heard\n", "")
 
 
+@pytest.mark.parametrize("again", [0.05, 60])
+def test_one_that_was_swallowed_stops_the_next_loop_where_it_loses_nothing(tmp_path: Path, again: float) -> None:
+    """A loop that begins when a request got lost hears of it by its flag, and is not broken into by the repetition."""
+    code = (
+        "import os, signal, time\nfrom kdcli.cli import interrupt\n"
+        "from kdcli.training.loop.train import Interrupted, stop_requests\n"
+        f"interrupt.AGAIN = {again}\ninterrupt.install()\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGTERM)\nexcept BaseException:\n    pass\n"
+        "try:\n    with stop_requests() as asked:\n        time.sleep(0.5)\n        print('saved', asked.is_set())\n"
+        "except Interrupted:\n    interrupt.answered()\n    print('heard')"
+    )
+    process = start(code, [], tmp_path)
+    assert process.communicate(timeout=PATIENCE) == ("saved True\nheard\n", "")
+
+
 def test_a_terminal_that_is_closed_keeps_the_state(tmp_path: Path) -> None:
     pty = pytest.importorskip("pty", reason="there are no pseudo-terminals here")
     (tmp_path / "long.toml").write_text(RECIPE)

@@ -255,9 +255,11 @@ def stop_requests() -> Iterator[threading.Event]:
         asked.set()
 
     before = {number: signal.signal(number, ask) for number in interrupts.requests()}
+    interrupts.listen(asked)
     try:
         yield asked
     finally:
+        interrupts.leave(asked)
         for number, handler in before.items():
             signal.signal(number, handler)
     if asked.is_set():
