@@ -9,11 +9,13 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 _seen = False
 _unanswered = False
 _listeners: list[threading.Event] = []
+_undisturbed = 0
 _said: set[int] = set()
 _terminals: list[int] = []
 
@@ -49,6 +51,25 @@ def answered() -> None:
 def unanswered() -> bool:
     """Return whether a request was made an exception that nobody has said to have heard."""
     return _unanswered
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Let no request become an exception in the block, which takes a moment and must not be done by halves.
+
+    It becomes one right after. For the main thread: no other one is ever broken into.
+    """
+    global _undisturbed
+    _undisturbed += 1
+    try:
+        yield
+    finally:
+        _undisturbed -= 1
+
+
+def may_raise() -> bool:
+    """Return whether a request may be made an exception now."""
+    return not _undisturbed
 
 
 def listen(flag: threading.Event) -> None:

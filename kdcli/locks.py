@@ -21,6 +21,7 @@ from pathlib import Path
 
 from kdcli.drafts import Lost, owning, remove_of
 from kdcli.errors import ConfigError
+from kdcli.interrupts import undisturbed
 from kdcli.processes import Process, myself
 
 NAME = ".kdcli.lock"
@@ -46,12 +47,14 @@ def only_one(folder: Path) -> Iterator[None]:
         Busy: another process owns it, or one of another machine was not seen to end; the message says which.
         Lost: from what is written in the block, when it is another's by then.
     """
-    release = _take(folder)
+    held: list[Callable[[], None]] = []
     try:
+        with undisturbed():
+            held.append(_take(folder))
         with owning(folder, lambda: _require(folder)):
             yield
     finally:
-        release()
+        _end(held)
 
 
 @contextlib.contextmanager
@@ -62,8 +65,8 @@ def owned(folder: Path) -> Iterator[None]:
         Busy: as ``only_one``.
     """
     there = folder.exists()
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with only_one(folder):
             yield
     finally:
@@ -79,19 +82,19 @@ def for_a_moment(folder: Path) -> Iterator[None]:
     Raises:
         Busy: the other did not come to an end.
     """
-    end = time.monotonic() + PATIENCE
-    while True:
-        try:
-            release = _take(folder)
-            break
-        except Busy:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.02)
+    end, held = time.monotonic() + PATIENCE, list[Callable[[], None]]()
     try:
+        while not held:
+            try:
+                with undisturbed():
+                    held.append(_take(folder))
+            except Busy:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.02)
         yield
     finally:
-        release()
+        _end(held)
 
 
 def owner(folder: Path) -> Process | None:
@@ -158,6 +161,20 @@ def _take(folder: Path) -> Callable[[], None]:
             raise Busy(_busy(owner, folder))
         # Its owner has just put it away: look again.
     raise Busy(_busy(None, folder))
+
+
+def _end(held: list[Callable[[], None]]) -> None:
+    """End to be the owner, also where a request to stop comes just as that begins."""
+    try:
+        _put_down(held)
+    finally:
+        _put_down(held)
+
+
+def _put_down(held: list[Callable[[], None]]) -> None:
+    with undisturbed():
+        while held:
+            held.pop()()
 
 
 def _release(handle: int, path: Path) -> None:

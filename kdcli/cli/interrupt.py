@@ -104,7 +104,8 @@ def _again(number: int, frame: FrameType | None) -> None:
 
 
 def _interrupt(frame: FrameType | None) -> None:
-    if time.monotonic() < _patience and _imports(frame) and _look_again(SOON):
+    waits = not interrupts.may_raise() or (time.monotonic() < _patience and _imports(frame))
+    if waits and _look_again(SOON):
         return
     _look_again(AGAIN)
     raise KeyboardInterrupt

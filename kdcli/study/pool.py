@@ -21,7 +21,6 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from types import FrameType
-from typing import NoReturn
 
 import torch
 
@@ -164,11 +163,12 @@ def _work(pipe: Connection, out: Path, device: torch.device, threads: int, share
     """Do runs until there are no more."""
     asked = threading.Event()
 
-    def stop(number: int, frame: FrameType | None) -> NoReturn:
+    def stop(number: int, frame: FrameType | None) -> None:
         interrupts.note(number)
         interrupts.raised()
         asked.set()
-        raise KeyboardInterrupt
+        if interrupts.may_raise():
+            raise KeyboardInterrupt
 
     for request in interrupts.requests():
         if request != signal.SIGINT:  # the parent alone answers Ctrl-C

@@ -192,6 +192,21 @@ def test_one_that_a_library_swallows_is_repeated(tmp_path: Path) -> None:
     assert process.communicate(timeout=PATIENCE) == ("heard\n", "")
 
 
+@pytest.mark.parametrize(("before", "within"), [("signalled('_record')", "time.sleep(60)"), ("", "signalled('_is')")])
+def test_a_lock_is_taken_and_put_away_whole(tmp_path: Path, before: str, within: str) -> None:
+    """A request that comes as a folder's lock is made, or removed, is heard when that is done."""
+    code = (
+        "import os, pathlib, signal, time\nfrom kdcli import locks\nfrom kdcli.cli import interrupt\n"
+        "interrupt.install()\n"
+        "def signalled(name):\n    usual = getattr(locks, name)\n    def now(*given):\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n        return usual(*given)\n    setattr(locks, name, now)\n"
+        "folder = pathlib.Path('own')\nfolder.mkdir()\n"
+        f"try:\n    {before}\n    with locks.only_one(folder):\n        {within}\n    time.sleep(60)\n"
+        "except KeyboardInterrupt:\n    interrupt.answered()\n    print(os.listdir(folder))"
+    )
+    assert start(code, [], tmp_path).communicate(timeout=PATIENCE) == ("[]\n", "")
+
+
 @pytest.mark.parametrize("again", [0.05, 60])
 def test_one_that_was_swallowed_stops_the_next_loop_where_it_loses_nothing(tmp_path: Path, again: float) -> None:
     """A loop that begins when a request got lost hears of it by its flag, and is not broken into by the repetition."""
