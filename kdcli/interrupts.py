@@ -57,9 +57,12 @@ def unanswered() -> bool:
 def undisturbed() -> Iterator[None]:
     """Let no request become an exception in the block, which takes a moment and must not be done by halves.
 
-    It becomes one right after. For the main thread: no other one is ever broken into.
+    It becomes one right after. No thread but the main one is ever broken into, and so no other one is counted.
     """
     global _undisturbed
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     _undisturbed += 1
     try:
         yield
@@ -86,10 +89,8 @@ def leave(flag: threading.Event) -> None:
     _listeners.remove(flag)
 
 
-def tell() -> bool:
-    """Set the flag of the innermost loop that listens; return whether there is one."""
-    if _listeners:
-        _listeners[-1].set()
+def listening() -> bool:
+    """Return whether a loop hears of requests by its flag, and needs no exception."""
     return bool(_listeners)
 
 

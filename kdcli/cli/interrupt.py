@@ -99,7 +99,7 @@ def _again(number: int, frame: FrameType | None) -> None:
     if _being_handled():  # somebody is tidying up, which may take its time
         _look_again(AGAIN)
         return
-    if not interrupts.tell():  # a loop that has begun since then stops where it loses nothing
+    if not interrupts.listening():  # a loop that has begun since then stops where it loses nothing
         _interrupt(frame)
 
 

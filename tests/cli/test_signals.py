@@ -7,11 +7,14 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from kdcli import interrupts
 
 MIX = ["mix", "--data", "sim:blocks", "--mixer", "none", "--count", "100000", "--out", "set"]
 KEPT = "what was done is kept in set; the same command goes on\n"
@@ -205,6 +208,24 @@ def test_a_lock_is_taken_and_put_away_whole(tmp_path: Path, before: str, within:
         "except KeyboardInterrupt:\n    interrupt.answered()\n    print(os.listdir(folder))"
     )
     assert start(code, [], tmp_path).communicate(timeout=PATIENCE) == ("[]\n", "")
+
+
+def test_another_thread_keeps_no_request_back() -> None:
+    inside, done = threading.Event(), threading.Event()
+
+    def moment() -> None:
+        with interrupts.undisturbed():
+            inside.set()
+            done.wait(PATIENCE)
+
+    thread = threading.Thread(target=moment)
+    thread.start()
+    assert inside.wait(PATIENCE) and interrupts.may_raise()
+    done.set()
+    thread.join()
+    with interrupts.undisturbed():
+        assert not interrupts.may_raise()
+    assert interrupts.may_raise()
 
 
 @pytest.mark.parametrize("again", [0.05, 60])
