@@ -36,7 +36,9 @@ _Storage = Annotated[
     typer.Option("--storage", help="How maps are kept; auto: png16 for depth, else float16."),
 ]
 _Batch = Annotated[int, typer.Option("--batch-size", min=1, help="Images asked for together.", metavar="N")]
-_Workers = Annotated[int, typer.Option("--workers", min=0, help="Processes that decode files.", metavar="N")]
+_Workers = Annotated[
+    int | None, typer.Option("--workers", min=0, help="Processes that decode; default: by the machine.", metavar="N")
+]
 _Verify = Annotated[bool, typer.Option("--verify", help="Make nothing: read every map, and say what is not right.")]
 
 
@@ -49,7 +51,7 @@ def register(app: typer.Typer) -> None:
     def cache(
         session: Session, teacher: _Teacher, data: _Data, out: _Out, size: _Size = None, flip: _Flip = None,
         layout: _Layout = "kdcli", max_depth: _MaxDepth = None, storage: _Storage = "auto", batch_size: _Batch = 8,
-        workers: _Workers = 0, verify: _Verify = False,
+        workers: _Workers = None, verify: _Verify = False,
     ) -> None:
         """Make or check a folder of a teacher's depth maps, for the stage key teacher_cache.
 
@@ -65,7 +67,8 @@ def register(app: typer.Typer) -> None:
             bar = display.add_task("teacher maps", total=None, note="")
             told = cache_set(
                 teacher, data, "auto" if out == "auto" else Path(out), size=None if size is None else parse_size(size),
-                layout=layout, max_depth=max_depth, flip=flip, storage=storage, batch_size=batch_size, workers=workers,
+                layout=layout, max_depth=max_depth, flip=flip, storage=storage, batch_size=batch_size,
+                workers="auto" if workers is None else workers,
                 verify=verify, device=session.device,
                 told=lambda what, done, total: display.update(bar, description=what, completed=done, total=total),
             )

@@ -157,7 +157,7 @@ class StageKeys:
     keep_images: bool = False
     """Round images of files to 8 bits at ``size`` and keep them in main memory, where all of them fit; simulated ones
     are kept in any case."""
-    workers: int | Literal["auto"] = 0
+    workers: int | Literal["auto"] = "auto"
     """Processes that decode files, ``auto``: as many as there is use for; simulated sources render on the device
     instead."""
     log_every: int = 10

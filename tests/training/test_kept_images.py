@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -133,6 +136,28 @@ def test_processes_are_started_where_there_is_use_for_them(monkeypatch: pytest.M
     assert workers_for("auto", 10**6, cuda) == 1 and workers_for("auto", 10**6, CPU) == 1
     monkeypatch.setattr(rooms, "_cores", lambda: 1)
     assert workers_for("auto", 10**6, cuda) == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "file", "spec", "workers"),
+    [
+        ("fork", "train.py", None, 1), ("forkserver", "train.py", None, 0), ("spawn", "train.py", None, 0),
+        ("spawn", None, None, 1), ("spawn", "/usr/bin/kdcli", None, 1),
+        ("forkserver", "/lib/kdcli/__main__.py", "kdcli.__main__", 1),
+        ("spawn", "C:/kdcli.exe/__main__.py", "__main__", 1),
+    ],
+)
+def test_no_process_starts_a_users_program_again(
+    monkeypatch: pytest.MonkeyPatch, method: str, file: str | None, spec: str | None, workers: int
+) -> None:
+    main = ModuleType("__main__")
+    main.__dict__.update({} if file is None else {"__file__": file})
+    main.__spec__ = None if spec is None else ModuleSpec(spec, None)
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    monkeypatch.setattr(rooms, "_cores", lambda: 2)
+    monkeypatch.setattr("multiprocessing.get_start_method", lambda allow_none: method)
+    assert workers_for("auto", 5000, CPU) == workers
+    assert workers_for(3, 5000, CPU) == 3
 
 
 def test_room_is_a_share_of_what_a_container_allows(monkeypatch: pytest.MonkeyPatch) -> None:

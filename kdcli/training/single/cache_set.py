@@ -23,7 +23,7 @@ def cache_set(
     teacher: str, data: str, out: Path | Literal["auto"], *, size: tuple[int, int] | None = None,
     layout: Literal["kdcli", "gt-kd"] = "kdcli", max_depth: float | None = None,
     flip: bool | None = None, storage: Literal["auto", "png16", "float16", "float32"] = "auto", batch_size: int = 8,
-    workers: int = 0, verify: bool = False, device: torch.device | str = "cpu",
+    workers: int | Literal["auto"] = "auto", verify: bool = False, device: torch.device | str = "cpu",
     told: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Make what is missing of a teacher's maps on a source, or with ``verify`` only look at all of them.
