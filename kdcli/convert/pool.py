@@ -9,9 +9,8 @@ from typing import Any, Protocol, cast
 from torch.utils.data import DataLoader, Dataset
 
 from kdcli.errors import ConfigError, KdcliError
-from kdcli.sockets import check_sockets
-from kdcli.training.batches.decoding import leave_signals
 from kdcli.training.batches.trouble import Trouble, delivered
+from kdcli.workers import begin_worker, check_sockets
 
 MOST_WORKERS = 16
 """Beyond it the disk is what limits."""
@@ -44,7 +43,7 @@ def done(jobs: Jobs, about: Any, workers: int) -> Generator[Any]:
     workers = min(workers, len(jobs))
     check_sockets(workers)
     loader = DataLoader(
-        cast("Dataset[Any]", _Safe(jobs)), batch_size=None, num_workers=workers, worker_init_fn=leave_signals,
+        cast("Dataset[Any]", _Safe(jobs)), batch_size=None, num_workers=workers, worker_init_fn=begin_worker,
         prefetch_factor=1 if workers else None,
     )
     yield from delivered(loader, about)

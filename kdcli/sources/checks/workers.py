@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,10 +11,9 @@ from typing import Any, TypeVar
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from kdcli import interrupts
 from kdcli.errors import DataError, KdcliError, PluginError
 from kdcli.plugins.blame import describe, is_worker_gone, owner_of
-from kdcli.sockets import check_sockets
+from kdcli.workers import begin_worker, check_sockets
 
 T = TypeVar("T")
 
@@ -49,7 +47,7 @@ def in_order(function: Callable[[int], T], indices: Sequence[int], *, workers: i
         warnings.simplefilter("ignore", UserWarning)
         items = iter(DataLoader(
             _Items(function), batch_size=None, sampler=list(indices), num_workers=min(workers, len(indices)),
-            worker_init_fn=_leave_signals,
+            worker_init_fn=begin_worker,
         ))
     try:
         for item in items:
@@ -103,9 +101,3 @@ class _Items(Dataset[Any]):
             return self._function(index)
         except KdcliError as error:
             return _Trouble(error)
-
-
-def _leave_signals(worker: int) -> None:
-    """Let the main process answer signals, which may reach the whole group; workers end when it does."""
-    for number in interrupts.requests():
-        signal.signal(number, signal.SIG_IGN)

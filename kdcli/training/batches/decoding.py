@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -11,16 +10,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from kdcli import interrupts
 from kdcli.errors import KdcliError
 from kdcli.plugins.blame import blame, owner_of
 from kdcli.protocols import Source
-from kdcli.sockets import check_sockets
 from kdcli.sources.sized import sized
 from kdcli.training.batches.joining import as_batch, collate, resize_batch
 from kdcli.training.batches.kept_images import own_memory, packed
 from kdcli.training.batches.trouble import Trouble, delivered, first_trouble
 from kdcli.types import Batch, Sample
+from kdcli.workers import begin_worker, check_sockets
 
 PREFETCHED = 2
 """Batches that each process is given ahead."""
@@ -57,15 +55,9 @@ def _loader(
         num_workers=workers,
         prefetch_factor=PREFETCHED if workers else None,
         collate_fn=join,
-        worker_init_fn=leave_signals,
+        worker_init_fn=begin_worker,
         pin_memory=device.type == "cuda",
     )
-
-
-def leave_signals(worker: int) -> None:
-    """Let the main process answer signals, which may reach the whole group; workers end when it does."""
-    for number in interrupts.requests():
-        signal.signal(number, signal.SIG_IGN)
 
 
 def _collate(samples: Sequence[Batch | Trouble]) -> Batch | Trouble:

@@ -1,4 +1,4 @@
-"""A folder for temporary files whose name is too long for sockets is one line, not processes that die of it."""
+"""Processes that read: a folder with too long a name for their sockets is one line, a main process that is gone none."""
 
 from __future__ import annotations
 
@@ -50,8 +50,29 @@ def test_without_processes_the_same_folder_does(environment: dict[str, str], tmp
 
 def test_a_folder_that_is_short_enough_is_not_made() -> None:
     """A process that is killed leaves it behind; those that hand tensors over make theirs themselves."""
-    program = "from kdcli.sockets import check_sockets; check_sockets(2)"
+    program = "from kdcli.workers import check_sockets; check_sockets(2)"
     with tempfile.TemporaryDirectory() as place:
         environment = os.environ | {"TMPDIR": place}
         subprocess.run([sys.executable, "-c", program], env=environment, timeout=120, check=True)
         assert not list(Path(place).iterdir())
+
+
+TAKEN_HALF = """
+import os, socket, sys, threading, time
+from multiprocessing.reduction import DupFd
+from kdcli.workers import begin_worker
+begin_worker(0)
+address = DupFd(0)._id[0]  # starts the thread that hands over, as a tensor does
+taker = socket.socket(socket.AF_UNIX)
+taker.connect(address)
+taker.close()
+time.sleep(1.0)
+print("handed on" if any("_serve" in thread.name for thread in threading.enumerate()) else "gone")
+sys.excepthook(ValueError, ValueError("told"), None)
+"""
+
+
+def test_a_worker_says_nothing_of_a_tensor_that_nobody_took() -> None:
+    done = subprocess.run([sys.executable, "-c", TAKEN_HALF], capture_output=True, text=True, timeout=120, check=True)
+    assert done.stdout == "handed on\n"
+    assert done.stderr == "ValueError: told\n"

@@ -1,13 +1,16 @@
-"""Room for the sockets by which processes that read files hand tensors over: their paths are short on every system."""
+"""Processes that read files beside the main one: how they begin, and room for the sockets of their tensors."""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import tempfile
 from multiprocessing import util
 from pathlib import Path
+from types import TracebackType
 
+from kdcli import interrupts
 from kdcli.errors import ConfigError
 
 _LONGEST = 103 if sys.platform == "darwin" else 107
@@ -16,6 +19,22 @@ _NAME = "/listener-12345678"
 """What Python adds to the folder that it makes for the sockets of a process."""
 _FOLDER = "/pymp-12345678"
 """What it adds to the folder for temporary files."""
+
+
+def begin_worker(number: int) -> None:
+    """Let the main process answer signals, which may reach the whole group, and write nothing about its end.
+
+    An error on the way to the main process is no worker's to print: a main process that is asked to stop, or killed,
+    leaves a tensor that it was about to take, which the thread of Python that hands them over reports as an error.
+    """
+    for asked in interrupts.requests():
+        signal.signal(asked, signal.SIG_IGN)
+    sys.excepthook = _of_others
+
+
+def _of_others(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not issubclass(kind, (EOFError, ConnectionError)):
+        sys.__excepthook__(kind, error, trace)
 
 
 def check_sockets(workers: int) -> None:
