@@ -1,4 +1,4 @@
-"""Processes that read: a folder with too long a name for their sockets is one line, a main process that is gone none."""
+"""Processes that read: too long a name for their sockets is one line, and a main process that is gone none at all."""
 
 from __future__ import annotations
 
