@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from contextlib import suppress
 
 import torch
 
 from kdcli.errors import ConfigError
+from kdcli.limits.cores import cores
 
 
 def choose(name: str) -> torch.device:
@@ -27,6 +29,16 @@ def choose(name: str) -> torch.device:
     if device.type == "cuda" and (not torch.cuda.is_available() or (device.index or 0) >= torch.cuda.device_count()):
         raise ConfigError(f"device '{name}' is not there: {torch.cuda.device_count()} CUDA devices; use --device cpu")
     return device
+
+
+def limit_threads() -> None:
+    """Let PyTorch work with no more threads than this process has cores, unless ``OMP_NUM_THREADS`` says how many.
+
+    It starts one for each core that it sees, and does not see the quota of a container.
+    """
+    usable = cores()
+    if "OMP_NUM_THREADS" not in os.environ and torch.get_num_threads() > usable:
+        torch.set_num_threads(usable)
 
 
 def autocast_dtype(device: torch.device) -> torch.dtype | None:

@@ -236,13 +236,12 @@ def _require_threads(threads: int | None) -> None:
     Raises:
         ConfigError: there are.
     """
-    import os
-
     from kdcli.errors import ConfigError
+    from kdcli.limits.cores import cores
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if threads is not None and threads > cores:
-        raise ConfigError(f"--threads {threads} is more than the {cores} cores that this process may use; give fewer")
+    usable = cores()
+    if threads is not None and threads > usable:
+        raise ConfigError(f"--threads {threads} is more than the {usable} cores that this process may use; give fewer")
 
 
 def _require_plot(plot: Path | None, models: Sequence[str], known: Sequence[Accuracy]) -> None:

@@ -85,13 +85,14 @@ class Session:
 
     @property
     def device(self) -> torch.device:
-        """The device to work on; ``auto`` is CUDA where there is one.
+        """The device to work on; ``auto`` is CUDA where there is one. Threads are as many as there are cores for.
 
         Raises:
             ConfigError: an unknown device, or CUDA asked for where there is none.
         """
-        from kdcli.devices import choose
+        from kdcli.devices import choose, limit_threads
 
+        limit_threads()
         device = choose(self.device_name)
         if device.type == "meta":  # for code that only asks for shapes; it gives no numbers
             raise ConfigError(f"device '{self.device_name}' gives no numbers; use auto, cpu, cuda or cuda:N")

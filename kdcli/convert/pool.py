@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator
 from typing import Any, Protocol, cast
 
 from torch.utils.data import DataLoader, Dataset
 
 from kdcli.errors import ConfigError, KdcliError
+from kdcli.limits.cores import cores
 from kdcli.training.batches.trouble import Trouble, delivered
 from kdcli.workers import begin_worker, check_sockets
 
@@ -30,8 +30,8 @@ class Jobs(Protocol):
 
 def workers_for(images: int) -> int:
     """Return how many processes write so many images where nobody says it."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return 0 if images < FEW or cores < 2 else min(cores, MOST_WORKERS)
+    usable = cores()
+    return 0 if images < FEW or usable < 2 else min(usable, MOST_WORKERS)
 
 
 def done(jobs: Jobs, about: Any, workers: int) -> Generator[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
 import platform
 import shutil
 import sys
@@ -14,10 +13,11 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from kdcli.config import memory
 from kdcli.doctor.finding import ERROR, OK, WARNING, Finding
 from kdcli.doctor.formats import each_format, eight_bits
 from kdcli.errors import ConfigError
+from kdcli.limits import memory
+from kdcli.limits.cores import cores
 from kdcli.plugins import status as plugin_status
 from kdcli.plugins.memory import cache_folder
 from kdcli.version import __version__
@@ -105,7 +105,7 @@ def _onnxruntime() -> Iterator[Finding]:
 def _threads() -> Iterator[Finding]:
     import torch
 
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usable = cores()
     threads = torch.get_num_threads()
     crowded = threads > usable
     value = f"{threads} of torch on {usable} usable cores"

@@ -127,14 +127,14 @@ def test_a_broken_file_is_one_line_wherever_it_is_read(tmp_path: Path) -> None:
 
 
 def test_processes_are_started_where_there_is_use_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rooms, "_cores", lambda: 16)
+    monkeypatch.setattr(rooms, "usable_cores", lambda: 16)
     cuda = torch.device("cuda")
     assert workers_for(3, 10, CPU) == 3 and workers_for(0, 10**6, cuda) == 0
     assert workers_for("auto", 500, cuda) == 0
     assert workers_for("auto", 10**6, cuda) == 15 and workers_for("auto", 10**6, CPU) == 4
-    monkeypatch.setattr(rooms, "_cores", lambda: 2)
+    monkeypatch.setattr(rooms, "usable_cores", lambda: 2)
     assert workers_for("auto", 10**6, cuda) == 1 and workers_for("auto", 10**6, CPU) == 1
-    monkeypatch.setattr(rooms, "_cores", lambda: 1)
+    monkeypatch.setattr(rooms, "usable_cores", lambda: 1)
     assert workers_for("auto", 10**6, cuda) == 0
 
 
@@ -154,7 +154,7 @@ def test_no_process_starts_a_users_program_again(
     main.__dict__.update({} if file is None else {"__file__": file})
     main.__spec__ = None if spec is None else ModuleSpec(spec, None)
     monkeypatch.setitem(sys.modules, "__main__", main)
-    monkeypatch.setattr(rooms, "_cores", lambda: 2)
+    monkeypatch.setattr(rooms, "usable_cores", lambda: 2)
     monkeypatch.setattr("multiprocessing.get_start_method", lambda allow_none: method)
     assert workers_for("auto", 5000, CPU) == workers
     assert workers_for(3, 5000, CPU) == 3

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from kdcli.errors import DataError, KdcliError, PluginError
+from kdcli.limits.cores import cores
 from kdcli.plugins.blame import describe, is_worker_gone, owner_of
 from kdcli.workers import begin_worker, check_sockets
 
@@ -25,8 +25,8 @@ _WORTH = 16
 
 def default_workers(items: int) -> int:
     """Return how many processes this machine is good for; 0 = this one, without another."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    workers = min(MOST, cores, items // _WORTH)
+    usable = cores()
+    workers = min(MOST, usable, items // _WORTH)
     return workers if workers > 1 else 0
 
 

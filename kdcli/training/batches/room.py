@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import sys
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from kdcli.config.memory import limit as allowed
 from kdcli.config.sizes import memory
+from kdcli.limits.cores import cores as usable_cores
+from kdcli.limits.memory import limit as allowed
 from kdcli.many.group import on_this_machine
 
 SHARE = 0.25
@@ -39,7 +39,7 @@ def workers_for(wanted: int | Literal["auto"], images: int, device: torch.device
     """
     if wanted != "auto":
         return wanted
-    cores = _cores() // on_this_machine()
+    cores = usable_cores() // on_this_machine()
     if images < FEW or cores < 2 or not _safe_to_start():
         return 0
     return min(cores - 1, MOST_WORKERS) if device.type != "cpu" else max(1, min(cores // 4, MOST_WORKERS))
@@ -59,8 +59,3 @@ def _safe_to_start() -> bool:
     own = "kdcli" in (path.stem, getattr(spec, "name", "").partition(".")[0]) or path.parent.name == "kdcli.exe"
     return method == "fork" or multiprocessing.parent_process() is not None or file is None or own
 
-
-def _cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -20,9 +20,10 @@ import torch
 
 from kdcli.choosing import Built
 from kdcli.choosing.chosen import Found, TryOut
-from kdcli.config import RunConfig, StageConfig, memory
+from kdcli.config import RunConfig, StageConfig
 from kdcli.devices import keep_freed_memory
 from kdcli.errors import ConfigError, out_of_memory
+from kdcli.limits import memory
 from kdcli.many.group import asked_for
 from kdcli.training.batches.room import LEAST
 from kdcli.training.loop.optim import Averaged, clipped, lr_scales, optimizer_of

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from kdcli.config.memory import free, limit
+from kdcli.limits.memory import free, limit
 
 GIB = 2**30
 
