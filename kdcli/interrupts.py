@@ -12,6 +12,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+CODE = 130
+"""Exit code of a process that was asked to stop."""
+
 _seen = False
 _unanswered = False
 _listeners: list[threading.Event] = []

@@ -51,7 +51,7 @@ def main() -> NoReturn:
         code = _run("--debug" in sys.argv[1:])
     except KeyboardInterrupt:  # once more, while the first one was being answered
         interrupt.answered()
-        code = interrupt.CODE
+        code = interrupts.CODE
     interrupt.over(code)
     sys.exit(code)
 
@@ -62,7 +62,7 @@ def _run(debug: bool) -> int:
         app(standalone_mode=True)
     except SystemExit as end:
         if interrupts.unanswered():  # Typer heard it, which ends with the right code, but without a word
-            return _told("interrupted", interrupt.CODE)
+            return _told("interrupted", interrupts.CODE)
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except KdcliError as error:
         if debug:
@@ -70,7 +70,7 @@ def _run(debug: bool) -> int:
         return _told(str(error), error.exit_code)
     except KeyboardInterrupt:
         interrupt.answered()
-        return _told("interrupted", interrupt.CODE)
+        return _told("interrupted", interrupts.CODE)
     except BrokenPipeError:
         # The reader of our output went away (``kdcli ... | head``): not an error of ours.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -104,7 +104,7 @@ def _of_the_system(error: OSError) -> str:
 def _told(message: str, code: int) -> int:
     if interrupts.unanswered():  # some library made another error of it
         interrupt.answered()
-        message, code = "interrupted", interrupt.CODE
+        message, code = "interrupted", interrupts.CODE
     with contextlib.suppress(OSError):  # nobody may be there to read it
         complain(message)
     return code

@@ -16,6 +16,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from kdcli import interrupts
+from kdcli.interrupts import CODE
 
 AGAIN = 2.0
 """Seconds after which a request is repeated that nobody answered."""
@@ -23,8 +24,6 @@ SOON = 0.02
 """Seconds between two looks whether an import is over."""
 IMPORTS = 4.0
 """Seconds that an import is given to end."""
-CODE = 130
-"""Exit code of a process that was asked to stop."""
 
 
 def begin() -> None:

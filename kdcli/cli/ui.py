@@ -199,7 +199,7 @@ def command(
                 _interrupted(session, traceback=shared["debug"])
                 if shared["debug"]:
                     raise
-                raise typer.Exit(interrupt.CODE) from None
+                raise typer.Exit(interrupts.CODE) from None
             except BrokenPipeError:
                 # The reader of our output went away (``kdcli ... | head``): not an error of ours. What is still in the
                 # buffer goes nowhere.
@@ -209,7 +209,7 @@ def command(
                 if not interrupts.unanswered():
                     raise
                 _interrupted(session)  # some library made another error of it
-                raise typer.Exit(interrupt.CODE) from None
+                raise typer.Exit(interrupts.CODE) from None
 
         named = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own]
         wrapper.__signature__ = signature.replace(parameters=[*named, *common])  # type: ignore[attr-defined]

@@ -18,7 +18,10 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 
 from kdcli.errors import ConfigError, TrainingError
+from kdcli.many.orphans import ending_with_torchrun
 
+_JOINING = datetime.timedelta(minutes=10)
+"""How long one waits for the others to be there: ``torchrun`` starts all of them at once."""
 _PATIENCE = datetime.timedelta(days=2)
 """How long one waits for the others, who may be told to wait for the first to fit a network or to fill a cache: one
 that died is noticed by ``torchrun``, which stops the rest."""
@@ -132,15 +135,23 @@ def joined(device: torch.device) -> Iterator[Group | None]:
     Raises:
         ConfigError: they do not find one another. TrainingError: one of them was lost in the middle of the work.
     """
-    global _between_cpus
     if asked_for() == 1:
         yield None
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
+    with ending_with_torchrun() as begun:
+        group = _join(device)
+        begun.set()
+        yield from _held(group)
+
+
+def _join(device: torch.device) -> Group:
+    global _between_cpus
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     try:
-        store, rank, size = next(rendezvous("env://", timeout=_PATIENCE))
+        store, rank, size = next(rendezvous("env://", timeout=_JOINING))
+        store.set_timeout(_PATIENCE)
         # torchrun keeps its store when it starts the processes once more; PyTorch 2.14 finds the old addresses in it.
         again = PrefixStore(f"start {os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}", store)
         distributed.init_process_group(backend, store=again, rank=rank, world_size=size, timeout=_PATIENCE)
@@ -150,14 +161,19 @@ def joined(device: torch.device) -> Iterator[Group | None]:
         raise ConfigError(
             f"the processes of this run do not find one another ({why}); start them with torchrun"
         ) from None
+    return Group(rank=rank, size=size)
+
+
+def _held(group: Group) -> Iterator[Group]:
+    global _between_cpus
     try:
-        yield Group(rank=rank, size=size)
+        yield group
     except RuntimeError as error:
         why = " ".join(str(error).split())
         if not any(backend in why for backend in ("gloo", "Gloo", "NCCL")):
             raise
         raise TrainingError(
-            f"process {rank} of this run lost another one ({why[:120]}); what that one says tells why"
+            f"process {group.rank} of this run lost another one ({why[:120]}); what that one says tells why"
         ) from error
     finally:
         _between_cpus = None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import signal
+import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +21,7 @@ from kdcli.cli.app import app
 from kdcli.evals import evaluate
 from kdcli.models import load_model
 from kdcli.plugins import registry
+from kdcli.training.loop import checkpoint
 
 RUN = ("-m", "kdcli", *TINY, "--recipe", "plain", "--data", "sim:blocks,count=64")
 LONG = ("--steps", "2000", "--set", "checkpoint_every=5")
@@ -79,6 +82,59 @@ def test_one_that_is_lost_is_started_again(tmp_path: Path) -> None:
     process.communicate(timeout=120)
     rows = [row["step"] for row in steps_of(tmp_path / "run")]
     assert rows == list(range(1, len(rows) + 1)) and rows[-1] > before
+
+
+def end_of(pid: int, seconds: float = 60) -> None:
+    """Wait for the end of a process that may be nobody's child here."""
+    end = time.monotonic() + seconds
+    while (status := Path(f"/proc/{pid}/stat")).exists() and status.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < end, f"process {pid} is left"
+        time.sleep(0.1)
+
+
+@pytest.mark.slow(share=0.5)
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="asks /proc which processes were started")
+def test_they_keep_what_they_did_when_torchrun_is_killed(tmp_path: Path) -> None:
+    process = begun(tmp_path)
+    theirs = children_of(process)
+    assert len(theirs) == 2
+    process.kill()
+    process.communicate(timeout=120)
+    for pid in theirs:
+        end_of(pid)
+    kept = manifest(tmp_path / "run")
+    assert (kept["state"], kept["exit_code"]) == ("interrupted", 130)
+    assert checkpoint.read(tmp_path / "run" / "checkpoints" / "state.pt")["step"] == len(steps_of(tmp_path / "run"))
+
+
+STARTER = """
+import os, subprocess, sys, time
+alone = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": sys.argv[1], "LOCAL_RANK": "1",
+         "TORCHELASTIC_RUN_ID": "killed", "LOCAL_WORLD_SIZE": "2"}
+print(subprocess.Popen([sys.executable, *sys.argv[2:]], env=os.environ | alone, start_new_session=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="asks /proc whether a process is there")
+def test_one_that_waits_for_the_others_ends_with_torchrun(tmp_path: Path) -> None:
+    """Its store was that of ``torchrun``; it would be waited for as long as a network takes to be fitted."""
+    with socket.socket() as silent:  # somebody listens there who never says anything
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        process = subprocess.Popen(
+            [sys.executable, "-c", STARTER, str(silent.getsockname()[1]), *RUN, "--out", "run"], cwd=tmp_path,
+            env=environment(), text=True, stdout=subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        silent.settimeout(120)
+        other, _ = silent.accept()  # it asks for the store
+        process.kill()
+        process.communicate(timeout=60)
+        end_of(pid, 20)
+        other.close()
 
 
 @pytest.mark.slow(share=0.5)
