@@ -160,16 +160,29 @@ def of_session(leader: int) -> list[int]:
     return found
 
 
+def at_work_on(folder: Path, run: str) -> list[int]:
+    """Return the processes whose command names a run of a folder: torchrun starts each in a session of its own."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        try:
+            named = f"\0{run}\0".encode() in (path / "cmdline").read_bytes()
+            if named and (path / "cwd").readlink() == folder.resolve():
+                found.append(int(path.name))
+        except OSError:
+            continue
+    return found
+
+
 def shared_memory() -> set[str]:
     """Return the blocks of shared memory that PyTorch made for processes that are gone."""
     names = [path.name for path in Path("/dev/shm").glob("torch_*_*")]
     return {name for name in names if not Path("/proc", name.split("_")[1]).exists()}
 
 
-def left(folder: Path, leader: int, patience: float = 0.0) -> list[str]:
+def left(folder: Path, leader: int, run: str, patience: float = 0.0) -> list[str]:
     """Return in words what a command left behind that it should not; processes are given ``patience`` seconds."""
     end = time.monotonic() + patience
-    while (alive := of_session(leader)) and time.monotonic() < end:
+    while (alive := of_session(leader) + at_work_on(folder, run)) and time.monotonic() < end:
         time.sleep(0.1)
     told = [f"process {pid} is left" for pid in alive]
     own = [path for path in (folder / "tmp").iterdir() if not path.name.startswith(_OF_PYTORCH)]
@@ -201,7 +214,7 @@ def signalled(
     wrong += [f"it said {told[-300:]!r}"] if process.returncode == 130 and told != "kdcli: interrupted\n" else []
     if command == "distill" and (folder / out).exists():
         wrong += _kept(folder / out, finished=process.returncode == 0)
-    return wrong + left(folder, process.pid, 2.0)
+    return wrong + left(folder, process.pid, out, 2.0)
 
 
 def _kept(run: Path, *, finished: bool) -> list[str]:
@@ -234,14 +247,19 @@ def killed(folder: Path, run: str, delays: list[float], whole: Path, processes: 
             except subprocess.TimeoutExpired:
                 # Of one process its workers are left to find out; torchrun's are killed with it, as by a scheduler.
                 process.kill() if processes == 1 else os.killpg(process.pid, signal.SIGKILL)
-        _, told = process.communicate(timeout=600)
+        try:
+            _, told = process.communicate(timeout=300)
+        except subprocess.TimeoutExpired:
+            for pid in (*of_session(process.pid), *at_work_on(folder, run)):
+                os.kill(pid, signal.SIGKILL)
+            return [*wrong, "it did not end"]
         if process.returncode not in (0, -signal.SIGKILL):
             return [*wrong, f"exit code {process.returncode}: {told[-300:]}"]
         manifest = folder / run / "manifest.json"
         if manifest.is_file() and json.loads(manifest.read_text())["state"] == "finished":
             break  # also where it was killed after all was done
     for leader in leaders:  # workers look every few seconds whether their parent is there
-        wrong += left(folder, leader, 15.0)
+        wrong += left(folder, leader, run, 15.0)
     one, other = load_state(folder / run / "student.safetensors"), load_state(whole)
     same = one.keys() == other.keys() and all(torch.equal(value, other[key]) for key, value in one.items())
     return wrong if same else [*wrong, "the student is not that of an undisturbed run"]
