@@ -6,12 +6,16 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 from multiprocessing import util
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 from kdcli import interrupts
 from kdcli.errors import ConfigError
+
+T = TypeVar("T")
 
 _LONGEST = 103 if sys.platform == "darwin" else 107
 """Bytes of a socket's path."""
@@ -19,6 +23,12 @@ _NAME = "/listener-12345678"
 """What Python adds to the folder that it makes for the sockets of a process."""
 _FOLDER = "/pymp-12345678"
 """What it adds to the folder for temporary files."""
+
+
+def started(loader: Iterable[T]) -> Iterator[T]:
+    """Return an iterator whose processes are all there, or none: what is half made, Python cannot tidy up."""
+    with interrupts.undisturbed():
+        return iter(loader)
 
 
 def begin_worker(number: int) -> None:

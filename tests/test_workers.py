@@ -76,3 +76,32 @@ def test_a_worker_says_nothing_of_a_tensor_that_nobody_took() -> None:
     done = subprocess.run([sys.executable, "-c", TAKEN_HALF], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout == "handed on\n"
     assert done.stderr == "ValueError: told\n"
+
+
+HALF_STARTED = """
+import os, signal, time
+from torch.utils.data import DataLoader
+from kdcli.cli import interrupt
+from kdcli.workers import started
+from multiprocessing.process import BaseProcess
+interrupt.install()
+start, begun = BaseProcess.start, []
+def asked(self):
+    start(self)
+    begun.append(self)
+    if len(begun) == 1:
+        os.kill(os.getpid(), signal.SIGTERM)
+BaseProcess.start = asked
+try:
+    items = started(DataLoader([0] * 8, num_workers=2))
+    time.sleep(5.0)
+    print("not heard")
+except KeyboardInterrupt:
+    interrupt.answered()
+    print(len(begun))
+"""
+
+
+def test_a_request_waits_for_processes_to_be_started() -> None:
+    done = subprocess.run([sys.executable, "-c", HALF_STARTED], capture_output=True, text=True, timeout=120, check=True)
+    assert (done.stdout, done.stderr) == ("2\n", "")

@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from kdcli.errors import DataError, KdcliError, PluginError
 from kdcli.limits.cores import cores
 from kdcli.plugins.blame import describe, is_worker_gone, owner_of
-from kdcli.workers import begin_worker, check_sockets
+from kdcli.workers import begin_worker, check_sockets, started
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ def in_order(function: Callable[[int], T], indices: Sequence[int], *, workers: i
     check_sockets(workers)
     with warnings.catch_warnings():  # more processes than processors are the user's choice
         warnings.simplefilter("ignore", UserWarning)
-        items = iter(DataLoader(
+        items = started(DataLoader(
             _Items(function), batch_size=None, sampler=list(indices), num_workers=min(workers, len(indices)),
             worker_init_fn=begin_worker,
         ))

@@ -8,6 +8,7 @@ from typing import Any
 
 from kdcli.errors import KdcliError, PluginError, TrainingError
 from kdcli.plugins.blame import describe, is_worker_gone, owner_of
+from kdcli.workers import started
 
 _PATIENCE = 2.0
 """Seconds in which a killed process ends, unless the system holds it."""
@@ -27,7 +28,7 @@ def delivered(loader: Iterable[Any], source: Any) -> Iterator[Any]:
     Raises:
         KdcliError: what went wrong in a worker. PluginError, TrainingError: a worker ended before its work was done.
     """
-    items = iter(loader)
+    items = started(loader)
     try:
         while True:
             try:
