@@ -15,8 +15,9 @@ from typer.testing import CliRunner
 from kdcli import configure
 from kdcli.choosing import choose
 from kdcli.cli.app import app
-from kdcli.config import RunConfig, load, memory
+from kdcli.config import RunConfig, load
 from kdcli.errors import ConfigError
+from kdcli.limits import memory
 from kdcli.training.run import largest
 from kdcli.training.run.trial import Trial
 
