@@ -17,7 +17,6 @@ from kdcli.choosing import Built
 from kdcli.config import RunConfig, StageConfig
 from kdcli.training.batches.augment import augment_step
 from kdcli.training.batches.feed import Feed
-from kdcli.training.batches.room import workers_for
 from kdcli.training.loop.optim import clipped, lr_scales, optimizer_of
 from kdcli.training.loop.train import Watch, total_steps
 from kdcli.training.run.dry_run import peak_memory
@@ -142,8 +141,10 @@ def _steps(shop: Workshop, stage: StageConfig, task: DistillTask, clock: PartClo
     parameters = list(task.trained_parameters())
     optimizer = optimizer_of(stage, parameters, lr_scales(task.plugins))
     generator, watch = torch.Generator(device=shop.device), Watch(stage)
-    cache, feed = shop.taught(stage), shop.feed(_as_in_the_run(shop, stage))
-    batches = feed.batches(0, total)
+    cache, feed = shop.taught(stage), shop.feed(stage)
+    # As many processes decode as in the stage itself, which has more images than are measured.
+    images = total_steps(stage, feed) * stage.accumulate * stage.batch_size
+    batches = feed.batches_of(map(feed.indices, range(total)), images)
     for number in itertools.count():
         with clock.part("waiting"):
             batch = next(batches)
@@ -168,14 +169,6 @@ def _steps(shop: Workshop, stage: StageConfig, task: DistillTask, clock: PartClo
         with clock.part("losses"):
             task.after_step()
         yield
-
-
-def _as_in_the_run(shop: Workshop, stage: StageConfig) -> StageConfig:
-    """Return the stage with as many processes that decode as all of its steps have, not only those measured."""
-    feed = shop.feed(stage)
-    images = total_steps(stage, feed) * stage.accumulate * stage.batch_size
-    decoded = min(images, len(feed.source)) if stage.keep_images else images
-    return replace(stage, workers=workers_for(stage.workers, decoded, shop.device))
 
 
 def _sum(parts: list[Times]) -> Times:
