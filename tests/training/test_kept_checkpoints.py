@@ -67,6 +67,24 @@ def test_one_is_kept_where_nobody_asks_for_more(tiny: Resolve, tmp_path: Path) -
     assert names(stopped(tiny(), tmp_path / "run", 5)) == ["state.pt"]
 
 
+@pytest.mark.parametrize("steps", [4, 5])
+def test_a_request_between_the_last_step_and_the_file_loses_no_step(
+    tiny: Resolve, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    def asked(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    config = tiny(f"steps={steps}", "eval_data=none")
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(checkpoint, "student_state", asked)
+        distill(config, out=tmp_path / "run", loggers=())
+    assert (kept.newest(tmp_path / "run" / "checkpoints" / "state.pt", "student") or {})["step"] == steps
+    distill(resumable(tmp_path / "run"), resume=tmp_path / "run", loggers=())
+    distill(config, out=tmp_path / "whole", loggers=())
+    one, other = (load_state(tmp_path / name / "student.safetensors") for name in ("run", "whole"))
+    assert all(torch.equal(value, other[key]) for key, value in one.items())
+
+
 def test_a_damaged_one_leaves_the_one_before(tiny: Resolve, tmp_path: Path) -> None:
     folder = stopped(tiny("steps=9", "keep_checkpoints=2"), tmp_path / "run", 7)
     for path in (folder / "state.pt", folder / "at-000000006.student.train.pt"):

@@ -189,7 +189,7 @@ def train(
             stopping = steps.stopping(asked.is_set())
             if stopping:
                 watch.check(done)
-            if stopping or (saved and done < total):
+            if stopping or saved or done == total:  # the last one too: its student is yet to be written
                 save(done)
             if stopping:
                 raise Interrupted(f"{variant}, stage '{stage.name}', {done} of {total} steps")
