@@ -1,16 +1,18 @@
-"""In which order of memory a student trains faster: forward and back in contiguous memory, beside channels-last.
+"""How a student trains faster: forward and back in contiguous memory, or compiled, beside channels-last.
 
 python benchmarks/memory_order.py [--students mobilenet mff,backbone=mobilenet_v2 ...] [--size 128x160] [--batch-size 4]
-    [--rounds 9] [--threads 1] [--device auto] [--out FILE.json]
+    [--rounds 9] [--threads 1] [--device auto] [--compile] [--out FILE.json]
 
-Both take turns in one process; medians of the rounds' ratios, of processor time on one thread of a CPU. Beside them
-stands the share of depthwise convolutions, which one may think says it.
+All take turns in one process; medians of the rounds' ratios, of processor time on one thread of a CPU. Beside them
+stands the share of depthwise convolutions, which one may think says it. --compile: also what ``compile=default`` makes
+of a student, and how long the compiler took.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,8 @@ from kdcli.devices import choose, keep_freed_memory
 from kdcli.networks.activations import out_of_place
 from kdcli.plugins import registry
 from kdcli.spec import parse_size
-from kdcli.training.run.student_form import order_ratio
+from kdcli.training.run.student_form import LAST, ForwardAndBack, order_ratio
+from kdcli.training.run.teacher_forms import ratios
 
 STUDENTS = (
     "mobilenet", "mobilenet,width=0.5", "fastdepth", "guidedepth", "mff,backbone=mobilenet_v2", "mff,backbone=resnet34",
@@ -35,10 +38,19 @@ def row(spec: str, given: argparse.Namespace, device: torch.device) -> dict[str,
     convolutions = [part for part in student.modules() if isinstance(part, nn.Conv2d)]
     depthwise = sum(part.groups == part.in_channels > 1 for part in convolutions)
     image = torch.rand(given.batch_size, 3, *parse_size(given.size), device=device)
-    ratio = order_ratio(out_of_place(student).to(device).train(), image, rounds=given.rounds)
-    return {"student": spec, "size": given.size, "batch_size": given.batch_size, "device": str(device),
+    student = out_of_place(student).to(device).train()
+    ratio = order_ratio(student, image, rounds=given.rounds)
+    compiled = compiled_row(student, image, given.rounds) if given.compile else {}
+    return compiled | {"student": spec, "size": given.size, "batch_size": given.batch_size, "device": str(device),
             "threads": torch.get_num_threads(), "contiguous": ratio, "depthwise": depthwise,
             "convolutions": len(convolutions), "rounds": given.rounds, "torch": torch.__version__}
+
+
+def compiled_row(student: nn.Module, image: torch.Tensor, rounds: int) -> dict[str, float]:
+    forms = {name: ForwardAndBack(student, LAST, compiled=name) for name in ("off", "default")}
+    begin = time.perf_counter()
+    forms["default"](image)
+    return {"compile_s": time.perf_counter() - begin, "compiled": ratios(forms, image, rounds)["default"]}
 
 
 def main() -> None:
@@ -49,6 +61,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--device", default="auto")
+    parser.add_argument("--compile", action="store_true")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     device = choose(given.device)
@@ -58,7 +71,9 @@ def main() -> None:
     for spec in given.students:
         rows.append(row(spec, given, device))
         told = rows[-1]
-        print(f"{spec:28s} {told['contiguous']:6.3f}  {told['depthwise']}/{told['convolutions']} depthwise", flush=True)
+        more = f"  compiled {told['compiled']:.3f} after {told['compile_s']:.0f} s" if given.compile else ""
+        print(f"{spec:28s} {told['contiguous']:6.3f}  {told['depthwise']}/{told['convolutions']} depthwise{more}",
+              flush=True)
     if given.out is not None:
         given.out.write_text(json.dumps({"memory_order": rows}, indent=1) + "\n")
 

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from kdcli.types import Prediction
 
 __all__ = [
-    "at_size", "full_precision", "masked_mean", "masked_median", "masked_quantile", "nearest", "safe_sqrt", "widen",
+    "at_size", "averaged", "averaged_alike", "full_precision", "masked_mean", "masked_median", "masked_quantile",
+    "nearest", "safe_sqrt", "widen",
 ]
 
 
@@ -111,3 +112,17 @@ def at_size(prediction: Prediction, size: tuple[int, int]) -> tuple[Tensor, Tens
     if not prediction.kind.is_disparity:
         good = good & (depth > 0)
     return depth, good if valid is None else good & valid
+
+
+def averaged_alike(one: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """Return two features B x C x h x w in at least float32; along each side the larger is averaged to the smaller."""
+    one, other = widen(one), widen(other)
+    height, width = (min(a, b) for a, b in zip(one.shape[-2:], other.shape[-2:], strict=True))
+    return averaged(one, height, width), averaged(other, height, width)
+
+
+def averaged(feature: Tensor, height: int, width: int) -> Tensor:
+    """Return B x C x h x w averaged to another size; as it is where it has that size."""
+    if tuple(feature.shape[-2:]) == (height, width):
+        return feature
+    return F.adaptive_avg_pool2d(feature, (height, width))

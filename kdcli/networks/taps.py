@@ -24,8 +24,9 @@ class TapReader:
             prediction = model(image)
         feature = reader.features["enc3"]
 
-    A later pass overwrites an earlier one. Gradients are kept. Names are those of ``model.taps``; ``module:path``
-    addresses what leaves any submodule of the module tree, ``input:path`` what enters it.
+    A later pass overwrites an earlier one. Gradients are kept. Names are those of ``model.taps``; ``enc@8`` is the last
+    of the taps ``enc...`` whose stride is 8, ``module:path`` addresses what leaves any submodule of the module tree,
+    ``input:path`` what enters it.
     """
 
     def __init__(self, model: nn.Module, names: Iterable[str]) -> None:
@@ -67,7 +68,7 @@ class TapReader:
 
 
 def locate(model: nn.Module, name: str) -> nn.Module:
-    """Return the submodule that a tap name or ``module:path`` means.
+    """Return the submodule that a tap name, ``PART@STRIDE`` or ``module:path`` means.
 
     Raises:
         ConfigError: there is none; the message names the nearest.
@@ -77,13 +78,22 @@ def locate(model: nn.Module, name: str) -> nn.Module:
         path = name.partition(":")[2]
     elif name in taps:
         path = taps[name].module
+    elif at_stride := [tap for own, tap in taps.items() if _at_stride(own, tap) == name]:
+        path = at_stride[-1].module
     else:
-        listed = ", ".join(taps) or "none"
+        known = list(dict.fromkeys(_at_stride(*tap) for tap in taps.items())) if "@" in name else list(taps)
+        listed = ", ".join(filter(None, known)) or "none"
         raise ConfigError(
-            f"{type(model).__name__} has no tap '{name}'.{nearest(name, taps)} Taps: {listed}; or module:PATH"
+            f"{type(model).__name__} has no tap '{name}'.{nearest(name, known)} Taps: {listed}; or module:PATH"
         )
     try:
         return model.get_submodule(path)
     except AttributeError:
         known = [path for path, _ in model.named_modules() if path]
         raise ConfigError(f"{type(model).__name__} has no module '{path}'.{nearest(path, known)}") from None
+
+
+def _at_stride(name: str, tap: Tap) -> str:
+    """Return the name of a numbered tap by its stride; empty for one without a number."""
+    part = name.rstrip("0123456789")
+    return f"{part}@{tap.stride}" if part != name else ""

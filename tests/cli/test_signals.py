@@ -210,6 +210,30 @@ def test_a_lock_is_taken_and_put_away_whole(tmp_path: Path, before: str, within:
     assert start(code, [], tmp_path).communicate(timeout=PATIENCE) == ("[]\n", "")
 
 
+@pytest.mark.parametrize("moment", ["folder.whole_folder", "folder.only_one", "job.disk_told"])
+def test_a_run_that_is_just_there_leaves_no_folder_that_seems_at_work(tmp_path: Path, moment: str) -> None:
+    """A request that comes as a run's folder has just been made is heard when its end can be written down."""
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    where, name = moment.split(".")
+    code = (
+        "import contextlib, os, signal, sys\nsys.argv = ['kdcli', *sys.argv[1:]]\n"
+        f"from kdcli.training.run import {where} as where\nusual = where.{name}\n"
+        "@contextlib.contextmanager\ndef now(*given):\n"
+        "    with usual(*given) as found:\n"
+        "        yield found\n"
+        "        if not before: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "def first(*given):\n    os.kill(os.getpid(), signal.SIGTERM)\n    return usual(*given)\n"
+        f"before = {moment != 'folder.whole_folder'}\n"
+        f"where.{name} = first if before else now\n"
+        "from kdcli.cli import interrupt\ninterrupt.begin()\nfrom kdcli.__main__ import main\nmain()"
+    )
+    process = start(code, ["distill", "--recipe", "recipe.toml", "--out", "run", "--logger", "none"], tmp_path)
+    _, told = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, told
+    assert told.endswith("nothing was done yet: nothing is kept\nkdcli: interrupted\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.toml"]
+
+
 def test_another_thread_keeps_no_request_back() -> None:
     inside, done = threading.Event(), threading.Event()
 

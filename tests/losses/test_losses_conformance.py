@@ -5,6 +5,7 @@ import pytest
 from kdcli.testing import check_loss
 
 SPECS = [
+    "features", "features,taps=enc@2|dec1,teacher_taps=enc@4|pre_head",
     "l1", "l1,form=hu", "l1,form=hu,zero_floor=false", "log-l1", "berhu", "berhu,threshold=0.5", "silog",
     "silog,variance_focus=1,per=image", "ssim", "ssim,border=zero,data_range=1", "gradient", "gradient,form=linear",
     "gradient,form=hu", "gradient,form=hu,zero_floor=false", "normals", "affine-invariant",

@@ -23,6 +23,7 @@ WAYS = {
     "tie-kd": ("--recipe", "plain", "--student", "mobilenet,width=0.35,head=bins", "--data", "sim:blocks,count=64",
                "--loss", "tie-kd=1", "--set", "task_loss=log-l1"),
     "dfad": ("--recipe", "dfad", "--size", "64x96"),  # norms of maps of one pixel magnify every rounding
+    "features": ("--recipe", "plain", "--data", "sim:blocks,count=64", "--loss", "features=1"),
     "relational": ("--recipe", "plain", "--data", "sim:blocks,count=64", "--loss", "relational=1", "--loss",
                    "log-l1=1", "--set", "accumulate=2"),
 }

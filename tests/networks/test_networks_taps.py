@@ -52,6 +52,16 @@ def test_the_first_of_several_outputs_is_read() -> None:
     assert torch.equal(reader.features["module:pair"], out)
 
 
+def test_a_stride_means_the_last_numbered_tap_of_that_part() -> None:
+    model = Small()
+    model.taps |= {"enc2": Tap(module="body.2", stride=2, channels=5), "enc3": Tap(module="body", stride=4, channels=5)}
+    assert locate(model, "enc@2") is model.body.get_submodule("2") and locate(model, "enc@4") is model.body
+    with pytest.raises(ConfigError, match=r"no tap 'enc@8'.* Taps: enc@2, enc@4; or module:PATH$"):
+        locate(model, "enc@8")
+    with pytest.raises(ConfigError, match="no tap 'out@2'"):  # it has no number
+        locate(model, "out@2")
+
+
 def test_hooks_are_gone_after_the_block_also_after_an_error() -> None:
     model = Small()
     with pytest.raises(RuntimeError, match="stop"), TapReader(model, ["enc1"]) as reader:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from kdcli.config import RunConfig, StageConfig
 from kdcli.config.references import trains_student
 from kdcli.errors import ConfigError
 from kdcli.files import sha256_of
+from kdcli.interrupts import undisturbed
 from kdcli.many.group import Group
 from kdcli.students.files import save_student
 from kdcli.training.batches.render_cache import RenderCache
@@ -133,16 +135,20 @@ def distill(
             **({} if shop.holdout is None else {"holdout": shop.holdout.document()}),
             **({} if group is None else {"processes": group.size}),
         }
-        run = opened(group, lambda: RunFolder.create(place, config, facts))
-    elif (threads := run.manifest().get("threads")) != torch.get_num_threads():
-        now = torch.get_num_threads()
-        progress.note(f"the run was begun on {threads} threads and goes on with {now}: last bits may differ")
-    for row in (*teachers, *begun_from(student)):
-        progress.note(f"{row['spec']}: licence {row['licence']}, trained on {row['training_data']}")
-    with (
-        run.locked(), watchers.watching(run, config, resumed=resume is not None), run.ending(progress.note),
-        disk_told(run.path, run.state),
-    ):
+    with ExitStack() as ends:
+        with undisturbed():  # once there is a run, how it ends is written down
+            if resume is None:
+                run = opened(group, lambda: RunFolder.create(place, config, facts))
+            for end in (
+                run.locked(), watchers.watching(run, config, resumed=resume is not None), run.ending(progress.note),
+                disk_told(run.path, run.state),
+            ):
+                ends.enter_context(end)
+        now, threads = torch.get_num_threads(), run.manifest().get("threads")
+        if resume is not None and threads != now:
+            progress.note(f"the run was begun on {threads} threads and goes on with {now}: last bits may differ")
+        for row in (*teachers, *begun_from(student)):
+            progress.note(f"{row['spec']}: licence {row['licence']}, trained on {row['training_data']}")
         run.begin_again()
         kept_before = float(run.manifest().get("seconds", 0.0)) if resume is not None else 0.0
         try:

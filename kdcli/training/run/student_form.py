@@ -129,23 +129,27 @@ def order_ratio(
         amp: type of autocast.
         rounds: in each of which both take their turn.
     """
-    return ratios({order: _Pass(student, order, amp) for order in (LAST, PLAIN)}, image, rounds)[PLAIN]
+    return ratios({order: ForwardAndBack(student, order, amp) for order in (LAST, PLAIN)}, image, rounds)[PLAIN]
 
 
-class _Pass(nn.Module):
+class ForwardAndBack(nn.Module):
     """A copy of a network, forward and back."""
 
-    def __init__(self, network: nn.Module, order: str, amp: torch.dtype | None) -> None:
+    def __init__(
+        self, network: nn.Module, order: str, amp: torch.dtype | None = None, *, compiled: str = "off"
+    ) -> None:
+        """compiled: mode of ``torch.compile``, or ``off``."""
         super().__init__()
         self.network = copy.deepcopy(network).to(memory_format=ORDERS[order])
         self.amp = amp
+        self._run = self.network if compiled == "off" else Compiled(self.network, compiled)
 
     def forward(self, image: Tensor) -> None:
         """Run it, and go back from the sum of its depth."""
         self.network.zero_grad(set_to_none=True)
         with torch.enable_grad():
             with torch.autocast(image.device.type, dtype=self.amp, enabled=self.amp is not None):
-                depth = self.network(image).depth
+                depth = self._run(image).depth
             if depth.requires_grad:
                 depth.float().sum().backward()
 

@@ -10,12 +10,12 @@ import pytest
 import torch
 from kdcli_zoo.fitnets import FitNets, hint
 from kdcli_zoo.fsp import Fsp, flow, fsp
-from kdcli_zoo.shared.features import same_size
 from torch import Tensor, nn
 from zoo_runs import small
 
 import kdcli
 from kdcli.errors import SpecError
+from kdcli.maps import averaged_alike
 from kdcli.testing import check_loss, fake_context, toy_batch
 from kdcli.training.run.progress import Silent
 
@@ -54,7 +54,7 @@ def test_a_flow_is_the_mean_of_products_over_places() -> None:
 
 
 def test_of_two_sizes_the_larger_is_averaged_along_each_side() -> None:
-    one, other = same_size(torch.randn(1, 2, 4, 3), torch.randn(1, 5, 2, 6))
+    one, other = averaged_alike(torch.randn(1, 2, 4, 3), torch.randn(1, 5, 2, 6))
     assert one.shape == (1, 2, 2, 3) and other.shape == (1, 5, 2, 3)
 
 

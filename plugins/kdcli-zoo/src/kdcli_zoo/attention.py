@@ -13,10 +13,9 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn import functional
 
-from kdcli.maps import full_precision, widen
+from kdcli.maps import averaged, averaged_alike, full_precision, widen
 from kdcli.protocols import API_VERSION, StepContext
 from kdcli.types import ANY_KIND, Needs
-from kdcli_zoo.shared.features import pooled, same_size
 from kdcli_zoo.shared.taps import paired
 from kdcli_zoo.shared.tokens import check_grid
 
@@ -63,7 +62,7 @@ class Attention:
 
 def attention(student: Tensor, teacher: Tensor, grid: int = 0) -> Tensor:
     """Return the mean square difference of two attention vectors, of features B x C x h x w; see ``Attention``."""
-    mine, theirs = same_size(student, teacher)
+    mine, theirs = averaged_alike(student, teacher)
     return (looks(mine, grid) - looks(theirs, grid)).square().mean()
 
 
@@ -71,5 +70,5 @@ def looks(feature: Tensor, grid: int = 0) -> Tensor:
     """Return where each image's feature is large, B x places, of length 1; 0 where it is 0 everywhere."""
     energy = widen(feature).square().mean(1, keepdim=True)
     if grid:
-        energy = pooled(energy, grid, grid)
+        energy = averaged(energy, grid, grid)
     return functional.normalize(energy.flatten(1))

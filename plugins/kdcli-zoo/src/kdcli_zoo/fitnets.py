@@ -12,10 +12,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from kdcli.maps import full_precision, widen
+from kdcli.maps import averaged_alike, full_precision, widen
 from kdcli.protocols import API_VERSION, StepContext
 from kdcli.types import ANY_KIND, Needs
-from kdcli_zoo.shared.features import same_size
 from kdcli_zoo.shared.taps import paired
 
 
@@ -63,5 +62,5 @@ class FitNets(nn.Module):
 
 def hint(student: Tensor, teacher: Tensor) -> Tensor:
     """Return the mean square difference of features B x C x h x w, the larger averaged to the smaller."""
-    mine, theirs = same_size(student, teacher)
+    mine, theirs = averaged_alike(student, teacher)
     return (mine - theirs).square().mean()

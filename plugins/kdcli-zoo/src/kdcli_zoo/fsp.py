@@ -13,10 +13,9 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from kdcli.errors import SpecError
-from kdcli.maps import full_precision, widen
+from kdcli.maps import averaged_alike, full_precision, widen
 from kdcli.protocols import API_VERSION, StepContext
 from kdcli.types import ANY_KIND, Needs
-from kdcli_zoo.shared.features import projection, same_size
 from kdcli_zoo.shared.taps import paired
 
 
@@ -73,6 +72,11 @@ def fsp(student_fine: Tensor, student_coarse: Tensor, teacher_fine: Tensor, teac
 
 def flow(fine: Tensor, coarse: Tensor) -> Tensor:
     """Return how the channels of two layers go together, mean over places of their products, B x C_1 x C_2."""
-    one, other = same_size(fine, coarse)
+    one, other = averaged_alike(fine, coarse)
     one, other = one.flatten(2), other.flatten(2)
     return one @ other.transpose(1, 2) / one.shape[-1]
+
+
+def projection(student: int, teacher: int) -> nn.Module:
+    """Return a 1x1 convolution from the student's channels to the teacher's; nothing where they are as many."""
+    return nn.Identity() if student == teacher else nn.Conv2d(student, teacher, 1)
