@@ -23,9 +23,9 @@ def stage(tiny: Callable[..., RunConfig]) -> Callable[..., RunConfig]:
 
 
 def test_a_student_learns_them_and_is_saved_without(stage: Callable[..., RunConfig], tmp_path: Path) -> None:
-    distill(stage("enc@8|enc@16", "steps=30", "eval_data=none"), out=tmp_path / "run", loggers=())
+    distill(stage("enc@8|enc@16", "steps=60", "lr=1e-2", "eval_data=none"), out=tmp_path / "run", loggers=())
     values = [row["term/seen"] for row in RunFolder(tmp_path / "run").metrics()]
-    assert values[-1] < 0.9 * values[0]
+    assert sum(values[-10:]) < 0.7 * sum(values[:10])
     assert not [name for name in load_state(tmp_path / "run" / "student.safetensors") if "carried" in name]
 
 
