@@ -235,7 +235,7 @@ def study(report: dict[str, Any]) -> str:
     metrics, reference = report["metrics"], report["reference"]
     counted = any(row["count"] is not None for row in report["rows"])
     shown = len({row.get("teacher_images") for row in report["rows"]}) > 1
-    counts = (*(("images",) if counted else ()), *(("shown to teachers",) if shown else ()))
+    counts = (*((report.get("counted", "images"),) if counted else ()), *(("shown to teachers",) if shown else ()))
     heads = ("arm", "", *counts, "seeds", *metrics, *(f"{metric} minus {reference}'s" for metric in metrics[:2]))
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for teacher in report["teachers"]:

@@ -9,6 +9,9 @@ from typing import Any
 
 from kdcli.config import RunConfig
 
+IMAGES = "images"
+"""What counts are where a study does not say."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
@@ -18,7 +21,7 @@ class Arm:
     label: str
     recipe: str
     counts: tuple[int, ...] | None
-    """Numbers of images that it is run with; None = the study knows none."""
+    """Numbers, of images usually, that it is run with; None = the study knows none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +61,8 @@ class Study:
     protocol: str
     seeds: tuple[int, ...]
     counts: tuple[int, ...]
+    counted: str
+    """What ``counts`` are, as tables and plots call it."""
     arms: tuple[Arm, ...]
     cells: tuple[Cell, ...]
     """In the order in which they are run: a seed after the other, so that all arms have the first one soonest."""

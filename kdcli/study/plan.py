@@ -10,6 +10,7 @@
     protocol = "plain"
     seeds = [0, 1, 2]
     counts = [500, 3000]                  # training images; {count} in a text is replaced by each
+    counted = "images"                    # what they are, for tables and plots, for example "steps"
     reference = "plain"                   # the arm that the others are compared with
     contrasts = [["mixed@500", "plain@3000"]]
     set = { data = "{images},count={count}", steps = 400 }
@@ -44,13 +45,14 @@ from kdcli.documents import parse_toml
 from kdcli.errors import ConfigError
 from kdcli.recipes import read as read_recipe
 from kdcli.study.checks import one_of, text_in, whole
-from kdcli.study.grid import Arm, Cell, Study, group_title
+from kdcli.study.grid import IMAGES, Arm, Cell, Study, group_title
 from kdcli.study.identity import identity
 from kdcli.study.overrides import SHARED, flags_and_settings
 from kdcli.study.variables import COUNT, SEED, fill, resolve, used
 
 STUDY_KEYS = (
-    "name", "about", "metrics", "metric", "reference", "contrasts", "seeds", "counts", "recipe", "set", *SHARED
+    "name", "about", "metrics", "metric", "reference", "contrasts", "seeds", "counts", "counted", "recipe", "set",
+    *SHARED,
 )  # fmt: skip
 ARM_KEYS = ("name", "label", "recipe", "counts", "set")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -112,6 +114,7 @@ def plan(
         protocol=text_in(head.get("protocol", "plain"), "protocol", where),
         seeds=chosen,
         counts=counts,
+        counted=text_in(head.get("counted", IMAGES), "counted", where),
         arms=arms,
         cells=tuple(cells),
         only=wanted or tuple(names),

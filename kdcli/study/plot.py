@@ -1,4 +1,4 @@
-"""Metric against number of images, with bands; matplotlib is an optional dependency."""
+"""Metric against number of images, or of what else a study counts, with bands; matplotlib is an optional dependency."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kdcli.evals.metrics import HIGHER_IS_BETTER
 from kdcli.files import atomic
+from kdcli.study.grid import IMAGES
 from kdcli.study.rows import Row, Table
 
 WITHOUT = "The plots were left out: they need matplotlib, which is not installed (pip install matplotlib)."
@@ -18,9 +19,9 @@ def available() -> bool:
 
 
 def plot(table: Table, metric: str, path: Path) -> None:
-    """Draw one metric of every arm against its number of images as PNG, with the 95 % interval as a band.
+    """Draw one metric of every arm against its counts as PNG, with the 95 % interval as a band.
 
-    An arm that was run with one number of images is a point with a bar; teachers are horizontal lines.
+    An arm that was run with one of them is a point with a bar; teachers are horizontal lines.
     """
     from matplotlib.figure import Figure
 
@@ -47,7 +48,8 @@ def plot(table: Table, metric: str, path: Path) -> None:
     axes.set_xticks(counts, [f"{count:,}" for count in counts])
     axes.minorticks_off()
     better = "more" if metric in HIGHER_IS_BETTER else "less"
-    axes.set(xlabel="training images", ylabel=f"{metric} ({better} is better)")
+    counted = "training images" if table.counted == IMAGES else table.counted
+    axes.set(xlabel=counted, ylabel=f"{metric} ({better} is better)")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
     with atomic(path) as temporary:

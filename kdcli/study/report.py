@@ -47,11 +47,11 @@ def write_reports(study: Study, table: Table, out: Path, failed: Sequence[str] =
 
 
 def main_rows(table: Table) -> Rows:
-    """Return the table: teachers, then one row for each arm and number of images, with its paired differences."""
+    """Return the table: teachers, then one row for each arm and count, with its paired differences."""
     counts = any(row.count is not None for row in table.rows)
     differences = [f"{metric} minus {table.reference}, paired" for metric in table.metrics]
     shown = len({row.teacher_images for row in table.rows}) > 1
-    extra = [*(["images"] if counts else []), *(["images shown to teachers"] if shown else [])]
+    extra = [*([table.counted] if counts else []), *(["images shown to teachers"] if shown else [])]
     columns = ["arm", *extra, "seeds", *map(directed, table.metrics)]
     columns += [text for column in differences for text in (column, "share > 0")]
     rows = []
@@ -142,7 +142,7 @@ def _html(
     if study.counts:
         drawn: list[Block] = [Picture(image=(out / name).read_bytes(), caption=name) for name in plots]
         missing = WITHOUT if not available() else "There is nothing to draw yet."
-        sections.append(Section(title="Against the number of images", blocks=drawn or [Text(text=missing)]))
+        sections.append(Section(title=f"Against the number of {study.counted}", blocks=drawn or [Text(text=missing)]))
     sections.append(Section(title="Runs", blocks=[_table(seed_rows(table))]))
     made = {f"variable {name}": value for name, value in study.variables.items()}
     made |= {f"version of {name}": version for name, version in facts.get("versions", {}).items()}

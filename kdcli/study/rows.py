@@ -80,6 +80,8 @@ class Table:
     teachers: tuple[TeacherRow, ...]
     rows: tuple[Row, ...]
     contrasts: tuple[Comparison, ...]
+    counted: str
+    """What the rows' counts are."""
     missing: tuple[str, ...]
     """Cells that are not finished."""
 

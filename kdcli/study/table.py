@@ -46,6 +46,7 @@ def tabulate(study: Study, out: Path, *, seed: int = 0) -> Table:
         teachers=teacher_rows(study, out),
         rows=tuple(rows),
         contrasts=tuple(contrasts),
+        counted=study.counted,
         missing=tuple(cell.title for job in known if job.state != "finished" for cell in job.cells),
     )
 

@@ -91,8 +91,9 @@ def test_broken_and_slow_plugins_cost_help_nothing(tmp_path: Path) -> None:
     ("words", "offered"),
     [
         ("kdcli distill --teacher ada", {"adabins"}), ("kdcli plugins info mobil", {"mobilenet"}),
-        ("kdcli plugins new stu", {"student", "study"}), ("kdcli distill --recipe data", {"data-free"}),
-        ("kdcli dis", {"distill"}), ("kdcli study data", {"data-free-mini", "data-free-nyu", "data-free-photos"}),
+        ("kdcli plugins new stu", {"student", "study"}), ("kdcli dis", {"distill"}),
+        ("kdcli distill --recipe data", {"data-free", "data-free-plus"}),
+        ("kdcli study data", {"data-free-mini", "data-free-nyu", "data-free-photos", "data-free-plus-mini"}),
     ],
 )
 def test_completion_reads_metadata_only(words: str, offered: set[str], tmp_path: Path) -> None:

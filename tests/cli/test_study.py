@@ -94,8 +94,8 @@ def test_a_study_and_its_reports(folder: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_refusals(folder: Path) -> None:
-    own = ("backbones-mini, data-free-mini, data-free-nyu, data-free-photos, hard-mini, pruning-mini, "
-           "statistics-mini")
+    own = ("backbones-mini, data-free-mini, data-free-nyu, data-free-photos, data-free-plus-mini, "
+           "hard-mini, pruning-mini, statistics-mini")
     assert f"Studies: {own}" in _error("data-fre-mini")
     assert "needs a value for nyu" in _error("data-free-nyu")
     assert "no variable 'stepz'" in _error("mine.toml", "--set", "stepz=1")

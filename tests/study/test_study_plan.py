@@ -167,8 +167,8 @@ def test_shipped_studies_of_tie_kd() -> None:
 
 
 def test_shipped_studies() -> None:
-    own = ["backbones-mini", "data-free-mini", "data-free-nyu", "data-free-photos", "hard-mini", "pruning-mini",
-           "statistics-mini"]
+    own = ["backbones-mini", "data-free-mini", "data-free-nyu", "data-free-photos",
+           "data-free-plus-mini", "hard-mini", "pruning-mini", "statistics-mini"]
     assert [name for name in names() if registry.find("study", name).built_in] == [*own, *TIE_KD]
     path, text = read("data-free-mini")
     mini = plan(text, source=path)

@@ -91,6 +91,23 @@ def test_the_table_is_what_the_result_files_say(tiny: Resolve, finished: tuple[P
         assert row.teacher_images == round(sum(sum(one.values()) for one in counted) / len(counted)) > 0
 
 
+@pytest.mark.parametrize("counted", ["images", "steps"])
+def test_tables_and_plots_call_counts_what_the_study_calls_them(
+    tiny: Resolve, finished: tuple[Path, Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counted: str
+) -> None:
+    pytest.importorskip("matplotlib")
+    from matplotlib.axes import Axes
+
+    labels = []
+    monkeypatch.setattr(Axes, "set", lambda self, **given: labels.append(given["xlabel"]))
+    study = tiny() if counted == "images" else tiny(("counts = [4]", 'counts = [4]\ncounted = "steps"'))
+    table = tabulate(study, finished[0])
+    write_reports(study, table, tmp_path)
+    assert main_rows(table)[0][1] == counted == json.loads((tmp_path / "report.json").read_text())["counted"]
+    assert labels == [{"images": "training images", "steps": "steps"}[counted]] * 2
+    assert f"Against the number of {counted}" in (tmp_path / "report.html").read_text()
+
+
 def test_images_shown_to_teachers_stand_in_the_table_where_arms_differ(
     tiny: Resolve, finished: tuple[Path, Told]
 ) -> None:
