@@ -108,7 +108,7 @@ def _rounds(
         What the other loops took, and decoding or rendering alone; and which of these two it is.
     """
     loops = PartClock(shop.device)
-    steps = _steps(shop, stage, task, clock, warmup + rounds)
+    steps = steps_of(shop, stage, task, clock, warmup + rounds)
     alone = Feed(  # nothing is kept of what it renders or decodes
         shop.images(stage), batch_size=stage.batch_size, size=stage.size, seed=seed_of(shop.config.seed, stage.name),
         device=shop.device, reduce=stage.reduce,
@@ -136,7 +136,7 @@ def _one(name: str, steps: Iterator[None], others: dict[str, Loop], image: torch
         others[name](image)
 
 
-def _steps(shop: Workshop, stage: StageConfig, task: DistillTask, clock: PartClock, total: int) -> Iterator[None]:
+def steps_of(shop: Workshop, stage: StageConfig, task: DistillTask, clock: PartClock, total: int) -> Iterator[None]:
     """Do the steps of a stage as ``kdcli.training.loop.train`` does them, each as somebody asks for it."""
     parameters = list(task.trained_parameters())
     optimizer = optimizer_of(stage, parameters, lr_scales(task.plugins))
