@@ -168,15 +168,13 @@ def overhead(rows: list[dict[str, Any]]) -> str:
 
 def memory_order(rows: list[dict[str, Any]]) -> str:
     """Return a Markdown table of how long students take in contiguous memory and compiled, beside channels-last."""
-    compiled = any("compiled" in row for row in rows)
-    heads = ["student", "contiguous / channels-last", *(["compiled / eager", "s to compile"] if compiled else []),
-             "depthwise convolutions"]
+    more = {"compiled": ("compiled / eager", ".2f"), "compile_s": ("processor's s to compile", ".0f")}
+    heads = ["student", "contiguous / channels-last", *(head for head, _ in more.values()), "depthwise convolutions"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in sorted(rows, key=lambda row: -row["contiguous"]):
         some = f"{row['depthwise']} of {row['convolutions']}" if row["depthwise"] else f"none of {row['convolutions']}"
         cells = [f"`{row['student']}`", f"{row['contiguous']:.2f}"]
-        if compiled:
-            cells += [f"{row['compiled']:.2f}", f"{row['compile_s']:.0f}"] if "compiled" in row else ["", ""]
+        cells += [f"{row[key]:{form}}" if key in row else "" for key, (_, form) in more.items()]
         lines.append(f"| {' | '.join((*cells, some))} |")
     first = rows[0]
     where = f"{first['threads']} CPU thread(s)" if first["device"] == "cpu" else first["device"]
