@@ -40,11 +40,13 @@ class Agreed:
         """Return the weighted mean."""
         target, valid = ctx.target()
         with torch.no_grad():
-            other = ctx.teacher.call(ctx.teacher.batch.image.flip(-1)).depth.flip(-1)
+            size = (target.shape[-2], target.shape[-1])
+            other, known = (one.flip(-1) for one in at_size(ctx.teacher.call(ctx.teacher.batch.image.flip(-1)), size))
         with full_precision(target.device):
-            said = log(at_size(ctx.student.out.depth, target.shape[-2:]))
-            wanted = log(torch.where(valid, target, 1.0))
-            weight = torch.exp(-(wanted - log(at_size(other, target.shape[-2:]))).abs() / self.scale) * valid
+            good = valid & known
+            maps = (ctx.student.out.depth, target, other)
+            said, wanted, again = (log(torch.where(good, depth, 1.0)) for depth in maps)
+            weight = torch.exp(-(wanted - again).abs() / self.scale) * good
             return {"agreed": (weight * (said - wanted).abs()).sum() / weight.sum().clamp_min(1e-6)}
 
 

@@ -19,9 +19,12 @@ class BothWays(nn.Module):
     def __init__(self, teacher: nn.Module) -> None:
         super().__init__()
         self.teacher = teacher
-        for name in ("depth_kind", "depth_range", "provenance", "made_for", "taps"):
+        for name in ("depth_kind", "depth_range", "provenance", "made_for"):
             if hasattr(teacher, name):
                 setattr(self, name, getattr(teacher, name))
+        self.taps = {
+            name: replace(tap, module=f"teacher.{tap.module}") for name, tap in getattr(teacher, "taps", {}).items()
+        }
 
     def forward(self, image: Tensor) -> Prediction:
         """Return the averaged depth of images B x 3 x H x W."""

@@ -1,4 +1,4 @@
-"""Images are carried by one of several fitted transformation networks, by more or less of the way, before other mixers."""
+"""Images are carried by one of several fitted transformation networks, more or less far, before other mixers."""
 
 from __future__ import annotations
 
@@ -54,4 +54,4 @@ class Carried(nn.Module):
             carried = torch.where(which == number, network(image).to(image.dtype), carried)
         share = torch.rand(len(batch), 1, 1, 1, generator=ctx.generator, device=device, dtype=image.dtype)
         share = self.low + (self.high - self.low) * share
-        return replace(batch, image=image + share * (carried - image), taught=None)
+        return replace(batch, image=(image + share * (carried - image)).clamp(0, 1), taught=None)

@@ -57,4 +57,6 @@ def chosen(location: str) -> Chosen:
         document = json.loads(Path(location).read_text())
         return Chosen(load_source(document["source"]), [int(i) for i in document["picks"]], f"chosen:{location}")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"'{location}' is no list of chosen images ({error}); write it with kdcli_trials.choose") from None
+        raise DataError(
+            f"'{location}' is no list of chosen images ({error}); write it with python -m kdcli_trials.choose"
+        ) from None

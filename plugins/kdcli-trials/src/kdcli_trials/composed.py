@@ -43,14 +43,14 @@ class Composed(nn.Module):
     @torch.no_grad()
     def mix(self, batch: Batch, ctx: MixContext) -> Batch:
         """Return the batch with objects pasted in, and the composed depth as its own."""
-        said = at_size(self.teacher(batch.image).depth, batch.image.shape[-2:])
+        said, known = at_size(self.teacher(batch.image), (batch.image.shape[-2], batch.image.shape[-1]))
         drawn: list[torch.Tensor] = []
         mixed = self._object.mix(replace(batch, depth=None, valid=None, labelled=None), _Noting(ctx, drawn))
         assert batch.instances is not None and mixed.instances is not None
         pasted = mixed.instances > batch.instances.flatten(1).amax(1).view(-1, 1, 1)
-        depth = torch.where(pasted[:, None], said[drawn[0]], said)
+        depth, valid = (torch.where(pasted[:, None], one[drawn[0]], one) for one in (said, known))
         return replace(
-            mixed, depth=depth, valid=torch.ones_like(depth, dtype=torch.bool),
+            mixed, depth=depth, valid=valid,
             labelled=torch.ones(len(batch), dtype=torch.bool, device=depth.device),
         )
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from kdcli.errors import SpecError
-from kdcli.maps import at_size, full_precision, masked_mean
+from kdcli.maps import full_precision, masked_mean
 from kdcli.protocols import API_VERSION, StepContext
 from kdcli.types import POSITIVE_DEPTH, Needs
 from kdcli_trials.agreed import log
@@ -63,5 +63,4 @@ def apart(ctx: StepContext, depth: Tensor) -> Tensor:
     """Return how far depth is from the teacher's, mean |ln a - ln b| over valid pixels."""
     target, valid = ctx.target()
     with full_precision(target.device):
-        said = log(at_size(depth, (target.shape[-2], target.shape[-1])))
-        return masked_mean((said - log(torch.where(valid, target, 1.0))).abs(), valid)
+        return masked_mean((log(torch.where(valid, depth, 1.0)) - log(torch.where(valid, target, 1.0))).abs(), valid)

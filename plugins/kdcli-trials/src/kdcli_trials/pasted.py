@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
-from kdcli.errors import SpecError
+from kdcli.errors import ConfigError, SpecError
 from kdcli.mixers.compose import merge_instances, uniform
 from kdcli.protocols import API_VERSION
 from kdcli.sources import load_source
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class Pasted:
     """One to ``objects`` objects of a random image of ``source`` at their own places, in a share of the images.
 
-    source: one that is simulated and has a count. Depth is dropped: the teacher is asked again.
+    source: one that is simulated and has a count, in brackets: ``source=[sim:interiors,count=500]``. Depth is dropped:
+    the teacher is asked again.
     """
 
     api_version: ClassVar[int] = API_VERSION
@@ -35,19 +36,25 @@ class Pasted:
         Raises:
             SpecError: it has no objects or no end.
         """
-        self.source = load_source(source)
+        self.source = load_source(source.removeprefix("[").removesuffix("]"))
         if not getattr(self.source, "has_instances", False) or getattr(self.source, "count", None) is None:
             raise SpecError(f"pasted: source={source} must be simulated, with objects and a count; for example "
-                            "source=sim:interiors+count=500")
+                            "source=[sim:interiors,count=500]")
         self.probability, self.objects, self.min_area, self.max_area = probability, objects, min_area, max_area
         self.needs, self._rendered = Needs(instances=True), RenderCache()
 
     def mix(self, batch: Batch, ctx: MixContext) -> Batch:
-        """Return the batch with objects pasted in."""
+        """Return the batch with objects pasted in.
+
+        Raises:
+            ConfigError: the batch has no instance maps.
+        """
+        if batch.instances is None:
+            raise ConfigError("mixer 'pasted' needs instance maps and the source has none; take one such as sim:blocks")
         device, (height, width) = batch.image.device, batch.image.shape[-2:]
         chosen = torch.randint(len(self.source), (len(batch),), generator=ctx.generator, device=device)
         donor = self._rendered.batch(self.source, chosen.tolist(), (height, width), device)
-        assert donor.instances is not None and batch.instances is not None
+        assert donor.instances is not None
         ids = int(donor.instances.max()) + 1
         areas = torch.nn.functional.one_hot(donor.instances, ids).flatten(1, 2).sum(1)[:, 1:] / (height * width)
         fits = (areas >= self.min_area) & (areas <= self.max_area)
