@@ -24,15 +24,15 @@ class Composed(nn.Module):
 
     The stage's teacher is then ``ground-truth``, which reads that depth: the teacher has no second look at the mixed
     image. Images come as they are to be looked at (``carried`` before it, where a transformation is wanted). teacher:
-    its spec. Other options are those of mixer ``object``, at the objects' own places.
+    its spec. probability: as of mixer ``object``, whose other options are as they are when nothing is said.
     """
 
     api_version: ClassVar[int] = API_VERSION
 
-    def __init__(self, *, teacher: str = "demo", **options: Any) -> None:
+    def __init__(self, *, teacher: str = "demo", probability: float = 1.0) -> None:
         """Build teacher and mixer."""
         super().__init__()
-        self._object = ObjectMixer(**options)
+        self._object = ObjectMixer(probability=probability)
         self.needs = Needs(instances=True)
         self.teacher = load_teacher(teacher).eval().requires_grad_(False)
 
