@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from throwaway import BROKEN, GOOD, distribution
 
+from kdcli import interrupts
 from kdcli.errors import ConfigError, DataError, PluginError, SpecError
 from kdcli.plugins import registry
 from kdcli.plugins import status as plugin_status
@@ -160,6 +161,7 @@ def test_a_broken_plugin_is_one_error_for_its_user(
 
 def test_interruption_is_not_swallowed(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C during an import stays Ctrl-C; ``raise KeyboardInterrupt`` in a module is that module's fault."""
+    interrupts.forget()  # what a test before this one asked for
     source = "import signal\nsignal.raise_signal(signal.SIGINT)\n"
     install("kdbroken-int", {"losses": {"i": "kdbroken_int:Thing"}}, {"kdbroken_int.py": source})
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
