@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from kdcli.models import load_teacher
+import kdcli
 from kdcli.protocols import plugin
 from kdcli.types import Prediction
 from kdcli_trials.agreed import log
@@ -36,4 +36,4 @@ class BothWays(nn.Module):
 @plugin
 def both_ways(location: str) -> BothWays:
     """Return the teacher of a spec, ``both-ways:demo``, asked twice."""
-    return BothWays(load_teacher(location))
+    return BothWays(kdcli.build("teacher", location))

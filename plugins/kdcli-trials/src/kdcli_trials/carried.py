@@ -11,7 +11,7 @@ from torch import nn
 
 from kdcli.errors import SpecError
 from kdcli.protocols import API_VERSION
-from kdcli.transform.files import load
+from kdcli.transform import load
 
 if TYPE_CHECKING:
     from kdcli.protocols import MixContext

@@ -20,11 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from kdcli.files import atomic, write_json
-from kdcli.models import load_teacher
-from kdcli.sources import load_source
-from kdcli.transform.files import load
-from kdcli.transform.statistics import batch_norms
+import kdcli
+from kdcli.transform import load
 
 CHUNK = 100
 DIRECTIONS, RIDGE = 16, 0.1
@@ -34,7 +31,7 @@ class Moments:
     """Per image: mean and mean square of what enters each batch norm, from what it remembers, in its deviations."""
 
     def __init__(self, teacher: nn.Module) -> None:
-        self._norms: list[Any] = list(batch_norms(teacher).values())
+        self._norms: list[Any] = [part for part in teacher.modules() if isinstance(part, nn.BatchNorm2d)]
         self._seen: dict[int, Tensor] = {}
         for number, norm in enumerate(self._norms):
             norm.register_forward_pre_hook(self._hook(number, norm))
@@ -71,9 +68,15 @@ def scored(
                 depth = nn.functional.interpolate(student(image).depth, said.shape[-2:], mode="bilinear")
                 new["apart"] = (depth.clamp_min(1e-3).log() - said).abs().mean((1, 2, 3))
             found = {name: torch.cat((found[name], value)) if found else value for name, value in new.items()}
-            with atomic(kept) as draft:
-                torch.save(found, draft)
+            save(found, kept)
     return found
+
+
+def save(found: dict[str, Tensor], kept: Path) -> None:
+    """Write scores whole, or not at all."""
+    draft = kept.with_suffix(".draft")
+    torch.save(found, draft)
+    draft.replace(kept)
 
 
 def weights(moments: Tensor, directions: int = DIRECTIONS, ridge: float = RIDGE) -> Tensor:
@@ -130,13 +133,13 @@ def main(arguments: list[str] | None = None) -> None:
     if given.by != "statistics" and not given.student:
         parser.error(f"--by {given.by} needs --student RUN")
     height, width = map(int, given.size.split("x"))
-    source: Any = load_source(given.source)
-    student = load_teacher(f"run:{given.student}").eval() if given.student else None
+    source: Any = kdcli.build("source", given.source)
+    student = kdcli.build("teacher", f"run:{given.student}").eval() if given.student else None
     carry = load(given.transform)[0].eval() if given.transform else None
-    scores = scored(source, (height, width), load_teacher(given.teacher).eval(), student, carry,
+    scores = scored(source, (height, width), kdcli.build("teacher", given.teacher).eval(), student, carry,
                     given.out.with_suffix(".scores.pt"))
     picks = picked(by(given.by, scores), given.count, given.seed)
-    write_json(given.out, {"source": given.source, "by": given.by, "picks": picks})
+    given.out.write_text(json.dumps({"source": given.source, "by": given.by, "picks": picks}) + "\n")
     sys.stdout.write(json.dumps({"out": str(given.out), "images": len(picks), "different": len(set(picks))}) + "\n")
 
 

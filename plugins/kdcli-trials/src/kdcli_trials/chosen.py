@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+import kdcli
 from kdcli.errors import DataError
 from kdcli.protocols import API_VERSION, plugin
-from kdcli.sources import load_source
 from kdcli.types import Batch, Finding, Sample
 
 
@@ -55,7 +55,8 @@ def chosen(location: str) -> Chosen:
     """
     try:
         document = json.loads(Path(location).read_text())
-        return Chosen(load_source(document["source"]), [int(i) for i in document["picks"]], f"chosen:{location}")
+        picks = [int(i) for i in document["picks"]]
+        return Chosen(kdcli.build("source", document["source"]), picks, f"chosen:{location}")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"'{location}' is no list of chosen images ({error}); write it with python -m kdcli_trials.choose"

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import nn
 
+import kdcli
 from kdcli.maps import at_size
-from kdcli.mixers.object import ObjectMixer
-from kdcli.models import load_teacher
 from kdcli.protocols import API_VERSION
 from kdcli.types import Needs
 
@@ -32,9 +31,9 @@ class Composed(nn.Module):
     def __init__(self, *, teacher: str = "demo", probability: float = 1.0) -> None:
         """Build teacher and mixer."""
         super().__init__()
-        self._object = ObjectMixer(probability=probability)
+        self._object = kdcli.build("mixer", f"object,probability={probability}")
         self.needs = Needs(instances=True)
-        self.teacher = load_teacher(teacher).eval().requires_grad_(False)
+        self.teacher = kdcli.build("teacher", teacher).eval().requires_grad_(False)
 
     def train(self, mode: bool = True) -> Composed:
         """Stay in evaluation mode."""
@@ -45,7 +44,7 @@ class Composed(nn.Module):
         """Return the batch with objects pasted in, and the composed depth as its own."""
         said, known = at_size(self.teacher(batch.image), (batch.image.shape[-2], batch.image.shape[-1]))
         drawn: list[torch.Tensor] = []
-        mixed = self._object.mix(replace(batch, depth=None, valid=None, labelled=None), _Noting(ctx, drawn))
+        mixed: Batch = self._object.mix(replace(batch, depth=None, valid=None, labelled=None), _Noting(ctx, drawn))
         assert batch.instances is not None and mixed.instances is not None
         pasted = mixed.instances > batch.instances.flatten(1).amax(1).view(-1, 1, 1)
         depth, valid = (torch.where(pasted[:, None], one[drawn[0]], one) for one in (said, known))

@@ -52,10 +52,8 @@ class Varied:
 
     def terms(self, ctx: StepContext) -> Mapping[str, Tensor]:
         """Return the mean."""
-        from kdcli.training.batches.photometric import jitter
-
         with torch.no_grad():
-            image = jitter(ctx.batch.image, self.jitter, ctx.generator)
+            image = recoloured(ctx.batch.image, self.jitter, ctx.generator)
         return {"varied": apart(ctx, ctx.student.call(image, statistics=True).depth)}
 
 
@@ -64,3 +62,14 @@ def apart(ctx: StepContext, depth: Tensor) -> Tensor:
     target, valid = ctx.target()
     with full_precision(target.device):
         return masked_mean((log(torch.where(valid, depth, 1.0)) - log(torch.where(valid, target, 1.0))).abs(), valid)
+
+
+def recoloured(image: Tensor, strength: float, generator: torch.Generator) -> Tensor:
+    """Return images B x 3 x H x W with other contrast, brightness and channels, within 0..1."""
+    def factor(channels: int, most: float) -> Tensor:
+        shape = (len(image), channels, 1, 1)
+        return 1 + most * (2 * torch.rand(shape, generator=generator, device=image.device, dtype=image.dtype) - 1)
+
+    middle = image.mean((1, 2, 3), keepdim=True)
+    changed = middle + (image - middle) * factor(1, strength)
+    return (changed * factor(1, strength) * factor(3, strength / 2)).clamp(0, 1)

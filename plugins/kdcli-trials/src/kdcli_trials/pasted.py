@@ -6,12 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
+from torch import Tensor
 
+import kdcli
 from kdcli.errors import ConfigError, SpecError
-from kdcli.mixers.compose import merge_instances, uniform
 from kdcli.protocols import API_VERSION
-from kdcli.sources import load_source
-from kdcli.training.batches.render_cache import RenderCache
 from kdcli.types import Needs
 
 if TYPE_CHECKING:
@@ -36,12 +35,13 @@ class Pasted:
         Raises:
             SpecError: it has no objects or no end.
         """
-        self.source = load_source(source.removeprefix("[").removesuffix("]"))
+        self.source = kdcli.build("source", source.removeprefix("[").removesuffix("]"))
         if not getattr(self.source, "has_instances", False) or getattr(self.source, "count", None) is None:
             raise SpecError(f"pasted: source={source} must be simulated, with objects and a count; for example "
                             "source=[sim:interiors,count=500]")
         self.probability, self.objects, self.min_area, self.max_area = probability, objects, min_area, max_area
-        self.needs, self._rendered = Needs(instances=True), RenderCache()
+        self.needs = Needs(instances=True)
+        self._rendered: dict[tuple[int, int, int], tuple[Tensor, Tensor]] = {}
 
     def mix(self, batch: Batch, ctx: MixContext) -> Batch:
         """Return the batch with objects pasted in.
@@ -53,19 +53,31 @@ class Pasted:
             raise ConfigError("mixer 'pasted' needs instance maps and the source has none; take one such as sim:blocks")
         device, (height, width) = batch.image.device, batch.image.shape[-2:]
         chosen = torch.randint(len(self.source), (len(batch),), generator=ctx.generator, device=device)
-        donor = self._rendered.batch(self.source, chosen.tolist(), (height, width), device)
-        assert donor.instances is not None
-        ids = int(donor.instances.max()) + 1
-        areas = torch.nn.functional.one_hot(donor.instances, ids).flatten(1, 2).sum(1)[:, 1:] / (height * width)
+        donors = [self._one(int(index), height, width) for index in chosen]
+        image, instances = (torch.stack(parts).to(device) for parts in zip(*donors, strict=True))
+        areas = torch.nn.functional.one_hot(instances).flatten(1, 2).sum(1)[:, 1:] / (height * width)
         fits = (areas >= self.min_area) & (areas <= self.max_area)
-        order = torch.where(fits, uniform(tuple(areas.shape), ctx, device), -1.0)
-        wanted = (uniform((len(batch), 1), ctx, device) * self.objects).floor() + 1
-        rank = order.argsort(1, descending=True).argsort(1)
-        taken = fits & (rank < wanted) & (uniform((len(batch), 1), ctx, device) < self.probability)
+
+        def uniform(*shape: int) -> Tensor:
+            return torch.rand(shape, generator=ctx.generator, device=device)
+
+        rank = torch.where(fits, uniform(*areas.shape), -1.0).argsort(1, descending=True).argsort(1)
+        wanted = (uniform(len(batch), 1) * self.objects).floor() + 1
+        taken = fits & (rank < wanted) & (uniform(len(batch), 1) < self.probability)
         taken = torch.cat((torch.zeros_like(taken[:, :1]), taken), dim=1)
-        mask = taken.gather(1, donor.instances.flatten(1)).view_as(donor.instances)
+        mask = taken.gather(1, instances.flatten(1)).view_as(instances)
+        top = batch.instances.flatten(1).amax(1).view(-1, 1, 1)
         return replace(
-            batch, image=torch.where(mask[:, None], donor.image, batch.image),
-            instances=merge_instances(batch.instances, donor.instances, mask), depth=None, valid=None, labelled=None,
+            batch, image=torch.where(mask[:, None], image, batch.image),
+            instances=torch.where(mask, instances + top, batch.instances), depth=None, valid=None, labelled=None,
             taught=None,
         )
+
+    def _one(self, index: int, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """Return image and ids of one scene, rendered when it is first asked for."""
+        key = (index, height, width)
+        if key not in self._rendered:
+            made: Batch = self.source.batch([index], (height, width), "cpu")
+            assert made.instances is not None
+            self._rendered[key] = (made.image[0], made.instances[0])
+        return self._rendered[key]
