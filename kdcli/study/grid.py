@@ -61,8 +61,6 @@ class Study:
     protocol: str
     seeds: tuple[int, ...]
     counts: tuple[int, ...]
-    counted: str
-    """What ``counts`` are, as tables and plots call it."""
     arms: tuple[Arm, ...]
     cells: tuple[Cell, ...]
     """In the order in which they are run: a seed after the other, so that all arms have the first one soonest."""
@@ -70,6 +68,8 @@ class Study:
     """The arms that are to be run."""
     variables: Mapping[str, Any] = field(default_factory=dict)
     text: str = ""
+    counted: str = IMAGES
+    """What ``counts`` are, as tables and plots call it."""
 
     def arm(self, name: str) -> Arm:
         """Return an arm by name."""

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from kdcli.study.grid import IMAGES
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interval:
@@ -80,10 +82,10 @@ class Table:
     teachers: tuple[TeacherRow, ...]
     rows: tuple[Row, ...]
     contrasts: tuple[Comparison, ...]
-    counted: str
-    """What the rows' counts are."""
     missing: tuple[str, ...]
     """Cells that are not finished."""
+    counted: str = IMAGES
+    """What the rows' counts are."""
 
     def document(self) -> dict[str, Any]:
         """Return the JSON form."""
