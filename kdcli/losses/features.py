@@ -1,8 +1,7 @@
 """Inner features: what the teacher's encoder sees, for the student to see as well.
 
 A hint (Romero et al., arXiv 1412.6550) at several places at once, throughout the training, with every
-channel of the teacher's brought to one scale. No paper of data-free depth distillation has it; docs/data-free.md says
-what it brings there.
+channel of the teacher's brought to one scale.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ BASELINES = {
 }
 
 
-def test_what_was_found_to_help_changes_mixers_and_losses_alone() -> None:
+def test_what_goes_beyond_the_paper_changes_mixers_and_losses_alone() -> None:
     check_recipe("data-free-plus")
     method, config = load(*read("data-free")), load(*read("data-free-plus"))
     for one, other in zip(method.stages, config.stages, strict=True):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import os
 from pathlib import Path
 
 import pytest
@@ -31,15 +30,6 @@ class NotInstalled(pytest.Module):
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
     """Skip the files with a reason where the package, or what it stands on, is not installed."""
     return NotInstalled.from_parent(parent, path=module_path) if missing() is not None else None
-
-
-@pytest.fixture(scope="session")
-def shared() -> Path:
-    """The folder with real samples and weights; tests that need it are skipped where it is absent."""
-    path = Path(os.environ.get("KDCLI_TEST_DATA", Path(__file__).resolve().parents[4] / "shared"))
-    if not (path / "data").is_dir():
-        pytest.skip(f"no real samples at {path}; set KDCLI_TEST_DATA")
-    return path
 
 
 @pytest.fixture(autouse=True)

@@ -123,7 +123,7 @@ def test_weights_bring_the_mean_to_what_is_remembered() -> None:
 
 
 def test_a_choice_goes_on_where_it_was_stopped_and_is_a_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = ["sim:blocks,count=230", "--size", "32x48", "--count", "50", "--out", str(tmp_path / "whole.json")]
+    whole = ["sim:blocks,count=230", "--size", "32x48", "--count", "50", "--out", str(tmp_path / "new" / "whole.json")]
     main(whole)
     saved, calls = choose.save, []
 
@@ -139,7 +139,7 @@ def test_a_choice_goes_on_where_it_was_stopped_and_is_a_source(tmp_path: Path, m
         main(cut)
     assert len(torch.load(tmp_path / "cut.scores.pt", weights_only=True)["moments"]) == 100
     main(cut)
-    one, other = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("whole", "cut"))
+    one, other = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("new/whole", "cut"))
     assert one == other and len(one["picks"]) == 50
     source = kdcli.build("source", f"chosen:{tmp_path / 'cut.json'}")
     inner = kdcli.build("source", "sim:blocks,count=230")

@@ -133,13 +133,16 @@ def main(arguments: list[str] | None = None) -> None:
     if given.by != "statistics" and not given.student:
         parser.error(f"--by {given.by} needs --student RUN")
     height, width = map(int, given.size.split("x"))
+    given.out.parent.mkdir(parents=True, exist_ok=True)
     source: Any = kdcli.build("source", given.source)
     student = kdcli.build("teacher", f"run:{given.student}").eval() if given.student else None
     carry = load(given.transform)[0].eval() if given.transform else None
     scores = scored(source, (height, width), kdcli.build("teacher", given.teacher).eval(), student, carry,
                     given.out.with_suffix(".scores.pt"))
     picks = picked(by(given.by, scores), given.count, given.seed)
-    given.out.write_text(json.dumps({"source": given.source, "by": given.by, "picks": picks}) + "\n")
+    draft = given.out.with_suffix(".draft")
+    draft.write_text(json.dumps({"source": given.source, "by": given.by, "picks": picks}) + "\n")
+    draft.replace(given.out)
     sys.stdout.write(json.dumps({"out": str(given.out), "images": len(picks), "different": len(set(picks))}) + "\n")
 
 

@@ -66,5 +66,3 @@ class _Noting:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ctx, name)
-
-

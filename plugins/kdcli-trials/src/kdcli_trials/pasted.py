@@ -53,8 +53,8 @@ class Pasted:
             raise ConfigError("mixer 'pasted' needs instance maps and the source has none; take one such as sim:blocks")
         device, (height, width) = batch.image.device, batch.image.shape[-2:]
         chosen = torch.randint(len(self.source), (len(batch),), generator=ctx.generator, device=device)
-        donors = [self._one(int(index), height, width) for index in chosen]
-        image, instances = (torch.stack(parts).to(device) for parts in zip(*donors, strict=True))
+        donors = [self._one(index, height, width, device) for index in chosen.tolist()]
+        image, instances = (torch.stack(parts) for parts in zip(*donors, strict=True))
         areas = torch.nn.functional.one_hot(instances).flatten(1, 2).sum(1)[:, 1:] / (height * width)
         fits = (areas >= self.min_area) & (areas <= self.max_area)
 
@@ -73,11 +73,11 @@ class Pasted:
             taught=None,
         )
 
-    def _one(self, index: int, height: int, width: int) -> tuple[Tensor, Tensor]:
+    def _one(self, index: int, height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return image and ids of one scene, rendered when it is first asked for."""
         key = (index, height, width)
         if key not in self._rendered:
-            made: Batch = self.source.batch([index], (height, width), "cpu")
+            made: Batch = self.source.batch([index], (height, width), device)
             assert made.instances is not None
             self._rendered[key] = (made.image[0], made.instances[0])
         return self._rendered[key]
