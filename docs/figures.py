@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any
 
 import figures_of_backbones
+import figures_of_curves
 import figures_of_zoo
 from figures_of_files import backbones, exported, formats, int8, step_loops
 from figures_of_studies import number
@@ -40,7 +41,7 @@ DOCS = Path(__file__).parent
 RESULTS = DOCS / "results"
 OTHERS = ("made-for", "encodings", "protocols")
 """Tables that tests hold against the code."""
-DRAWN = {"zoo": figures_of_zoo, "front": figures_of_backbones}
+DRAWN = {"zoo": figures_of_zoo, "front": figures_of_backbones, "curves": figures_of_curves}
 """Tables of several result files, with a drawing of the same name."""
 METRICS = ("delta1", "abs_rel", "rmse", "silog")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kdcli.transform.files import load, save
-from kdcli.transform.fit import FitReport, LayerReport, fit
+from kdcli.transform.fit import FitReport, LayerReport, content_gap, fit
 from kdcli.transform.joint import JointTransform
 from kdcli.transform.mixer import TransformMixer, load_mixer
 from kdcli.transform.network import TransformNetwork
@@ -21,6 +21,7 @@ __all__ = [
     "TransformMixer",
     "TransformNetwork",
     "batch_norms",
+    "content_gap",
     "fit",
     "load",
     "load_mixer",
