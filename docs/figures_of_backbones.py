@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from figures_of_studies import COLOURS, METRIC, Rows, arms, gain, kept, number, studies, tail
+from figures_of_studies import COLOURS, METRIC, Rows, arms, drawing, gain, kept, number, studies, tail
 
 REFERENCE = "mobilenet"
 PLACES = {"backbones-mini": "simulator", "backbones-kitchen": "photographs"}
@@ -52,12 +52,7 @@ def best_within(results: Path) -> dict[float, str]:
 
 def draw(results: Path, path: Path) -> None:
     """Draw accuracy over time, with intervals, a line along the front of each place."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams.update({"svg.hashsalt": "kdcli", "svg.fonttype": "none", "font.family": "sans-serif"})
-    from matplotlib import pyplot
-
+    pyplot = drawing()
     places, times = studies(results, PLACES), _times(results)
     figure, panels = pyplot.subplots(
         len(places), 1, figsize=(8, 3.6 * len(places)), layout="constrained", squeeze=False, sharex=True

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from figures_of_studies import COLOURS, METRIC, gain, number, tail
+from figures_of_studies import COLOURS, METRIC, drawing, gain, number, tail
 
 CURVES = {"trials-steps": "steps", "trials-images": "images"}
 """Result files of the two studies, and what they count."""
@@ -29,12 +29,7 @@ def table(results: Path) -> str:
 
 def draw(results: Path, path: Path) -> None:
     """Draw both, each arm with its 95 % interval as a band."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams.update({"svg.hashsalt": "kdcli", "svg.fonttype": "none", "font.family": "sans-serif"})
-    from matplotlib import pyplot
-
+    pyplot = drawing()
     figure, panels = pyplot.subplots(1, len(CURVES), figsize=(9, 3.8), layout="constrained", sharey=True)
     for (name, counted), axes in zip(CURVES.items(), panels, strict=True):
         rows = _rows(results, name)

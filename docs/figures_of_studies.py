@@ -13,6 +13,17 @@ COLOURS = ("#2563eb", "#d97706")
 """Of places, in their order."""
 
 
+def drawing() -> Any:
+    """Return matplotlib's pyplot, set up so that the same figure is the same file."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    matplotlib.rcParams.update({"svg.hashsalt": "kdcli", "svg.fonttype": "none", "font.family": "sans-serif"})
+    from matplotlib import pyplot
+
+    return pyplot
+
+
 def kept(results: Path, places: dict[str, str]) -> list[str]:
     """Return the result files that there are."""
     return [name for name in places if (results / f"{name}.json").is_file()]

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from figures_of_studies import COLOURS, METRIC, Rows, arms, gain, kept, number, studies, tail
+from figures_of_studies import COLOURS, METRIC, Rows, arms, drawing, gain, kept, number, studies, tail
 
 REFERENCE = "plain"
 PLACES = {"zoo-mini": "simulator", "zoo-kitchen": "photographs"}
@@ -68,12 +68,7 @@ def perturbed(arms: dict[str, Any]) -> str:
 
 def draw(results: Path, path: Path) -> None:
     """Draw the gains of all arms with their intervals, one line an arm, both places in it."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    matplotlib.rcParams.update({"svg.hashsalt": "kdcli", "svg.fonttype": "none", "font.family": "sans-serif"})
-    from matplotlib import pyplot
-
+    pyplot = drawing()
     places = studies(results, PLACES)
     drawn = [arm for arm in _order(places) if arm != REFERENCE][::-1]
     figure, axes = pyplot.subplots(figsize=(8, 0.36 * len(drawn) + 1.2), layout="constrained")

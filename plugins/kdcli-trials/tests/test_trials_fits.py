@@ -93,19 +93,19 @@ def test_statistics_anew_are_those_of_the_images_and_a_soup_is_the_mean() -> Non
     assert told["high"] - told["mean"] == pytest.approx(4.303 * 0.1527525 / 3**0.5, rel=1e-4)
 
 
-def test_students_of_a_study_are_measured_as_learned_and_after(tmp_path: Path) -> None:
+def test_students_of_a_study_are_measured_as_learned_and_after(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for seed in (0, 1):
         config = kdcli.configure(
             "data-free", size="32x48", student="mobilenet,width=0.35", export="none", eval_data="none", seed=seed,
             twin=False, set=["fit.steps=1", "distill.steps=2", "batch_size=4", "data=sim:blocks,count=64"],
         )
         kdcli.distill(config, out=tmp_path / f"seed{seed}", device="cpu")
-    out = tmp_path / "after.json"
-    after.main([
-        str(tmp_path), "--data", "sim:blocks,count=64", "--size", "32x48", "--batches", "3",
-        "--eval-data", "sim:rooms,count=4", "--out", str(out),
-    ])
-    told = json.loads(out.read_text())
+    capsys.readouterr()
+    given = ["--data", "sim:blocks,count=64", "--size", "32x48", "--batches", "3", "--eval-data", "sim:rooms,count=4"]
+    after.main([str(tmp_path), *given])
+    told = json.loads(capsys.readouterr().out)
     student, rooms = kdcli.build("teacher", f"run:{tmp_path / 'seed1'}"), kdcli.build("source", "sim:rooms,count=4")
     again = kdcli.evaluate({"s": student}, rooms, "plain", size=(32, 48))
     assert told["as-learned"][1] == pytest.approx(again["s"].metrics["delta1"])

@@ -70,7 +70,6 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--size", default="64x96")
     parser.add_argument("--batches", type=int, default=50, help="of 16 images, to estimate statistics by")
     parser.add_argument("--eval-data", default="sim:rooms,count=384,seed=3000")
-    parser.add_argument("--out", type=Path, help="a JSON file; default: printed")
     given = parser.parse_args(arguments)
     runs = sorted(run for run in given.folder.glob("seed*") if (run / "student.safetensors").is_file())
     if len(runs) not in T95:
@@ -100,11 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
     before, after = ([delta1[f"{how} {run.name}"] for run in runs] for how in ("as-learned", "re-estimated"))
     told = {"as-learned": before, "re-estimated": after, "gain": gain(before, after), "soup": delta1["soup"],
             "eval_data": given.eval_data, "batches": given.batches}
-    text = json.dumps(told, indent=1) + "\n"
-    if given.out:
-        given.out.write_text(text)
-    else:
-        sys.stdout.write(text)
+    sys.stdout.write(json.dumps(told, indent=1) + "\n")
 
 
 if __name__ == "__main__":
