@@ -14,7 +14,7 @@ from torch import nn
 import kdcli
 from kdcli.errors import ConfigError, SpecError
 from kdcli.models import load_teacher
-from kdcli.testing import toy_batch
+from kdcli.testing import check_mixer, toy_batch
 from kdcli.training.step.mixing import mix_step
 from kdcli.transform import BatchNormProbe, TransformNetwork, save
 
@@ -64,6 +64,7 @@ def test_a_reward_draws_the_images_its_way() -> None:
 def test_fitted_effects_are_those_of_every_image(tmp_path: Path) -> None:
     given = ["--data", "sim:blocks,count=96", "--size", "32x48", "--steps", "5", "--out", f"{tmp_path}/s.safetensors"]
     fits.main(["sensor", *given])
+    check_mixer(f"sensor,file={tmp_path}/s.safetensors")
     mixer, batch = Sensor(file=f"{tmp_path}/s.safetensors"), toy_batch(batch=2, size=(32, 48))
     assert mixer.fixed is not None and set(mixer.fixed) == {"blur", "exposure", "vignette", "noise"}
     mixer.fixed["noise"] = 0.0
