@@ -16,6 +16,7 @@ import json
 import statistics
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,14 @@ def begun(recipe: str, settings: list[str], given: argparse.Namespace, folder: P
     flags: dict[str, Any] = {"eval_data": "none", "steps": given.steps, **(TINY if given.tiny else {})}
     config = choose(recipe, flags, settings, twin=False).config
     if config.main.transform == "fitted":
-        network = TransformNetwork(form="both", width=16)
+        fit = config.stages[0]
+        network = TransformNetwork(form=fit.network, width=fit.network_width, depth=fit.network_layers)
         for part in network.modules():
             if isinstance(part, nn.Conv2d):
                 nn.init.normal_(part.weight, std=0.05)
         save(network, folder / f"{recipe}.safetensors", {})
-        config = choose(
-            recipe, {**flags, "transform": str(folder / f"{recipe}.safetensors")}, settings, twin=False
-        ).config
+        stage = replace(config.main, transform=str(folder / f"{recipe}.safetensors"))
+        config = replace(config, stages=(stage,))
     shop, stage = Workshop(config=config, device=torch.device("cpu")), config.main
     student, _ = shop.student()
     task = shop.task(stage, student, None)

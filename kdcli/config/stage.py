@@ -73,8 +73,8 @@ class StageKeys:
     """File of recorded feature statistics that a transformation network is fitted to; ``none``: the teacher's batch
     norms."""
     statistics_layers: tuple[str, ...] = ()
-    """Layers whose statistics count: names, patterns with ``*``, ``first:N``, ``last:N``, ``every:K``, ``!`` in
-    front of what does not; all where none is given."""
+    """Layers whose statistics count: names, patterns with ``*``, ``first:N``, ``last:N``, shares such as
+    ``first:33%``, ``every:K``, ``!`` in front of what does not; all where none is given."""
     statistics_weights: tuple[tuple[str, float], ...] = ()
     """Weights of layers other than 1, by name, pattern or place."""
     statistics_first: float = 1.0

@@ -14,8 +14,9 @@ _PLACES = ("first", "last", "every")
 def chosen(names: Sequence[str], selectors: Sequence[str]) -> tuple[str, ...]:
     """Return the layers that any selector means, in their own order; all of them without selectors.
 
-    A selector is a layer's name, a glob pattern (``*layer4*``), ``first:N``, ``last:N``, or ``every:K`` (the first
-    layer and each K-th after it). ``!`` in front takes layers out again; where the first selector does, all are in.
+    A selector is a layer's name, a glob pattern (``*layer4*``), ``first:N``, ``last:N``, either of them with a share of
+    all layers (``first:33%``, rounded up), or ``every:K`` (the first layer and each K-th after it). ``!`` in front takes
+    layers out again; where the first selector does, all are in.
 
     Raises:
         ConfigError: a selector that means no layer, the message names the nearest; or no layer is left.
@@ -52,15 +53,22 @@ def _meant(names: Sequence[str], selector: str) -> Sequence[str]:
         return [selector]
     kind, colon, text = selector.partition(":")
     if colon and kind in _PLACES:
-        if not text.isdecimal() or int(text) < 1:
-            raise ConfigError(f"feature statistics: '{selector}' has no number from 1 on; write for example {kind}:3")
-        number = int(text)
+        number = _number(len(names), kind, text, selector)
         return {"first": names[:number], "last": names[-number:], "every": names[::number]}[kind]
     found = [name for name in names if fnmatchcase(name, selector)]
     if not found:
         near = nearest(selector, [*names, "first:3", "last:3", "every:2"])
         raise ConfigError(
             f"feature statistics: no layer '{selector}' among {len(names)} such as '{names[0]}'.{near} Use a name, a "
-            "pattern with *, first:N, last:N or every:K"
+            "pattern with *, first:N, last:N, a share of them such as first:33%, or every:K"
         )
     return found
+
+
+def _number(layers: int, kind: str, text: str, selector: str) -> int:
+    share = text.endswith("%") and kind != "every"
+    digits = text.removesuffix("%") if share else text
+    if not digits.isdecimal() or int(digits) < 1 or (share and int(digits) > 100):
+        form = f"{kind}:3" if kind == "every" else f"{kind}:3 or {kind}:33%"
+        raise ConfigError(f"feature statistics: '{selector}' has no number from 1 on; write for example {form}")
+    return math.ceil(layers * int(digits) / 100) if share else int(digits)
