@@ -42,7 +42,8 @@ _Width = Annotated[int, typer.Option("--width", min=1, help="Channels inside the
 _Layers = Annotated[int, typer.Option("--layers", min=0, help="Convolutions inside the network.", metavar="N")]
 _Choice = Annotated[list[str] | None, typer.Option(
     "--statistics-layer", metavar="LAYER", help="Layer of the teacher that counts: a name, a pattern with *, first:N, "
-    "last:N or a share of all such as first:33%, every:K, or one of them with ! in front to leave it out; repeat for several. Else all.",
+    "last:N or a share of all such as first:33%, every:K, or one of them with ! in front to leave it out; repeat for "
+    "several. Else all.",
 )]
 _Weight = Annotated[list[str] | None, typer.Option(
     "--statistics-weight", metavar="LAYER=WEIGHT", help="Weight of a layer, named in the same way; repeat for several.",

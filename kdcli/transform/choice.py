@@ -14,9 +14,9 @@ _PLACES = ("first", "last", "every")
 def chosen(names: Sequence[str], selectors: Sequence[str]) -> tuple[str, ...]:
     """Return the layers that any selector means, in their own order; all of them without selectors.
 
-    A selector is a layer's name, a glob pattern (``*layer4*``), ``first:N``, ``last:N``, either of them with a share of
-    all layers (``first:33%``, rounded up), or ``every:K`` (the first layer and each K-th after it). ``!`` in front takes
-    layers out again; where the first selector does, all are in.
+    A selector is a layer's name, a glob pattern (``*layer4*``), ``first:N``, ``last:N``, either of them with a share
+    of all layers (``first:33%``, rounded up), or ``every:K`` (the first layer and each K-th after it). ``!`` in front
+    takes layers out again; where the first selector does, all are in.
 
     Raises:
         ConfigError: a selector that means no layer, the message names the nearest; or no layer is left.

@@ -29,7 +29,7 @@ def test_what_goes_beyond_the_paper_changes_world_mixers_layers_and_losses_alone
         assert changed == {"data", "mixers", "statistics_layers" if one.name == "fit" else "losses"}
     assert config.twin is not None and method.twin is not None
     twin, other_twin = config.twin.stages(config.stages)[-1], method.twin.stages(method.stages)[-1]
-    assert replace(twin, data=other_twin.data) == other_twin  # each is compared with plain distillation on its own images
+    assert replace(twin, data=other_twin.data) == other_twin  # plain distillation, each on its own images
 
 
 @pytest.mark.parametrize("name", BASELINES)

@@ -32,7 +32,8 @@ def test_weights_are_those_of_the_last_selector_that_fits() -> None:
         (("layer1.bn3",), r"no layer 'layer1\.bn3' among 6 such as 'stem\.1'\. Did you mean 'layer1\.bn[12]'"),
         (("frist:3",), "Did you mean 'first:3'"), (("first:0",), "write for example first:3"),
         (("every:x",), "write for example every:3$"), (("every:50%",), "write for example every:3$"),
-        (("first:0%",), "'first:0%' .* first:33%"), (("last:101%",), "last:3 or last:33%"), (("first:2", "!*"), "leaves no layer"),
+        (("first:0%",), "'first:0%' .* first:33%"), (("last:101%",), "last:3 or last:33%"),
+        (("first:2", "!*"), "leaves no layer"),
     ],
 )
 def test_what_means_no_layer_is_answered_with_the_nearest(selectors: tuple[str, ...], said: str) -> None:
