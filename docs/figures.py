@@ -18,6 +18,7 @@ python benchmarks/converting.py --out docs/results/NAME.json
 python benchmarks/formats.py --out docs/results/NAME.json
 python benchmarks/exported.py --out docs/results/NAME.json
 python benchmarks/backbones.py --out docs/results/NAME.json
+python benchmarks/recipe_steps.py --out docs/results/NAME.json
 python benchmarks/memory_order.py --out docs/results/NAME.json
 python docs/figures.py                    write all tables anew from docs/results
 """
@@ -33,7 +34,7 @@ from typing import Any
 import figures_of_backbones
 import figures_of_curves
 import figures_of_zoo
-from figures_of_files import backbones, exported, formats, int8, step_loops
+from figures_of_files import backbones, exported, formats, int8, recipe_steps, step_loops
 from figures_of_studies import number
 from figures_of_zoo import perturbed, under_attack
 
@@ -313,7 +314,7 @@ def rendered(document: dict[str, Any]) -> str:
     known = {
         "benchmark": costs, "ratios": ratios, "dpm": dpm, "study": study, "overhead": overhead, "fidelity": fidelity,
         "loading": loading, "reduced": reduced, "backbones": backbones, "int8": int8, "arms": perturbed,
-        "memory_order": memory_order,
+        "memory_order": memory_order, "recipe_steps": recipe_steps,
     }
     for key, whole in {
         "evaluation": loops, "formats": formats, "exported": exported, "step_loops": step_loops,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import statistics
 from typing import Any
 
 
@@ -104,4 +105,17 @@ def step_loops(found: dict[str, Any]) -> str:
     return "\n".join(lines) + (
         f"\n\nProcessor time on one thread ({first['machine']}), medians [quartiles] of {first['rounds']} rounds in "
         f"turn, torch {found['torch']}, torchdistill {found['torchdistill']}."
+    )
+
+
+def recipe_steps(found: dict[str, Any]) -> str:
+    """Return a Markdown table of what a step of two recipes costs, rendering included."""
+    (first, low), (second, high) = found["ms"].items()
+    least, middle, most = statistics.quantiles(found["tenths"], n=4)
+    return (
+        "| recipe | a step, ms |\n|---|---|\n"
+        f"| `{first}` | {low:.0f} |\n| `{second}` | {high:.0f} |\n\n"
+        f"Mean processor time of {found['steps']} steps in turn on {found['threads']} thread(s), rendering included: "
+        f"{found['ratio']:.2f} times as long. Tenths of the steps: {least:.2f}, {middle:.2f}, {most:.2f} (quartiles; "
+        f"scenes are rendered in the first ones); torch {found['torch']}."
     )
