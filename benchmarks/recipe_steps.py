@@ -39,7 +39,7 @@ def begun(recipe: str, settings: list[str], given: argparse.Namespace, folder: P
     flags: dict[str, Any] = {"eval_data": "none", "steps": given.steps, **(TINY if given.tiny else {})}
     config = choose(recipe, flags, settings, twin=False).config
     if config.main.transform == "fitted":
-        fit = config.stages[0]
+        fit = next(stage for stage in config.stages if stage.train == "transform")
         network = TransformNetwork(form=fit.network, width=fit.network_width, depth=fit.network_layers)
         for part in network.modules():
             if isinstance(part, nn.Conv2d):

@@ -69,6 +69,8 @@ def _number(layers: int, kind: str, text: str, selector: str) -> int:
     share = text.endswith("%") and kind != "every"
     digits = text.removesuffix("%") if share else text
     if not digits.isdecimal() or int(digits) < 1 or (share and int(digits) > 100):
-        form = f"{kind}:3" if kind == "every" else f"{kind}:3 or {kind}:33%"
-        raise ConfigError(f"feature statistics: '{selector}' has no number from 1 on; write for example {form}")
+        needs, form = "a number from 1 on", f"{kind}:3"
+        if kind != "every":
+            needs, form = f"{needs} or a share from 1% to 100%", f"{form} or {kind}:33%"
+        raise ConfigError(f"feature statistics: '{selector}' needs {needs}; write for example {form}")
     return math.ceil(layers * int(digits) / 100) if share else int(digits)
