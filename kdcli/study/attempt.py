@@ -8,6 +8,7 @@ import torch
 
 from kdcli.devices import keep_freed_memory
 from kdcli.study.cells import Job
+from kdcli.study.fits import fitted
 from kdcli.training.batches.render_cache import RenderCache
 from kdcli.training.loop.train import StepLog
 from kdcli.training.run.job import RunResult, distill
@@ -34,6 +35,7 @@ def attempt(job: Job, out: Path, device: torch.device | str, progress: Progress,
         cache=cache,
         measure_teachers=False,
         loggers=job.cell.config.loggers,
+        fitted=None if begun else fitted(out, job.fits_alike),
     )
 
 

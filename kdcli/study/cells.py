@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from kdcli.errors import ConfigError, DataError
+from kdcli.study.fits import alike
 from kdcli.study.grid import Cell, Study
 from kdcli.study.identity import differing
 
@@ -24,6 +25,8 @@ class Job:
     state: State
     wanted: bool
     """Whether one of its cells belongs to an arm that is to be run."""
+    fits_alike: tuple[Path, ...] = ()
+    """Folders of the other runs that fit the same transformation network."""
 
     @property
     def cell(self) -> Cell:
@@ -46,7 +49,9 @@ def jobs(study: Study, out: Path) -> list[Job]:
     groups: dict[str, list[Cell]] = {}
     for cell in study.cells:
         groups.setdefault(cell.key, []).append(cell)
-    return [_job(cells, out, study.only) for cells in groups.values()]
+    found = [_job(cells, out, study.only) for cells in groups.values()]
+    same = alike({job.folder: job.cell.config for job in found})
+    return [replace(job, fits_alike=same.get(job.folder, ())) for job in found]
 
 
 def looked_at_again(job: Job, study: Study, out: Path) -> Job:
@@ -55,7 +60,7 @@ def looked_at_again(job: Job, study: Study, out: Path) -> Job:
     Raises:
         ConfigError, DataError: as ``jobs``.
     """
-    return _job(job.cells, out, study.only)
+    return replace(_job(job.cells, out, study.only), fits_alike=job.fits_alike)
 
 
 def _job(cells: Sequence[Cell], out: Path, only: Sequence[str]) -> Job:

@@ -10,6 +10,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from torch import nn
 from kdcli.config import StageConfig
 from kdcli.documents import Each
 from kdcli.errors import ConfigError
+from kdcli.files import atomic
 from kdcli.report.layer_plot import NEEDS, available, plot_layers
 from kdcli.report.transform_picture import before_and_after
 from kdcli.training.batches.augment import augment
@@ -177,6 +179,14 @@ def fit_stage(
         )
         files.state.unlink(missing_ok=True)
     return result, notes
+
+
+def take_over(made: FitFiles, files: FitFiles) -> None:
+    """Copy what the same fit came to elsewhere, the network last as a fit does."""
+    for source, target in ((made.plot, files.plot), (made.picture, files.picture), (made.network, files.network)):
+        if source.is_file():
+            with atomic(target) as temporary:
+                shutil.copyfile(source, temporary)
 
 
 def _begun(path: Path, asked_for: str) -> dict[str, Any] | None:

@@ -27,6 +27,7 @@ from kdcli.training.run.disk import check_room, disk_of
 from kdcli.training.run.ending import disk_told
 from kdcli.training.run.fidelity import documents_of, fidelity_of_run
 from kdcli.training.run.finish import evaluate_run, export_run, models_of, picture_of_run, report_of_run
+from kdcli.training.run.fit_stage import FitFiles, take_over
 from kdcli.training.run.folder import RunFolder, new_path
 from kdcli.training.run.following import opened, writes
 from kdcli.training.run.loggers import AUTO, Loggers, build_loggers
@@ -84,6 +85,7 @@ def distill(
     loggers: Sequence[str] | None = None,
     group: Group | None = None,
     disk_check: bool = True,
+    fitted: RunFolder | None = None,
 ) -> RunResult:
     """Distil, evaluate beside teacher and twin, and export.
 
@@ -92,7 +94,8 @@ def distill(
     teachers were measured on the same images before. built: teachers and sources that are there already. loggers: specs
     of who is told, in place of the configuration's, of a run that goes on too. group: the processes that train it, each
     on its part of every batch; the first one does the rest, and what the others return has no results in it.
-    disk_check: whether a run is refused whose files do not fit on the disk.
+    disk_check: whether a run is refused whose files do not fit on the disk. fitted: a run that fitted the
+    transformation network that a new one would fit; it is taken over.
 
     Raises:
         ConfigError, DataError, WeightsError, PluginError: before the first step, wherever possible.
@@ -149,6 +152,9 @@ def distill(
             progress.note(f"the run was begun on {threads} threads and goes on with {now}: last bits may differ")
         for row in (*teachers, *begun_from(student)):
             progress.note(f"{row['spec']}: licence {row['licence']}, trained on {row['training_data']}")
+        if fitted is not None and resume is None and writes(group):
+            take_over(FitFiles.beside(fitted.transform), FitFiles.beside(run.transform))
+            progress.note(f"the transformation network that '{fitted.path}' fitted is this run's too")
         run.begin_again()
         kept_before = float(run.manifest().get("seconds", 0.0)) if resume is not None else 0.0
         try:
