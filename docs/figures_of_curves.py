@@ -1,4 +1,4 @@
-"""Accuracy over steps and over images, data-free and from the teacher's own images: three studies, tables and a plot."""
+"""Accuracy over steps and over images, data-free and from the teacher's own images: tables and a plot."""
 
 from __future__ import annotations
 

@@ -54,4 +54,4 @@ def test_studies_resolve_and_measure_on_scenes_of_their_own(name: str) -> None:
     study = plan(text, source=where)
     assert study.eval_data == "sim:rooms,count=384,seed=3000" and study.seeds == (0, 1, 2, 3, 4)
     steps = {cell.config.main.steps for cell in study.cells}
-    assert steps == ({100, 200, 400, 800, 1600} if name == "steps" else {400})
+    assert steps == ({100, 200, 800} if name == "steps" else {400})
