@@ -47,9 +47,9 @@ def draft(
     unsaid: dict[str, str] = {}
     for table in TABLES:
         if table in document:
-            other = other_keys(table, document[table], stages, given, settings, f"[{table}] of '{recipe}'")
+            other, own = other_keys(table, document[table], stages, given, settings, f"[{table}] of '{recipe}'")
             run |= {key: other.pop(key) for key in RUN_KEYS if key in other}
-            stages = _apply_flags(stages, other, unsaid)
+            stages = [{**stage, **own.get(stage["name"], {})} for stage in _apply_flags(stages, other, unsaid)]
     origins = {f"run.{key}": "recipe" for key in run}
     origins |= {f"{stage['name']}.{key}": "recipe" for stage in stages for key in stage}
     for key in [key for key in given if key in RUN_KEYS]:

@@ -25,22 +25,26 @@ GROUND_TRUTH = "ground-truth"
 def other_keys(
     table: str, values: Mapping[str, Any], stages: Sequence[Mapping[str, Any]], given: Mapping[str, Any],
     settings: Iterable[str], where: str,
-) -> dict[str, Any]:
-    """Return the keys of such a table, checked; none where it does not hold.
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Return the keys of such a table, checked, and those for one stage alone (``fit.steps``) by its name; none where
+    it does not hold.
 
     ``other-teacher`` holds where a teacher is named that is a network and none of the recipe's, ``other-data`` where a
     source is named of another plugin than the recipe's.
 
     Raises:
-        ConfigError: an unknown key or a value of the wrong type.
+        ConfigError: an unknown key or stage, or a value of the wrong type.
     """
     stage_keys = tuple(f.name for f in fields(StageConfig) if f.name not in (*RUN_KEYS, "name", "train", "teachers"))
-    known_only(values, (*RUN_KEYS, *stage_keys), where)
+    names = [str(stage["name"]) for stage in stages]
+    own = {key: value for key, value in values.items() if key in names and isinstance(value, dict)}
+    known_only({key: value for key, value in values.items() if key not in own}, (*RUN_KEYS, *stage_keys), where)
     run = {key: value for key, value in values.items() if key.replace("-", "_") in RUN_KEYS}
-    stage = {key: value for key, value in values.items() if key not in run}
+    stage = {key: value for key, value in values.items() if key not in run and key not in own}
     checked = keys(run, RUN_KEYS, RunConfig, where) | keys(stage, stage_keys, StageConfig, where)
+    of_stages = {name: keys(own[name], stage_keys, StageConfig, f"{where}, stage '{name}'") for name in own}
     holds = _other_teacher if table == "other-teacher" else _other_data
-    return checked if holds(stages, given, settings) else {}
+    return (checked, of_stages) if holds(stages, given, settings) else ({}, {})
 
 
 def _other_teacher(

@@ -9,6 +9,7 @@ from kdcli.claims import Claims, Seen
 from kdcli.errors import TrainingError
 from kdcli.locks import owner, put_away
 from kdcli.study.cells import Job, looked_at_again
+from kdcli.study.fits import fitted
 from kdcli.study.grid import Study
 from kdcli.training.loop.train import StepLog
 from kdcli.training.run.progress import Progress
@@ -38,7 +39,7 @@ class Queue:
         Raises:
             ConfigError, DataError: what lies in its folder is in its way.
         """
-        for job in list(self._left):
+        for job in sorted(self._left, key=self._being_fitted):
             key = job.cell.key
             if key in self._mine or self._ended_elsewhere(job) or _still_run(self._out / job.folder):
                 continue
@@ -80,6 +81,12 @@ class Queue:
             self._progress.note(f"other processes are at work on {waited[0]}{more}; waiting for them")
             self._told = waited
         return bool(waited)
+
+    def _being_fitted(self, job: Job) -> bool:
+        """Whether another run is about to fit the network that this one could take over: it had better come later."""
+        mine = {other.folder for other in self._left if other.cell.key in self._mine}
+        begun = any(folder in mine or (self._out / folder).is_dir() for folder in job.fits_alike)
+        return begun and fitted(self._out, job.fits_alike) is None
 
     def _ended_elsewhere(self, job: Job) -> bool:
         """Whether another process did a run since, or tried to."""

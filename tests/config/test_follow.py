@@ -109,7 +109,17 @@ def test_the_recipes_own_teacher_and_ground_truth_are_no_others(teachers: tuple[
     assert resolve('teachers=["run:x"]').main.steps == 60
 
 
-@pytest.mark.parametrize("line", ["stepz = 3", 'name = "x"', 'lr = "many"'])
+def test_such_tables_speak_of_one_stage_by_its_name() -> None:
+    text = RECIPE.replace("batch_size = 3", "batch_size = 3\nfirst.steps = 70")
+    first, main = resolve(text=text, teachers=("run:x",)).stages
+    assert (first.steps, first.batch_size, main.steps) == (70, 3, 60)
+    assert resolve(text=text).stages[0].steps == 2
+    assert resolve("first.steps=8", text=text, teachers=("run:x",)).stages[0].steps == 8
+    with pytest.raises(ConfigError, match=r"\[other-teacher\] of 'test'.*'frist'"):
+        resolve(text=text.replace("first.steps = 70", "frist.steps = 70"))
+
+
+@pytest.mark.parametrize("line", ["stepz = 3", 'name = "x"', 'lr = "many"', "first.stepz = 3", 'first.lr = "many"'])
 def test_such_tables_are_checked_also_where_they_do_not_hold(line: str) -> None:
     with pytest.raises(ConfigError, match=r"\[other-teacher\] of 'test'"):
         resolve(text=RECIPE.replace("batch_size = 3", line))

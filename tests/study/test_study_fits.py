@@ -12,9 +12,11 @@ import torch
 from safetensors.torch import load_file
 from study_text import TINY, Told
 
+from kdcli.claims import Claims
 from kdcli.study import Study
 from kdcli.study.cells import jobs
 from kdcli.study.fits import fit_of
+from kdcli.study.queue import Queue
 from kdcli.study.run import run_study
 
 FITTING = """
@@ -78,3 +80,21 @@ def test_where_more_than_the_stage_decides_each_run_fits_its_own(fitting: Resolv
     assert fit_of(replace(config, holdout=0.2)) is None
     assert fit_of(replace(config, stages=(fit, replace(distil, transform="joint")))) is None
     assert fit_of(replace(config, stages=(distil, fit, replace(distil, name="last")))) is None
+
+
+def test_a_run_whose_network_another_is_fitting_comes_later(fitting: Resolve, tmp_path: Path) -> None:
+    study = fitting(only=["fits", "other-losses"])
+    todo = [job for job in jobs(study, tmp_path) if job.wanted]
+    with Claims(tmp_path / "claims") as claims:
+        queue = Queue(todo, study, tmp_path, claims, Told())
+        taken = [queue.take() for _ in range(4)]
+    order = [(job.cell.arm, job.cell.seed) for job in taken if job is not None]
+    assert order == [("fits", 0), ("fits", 1), ("other-losses", 0), ("other-losses", 1)]
+
+    network = tmp_path / todo[0].folder / "transform.safetensors"
+    network.parent.mkdir(parents=True)
+    network.touch()
+    with Claims(tmp_path / "others") as claims:
+        queue = Queue(todo[1:], study, tmp_path, claims, Told())
+        (first, *_) = [queue.take() for _ in range(3)]
+    assert first is not None and (first.cell.arm, first.cell.seed) == ("other-losses", 0)
