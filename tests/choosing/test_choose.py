@@ -61,6 +61,16 @@ def test_a_named_recipe_follows_the_teacher_too_and_the_baselines_have_its_budge
     assert (config.eval_data, config.protocol) == (method.eval_data, method.protocol)
 
 
+@pytest.mark.parametrize("recipe", ["data-free", "data-free-plus"])
+def test_the_network_of_another_teacher_is_fitted_longer_and_wider(recipe: str) -> None:
+    def fit(config: RunConfig) -> tuple[int | None, int]:
+        return config.stages[0].steps, config.stages[0].network_width
+
+    assert fit(load(*read(recipe))) == (60, 16)
+    assert fit(choose(recipe, MINE, built=built()).config) == (240, 32)
+    assert fit(choose(recipe, MINE, ("fit.steps=9",), built=built()).config) == (9, 32)
+
+
 def test_a_driving_teacher_learns_in_streets() -> None:
     config = choose("auto", MINE, built=built(STREET, far=80.0)).config
     assert config.main.data == "sim:streets,count=3000" and config.main.size == (352, 704)
