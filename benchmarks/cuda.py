@@ -59,7 +59,8 @@ AMOUNT = {"test_cuda": 120, "default": 240}
 def tests(given: argparse.Namespace, device: torch.device) -> dict[str, Any]:
     files = [f"tests/training/{name}.py" for name in (TESTS[:1] if given.tiny else TESTS)]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", *files], cwd=ROOT, text=True,
+        # Without the project's own -q: twice as quiet leaves out the line that is wanted.
+        [sys.executable, "-m", "pytest", "-o", "addopts=-q", "-p", "no:cacheprovider", *files], cwd=ROOT, text=True,
         capture_output=True, timeout=AMOUNT["test_cuda"],
     )
     if done.returncode not in (0, 5):  # 5: all of them need a GPU
