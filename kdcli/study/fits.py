@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kdcli.config import RunConfig
 from kdcli.files import digest
-from kdcli.training.run.folder import RunFolder
+
+if TYPE_CHECKING:
+    from kdcli.training.run.folder import RunFolder
 
 
 def fit_of(config: RunConfig) -> str | None:
@@ -35,5 +38,7 @@ def alike(configs: Mapping[Path, RunConfig]) -> dict[Path, tuple[Path, ...]]:
 
 def fitted(out: Path, folders: Iterable[Path]) -> RunFolder | None:
     """Return the first of these runs whose network is there, None where none is."""
+    from kdcli.training.run.folder import RunFolder
+
     runs = (RunFolder(out / folder) for folder in folders)
     return next((run for run in runs if run.transform.is_file()), None)

@@ -39,7 +39,7 @@ class Queue:
         Raises:
             ConfigError, DataError: what lies in its folder is in its way.
         """
-        for job in sorted(self._left, key=self._being_fitted):
+        for job in self._in_order():
             key = job.cell.key
             if key in self._mine or self._ended_elsewhere(job) or _still_run(self._out / job.folder):
                 continue
@@ -82,11 +82,15 @@ class Queue:
             self._told = waited
         return bool(waited)
 
-    def _being_fitted(self, job: Job) -> bool:
-        """Whether another run is about to fit the network that this one could take over: it had better come later."""
-        mine = {other.folder for other in self._left if other.cell.key in self._mine}
-        begun = any(folder in mine or (self._out / folder).is_dir() for folder in job.fits_alike)
-        return begun and fitted(self._out, job.fits_alike) is None
+    def _in_order(self) -> list[Job]:
+        """Return what is left; a run that could take over a network which another is about to fit comes later."""
+        mine = {job.folder for job in self._left if job.cell.key in self._mine}
+
+        def later(job: Job) -> bool:
+            begun = any(folder in mine or (self._out / folder).is_dir() for folder in job.fits_alike)
+            return begun and fitted(self._out, job.fits_alike) is None
+
+        return sorted(self._left, key=later)
 
     def _ended_elsewhere(self, job: Job) -> bool:
         """Whether another process did a run since, or tried to."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -98,3 +100,9 @@ def test_a_run_whose_network_another_is_fitting_comes_later(fitting: Resolve, tm
         queue = Queue(todo[1:], study, tmp_path, claims, Told())
         (first, *_) = [queue.take() for _ in range(3)]
     assert first is not None and (first.cell.arm, first.cell.seed) == ("other-losses", 0)
+
+
+def test_runs_are_listed_without_torch() -> None:
+    told = "import sys, kdcli.study.estimate; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
